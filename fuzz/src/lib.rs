@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
 use bookholder::api::status::{Freshness, NodeRole, Status};
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::crypto::secret::AccessToken;
-use bookholder::http::auth::Via;
+use bookholder::http::peer::Via;
 use bookholder::http::{About, AppState, Door, HttpService, Peer};
 use bookholder::metrics::{Metrics, Role};
 use bookholder::model::time::Timestamp;

@@ -6,22 +6,16 @@
 pub mod node;
 pub mod values;
 
-use std::path::PathBuf;
-
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+use super::globals::Globals;
 use super::{
     archive, audit, backup, bundle, can, completions, deploy, describe, diff, draft, get, history, import, list, log,
     policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role, rollback, rules, show,
     status, token, unlabel, webhook, whoami,
 };
-
-/// Where a node listens by default.
-pub const SERVER_DEFAULT: &str = "http://127.0.0.1:7070";
-/// The environment variable that holds the access token.
-pub const TOKEN_ENV: &str = "BOOKHOLDER_TOKEN";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,31 +46,6 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Options of every command.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Everywhere")]
-pub struct Globals {
-    /// Print the server's response as JSON
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Address of the node, or unix:PATH for a socket
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "BOOKHOLDER_SERVER",
-        default_value = SERVER_DEFAULT,
-        hide_env_values = true
-    )]
-    pub server: String,
-    /// File with the access token; used instead of `$BOOKHOLDER_TOKEN`
-    #[arg(long, global = true, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// PEM file of CA certificates to trust in addition to public ones
-    #[arg(long, global = true, value_name = "FILE", env = "BOOKHOLDER_CA_FILE", hide_env_values = true)]
-    pub ca_file: Option<PathBuf>,
 }
 
 /// The commands.

@@ -1,10 +1,9 @@
 //! `completions`: what a shell needs to complete verbs and flags.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::Verdict;
-use super::args::Cli;
 use super::error::CliError;
 use super::output::Output;
 
@@ -22,9 +21,10 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub fn run(args: &CompletionsArgs) -> Result<Verdict, CliError> {
+/// Prints the script that completes a command line in a shell.
+pub fn run(args: &CompletionsArgs, mut command_line: Command) -> Result<Verdict, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "bookholder", &mut script);
+    clap_complete::generate(args.shell, &mut command_line, "bookholder", &mut script);
     Output::stdout(false).exactly(&String::from_utf8_lossy(&script))?;
     Ok(Verdict::Done)
 }

@@ -4,9 +4,9 @@
 
 use std::path::Path;
 
-use super::args::{Globals, TOKEN_ENV};
 use super::disk;
 use super::error::CliError;
+use super::globals::{Globals, TOKEN_ENV};
 use super::output::Output;
 use crate::client::{Client, ClientOptions};
 use crate::crypto::secret::AccessToken;

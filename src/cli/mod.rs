@@ -24,6 +24,7 @@ pub mod error;
 mod findings;
 mod folder;
 mod get;
+mod globals;
 mod history;
 mod import;
 mod keys;
@@ -61,11 +62,12 @@ use std::ffi::OsString;
 use std::future::Future;
 use std::process::ExitCode;
 
-use clap::FromArgMatches;
+use clap::{CommandFactory, FromArgMatches};
 
-use self::args::{Cli, Command, Globals};
+use self::args::{Cli, Command};
 use self::context::Context;
 use self::error::{CliError, Kind};
+use self::globals::Globals;
 use self::output::Output;
 
 /// Unpacks a bundle that a node sent; for the targets in `fuzz/`.
@@ -125,7 +127,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
             bundle::import(&args, Output::stdout(globals.json))
         }
         Command::Bundle(args) => ask(globals, |context| bundle::run(args, context)),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
         Command::PromptFile(_) => prompt_file::run(),
         Command::Publish(args) => ask(globals, |context| publish::run(args, context)),
         Command::Deploy(args) => ask(globals, |context| deploy::run(args, context)),

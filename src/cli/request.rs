@@ -380,9 +380,9 @@ mod tests {
         assert!(matches!(proposed("support/agent@7"), Ok(Proposed::Version(_))));
         assert!(matches!(proposed("support/agent"), Ok(Proposed::Prompt(_))));
         assert!(proposed("support//agent").expect_err("no name").contains("segment"));
-        let globals = super::super::args::Globals {
+        let globals = super::super::globals::Globals {
             json: false,
-            server: super::super::args::SERVER_DEFAULT.to_owned(),
+            server: super::super::globals::SERVER_DEFAULT.to_owned(),
             token_file: None,
             ca_file: None,
         };

@@ -14,7 +14,7 @@ use tokio_util::io::ReaderStream;
 
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, blocking, heavy};
+use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::request::RequestError;
 use super::state::{App, Shared};
 use crate::api::govern::{TokenRequest, TokenView};
@@ -97,7 +97,7 @@ pub(super) async fn audit_verify(
 ) -> Result<Said<AuditVerdict>, Failure> {
     writer.holds(Permission::Audit)?;
     let held = app.clone();
-    Ok(Said(heavy(&held, move |_| app.catalogue.as_reader(&writer.scope())?.verify_audit()).await??))
+    Ok(Said(held.work.heavy(move |_| app.catalogue.as_reader(&writer.scope())?.verify_audit()).await??))
 }
 
 /// Returns a consistent copy of everything but the keys, while serving.

@@ -6,7 +6,6 @@
 //! Invariant: an unknown access token is rejected everywhere, even where none is needed. A replica knows its own
 //! (setting `read_token_file`), and none of its primary.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +14,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::error::Failure;
+use super::peer::{Peer, Via};
 use super::request::RequestError;
-use super::state::{App, RequestId, Shared};
+use super::request_id::RequestId;
+use super::state::{App, Shared};
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::model::principal::Permission;
 use crate::registry::{Actor, AuthContext, Registry};
@@ -27,60 +28,12 @@ use crate::resolve::{ReadScope, ResolveError};
 /// How often a connection that stays looks whether its access token has expired.
 const EXPIRY_LOOK: Duration = Duration::from_secs(5);
 
-/// Whether a proxy forwarded a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Via {
-    /// As far as can be seen, none did.
-    #[default]
-    Nobody,
-    /// One that gave itself away by this header and is not trusted: nothing that it sends is local.
-    Stranger(&'static str),
-    /// One whose word on clients counts.
-    Trusted,
-}
-
-/// Where a request came from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Peer {
-    /// Over the Unix socket, or from a loopback address.
-    pub local: bool,
-    /// Over TLS.
-    pub encrypted: bool,
-    /// From which address; none over the Unix socket.
-    pub address: Option<IpAddr>,
-    /// Over the Unix socket.
-    pub socket: bool,
-    /// The address of this node that it connected to.
-    pub reached: Option<IpAddr>,
-    /// Through which kind of proxy, if through any.
-    pub via: Via,
-}
-
-impl Peer {
-    /// Whether this peer may read without an access token.
-    pub(super) fn reads_openly(self, app: &Shared) -> bool {
-        app.open_to_all || (self.local && app.open_reads)
-    }
-
-    pub(super) fn of(parts: &Parts) -> Self {
-        parts.extensions.get::<Self>().copied().unwrap_or_default()
-    }
-
-    /// Why it is not answered without an access token.
-    fn lacks_token(self) -> Failure {
-        let would_be_local = self.address.is_none_or(|address| address.is_loopback());
-        match self.via {
-            Via::Stranger(header) if would_be_local => RequestError::Forwarded { header }.into(),
-            _ => RequestError::TokenMissing.into(),
-        }
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Peer {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self::of(parts))
+/// Why a peer is not answered without an access token.
+fn lacks_token(peer: Peer) -> Failure {
+    let would_be_local = peer.address.is_none_or(|address| address.is_loopback());
+    match peer.via {
+        Via::Stranger(header) if would_be_local => RequestError::Forwarded { header }.into(),
+        _ => RequestError::TokenMissing.into(),
     }
 }
 
@@ -157,8 +110,8 @@ impl FromRequestParts<App> for Reader {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
         let registry = app.registry.clone();
         match authenticate_token(app, &parts.headers)? {
-            None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
-            None => Err(Peer::of(parts).lacks_token()),
+            None if app.reads_openly(Peer::of(parts)) => Ok(Self { shown: None, registry }),
+            None => Err(lacks_token(Peer::of(parts))),
             shown => Ok(Self { shown, registry }),
         }
     }
@@ -241,8 +194,8 @@ impl FromRequestParts<App> for Follower {
         let registry = app.registry.clone();
         match authenticate_token(app, &parts.headers)? {
             Some((_, seat)) if !seat.follows_something() => Err(unfollowable(&seat)),
-            None if Peer::of(parts).reads_openly(app) => Ok(Self { shown: None, registry }),
-            None => Err(Peer::of(parts).lacks_token()),
+            None if app.reads_openly(Peer::of(parts)) => Ok(Self { shown: None, registry }),
+            None => Err(lacks_token(Peer::of(parts))),
             shown => Ok(Self { shown, registry }),
         }
     }

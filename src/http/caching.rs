@@ -14,8 +14,8 @@ use axum::response::{IntoResponse, Response};
 use http_body::Body as _;
 
 use super::error::Failure;
+use super::etag::matches;
 use super::freshness_headers::text;
-use super::read::matches;
 use super::request::RequestError;
 
 /// An answer that may be kept, and is asked for again before it is used.
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn every_path_of_the_table_is_a_route() {
         for path in REVALIDATED {
-            assert!(ROUTES.iter().any(|(method, found, _)| (*method, *found) == ("GET", path)), "{path}");
+            assert!(ROUTES.iter().any(|route| (route.method, route.path) == ("GET", path)), "{path}");
         }
     }
 }

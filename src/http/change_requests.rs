@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::auth::{Reader, Writer};
 use super::error::Failure;
-use super::extract::{Json, NoParams, Params, Segments, SerializedAnswer, blocking, heavy_json};
+use super::extract::{Json, NoParams, Params, Segments, SerializedAnswer, blocking};
 use super::openapi::params::Paging;
 use super::rule_sets::primary;
 use super::state::App;
@@ -59,7 +59,7 @@ pub(super) async fn request(
 ) -> Result<SerializedAnswer, Failure> {
     let id = segments.number("id")?;
     let (registry, held) = (primary(&app, KEEPING)?, app.clone());
-    heavy_json(&held, move |_| registry.change_request(&app.catalogue.as_reader(&reader.scope())?, id)).await
+    held.work.heavy_json(move |_| registry.change_request(&app.catalogue.as_reader(&reader.scope())?, id)).await
 }
 
 /// Opens a change request: publishes its version, if it has one, and waits for reviews.

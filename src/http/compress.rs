@@ -14,10 +14,10 @@ use tower_http::CompressionLevel;
 use tower_http::compression::Compression;
 use tower_http::compression::predicate::Predicate;
 
+use super::browser_paths::is_page;
 use super::error::Failure;
 use super::freshness_headers::text;
 use super::request::RequestError;
-use super::ui::is_page;
 use super::work::{WorkPermits, large_bytes};
 
 /// Answers shorter than this, in bytes, are sent as they are.

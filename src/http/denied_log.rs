@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::auth::Peer;
-use super::state::RequestId;
+use super::peer::Peer;
+use super::request_id::RequestId;
 
 /// Lines in one second: enough to name who guesses, and too few to fill a disk.
 const LINES_PER_SECOND: u64 = 20;

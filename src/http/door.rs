@@ -1,30 +1,23 @@
-//! Decides for every request, before anything else, whether it is local and which host it addresses.
+//! The way from a client to this node: its hosts, its proxies, and how a request came.
 //!
-//! What is answered without an access token because of where it comes from must not be answered to a page of somebody
-//! else that a browser on this machine happens to show. Such a page names a foreign host, or its browser says where the
-//! request comes from; whoever shows an access token proves more than either, as no page can know one. And what a proxy
-//! forwards is not local, whichever machine the proxy runs on.
+//! What a proxy forwards is not local, whichever machine the proxy runs on.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, Method, Request, Uri, Version, header};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
 
-use super::auth::{Peer, Via, identify};
-use super::error::Failure;
 use super::forwarded::{Proxies, host_of_proxy, known_sign, sign_of_a_proxy};
 use super::hosts::Hosts;
-use super::listen::KEEP_ALIVE_S_DEFAULT;
-use super::request::RequestError;
-use super::state::Shared;
-use super::ui;
+use super::peer::{Peer, Via};
 use crate::model::public_url::PublicUrl;
 
-/// Tell no more than whether this node runs, and are asked under whatever address a probe knows.
-const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 /// The header in which browsers say where a request comes from.
-const SITE: &str = "sec-fetch-site";
+pub(super) const SITE: &str = "sec-fetch-site";
 
+/// How long a connection between two requests may be silent where the operator says nothing else, in seconds: longer
+/// than proxies keep theirs (60 s, mostly), so that they are who ends it, and send nothing into its end.
+pub const KEEP_ALIVE_S_DEFAULT: u64 = 75;
 /// Longest host with its port that is repeated in an answer, in characters.
 const HOST_CHARACTERS_MAX: usize = 260;
 /// Longest name that a proxy may give, in bytes: that of an e-mail address.
@@ -120,51 +113,14 @@ pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer
     }
 }
 
-/// Refuses requests that another site may have made a browser send, if the answer is for all local callers.
-pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result<(), Failure> {
-    let (uri, headers) = (request.uri(), request.headers());
-    let said = headers.get_all(header::HOST).iter().count();
-    if said > 1 || (said == 0 && request.version() == Version::HTTP_11 && !peer.socket) {
-        return Err(RequestError::Hosts { count: said }.into());
-    }
-    let page = ui::is_page(uri.path());
-    let is_public = page || !(uri.path().starts_with("/v1/") || uri.path().starts_with("/replication/"));
-    // Elsewhere an access token is asked for in any case; and over TLS a browser checks that the host is this node.
-    let answers_all = peer.reads_openly(app) || (is_public && !peer.encrypted);
-    if peer.socket || !answers_all || PROBES.contains(&uri.path()) {
-        return Ok(());
-    }
-    let fault = if !names_this_node(&app.door.hosts, peer, uri, headers) {
-        let forwarded = if let Via::Stranger(header) = peer.via { Some(header) } else { None };
-        RequestError::WrongHost { host: asked_host(peer, uri, headers), forwarded }
-    } else if is_foreign(&app.door, peer, request, is_public) && !(page && *request.method() == Method::POST) {
-        // Forms of pages have a check of their own, which is stricter.
-        RequestError::OtherSite
-    } else {
-        return Ok(());
-    };
-    match identify(app, headers)? {
-        Some(_) => Ok(()),
-        None => Err(fault.into()),
-    }
-}
-
-fn authorities<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+/// The hosts that a request names.
+pub(super) fn authorities<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
     let target = uri.authority().map(Authority::as_str);
     target.into_iter().chain(headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default()))
 }
 
-/// Whether the host of a request is this node; where a request names two in different places, both.
-fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
-    if let Some(host) = forwarded_host(peer, headers) {
-        return hosts.owns(&host, peer.reached);
-    }
-    let mut named = authorities(uri, headers).peekable();
-    named.peek().is_some() && named.all(|host| hosts.owns(host, peer.reached))
-}
-
 /// The host that a client asked a trusted proxy for, where the proxy says so.
-fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<String> {
+pub(super) fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<String> {
     if peer.via == Via::Trusted { host_of_proxy(headers) } else { None }
 }
 
@@ -173,25 +129,6 @@ pub(super) fn asked_host(peer: Peer, uri: &Uri, headers: &HeaderMap) -> String {
     let asked = forwarded_host(peer, headers);
     let asked = asked.as_deref().or_else(|| authorities(uri, headers).next()).unwrap_or_default();
     asked.chars().take(HOST_CHARACTERS_MAX).filter(char::is_ascii_graphic).collect()
-}
-
-/// Whether a page of another site sent a request. A link may lead to what people look at, as it shows the page that
-/// has it nothing.
-fn is_foreign<B>(door: &Door, peer: Peer, request: &Request<B>, is_public: bool) -> bool {
-    let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
-    match said(SITE) {
-        Some("same-origin" | "none") => false,
-        Some(_) => {
-            let read = matches!(*request.method(), Method::GET | Method::HEAD);
-            !(is_public
-                && read
-                && said("sec-fetch-mode") == Some("navigate")
-                && said("sec-fetch-dest") == Some("document"))
-        }
-        None => {
-            said("origin").is_some_and(|origin| !is_own_origin(door, origin, peer, request.uri(), request.headers()))
-        }
-    }
 }
 
 /// Whether an `Origin` is this node's own: the public address, or the scheme, host and port that the request was sent to,
@@ -218,6 +155,8 @@ pub(super) fn are_plain(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     #[test]

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 
 use super::auth::Writer;
 use super::error::Failure;
-use super::extract::{Json, NoParams, Segments, SerializedAnswer, blocking, heavy_json};
+use super::extract::{Json, NoParams, Segments, SerializedAnswer, blocking};
 use super::state::App;
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
@@ -163,7 +163,7 @@ pub(super) async fn merge_draft(
         let view = app.catalogue.as_reader(&writer.scope())?;
         writer.registry.merge_draft(&view, &writer.actor, &name, &draft)
     };
-    heavy_json(&held, merge).await
+    held.work.heavy_json(merge).await
 }
 
 /// Publishes a draft and deletes it; rejected if someone else published since it began.

@@ -15,7 +15,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::code::{status, title};
 use super::request::RequestError;
-use super::state::RequestId;
+use super::request_id::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
 use crate::model::content::ContentError;
 use crate::model::name::NameError;
@@ -600,7 +600,7 @@ mod tests {
 
     #[test]
     fn internal_errors_do_not_reveal_details() {
-        let state = super::super::tests::request_id();
+        let state = RequestId::new(7, 1);
         let secret = StoreError::Record { kind: "version", reason: "secret words".to_owned() };
         let problem = Failure::from(secret).problem(state);
         assert_eq!(problem.code, ErrorCode::Internal);

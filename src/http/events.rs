@@ -17,11 +17,12 @@ use futures_util::stream;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::{AuthWatch, Peer, Reader};
+use super::auth::{AuthWatch, Reader};
 use super::error::Failure;
 use super::extract::{Params, blocking};
+use super::peer::Peer;
 use super::request::RequestError;
-use super::shares::{Share, ShareHolder};
+use super::shares::Share;
 use super::state::App;
 use crate::api::read::ChangeEvent;
 use crate::metrics::Metrics;
@@ -61,7 +62,7 @@ pub(super) async fn events(
         Some(id) => Some(position(id)?),
         None => None,
     };
-    let share = app.listeners.take(ShareHolder::of(&app, peer, reader.seat()))?;
+    let share = app.listeners.take(app.share_holder(peer, reader.seat()))?;
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     let listener = Listener {

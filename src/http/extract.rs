@@ -18,11 +18,11 @@ use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use super::browser_paths::is_for_people;
 use super::error::Failure;
 use super::request::RequestError;
 use super::state::App;
-use super::ui::is_page;
-pub(super) use super::work::{SerializedAnswer, blocking, heavy, heavy_json};
+pub(super) use super::work::{SerializedAnswer, blocking};
 use crate::api::limits::{BODY_BYTES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WHOLE_MAX};
 use crate::json::JsonError;
 
@@ -50,11 +50,6 @@ pub(super) fn check_path(path: &str) -> Result<(), Failure> {
             Err(RequestError::Path { reason: "a `%` is not followed by two hex digits; write `%25`".to_owned() }.into())
         }
     }
-}
-
-/// Whether a path is looked at by people, in a browser.
-fn is_for_people(path: &str) -> bool {
-    path == "/" || path == "/docs" || path.starts_with("/docs/") || is_page(path)
 }
 
 /// The variable segments of a path, decoded.

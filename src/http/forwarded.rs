@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use axum::http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-use super::auth::Peer;
+use super::peer::Peer;
 
 /// The word that means the Unix socket among trusted proxies.
 const SOCKET: &str = "unix";

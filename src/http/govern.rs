@@ -6,12 +6,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::auth::Writer;
+use super::browser_paths::link_url;
 use super::door::Address;
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::request::RequestError;
 use super::state::App;
-use super::ui::link_url;
 use crate::api::govern::{
     CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, RotationRequest, SignInLink, SignInLinkRequest, TokenView,
     WhoAmI,

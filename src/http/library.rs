@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::auth::Reader;
 use super::error::Failure;
-use super::extract::{NoParams, Params, Segments, SerializedAnswer, blocking, heavy_json};
+use super::etag::matches;
+use super::extract::{NoParams, Params, Segments, SerializedAnswer, blocking};
 use super::freshness_headers::text;
 use super::openapi::params::Paging;
-use super::read::matches;
 use super::request::RequestError;
 use super::state::App;
 use crate::api::read::{DeploymentPage, DiffAnswer, PromptPage, PromptView, VersionPage, VersionView};
@@ -175,7 +175,7 @@ pub(super) async fn diff(
     let (from, to) = (params.require::<Selector>("from")?, params.require::<Selector>("to")?);
     params.finish(&["from", "to"])?;
     let held = app.clone();
-    heavy_json(&held, move |_| app.catalogue.as_reader(&reader.scope())?.diff(&name, &from, &to)).await
+    held.work.heavy_json(move |_| app.catalogue.as_reader(&reader.scope())?.diff(&name, &from, &to)).await
 }
 
 /// Lists the labels of a prompt and what they serve, without `latest`.

@@ -23,17 +23,14 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::auth::Peer;
 use super::code::title;
+use super::peer::Peer;
 use super::service::{Connection, HttpService};
 use super::timeouts::{Tick, WriteTimeout};
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
 
 /// Bytes of a request's head, and of the buffer it is read into.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long a connection between two requests may be silent where the operator says nothing else, in seconds: longer
-/// than proxies keep theirs (60 s, mostly), so that they are who ends it, and send nothing into its end.
-pub const KEEP_ALIVE_S_DEFAULT: u64 = 75;
 /// How long a TLS handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often a connection looks at its deadlines; they may be late by this much.

@@ -1,19 +1,22 @@
 //! The HTTP interface.
 //!
 //! It defines paths, status codes, headers and limits of requests. `registry` decides what is allowed, and `resolve`
-//! what is answered. [`service::Face`] answers one request; [`listen::serve`] accepts connections for it.
+//! what is answered. [`service::HttpService`] answers one request; [`listen::serve`] accepts connections for it.
 
 mod about;
 mod admin;
 pub mod auth;
+mod browser_paths;
 mod caching;
 mod change_requests;
 mod code;
 mod compress;
+mod cross_site;
 mod denied_log;
 mod door;
 mod drafts;
 pub mod error;
+mod etag;
 mod events;
 mod extract;
 mod forwarded;
@@ -26,14 +29,18 @@ mod measure;
 mod names;
 pub mod openapi;
 mod operate;
+pub mod peer;
 mod place;
 mod read;
 mod replicate;
 mod report;
 mod request;
+mod request_id;
+mod route;
 pub mod router;
 mod rule_sets;
 pub mod service;
+mod sessions;
 mod shares;
 pub mod state;
 #[cfg(test)]
@@ -44,11 +51,11 @@ mod webhooks;
 mod work;
 mod write;
 
-pub use auth::Peer;
 pub use axum::http::HeaderName;
-pub use door::Door;
+pub use door::{Door, KEEP_ALIVE_S_DEFAULT};
 pub use forwarded::Proxies;
 pub use hosts::Hosts;
-pub use listen::{KEEP_ALIVE_S_DEFAULT, Listener, serve};
+pub use listen::{Listener, serve};
+pub use peer::Peer;
 pub use service::HttpService;
 pub use state::{About, AppState};

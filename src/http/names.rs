@@ -16,7 +16,7 @@ const NAME: &str = "{name}";
 
 /// What may follow a name, as segments, the longest first. A segment in braces is any text.
 static ENDINGS: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
-    let behind_names = ROUTES.iter().filter_map(|(_, path, _)| path.strip_prefix(PROMPTS)?.strip_prefix(NAME));
+    let behind_names = ROUTES.iter().filter_map(|route| route.path.strip_prefix(PROMPTS)?.strip_prefix(NAME));
     let mut endings: Vec<Vec<&str>> = behind_names.map(|rest| rest.split('/').skip(1).collect()).collect();
     endings.sort_by_key(|ending| std::cmp::Reverse(ending.len()));
     endings.dedup();

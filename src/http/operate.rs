@@ -86,7 +86,7 @@ pub(super) async fn metrics(State(app): State<App>, _: Reader, headers: HeaderMa
 /// Returns this OpenAPI document.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "get_openapi", tag = "operations", security(()), responses((status = 200, description = "OpenAPI 3.1.", body = serde_json::Value)))]
 pub(super) async fn openapi(State(app): State<App>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], app.documents().openapi.clone()).into_response()
+    ([(header::CONTENT_TYPE, "application/json")], app.documents.openapi.clone()).into_response()
 }
 
 /// Returns this documentation as a page.
@@ -96,7 +96,7 @@ pub(super) async fn docs(State(app): State<App>) -> Response {
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, DOCS_POLICY),
     ];
-    (headers, app.documents().page.clone()).into_response()
+    (headers, app.documents.page.clone()).into_response()
 }
 
 /// Returns the stylesheet of the page.

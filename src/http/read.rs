@@ -21,12 +21,13 @@ use http_body_util::Full;
 use super::auth::Reader;
 use super::caching::REVALIDATE;
 use super::error::Failure;
-use super::extract::{DeferredBody, NoParams, Params, Segments, heavy};
+use super::etag::matches;
+use super::extract::{DeferredBody, NoParams, Params, Segments};
 use super::freshness_headers::{FreshHeaders, VERSION, text};
 use super::openapi::params::Attributes;
 use super::request::RequestError;
-use super::service::NOSNIFF;
-use super::state::{App, RequestId, Shared};
+use super::request_id::RequestId;
+use super::state::{App, Shared};
 use crate::api::read::{BatchAnswer, BatchRequest, RenderAnswer, RenderRequest, Resolved};
 use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
@@ -42,6 +43,8 @@ const CLOCK_IS_SET_MS: i64 = 1_577_836_800_000;
 const HEADERS: usize = 9;
 /// Answers from this size on, in bytes, are shared by a batch rather than copied.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
+/// A browser takes an answer for what its content type says, and for nothing else.
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Says an answer: its bytes, its headers, or that the client has it already.
@@ -69,12 +72,6 @@ pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap
 fn version(answer: &Answer, etag: &Bytes) -> HeaderValue {
     let end = etag.iter().position(|byte| *byte == b'-').filter(|end| *end > 1);
     end.map_or_else(|| answer.version.into(), |end| text(etag.slice(1..end)))
-}
-
-/// Whether a list of entity tags has this one; weak ones are good enough for not sending bytes.
-pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
-    let tags = header.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == etag || tag == b"*")
 }
 
 /// Refuses a time that has not come: what will be served then is not known. A clock that was never set cannot tell.
@@ -145,38 +142,40 @@ pub(super) async fn resolve_batch(
     Extension(id): Extension<RequestId>,
     body: DeferredBody<BatchRequest>,
 ) -> Result<Response, Failure> {
-    let (fresh, answer) = heavy(&Arc::clone(&app), move |_| {
-        let request = body.read()?;
-        let fresh = FreshHeaders::new(app.freshness.now());
-        check_past(&app, request.at).map_err(in_body)?;
-        let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
-        request.references.iter().try_for_each(|reference| reader.check_reference(reference))?;
-        let (position, answers) = app.resolver.batch(&request.references, &query)?;
-        for answer in answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
-            app.usage.note(answer, reader.who());
-        }
-        let mut pieces = Pieces::default();
-        pieces.write(&format!("{{\"position\":\"{position}\",\"answers\":["));
-        for (index, (reference, answer)) in answers.into_iter().enumerate() {
-            pieces.write(if index == 0 { "{\"reference\":" } else { ",{\"reference\":" });
-            pieces.write(&serde_json::Value::from(reference).to_string());
-            match answer {
-                Ok(answer) => {
-                    pieces.write(",\"resolved\":");
-                    pieces.share(answer.body());
-                }
-                Err(error) => {
-                    pieces.write(",\"problem\":");
-                    let problem = Failure::from(error).problem(id);
-                    pieces.write(&serde_json::to_string(&problem).unwrap_or_else(|_| "null".to_owned()));
-                }
+    let (fresh, answer) = Arc::clone(&app)
+        .work
+        .heavy(move |_| {
+            let request = body.read()?;
+            let fresh = FreshHeaders::new(app.freshness.now());
+            check_past(&app, request.at).map_err(in_body)?;
+            let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
+            request.references.iter().try_for_each(|reference| reader.check_reference(reference))?;
+            let (position, answers) = app.resolver.batch(&request.references, &query)?;
+            for answer in answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
+                app.usage.note(answer, reader.who());
             }
-            pieces.write("}");
-        }
-        pieces.write("]}");
-        Ok::<_, Failure>((fresh, pieces))
-    })
-    .await??;
+            let mut pieces = Pieces::default();
+            pieces.write(&format!("{{\"position\":\"{position}\",\"answers\":["));
+            for (index, (reference, answer)) in answers.into_iter().enumerate() {
+                pieces.write(if index == 0 { "{\"reference\":" } else { ",{\"reference\":" });
+                pieces.write(&serde_json::Value::from(reference).to_string());
+                match answer {
+                    Ok(answer) => {
+                        pieces.write(",\"resolved\":");
+                        pieces.share(answer.body());
+                    }
+                    Err(error) => {
+                        pieces.write(",\"problem\":");
+                        let problem = Failure::from(error).problem(id);
+                        pieces.write(&serde_json::to_string(&problem).unwrap_or_else(|_| "null".to_owned()));
+                    }
+                }
+                pieces.write("}");
+            }
+            pieces.write("]}");
+            Ok::<_, Failure>((fresh, pieces))
+        })
+        .await??;
     let mut response = Response::new(Body::new(answer));
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     fresh.add(response.headers_mut());
@@ -244,36 +243,20 @@ pub(super) async fn render(
 ) -> Result<Response, Failure> {
     let reference = segments.text("reference").to_owned();
     reader.check_reference(&reference)?;
-    let (fresh, answer) = heavy(&Arc::clone(&app), move |stop| {
-        let request = body.read()?;
-        let fresh = FreshHeaders::new(app.freshness.now());
-        check_past(&app, request.at).map_err(in_body)?;
-        let query = Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
-        let answer = app.resolver.resolve(&reference, &query)?;
-        app.usage.note(&answer, reader.who());
-        Ok::<_, Failure>((fresh, answer.render(&request, stop)?))
-    })
-    .await??;
+    let (fresh, answer) = Arc::clone(&app)
+        .work
+        .heavy(move |stop| {
+            let request = body.read()?;
+            let fresh = FreshHeaders::new(app.freshness.now());
+            check_past(&app, request.at).map_err(in_body)?;
+            let query =
+                Query { subject: request.subject.clone(), attributes: request.attributes.clone(), at: request.at };
+            let answer = app.resolver.resolve(&reference, &query)?;
+            app.usage.note(&answer, reader.who());
+            Ok::<_, Failure>((fresh, answer.render(&request, stop)?))
+        })
+        .await??;
     let mut response = axum::Json(answer).into_response();
     fresh.add(response.headers_mut());
     Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entity_tags_match_in_lists_and_weakly() {
-        let check = |header: &'static str, expected| {
-            assert_eq!(matches(&HeaderValue::from_static(header), b"\"7-ab\""), expected, "{header}");
-        };
-        check("\"7-ab\"", true);
-        check("W/\"7-ab\"", true);
-        check("\"6-cd\", \"7-ab\"", true);
-        check("*", true);
-        check("\"7-abc\"", false);
-        check("7-ab", false);
-        check("", false);
-    }
 }

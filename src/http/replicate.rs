@@ -7,13 +7,13 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
 use super::admin::publisher;
-use super::auth::{Follower, Peer};
+use super::auth::Follower;
 use super::error::Failure;
+use super::etag::matches;
 use super::extract::{Json, NoParams, Params, Segments, blocking, body_in_time};
 use super::freshness_headers::text;
-use super::read::matches;
+use super::peer::Peer;
 use super::request::RequestError;
-use super::shares::ShareHolder;
 use super::state::App;
 use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
@@ -157,7 +157,7 @@ pub(super) async fn next(
     let from: Position = segments.get("position")?;
     follower.check(&view)?;
     let publisher = publisher(&app)?;
-    let share = app.polls.take(ShareHolder::of(&app, peer, follower.seat()))?;
+    let share = app.polls.take(app.share_holder(peer, follower.seat()))?;
     let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
     if let Some(replica) = replica.filter(|_| view == VIEW_ALL) {
         publisher.record_replica(replica, from, follower.follows_as());

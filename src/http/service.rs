@@ -19,29 +19,28 @@ use http_body_util::Full;
 use tokio::sync::OwnedSemaphorePermit;
 use tower::ServiceExt;
 
-use super::auth::{Peer, identify, name_of};
+use super::auth::{identify, name_of};
+use super::browser_paths::is_page;
 use super::denied_log;
 use super::door;
 use super::error::{AsPage, Failure, failed, finish};
 use super::extract::check_path;
 use super::freshness_headers::FreshHeaders;
+use super::peer::Peer;
 use super::read;
 use super::request::RequestError;
+use super::request_id::RequestId;
 use super::router::{class, router};
-use super::shares::ShareHolder;
-use super::state::{App, AppState, RequestId, Shared};
+use super::state::{App, AppState, LazyDocuments, Shared};
 use super::timeouts::{ConnectionPhase, TimedBody};
 use super::ui::{self, Visitor};
-use super::{caching, code, compress, names, place};
+use super::{caching, code, compress, cross_site, names, openapi, place};
 use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
 use crate::store::StoreError;
 
 /// Where every reference is resolved.
 const RESOLVE: &str = "/v1/resolve/";
-
-/// A browser takes an answer for what its content type says, and for nothing else.
-pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// A body that is ready, or that a handler makes.
 pub type AnswerBody = http_body_util::Either<Full<Bytes>, TimedBody>;
@@ -62,7 +61,9 @@ impl HttpService {
     /// Makes the face of a node.
     #[must_use]
     pub fn new(state: AppState) -> Self {
-        let app = Shared::new(state);
+        let public_url = state.door.public_url.clone();
+        let documents = LazyDocuments::new(Box::new(move || openapi::documents(public_url.as_ref())));
+        let app = Shared::new(state, documents);
         Self { router: router(App::clone(&app)), app }
     }
 
@@ -70,7 +71,7 @@ impl HttpService {
     #[must_use]
     pub fn connection(&self, peer: Peer) -> Connection {
         let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.now()));
-        let open = door::sender(&self.app.door, peer, &HeaderMap::new()).reads_openly(&self.app);
+        let open = self.app.reads_openly(door::sender(&self.app.door, peer, &HeaderMap::new()));
         Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone(), pace: Arc::default() }
     }
 
@@ -210,11 +211,11 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
     let (class, began) = (class(request.uri().path()), Instant::now());
     let peer = door::sender(&app.door, peer, request.headers());
     let access = app.door.access_log.then(|| Access::of(&app, peer, &request));
-    let admitted = door::check(&app, peer, &request);
-    let visitor = ui::is_page(request.uri().path()).then(|| Visitor::of(&app, peer, request.headers()));
+    let admitted = cross_site::check(&app, peer, &request);
+    let visitor = is_page(request.uri().path()).then(|| Visitor::of(&app, peer, request.headers()));
     let holder = match &visitor {
-        Some(visitor) => ShareHolder::of(&app, peer, visitor.seat()),
-        None => ShareHolder::of(&app, peer, identify(&app, request.headers()).ok().flatten().as_deref()),
+        Some(visitor) => app.share_holder(peer, visitor.seat()),
+        None => app.share_holder(peer, identify(&app, request.headers()).ok().flatten().as_deref()),
     };
     // A refused request reveals nothing about this node, not even its name.
     let is_admitted = admitted.is_ok();
@@ -253,7 +254,7 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
         response.headers_mut().insert("bookholder-request", id);
     }
-    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, read::NOSNIFF);
     if let Some(access) = access {
         access.log(id, response.status().as_u16());
     }

@@ -4,12 +4,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::auth::Peer;
 use super::error::Failure;
-use super::forwarded::network;
 use super::request::RequestError;
-use super::state::Shared;
-use crate::registry::AuthContext;
 
 /// Whose share it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,18 +16,6 @@ pub(super) enum ShareHolder {
     Local,
     /// All clients of one network without an access token, or with a shared one.
     Network(Option<IpAddr>),
-}
-
-impl ShareHolder {
-    /// Who asks.
-    pub(super) fn of(app: &Shared, peer: Peer, seat: Option<&AuthContext>) -> Self {
-        match seat {
-            // Readers of a replica all show the same access token.
-            Some(seat) if app.registry.is_some() => Self::Token(seat.token().to_owned()),
-            _ if peer.local => Self::Local,
-            _ => Self::Network(peer.address.map(network)),
-        }
-    }
 }
 
 /// How many of one kind of thing there may be.

@@ -1,15 +1,18 @@
 //! The state of the handlers: the layers below, as wired by `server`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock};
 
 use axum::body::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
-use super::shares::{ShareLimits, Shares};
-use super::ui::session::Sessions;
+use super::forwarded::network;
+use super::peer::Peer;
+use super::request_id::RequestId;
+use super::sessions::Sessions;
+use super::shares::{ShareHolder, ShareLimits, Shares};
 use super::work::WorkPermits;
 use crate::api::status::Status;
 use crate::clock::Clock;
@@ -21,7 +24,6 @@ use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::Committed;
-use crate::web::docs;
 
 /// Memory that all request bodies together may take while they arrive and are read, in bytes.
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -87,16 +89,19 @@ pub struct AppState {
 /// The state as handlers see it.
 pub(super) type App = Arc<Shared>;
 
-/// What describes the interface.
+/// The OpenAPI document and its page.
 pub(super) struct Documents {
     pub(super) openapi: Bytes,
     pub(super) page: Bytes,
 }
 
+/// The documents, made at the first request, as most nodes never need them.
+pub(super) type LazyDocuments = LazyLock<Documents, Box<dyn FnOnce() -> Documents + Send>>;
+
 /// The state, and what the network face keeps beside it.
 pub(super) struct Shared {
     pub(super) state: AppState,
-    documents: OnceLock<Documents>,
+    pub(super) documents: LazyDocuments,
     /// Permits for bytes of request bodies.
     pub(super) bodies: Arc<Semaphore>,
     /// Event streams.
@@ -125,33 +130,35 @@ impl std::ops::Deref for Shared {
 }
 
 impl Shared {
-    pub(super) fn new(state: AppState) -> App {
+    pub(super) fn new(state: AppState, documents: LazyDocuments) -> App {
         Arc::new(Self {
             sessions: Sessions::new(Arc::clone(&state.clock), state.registry.clone()),
-            state,
-            documents: OnceLock::new(),
+            documents,
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
             listeners: Shares::new("event streams", LISTENERS_MAX),
             watchers: Shares::new("pages", WATCHERS_MAX),
             polls: Shares::new("polls", POLLS_MAX),
-            work: WorkPermits::new(),
+            work: WorkPermits::new(Arc::clone(&state.clock)),
             connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
             requests: AtomicU64::new(0),
             start: getrandom::u32().unwrap_or_default(),
+            state,
         })
     }
 
-    /// The OpenAPI document and its page; made at the first request, as most nodes never need it.
-    pub(super) fn documents(&self) -> &Documents {
-        self.documents.get_or_init(|| {
-            let mut document = super::openapi::document();
-            if let Some((public, document)) = self.door.public_url.as_ref().zip(document.as_object_mut()) {
-                document.insert("servers".to_owned(), serde_json::json!([{"url": public.as_str()}]));
-            }
-            let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
-            let page = docs::page(&document).into();
-            Documents { openapi, page }
-        })
+    /// Whether a peer can read without an access token.
+    pub(super) fn reads_openly(&self, peer: Peer) -> bool {
+        self.open_to_all || (peer.local && self.open_reads)
+    }
+
+    /// Whose share a request takes: that of its access token, or that of where it comes from.
+    pub(super) fn share_holder(&self, peer: Peer, seat: Option<&AuthContext>) -> ShareHolder {
+        match seat {
+            // Readers of a replica all show the same access token.
+            Some(seat) if self.registry.is_some() => ShareHolder::Token(seat.token().to_owned()),
+            _ if peer.local => ShareHolder::Local,
+            _ => ShareHolder::Network(peer.address.map(network)),
+        }
     }
 
     /// Room for one more connection, where there is some.
@@ -161,19 +168,6 @@ impl Shared {
 
     /// The id of the next request.
     pub(super) fn next_request(&self) -> RequestId {
-        RequestId { start: self.start, number: self.requests.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-/// Names one request in the log and in the answer to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct RequestId {
-    start: u32,
-    number: u64,
-}
-
-impl std::fmt::Display for RequestId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:08x}-{}", self.start, self.number)
+        RequestId::new(self.start, self.requests.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -17,8 +17,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Via;
-use super::state::{About, AppState, RequestId, Shared};
+use super::peer::Via;
+use super::state::{About, AppState};
 use super::{Door, HttpService, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
@@ -151,12 +151,6 @@ impl Node {
         let serving = serve(Listener::Tcp(listener), None, self.face.clone(), self.stop.clone());
         (address, tokio::spawn(serving))
     }
-}
-
-/// The id of some request.
-pub(super) fn request_id() -> RequestId {
-    let directory = tempfile::tempdir().expect("a directory");
-    Shared::new(state(directory.path(), true)).next_request()
 }
 
 #[tokio::test]
@@ -433,7 +427,7 @@ async fn documents_are_served() {
     let request = Request::get("/docs").body(Body::empty()).expect("a request");
     let (_, headers, page) = node.send(REMOTE, request).await;
     let page = String::from_utf8_lossy(&page).into_owned();
-    for (_, path, _) in super::router::ROUTES {
+    for super::route::Route { path, .. } in super::router::ROUTES {
         assert!(page.contains(&path.replace("{*", "{")), "{path}");
     }
     assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().expect("ascii").contains("style-src 'self'"));

@@ -21,7 +21,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::Failure;
 use super::request::RequestError;
 use super::shares::{Share, ShareHolder, ShareLimits, Shares};
-use super::state::App;
 use crate::clock::{Cancellation, Clock};
 
 /// Heavy work at once, for each processor: enough to use all of them while some wait for the disk.
@@ -51,6 +50,7 @@ type HeavyPermit = OwnedSemaphorePermit;
 
 /// Permits for what a process does for its requests.
 pub(super) struct WorkPermits {
+    clock: Arc<dyn Clock>,
     heavy: Arc<Semaphore>,
     waiting: Semaphore,
     unsent: Shares,
@@ -58,13 +58,15 @@ pub(super) struct WorkPermits {
 
 impl WorkPermits {
     /// As much as the processors of this machine allow.
-    pub(super) fn new() -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::with(cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE), UNSENT_BYTES_MAX)
+        let (heavy, waiting) = (cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE));
+        Self::with(clock, heavy, waiting, UNSENT_BYTES_MAX)
     }
 
-    fn with(heavy: usize, waiting: usize, unsent_bytes: ShareLimits) -> Self {
+    fn with(clock: Arc<dyn Clock>, heavy: usize, waiting: usize, unsent_bytes: ShareLimits) -> Self {
         Self {
+            clock,
             heavy: Arc::new(Semaphore::new(heavy)),
             waiting: Semaphore::new(waiting),
             unsent: Shares::new("bytes of large answers", unsent_bytes),
@@ -83,13 +85,13 @@ impl WorkPermits {
         }
     }
 
-    async fn heavy<T: Send + 'static>(
+    /// Runs heavy work when it is its turn; the work looks at the `Cancellation` that it is given wherever it goes round.
+    pub(super) async fn heavy<T: Send + 'static>(
         &self,
-        clock: Arc<dyn Clock>,
         work: impl FnOnce(&Cancellation) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let permit = self.turn().await?;
-        let waits = WaitPermit(Cancellation::after(clock, HEAVY_MS_MAX));
+        let waits = WaitPermit(Cancellation::after(Arc::clone(&self.clock), HEAVY_MS_MAX));
         let stop = waits.0.clone();
         let done = tokio::task::spawn_blocking(move || {
             let _permit = permit;
@@ -97,6 +99,23 @@ impl WorkPermits {
         });
         let done = done.await.map_err(|error| RequestError::Task(error.to_string()))?;
         done.ok_or_else(|| busy().into())
+    }
+
+    /// Runs heavy work when it is its turn, and writes its answer as JSON on the same thread: a difference of two long
+    /// texts has megabytes, which take no time of the threads that serve everybody.
+    pub(super) async fn heavy_json<T, E>(
+        &self,
+        work: impl FnOnce(&Cancellation) -> Result<T, E> + Send + 'static,
+    ) -> Result<SerializedAnswer, Failure>
+    where
+        T: serde::Serialize,
+        Failure: From<E>,
+    {
+        let work = move |stop: &Cancellation| {
+            let written = serde_json::to_vec(&work(stop)?).map_err(|error| RequestError::Task(error.to_string()))?;
+            Ok(SerializedAnswer(written.into()))
+        };
+        self.heavy(work).await?
     }
 
     /// Counts a large answer until it is sent, or refuses it where too many are under way.
@@ -171,14 +190,6 @@ impl Drop for WaitPermit {
     }
 }
 
-/// Runs heavy work when it is its turn; the work looks at the `Cancellation` that it is given wherever it goes round.
-pub(super) async fn heavy<T: Send + 'static>(
-    app: &App,
-    work: impl FnOnce(&Cancellation) -> T + Send + 'static,
-) -> Result<T, Failure> {
-    app.work.heavy(Arc::clone(&app.clock), work).await
-}
-
 /// An answer that was written as JSON where it was made.
 pub(super) struct SerializedAnswer(Bytes);
 
@@ -186,23 +197,6 @@ impl IntoResponse for SerializedAnswer {
     fn into_response(self) -> Response {
         ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], self.0).into_response()
     }
-}
-
-/// Runs heavy work when it is its turn, and writes its answer as JSON on the same thread: a difference of two long texts
-/// has megabytes, which take no time of the threads that serve everybody.
-pub(super) async fn heavy_json<T, E>(
-    app: &App,
-    work: impl FnOnce(&Cancellation) -> Result<T, E> + Send + 'static,
-) -> Result<SerializedAnswer, Failure>
-where
-    T: serde::Serialize,
-    Failure: From<E>,
-{
-    let work = move |stop: &Cancellation| {
-        let written = serde_json::to_vec(&work(stop)?).map_err(|error| RequestError::Task(error.to_string()))?;
-        Ok(SerializedAnswer(written.into()))
-    };
-    heavy(app, work).await?
 }
 
 /// Runs work that may take long and is bounded elsewhere; it is told when the client is gone.
@@ -283,13 +277,13 @@ mod tests {
     #[test]
     fn heavy_work_beyond_the_queue_is_turned_away_with_a_time_to_come_again() {
         runtime().block_on(async {
-            let work = Arc::new(WorkPermits::with(1, 1, NOTHING));
+            let work = Arc::new(WorkPermits::with(clock(), 1, 1, NOTHING));
             let (release, held) = mpsc::channel::<()>();
             let (started, running) = tokio::sync::oneshot::channel();
             let first = {
                 let work = Arc::clone(&work);
                 tokio::spawn(async move {
-                    work.heavy(clock(), move |_| {
+                    work.heavy(move |_| {
                         let _ = started.send(());
                         held.recv().is_ok()
                     })
@@ -299,13 +293,13 @@ mod tests {
             running.await.expect("the first is at work");
             let second = {
                 let work = Arc::clone(&work);
-                tokio::spawn(async move { work.heavy(clock(), |_| 2).await })
+                tokio::spawn(async move { work.heavy(|_| 2).await })
             };
             while work.waiting.available_permits() > 0 {
                 tokio::task::yield_now().await;
             }
-            let refused = work.heavy(clock(), |_| 3).await.expect_err("there is no room").into_response();
-            let refused = super::super::error::finish(refused, super::super::tests::request_id());
+            let refused = work.heavy(|_| 3).await.expect_err("there is no room").into_response();
+            let refused = super::super::error::finish(refused, super::super::request_id::RequestId::new(7, 1));
             assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
             assert!(refused.headers().contains_key("retry-after"));
             release.send(()).expect("the first still waits");
@@ -317,13 +311,13 @@ mod tests {
     #[test]
     fn work_for_a_client_that_is_gone_is_told_to_stop_and_what_waits_never_starts() {
         runtime().block_on(async {
-            let work = Arc::new(WorkPermits::with(1, 8, NOTHING));
+            let work = Arc::new(WorkPermits::with(clock(), 1, 8, NOTHING));
             let (started, running) = tokio::sync::oneshot::channel();
             let (ended, end) = tokio::sync::oneshot::channel();
             let first = {
                 let work = Arc::clone(&work);
                 tokio::spawn(async move {
-                    work.heavy(clock(), move |stop| {
+                    work.heavy(move |stop| {
                         let _ = started.send(());
                         while !stop.is_due() {
                             std::thread::yield_now();
@@ -337,7 +331,7 @@ mod tests {
             let (touched, never) = mpsc::channel::<()>();
             let second = {
                 let work = Arc::clone(&work);
-                tokio::spawn(async move { work.heavy(clock(), move |_| touched.send(())).await })
+                tokio::spawn(async move { work.heavy(move |_| touched.send(())).await })
             };
             while work.waiting.available_permits() == 8 {
                 tokio::task::yield_now().await;
@@ -346,7 +340,7 @@ mod tests {
             let _gone = second.await;
             first.abort();
             end.await.expect("the work ended");
-            work.heavy(clock(), |_| ()).await.expect("the turn was given back");
+            work.heavy(|_| ()).await.expect("the turn was given back");
             assert_eq!(never.try_recv(), Err(mpsc::TryRecvError::Disconnected), "it never started");
         });
     }
@@ -355,8 +349,12 @@ mod tests {
     fn large_answers_count_until_they_are_sent_in_all_and_for_each_network() {
         runtime().block_on(async {
             let size = usize::try_from(LARGE_BYTES).expect("small");
-            let work =
-                WorkPermits::with(1, 1, ShareLimits { all: 4 * size, token: 2 * size, network: 3 * size, local: size });
+            let work = WorkPermits::with(
+                clock(),
+                1,
+                1,
+                ShareLimits { all: 4 * size, token: 2 * size, network: 3 * size, local: size },
+            );
             let here = || ShareHolder::Network(Some([192, 0, 2, 1].into()));
             let there = || ShareHolder::Network(Some([198, 51, 100, 1].into()));
             let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));

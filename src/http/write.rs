@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::auth::Writer;
 use super::error::Failure;
 use super::extract::{IMPORT_BODY_BYTES_MAX, Json, NoParams, Segments};
-use super::state::RequestId;
+use super::request_id::RequestId;
 use crate::api::write::{
     DeployRequest, Deployed, ImportRequest, Imported, MessageRequest, PublishRequest, Published, RefusedChange,
     RemoveRequest, RollbackRequest,

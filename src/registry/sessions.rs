@@ -1,7 +1,7 @@
 //! Sessions of the pages, kept so that they survive a restart: bookkeeping of this node. No commit holds one, no replica
 //! gets one, and a restored backup begins without any.
 //!
-//! Who is signed in, for how long and by what is the business of the pages (`http::ui::session`).
+//! Who is signed in, for how long and by what is the business of the pages (`http::sessions`).
 
 use std::ops::ControlFlow;
 

@@ -5,12 +5,13 @@
 use serde_json::{Value, json};
 
 use super::super::caching::is_revalidated;
+use super::super::route::Route;
 use super::super::router::ROUTES;
 use super::headers::reference;
 
 /// Says of every answer that may be revalidated how a client does that.
 pub(super) fn document(document: &mut Value) {
-    for (method, route, _) in ROUTES.iter().filter(|(method, path, _)| is_revalidated(method, path)) {
+    for Route { method, path: route, .. } in ROUTES.iter().filter(|route| is_revalidated(route.method, route.path)) {
         let operation = &mut document["paths"][route.replace("{*", "{")][method.to_ascii_lowercase()];
         let responses = &mut operation["responses"];
         if responses["304"].is_null() {

@@ -16,6 +16,7 @@ use utoipa::openapi::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::{Modify, OpenApi as _};
 
+use super::state::Documents;
 use super::{
     about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
     webhooks, write,
@@ -25,9 +26,11 @@ use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::position::Position;
+use crate::model::public_url::PublicUrl;
 use crate::model::reference::{Reference, Selector};
 use crate::model::schema::Handle;
 use crate::model::time::Timestamp;
+use crate::web::docs;
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -97,6 +100,16 @@ pub fn document() -> Value {
     document
 }
 
+/// The document and its page, for a node that people reach by this address.
+pub(super) fn documents(public_url: Option<&PublicUrl>) -> Documents {
+    let mut document = document();
+    if let Some((public, document)) = public_url.zip(document.as_object_mut()) {
+        document.insert("servers".to_owned(), serde_json::json!([{"url": public.as_str()}]));
+    }
+    let openapi = serde_json::to_vec_pretty(&document).unwrap_or_default().into();
+    Documents { openapi, page: docs::page(&document).into() }
+}
+
 /// How an access token is sent.
 struct Security;
 
@@ -125,7 +138,7 @@ mod tests {
     #[test]
     fn every_route_is_documented_and_every_document_routed() {
         let routed: BTreeSet<(String, String)> =
-            ROUTES.iter().map(|(method, path, _)| ((*method).to_owned(), path.replace("{*", "{"))).collect();
+            ROUTES.iter().map(|route| (route.method.to_owned(), route.path.replace("{*", "{"))).collect();
         let document = document();
         let paths = document["paths"].as_object().expect("paths");
         let documented: BTreeSet<(String, String)> = paths
@@ -147,9 +160,9 @@ mod tests {
             for (method, operation) in item.as_object().expect("operations") {
                 let route = ROUTES
                     .iter()
-                    .find(|(said, found, _)| said.eq_ignore_ascii_case(method) && found.replace("{*", "{") == *path);
-                let (said, route, _) = route.expect("a route");
-                if super::super::caching::is_revalidated(said, route) {
+                    .find(|one| one.method.eq_ignore_ascii_case(method) && one.path.replace("{*", "{") == *path);
+                let route = route.expect("a route");
+                if super::super::caching::is_revalidated(route.method, route.path) {
                     number += 1;
                     assert!(!operation["responses"]["304"].is_null(), "{method} {path}");
                     assert!(!operation["responses"]["200"]["headers"]["ETag"].is_null(), "{method} {path}");

@@ -1,5 +1,6 @@
 //! Tests of governance over HTTP: access, responses and errors.
 
+use super::super::route::Route;
 use super::super::router::ROUTES;
 use super::*;
 
@@ -39,7 +40,7 @@ impl Node {
 #[tokio::test]
 async fn no_api_route_is_open_without_permission() {
     let node = Node::start(true);
-    for (method, path, _) in ROUTES.iter().filter(|(_, path, _)| path.starts_with("/v1/")) {
+    for Route { method, path, .. } in ROUTES.iter().filter(|route| route.path.starts_with("/v1/")) {
         let path = path.replace("{*reference}", "a").replace("{id}", "1").replace("{version}", "1");
         let path =
             path.split('/').map(|part| if part.starts_with('{') { "a" } else { part }).collect::<Vec<_>>().join("/");

@@ -1,6 +1,7 @@
 //! Tests of a node behind a proxy with a path prefix.
 
 use super::*;
+use crate::http::route::Route;
 use crate::http::router::ROUTES;
 use crate::http::ui::routes::ROUTES as PAGES;
 
@@ -35,7 +36,7 @@ async fn below_a_prefix_pages_links_forms_and_redirects_stay_there() {
     let signed = [("authorization", format!("Bearer {ADMIN}"))];
     let signed = [(signed[0].0, signed[0].1.as_str())];
     let mut links = 0;
-    for (method, route, _) in ROUTES.iter().chain(PAGES) {
+    for Route { method, path: route, .. } in ROUTES.iter().chain(PAGES) {
         let page = route.starts_with("/ui") || route.starts_with("/docs") || *route == "/";
         if !page || *method != "GET" || *route == "/ui/live" {
             continue;

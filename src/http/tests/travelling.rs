@@ -1,6 +1,7 @@
 //! Tests of paths, caching headers and compression.
 
 use super::*;
+use crate::http::route::Route;
 use crate::http::router::ROUTES;
 use crate::http::ui::routes::ROUTES as PAGES;
 
@@ -66,7 +67,7 @@ async fn raw_and_encoded_slashes_lead_to_the_same_path() {
             let (status, said) = node.change(method, &path, body).await;
             assert_eq!(status.is_success(), *expected < 300, "{method} {path}: {status} {said}");
         }
-        let routed = ROUTES.iter().filter(|(_, path, _)| path.starts_with("/v1/prompts/{name}")).count();
+        let routed = ROUTES.iter().filter(|route| route.path.starts_with("/v1/prompts/{name}")).count();
         let named: std::collections::BTreeSet<_> = steps.iter().map(|(method, rest, ..)| (method, rest)).collect();
         assert_eq!(routed, named.len(), "every path with a name was asked ({encoded})");
     }
@@ -103,7 +104,7 @@ async fn every_response_has_cache_headers() {
         ("/replication/v1/view/{view}/checkpoint", "private, max-age=2, stale-if-error=86400"),
         ("/replication/v1/view/{view}/next/{position}", "private, max-age=1"),
     ];
-    for (method, route, _) in ROUTES.iter().chain(PAGES) {
+    for Route { method, path: route, .. } in ROUTES.iter().chain(PAGES) {
         let path = route.replace("{content_id}", &content).replace("{view}", "all").replace("{position}", "0.0");
         let path = path.replace("{*reference}", "a").replace("{*name}", "a").replace("{name}", "a").replace("{n}", "1");
         let path = path.replace("{version}", "1").replace("{label}", "production").replace("{e}", "1");

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking, heavy};
+use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::App;
@@ -167,7 +167,7 @@ pub(super) async fn look(
         }
         Ok::<_, Failure>(html(page(&visitor.frame(&app, &state), &chosen.matter(&state, &registry, &actor)?)))
     };
-    heavy(&held, work).await?
+    held.work.heavy(work).await?
 }
 
 /// Lets a label serve what was shown, or asks others for it.
@@ -191,7 +191,7 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Submit
                 let matter = DeployPageData { refused: Some(refusal), ..chosen.matter(&state, &registry, &actor)? };
                 Ok::<_, Failure>(html(page(&visitor.frame(&app, &state), &matter)))
             };
-            heavy(&held, work).await?
+            held.work.heavy(work).await?
         }
     }
 }

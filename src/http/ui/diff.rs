@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, heavy};
+use super::super::extract::{Params, Segments};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
@@ -47,7 +47,7 @@ pub(super) async fn diff(
     };
     params.finish(&["from", "to", "view", "context"])?;
     let held = app.clone();
-    Ok(html(heavy(&held, move |_| show(&app, &visitor, &name, asked)).await??))
+    Ok(html(held.work.heavy(move |_| show(&app, &visitor, &name, asked)).await??))
 }
 
 /// A parameter that is absent or one word.

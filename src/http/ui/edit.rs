@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, blocking, heavy};
+use super::super::extract::{Params, Segments, blocking};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
@@ -258,7 +258,7 @@ pub(super) async fn edit(
         let matter = EditorPageData { message, label, done, ..desk.matter(&state, typed, samples, stop)? };
         Ok::<_, Failure>(page(&visitor.frame(&app, &state), &matter))
     };
-    Ok(html(heavy(&held, work).await??))
+    Ok(html(held.work.heavy(work).await??))
 }
 
 /// Asks for the name of a prompt to write.
@@ -332,7 +332,7 @@ pub(super) async fn act(
             let held = app.clone();
             let work =
                 move |stop: &Cancellation| refused(&app, &visitor, desk, typed, &fields, (refusal, overtaken), stop);
-            heavy(&held, work).await?
+            held.work.heavy(work).await?
         }
     }
 }

@@ -12,10 +12,11 @@ use axum::response::Response;
 use tokio::sync::Semaphore;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, blocking, heavy};
+use super::super::extract::{Params, blocking};
 use super::super::request::RequestError;
+use super::super::request_id::RequestId;
 use super::super::rule_sets::claim;
-use super::super::state::{App, RequestId};
+use super::super::state::App;
 use super::html;
 use super::upload::{Files, Upload, UploadedFile};
 use super::visitor::{Visitor, field};
@@ -98,7 +99,7 @@ impl ImportContext {
         message: &str,
         label: Option<&Label>,
     ) -> Result<Vec<ImportedFile>, Failure> {
-        let (mut rows, waiting) = heavy(app, move |stop| read_all(files.kept, stop)).await?;
+        let (mut rows, waiting) = app.work.heavy(move |stop| read_all(files.kept, stop)).await?;
         let mut rounds = RetryRounds::new(waiting);
         while let Some(mut one) = rounds.next_to_try() {
             one.written.file.labels.extend(label.cloned());

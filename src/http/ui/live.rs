@@ -18,10 +18,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::super::auth::Peer;
 use super::super::error::Failure;
 use super::super::extract::Params;
-use super::super::shares::{Share, ShareHolder};
+use super::super::peer::Peer;
+use super::super::shares::Share;
 use super::super::state::App;
 use super::visitor::Visitor;
 use crate::model::position::Position;
@@ -46,7 +46,7 @@ pub(super) async fn live(
     params.finish(&["from"])?;
     // A browser that comes again says what it heard last; what it says is no more than a hint.
     let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let share = app.watchers.take(ShareHolder::of(&app, peer, visitor.seat()))?;
+    let share = app.watchers.take(app.share_holder(peer, visitor.seat()))?;
     let mut committed = app.committed.clone();
     let newest = committed.borrow_and_update().head.position;
     if heard.or(from).is_some_and(|known| known != newest) {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, heavy};
+use super::super::extract::{Params, Segments};
 use super::super::rule_sets::primary;
 use super::super::state::App;
 use super::edit::{WRITING, sign_in_first};
@@ -48,7 +48,7 @@ pub(super) async fn look(
         let matter = MergePageData { done, ..matter(&view, &registry, &actor, &name, draft)? };
         Ok::<_, Failure>(page(&visitor.frame(&app, &view), &matter))
     };
-    Ok(html(heavy(&held, work).await??))
+    Ok(html(held.work.heavy(work).await??))
 }
 
 fn matter(
@@ -99,7 +99,7 @@ pub(super) async fn settle(
         let (held, visitor) = (app.clone(), visitor);
         let merge =
             move |_: &Cancellation| registry.merge_draft_with(&visitor.view(&held)?, &actor, &name, &draft, &theirs);
-        heavy(&app, merge).await??
+        app.work.heavy(merge).await??
     };
     let again = || redirect(&format!("{}&done=moved", merge_path(name.as_str(), &draft)));
     if Some(merged.parent) != parent || revision.is_none() {

@@ -21,7 +21,6 @@ mod replicas;
 mod review;
 mod rollback;
 pub(super) mod routes;
-pub(super) mod session;
 mod sign_in;
 mod sign_in_link;
 mod upload;
@@ -30,7 +29,6 @@ mod visitor;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-pub(super) use sign_in_link::link_url;
 pub(super) use visitor::Visitor;
 
 /// What browsers let pages do: nothing but with their own node.
@@ -44,11 +42,6 @@ const PROTECTION: [(HeaderName, HeaderValue); 3] = [
     (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
 ];
-
-/// Whether a path is one of the pages.
-pub(super) fn is_page(path: &str) -> bool {
-    path == "/ui" || path.starts_with("/ui/")
-}
 
 /// Adds what every answer under `/ui` says to browsers; a page may be stricter.
 pub(super) fn protect(headers: &mut HeaderMap) {

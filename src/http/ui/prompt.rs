@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, heavy};
+use super::super::extract::{Params, Segments};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::prompts::pending;
@@ -79,7 +79,7 @@ pub(super) async fn prompt(
     };
     params.finish(&["version", "at", "label", "older", "back", "done"])?;
     let held = app.clone();
-    let page = heavy(&held, move |_| show(&app, &visitor, &name, &asked)).await??;
+    let page = held.work.heavy(move |_| show(&app, &visitor, &name, &asked)).await??;
     Ok(html(page))
 }
 

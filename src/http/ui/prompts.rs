@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, heavy};
+use super::super::extract::Params;
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::html;
@@ -53,7 +53,7 @@ pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params
         return Err(wrong("folder", &"no name is as long"));
     }
     let held = app.clone();
-    let page = heavy(&held, move |stop| list(&app, &visitor, &asked, words, cursor.as_deref(), stop)).await??;
+    let page = held.work.heavy(move |stop| list(&app, &visitor, &asked, words, cursor.as_deref(), stop)).await??;
     Ok(html(page))
 }
 

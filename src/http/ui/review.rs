@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::error::Failure;
-use super::super::extract::{Params, Segments, heavy};
+use super::super::extract::{Params, Segments};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
@@ -59,7 +59,7 @@ pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: 
         rows.sort_by_key(|row| (!row.asked, !row.waits));
         Ok::<_, Failure>(queue_page::page(&visitor.frame(&app, &view), &Queue { state, rows, next: page.next }))
     };
-    Ok(html(heavy(&held, work).await??))
+    Ok(html(held.work.heavy(work).await??))
 }
 
 fn queue_row(
@@ -118,7 +118,7 @@ pub(super) async fn request(
         let matter = ReviewPageData { view, sides, may, done };
         Ok::<_, Failure>(review_page::page(&visitor.frame(&app, &state), &matter))
     };
-    Ok(html(heavy(&held, work).await??))
+    Ok(html(held.work.heavy(work).await??))
 }
 
 /// What stands beside a move; what cannot be read is left out.
@@ -222,7 +222,7 @@ pub(super) async fn act(
         }
         ReviewAction::Apply => {
             let (reader, visitor, held) = (registry.clone(), visitor, app.clone());
-            let shown = heavy(&app, move |_| reader.change_request(&visitor.view(&held)?, id)).await??;
+            let shown = app.work.heavy(move |_| reader.change_request(&visitor.view(&held)?, id)).await??;
             let same = shown.request.moves.iter().map(|one| &one.fingerprint).eq(&fingerprints);
             if same {
                 registry.apply(&actor, id, ApplyRequest { message, allow_major, break_glass }).await.map(|_| ())

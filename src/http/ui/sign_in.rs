@@ -5,14 +5,15 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::super::auth::{Peer, seat_of};
+use super::super::auth::seat_of;
 use super::super::denied_log;
 use super::super::error::Failure;
 use super::super::extract::Params;
+use super::super::peer::Peer;
 use super::super::request::RequestError;
+use super::super::sessions::new_id;
 use super::super::state::{App, Shared};
 use super::html;
-use super::session::new_id;
 use super::visitor::{Cookie, CookieScope, SubmittedForm, field, frame, read_visit_form, redirect, session};
 use crate::crypto::secret::AccessToken;
 use crate::registry::SignedInBy;
@@ -103,7 +104,7 @@ fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Opti
     // Whoever it names and is known has a session, and does not come here.
     let unknown = app.door.signed_in(peer, headers);
     let matter = SignIn { next, form: &form, refused, unknown: unknown.as_deref(), takes_tokens };
-    let who = if peer.reads_openly(app) { Who::Local } else { Who::Stranger };
+    let who = if app.reads_openly(peer) { Who::Local } else { Who::Stranger };
     let mut response = html(page(&frame(app, who), &matter));
     *response.status_mut() = StatusCode::OK;
     response.headers_mut().append(header::SET_COOKIE, Cookie::Visit.set(CookieScope::of(app, peer), &visit));

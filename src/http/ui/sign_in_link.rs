@@ -8,15 +8,16 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 
-use super::super::auth::Peer;
 use super::super::code;
 use super::super::denied_log;
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking};
+use super::super::peer::Peer;
 use super::super::request::RequestError;
-use super::super::state::{App, RequestId, Shared};
+use super::super::request_id::RequestId;
+use super::super::sessions::new_id;
+use super::super::state::{App, Shared};
 use super::html;
-use super::session::new_id;
 use super::sign_in::{HOME, begin};
 use super::visitor::{Cookie, CookieScope, field, frame, read_visit_form};
 use crate::api::problem::ErrorCode;
@@ -24,14 +25,6 @@ use crate::crypto::secret::AccessToken;
 use crate::registry::{Actor, Registry, SignedInBy};
 use crate::web::layout::Who;
 use crate::web::pages::sign_in::{SignInLinkPageData, link_page};
-
-/// Where links lead, before the secret.
-const PATH: &str = "/ui/sign-in-link?key=";
-
-/// The address of a link, below the address of the node.
-pub(in crate::http) fn link_url(node: &str, secret: &AccessToken) -> String {
-    format!("{node}{PATH}{}", secret.reveal())
-}
 
 /// Shows the person that the link signs in, and a button that does it.
 pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {

@@ -18,7 +18,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::super::error::Failure;
 use super::super::extract::{BODY_ARRIVES_S, DISCARD_TIME, Params, discard};
 use super::super::request::RequestError;
-use super::super::state::{App, RequestId};
+use super::super::request_id::RequestId;
+use super::super::state::App;
 use super::visitor::{SubmittedForm, check_origin, sender};
 use crate::files::prompt::PROMPT_FILE_EXTENSION;
 

@@ -8,14 +8,16 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::super::auth::{Peer, identify, seat_of};
+use super::super::auth::{identify, seat_of};
 use super::super::door::{Door, asked_host, is_own_origin};
 use super::super::error::Failure;
 use super::super::extract::{Params, blocking, body_in_time};
 use super::super::freshness_headers::text;
+use super::super::peer::Peer;
 use super::super::request::RequestError;
-use super::super::state::{App, RequestId, Shared};
-use super::session::{ID_CHARACTERS, NoRandomness};
+use super::super::request_id::RequestId;
+use super::super::sessions::{ID_CHARACTERS, NoRandomness};
+use super::super::state::{App, Shared};
 use crate::api::status::Freshness;
 use crate::model::position::Position;
 use crate::model::principal::Permission;
@@ -123,7 +125,7 @@ impl Visitor {
 
     /// What a page says of them and of this node where their request failed.
     pub(in crate::http) async fn frame_of_failure(self, app: &App, peer: Peer) -> Arc<Frame> {
-        if self.seat.is_none() && !peer.reads_openly(app) {
+        if self.seat.is_none() && !app.reads_openly(peer) {
             return Arc::new(frame(app, Who::Stranger));
         }
         let held = Arc::clone(app);
@@ -228,7 +230,7 @@ impl FromRequestParts<App> for Visitor {
             return Ok(Self { seat: Some(seat), session: Some(id), from });
         }
         let seat = identify(app, &parts.headers).map_err(IntoResponse::into_response)?;
-        if seat.is_some() || peer.reads_openly(app) {
+        if seat.is_some() || app.reads_openly(peer) {
             return Ok(Self { seat, session: None, from });
         }
         let here = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();

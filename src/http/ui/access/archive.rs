@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::super::super::error::Failure;
-use super::super::super::extract::{Params, heavy};
+use super::super::super::extract::Params;
 use super::super::super::rule_sets::run_heavy_command;
 use super::super::super::state::{App, Shared};
 use super::super::html;
@@ -41,7 +41,7 @@ pub(in crate::http::ui) async fn look(
             again(failure, typed, |outcome| shown(&app, &visitor, &fields, outcome))
         }
     };
-    heavy(&held, work).await?
+    held.work.heavy(work).await?
 }
 
 fn shown(app: &Shared, visitor: &Visitor, typed: &FormValues, outcome: Outcome) -> Result<String, Failure> {
@@ -87,7 +87,7 @@ pub(in crate::http::ui) async fn act(State(app): State<App>, mut sent: Submitted
         let (asks, by) = (registry.clone(), actor.clone());
         let visitor = sent.visitor();
         let find = move |_: &Cancellation| asks.archivable(&visitor.view(&held)?, &by, &dry);
-        let found = heavy(&app, find).await??;
+        let found = app.work.heavy(find).await??;
         unchanged(&typed, &found.versions)?;
         run_heavy_command(async move { registry.archive(&actor, wet).await }).await
     };
@@ -97,7 +97,7 @@ pub(in crate::http::ui) async fn act(State(app): State<App>, mut sent: Submitted
             let (visitor, held) = (sent.visitor(), app.clone());
             let fields = typed.clone();
             let work = move |_: &Cancellation| again(failure, typed, |outcome| shown(&app, &visitor, &fields, outcome));
-            heavy(&held, work).await?
+            held.work.heavy(work).await?
         }
     }
 }

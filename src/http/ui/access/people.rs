@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use axum::extract::State;
 use axum::response::Response;
 
+use super::super::super::browser_paths::link_url;
 use super::super::super::door::Address;
 use super::super::super::error::Failure;
 use super::super::super::extract::{Params, Segments, blocking};
 use super::super::super::request::RequestError;
 use super::super::super::state::{App, Shared};
+use super::super::html;
 use super::super::visitor::{SubmittedForm, Visitor};
-use super::super::{html, link_url};
 use super::tokens::create_for;
 use super::{HOUR_S, ListQuery, answer, asked, grant, page_of, required, seconds, show, unknown_form, which};
 use crate::api::govern::{PrincipalRequest, SignInLinkRequest, TokenView};

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::super::forwarded::network;
+use super::forwarded::network;
 use crate::clock::Clock;
 use crate::crypto::secret::AccessToken;
 use crate::registry::{Registry, SessionHash, SignedInBy, WebSession};
@@ -50,10 +50,10 @@ const PROXY_PREFIX: &[u8] = b"proxy ";
 /// The operating system gave no randomness.
 #[derive(Debug, thiserror::Error)]
 #[error("no session can be made: the operating system gives no randomness")]
-pub(in crate::http) struct NoRandomness;
+pub(super) struct NoRandomness;
 
 /// Who is signed in to the pages of this node.
-pub(in crate::http) struct Sessions {
+pub(super) struct Sessions {
     clock: Arc<dyn Clock>,
     /// Signs forms.
     key: [u8; 32],
@@ -107,7 +107,7 @@ struct FailedSignIn {
 
 impl Sessions {
     /// Those that were kept before this process started, on a primary.
-    pub(in crate::http) fn new(clock: Arc<dyn Clock>, registry: Option<Registry>) -> Self {
+    pub(super) fn new(clock: Arc<dyn Clock>, registry: Option<Registry>) -> Self {
         let mut key = [0; 32];
         if let Some(registry) = &registry {
             key = registry.web_form_key();
@@ -136,7 +136,7 @@ impl Sessions {
     }
 
     /// Writes down what changed, so that it survives a restart. Where that fails, the next call tries again.
-    pub(in crate::http) async fn keep(&self) -> Result<(), StoreError> {
+    pub(super) async fn keep(&self) -> Result<(), StoreError> {
         let changed = self.book().changed.clone();
         let Some(registry) = self.registry.as_ref().filter(|_| !changed.is_empty()) else {
             // On a replica nothing is written down.
