@@ -9,10 +9,10 @@ use crate::model::principal::Permission;
 use crate::store::documents::Documents;
 
 impl Registry {
-    /// Keeps what is said about a prompt, in place of what was said before.
+    /// Replaces the owner, tags and description of a prompt.
     ///
     /// # Errors
-    /// The actor may not, there is no such prompt, it is beyond a limit, or the store fails.
+    /// The actor lacks permission, the prompt does not exist, a limit is exceeded, or the store fails.
     pub async fn describe(&self, actor: &Actor, name: PromptName, about: About) -> Result<About, RegistryError> {
         self.command(actor, Attempt::new(Command::Describe, [Subject::of_prompt(&name)], ""), move |txn, ctx| {
             ctx.authorise(Permission::Publish, Some(&name), None)?;

@@ -24,25 +24,25 @@ use crate::store::meta;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
-/// The name of the principal and of the access token that the first start makes.
+/// The name of the principal and the access token that the first start creates.
 pub const FIRST_TOKEN: &str = "admin";
-/// How finely the last use of an access token is recorded, in milliseconds.
+/// Resolution of an access token's last use, in milliseconds.
 const USE_GRAIN_MS: i64 = 60_000;
 
-/// Who asks for a command, and how they proved who they are.
+/// The actor of a command, and how they authenticated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// The principal.
     pub name: String,
     /// Person, service or system.
     pub kind: PrincipalKind,
-    /// How they proved it.
+    /// How they authenticated.
     pub method: AuthMethod,
-    /// The request, as its answer and the log name it.
+    /// The ID of the request, as in its answer and in the log.
     pub request_id: Option<String>,
-    /// The address that the request came from; none from this machine's own files and sockets.
+    /// The address that the request came from; absent for files and sockets on this machine.
     pub client: Option<IpAddr>,
-    /// The prompts that the access token is bound to.
+    /// The prompts that the access token is limited to.
     pub bound: Option<Pattern>,
 }
 
@@ -109,19 +109,19 @@ impl AuthContext {
         &self.scope
     }
 
-    /// Whether a trusted proxy has signed them in, and no access token is behind them.
+    /// Whether a trusted proxy signed them in, without an access token.
     #[must_use]
     pub fn is_single_sign_on(&self) -> bool {
         self.actor.method == AuthMethod::SingleSignOn
     }
 
-    /// Whether a sign-in link has signed them in, and no access token is behind them.
+    /// Whether a sign-in link signed them in, without an access token.
     #[must_use]
     pub fn is_sign_in_link(&self) -> bool {
         self.actor.method == AuthMethod::SignInLink
     }
 
-    /// A replica's own access token for reading, which is no principal's.
+    /// A replica's own access token for reading, which belongs to no principal.
     #[must_use]
     pub fn reader(name: &str) -> Self {
         Self {
@@ -139,7 +139,7 @@ impl AuthContext {
         }
     }
 
-    /// Whether some view can be followed.
+    /// Whether any view can be followed.
     #[must_use]
     pub const fn follows_something(&self) -> bool {
         self.follows
@@ -152,24 +152,25 @@ impl AuthContext {
     }
 }
 
-/// A classifier that was made ahead, and what it was made of.
+/// A classifier that was compiled in advance, and its rule sets.
 #[derive(Clone)]
 pub(super) struct PreparedClassifier {
     sets: BTreeMap<String, String>,
     classifier: Arc<OnceLock<Classifier>>,
 }
 
-/// The rules as they were at one moment.
+/// The rules at one moment.
 pub(super) struct Rules {
     generation: u64,
     pub(super) book: Rulebook,
-    /// Without rules of one's own made when the first content is looked at: a node that only answers needs none.
+    /// Without custom rules, the classifier is compiled on the first use: a node that only serves needs none.
     classifier: Arc<OnceLock<Classifier>>,
-    /// What the classifier was made of, so that it is kept while that stays.
+    /// The rule sets of the classifier, so that it is reused while they are the same.
     sets: BTreeMap<String, String>,
-    /// Names the rules that findings were found under: others, or another program, may find more.
+    /// Identifies the rules that findings were made with: other rules, or another version of this program, may find
+    /// more.
     pub(super) scan_id: String,
-    /// Hides what findings matched.
+    /// The key of the hashes of matched text.
     key: [u8; 32],
 }
 
@@ -207,10 +208,10 @@ impl Rules {
 }
 
 impl Rules {
-    /// What the risk rules find in a content, worst first.
+    /// The findings in a content, worst first.
     pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
         let made = self.classifier.get_or_init(|| {
-            // Only the rules that come with the program are left to be made here, and tests show that they can be.
+            // Only the built-in rules are compiled here, and tests show that they compile.
             Classifier::new(true, &[]).unwrap_or_else(|error| {
                 tracing::error!(%error, "prompts are not classified");
                 Classifier::default()
@@ -236,7 +237,7 @@ impl Rules {
     }
 }
 
-/// What is remembered of the rules and the access tokens.
+/// The cached rules and access tokens.
 pub(super) struct AuthState {
     pub(super) rules: Arc<Rules>,
     /// By the hash of the access token.
@@ -272,7 +273,7 @@ impl AuthState {
         Ok(known)
     }
 
-    /// A secret of this registry, which other keys are derived from.
+    /// A secret of this registry that other keys are derived from.
     pub(super) fn secret(&self) -> &[u8] {
         &self.rules.key
     }
@@ -308,7 +309,7 @@ impl AuthState {
             self.seats.insert(hash, seat(&actor, record.expires));
         }
         if let Some((hash, until)) = record.previous.as_ref().and_then(|(hex, until)| Some((hash(hex)?, *until))) {
-            // Distinguished, so that the old token cannot rotate the new one.
+            // Kept apart, so that the old token cannot rotate the new one.
             let actor = Actor { method: AuthMethod::RotatedOut(record.name.clone()), ..actor.clone() };
             let until = record.expires.map_or(until, |expires| expires.min(until));
             self.seats.insert(hash, seat(&actor, Some(until)));
@@ -320,7 +321,7 @@ impl Registry {
     /// The caller with this access token; absent if it is unknown or expired.
     #[must_use]
     pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<AuthContext>> {
-        // Found by its hash, which tells an attacker who measures time nothing about a token.
+        // The lookup is by hash, so its duration reveals nothing about a token.
         self.seat_of(&presented.hash())
     }
 
@@ -339,13 +340,13 @@ impl Registry {
         Some(Arc::clone(seat))
     }
 
-    /// A person that a trusted proxy has signed in; none where that is not the name of a person, or they are disabled.
+    /// A person signed in by a trusted proxy; absent if that is not the name of a person, or they are disabled.
     #[must_use]
     pub fn seat_of_single_sign_on(&self, name: &str) -> Option<Arc<AuthContext>> {
         self.seat_of_person(name, AuthMethod::SingleSignOn)
     }
 
-    /// A person who signed in with a link, under the same conditions.
+    /// A person signed in by a link, under the same conditions.
     #[must_use]
     pub fn seat_of_sign_in_link(&self, name: &str) -> Option<Arc<AuthContext>> {
         self.seat_of_person(name, AuthMethod::SignInLink)
@@ -357,7 +358,7 @@ impl Registry {
         if principal.disabled.is_some() || principal.kind != PrincipalKind::Person {
             return None;
         }
-        // The pages follow nothing. The name tells limits of one person from those of another.
+        // Pages do not follow a registry. The name separates the limits of different people.
         let token = format!("{method} of {name}");
         let actor = Actor { name: name.to_owned(), kind: principal.kind, method, ..Actor::operator("") };
         let scope = scope_of(&known.rules.book, &actor);
@@ -372,14 +373,14 @@ impl Registry {
         })
     }
 
-    /// Ends with each change of rules, principals or access tokens.
+    /// Changes whenever rules, principals or access tokens change.
     #[must_use]
     pub fn rules_changed(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0.changed.subscribe()
     }
 
-    /// Reads rules and access tokens again where they changed. Called by the writer after every group of commits and before
-    /// anybody is answered: what a command changed holds from its answer on, even when nobody waits for that any more.
+    /// Reloads rules and access tokens if they changed. The writer calls it after every group of commits and before it
+    /// answers: a change is in effect once its command was answered, even if the client has disconnected.
     pub(super) fn reload_auth(&self) {
         let learned = || -> Result<(), StoreError> {
             let known = self.0.known.load_full();
@@ -394,7 +395,7 @@ impl Registry {
             Ok(())
         };
         if let Err(error) = learned() {
-            // Commands read the rules for themselves then, and the next commit tries again.
+            // Commands then read the rules themselves, and the next commit tries again.
             tracing::error!(
                 error = &error as &dyn std::error::Error,
                 "could not reload rules and access tokens; \
@@ -403,13 +404,13 @@ impl Registry {
         }
     }
 
-    /// Keeps a classifier for the rule sets that a command is about to store, so that they are not compiled again.
+    /// Caches a classifier for the rule sets that a command is about to store, so that they are not compiled again.
     pub(super) fn prepare(&self, sets: BTreeMap<String, String>, classifier: Classifier) {
         let prepared = PreparedClassifier { sets, classifier: Arc::new(OnceLock::from(classifier)) };
         *self.0.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(prepared);
     }
 
-    /// The rules as a transaction sees them: remembered, or read where they have just changed.
+    /// The rules as a transaction sees them: cached, or read if they have just changed.
     pub(super) fn rules_in(&self, txn: &WriteTxn<'_>) -> Result<Arc<Rules>, StoreError> {
         let known = self.0.known.load();
         let generation = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default();
@@ -420,7 +421,7 @@ impl Registry {
         Ok(Arc::new(Rules::read(txn, (generation, known.rules.key), Some(&known.rules), prepared)?))
     }
 
-    /// Writes down when access tokens were used last.
+    /// Records when access tokens were last used.
     ///
     /// # Errors
     /// The store fails.
@@ -448,13 +449,13 @@ fn scope_of(book: &Rulebook, actor: &Actor) -> ReadScope {
     ReadScope::of(&actor.name, book.readable(&actor.name), actor.bound.clone(), audits)
 }
 
-/// Tells every later decision that rules have changed.
+/// Signals to later decisions that rules have changed.
 pub(super) fn rules_change(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
     let next = txn.meta(&meta::RULES_GENERATION)?.unwrap_or_default().saturating_add(1);
     txn.put_meta(&meta::RULES_GENERATION, &next)
 }
 
-/// Keeps the principal and the access token of the first start.
+/// Stores the principal and the access token of the first start.
 pub(super) fn keep_first(txn: &mut WriteTxn<'_>, hash: &TokenHash, now: Timestamp) -> Result<(), StoreError> {
     let principal = Principal {
         name: FIRST_TOKEN.to_owned(),
@@ -478,7 +479,7 @@ pub(super) fn keep_first(txn: &mut WriteTxn<'_>, hash: &TokenHash, now: Timestam
     rules_change(txn)
 }
 
-/// Makes the key that hides what findings matched, where there is none yet.
+/// Creates the key of the hashes of matched text, if there is none yet.
 pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
     if store.read()?.meta(&meta::FINDING_KEY)?.is_some() {
         return Ok(());
@@ -488,7 +489,7 @@ pub(super) fn ensure_finding_key(store: &Store) -> Result<(), StoreError> {
     store.write_blocking(move |txn| txn.put_meta(&meta::FINDING_KEY, &key))
 }
 
-/// Whether an access token of this hash is kept, whatever it allows.
+/// Whether an access token with this hash exists, with any permissions.
 pub(super) fn is_known(documents: &impl Documents, hash: &TokenHash) -> Result<bool, StoreError> {
     let hash = hex(hash);
     let tokens = documents.list::<TokenRecord>()?;
@@ -519,7 +520,7 @@ fn scan_id(sets: &BTreeMap<String, String>) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// A token's hash as it is kept.
+/// A token's hash as it is stored.
 pub(super) fn hex(hash: &TokenHash) -> String {
     blake3::Hash::from(*hash.as_bytes()).to_hex().to_string()
 }

@@ -31,15 +31,15 @@ use crate::store::read::ReadTxn;
 use crate::store::write::{Change, WriteTxn};
 
 const DAY_MS: i64 = 24 * 3_600_000;
-/// Versions that one commit archives; the next call goes on.
+/// Number of versions that one commit archives; the next call continues.
 const VERSIONS_MAX: usize = 10_000;
 
 impl Registry {
-    /// Archives versions that nothing needs: no label or open change request, no deployment or use in the window, no
-    /// include, draft or list of contents to keep; and never the newest. A dry run says what would go.
+    /// Archives versions that are not needed: no label or open change request, no deployment or use in the window, no
+    /// include, draft or list of contents to keep; and never the latest. A dry run reports them.
     ///
     /// # Errors
-    /// The actor may not, the window is below the floor, or the store fails.
+    /// The actor lacks permission, the window is below the floor, or the store fails.
     pub async fn archive(&self, actor: &Actor, request: ArchiveRequest) -> Result<Archived, RegistryError> {
         if request.dry_run {
             return self.archivable_in(&self.0.store.read()?, actor, &request);
@@ -49,7 +49,7 @@ impl Registry {
             Attempt::new(Command::Archive, [Subject::Prompts { pattern: request.prompts.to_string() }], &message);
         let (store, usage) = (self.0.store.clone(), self.0.usage.clone());
         self.command(actor, about, move |txn, ctx| {
-            // Found in this transaction, with whatever was published or used a moment ago.
+            // Computed in this transaction, so that it includes the latest publications and uses.
             let search = Search { request: &request, keep: &keep, in_use: in_use(&usage), now: ctx.now };
             let found = find(txn, &store.read()?.namespace_names()?, &search)?;
             if !found.versions.is_empty() {
@@ -66,7 +66,7 @@ impl Registry {
     /// What [`Registry::archive`] would archive now.
     ///
     /// # Errors
-    /// The actor may not, the window is below the floor, or the store fails.
+    /// The actor lacks permission, the window is below the floor, or the store fails.
     pub fn archivable(
         &self,
         view: &CatalogueView,
@@ -76,10 +76,10 @@ impl Registry {
         self.archivable_in(view.txn(), actor, request)
     }
 
-    /// The granted run before, and whether there were more.
+    /// The last granted run, and whether there were others before it.
     ///
     /// # Errors
-    /// The actor may not ask, or the store fails.
+    /// The actor lacks permission, or the store fails.
     pub fn last_archived(&self, view: &CatalogueView, actor: &Actor) -> Result<AuditPage, RegistryError> {
         self.may_look(actor, Permission::Policy)?;
         let fits = |entry: &AuditEntry| entry.command == Command::Archive && entry.decision == Decision::Granted;
@@ -112,7 +112,7 @@ impl Registry {
     }
 }
 
-/// What a request keeps and why it is made, if it is within its limits.
+/// Validates the message and the contents to keep.
 fn checked(request: &ArchiveRequest) -> Result<(BTreeSet<[u8; 32]>, String), RegistryError> {
     if request.unused_days < RETENTION_FLOOR_DAYS {
         let days = request.unused_days;
@@ -139,11 +139,11 @@ fn checked(request: &ArchiveRequest) -> Result<(BTreeSet<[u8; 32]>, String), Reg
     Ok((keep, message))
 }
 
-/// What can go, and what stays for which reason.
+/// The versions to archive, and the reasons why others stay.
 #[derive(Default)]
 struct ArchivePlan {
     versions: Vec<(PromptName, Version)>,
-    /// Contents of which every version goes, with their sizes.
+    /// Contents whose every version is archived, with their sizes.
     contents: BTreeMap<(String, [u8; 32]), u64>,
     kept: BTreeMap<String, u64>,
 }
@@ -172,17 +172,17 @@ impl ArchivePlan {
     }
 }
 
-/// The versions whose uses are noted in memory and not written yet.
+/// Versions with uses that are buffered in memory and not written yet.
 fn in_use(usage: &Usage) -> BTreeSet<(PromptName, u64)> {
     usage.pending().into_iter().map(|one| (one.name, one.version)).collect()
 }
 
-/// What is looked for.
+/// The criteria.
 struct Search<'a> {
     request: &'a ArchiveRequest,
     /// Contents that stay.
     keep: &'a BTreeSet<[u8; 32]>,
-    /// Versions that were used a moment ago.
+    /// Recently used versions.
     in_use: BTreeSet<(PromptName, u64)>,
     now: Timestamp,
 }
@@ -196,7 +196,7 @@ fn find<Q: Queries + Documents>(
     let since = Timestamp::from_ms(now.ms() - i64::from(request.unused_days) * DAY_MS);
     let since_hour = hour(since);
     let mut found = ArchivePlan::default();
-    // How many versions of a namespace have each content: it goes when all of them do.
+    // Number of versions in a namespace with each content: it is deleted with the last of them.
     let mut homes: HashMap<(String, [u8; 32]), u64> = HashMap::new();
     let proposed = proposed(txn)?;
     for namespace in namespaces {
@@ -266,7 +266,7 @@ fn find<Q: Queries + Documents>(
     Ok(found)
 }
 
-/// The versions of a prompt that something in the registry needs, and what.
+/// The versions of a prompt that are needed, and by what.
 fn needed<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
@@ -280,13 +280,13 @@ fn needed<Q: Queries + Documents>(
     };
     for state in txn.labels(name)? {
         need(Some(&state.serving), "a label serves it");
-        // However long ago it was: it can be rolled back to at once.
+        // Regardless of its age: a rollback can return to it at any time.
         let back = way_back(txn, name, &state.label)?.filter(|back| back.free);
         need(back.map(|back| back.serving).as_ref(), "a rollback would deploy it");
     }
     for deployment in txn.deployments(name)? {
         if deployment.at > since {
-            // What it replaced was served until then.
+            // The deployment before it was served until then.
             need(deployment.from.as_ref(), "it was deployed recently");
             need(deployment.to.as_ref(), "it was deployed recently");
         }

@@ -1,8 +1,8 @@
-//! How an actor proved who they are: data that decisions are made on; the audit log has its text.
+//! How an actor authenticated, as data for decisions; the audit log stores its text.
 
 use std::fmt;
 
-/// How an actor proved who they are. Shown as the audit log has it, for example `access token ci-2026`.
+/// How an actor authenticated. Displayed as in the audit log, for example `access token ci-2026`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthMethod {
     /// The access token of this name.
@@ -13,9 +13,9 @@ pub enum AuthMethod {
     SingleSignOn,
     /// A sign-in link.
     SignInLink,
-    /// A session of the pages that began with this.
+    /// A session of the pages that was started with this.
     WebSession(Box<Self>),
-    /// No credentials: this says what acts instead.
+    /// No credentials; the text says what acts instead.
     Other(String),
 }
 

@@ -1,9 +1,9 @@
-//! The first start of a primary: its name, its keys, its root document and its first access token.
-//! Every later start: the same, read back and checked.
+//! Starts a primary: the first start creates its name, keys, root document and first access token; later starts load
+//! and verify them.
 //!
-//! A first start works in a folder of its own, and the database gets its place in the data directory by one rename, when
-//! everything is durable, the access token included, which is written to a file that only its owner can read: a process
-//! that is killed before leaves nothing that starts, and the next start begins again.
+//! A first start works in a separate folder. One rename moves the database into the data directory when everything is
+//! durable, including the access token, which is written to a file that only its owner can read. A process that is
+//! killed earlier leaves nothing that could start, and the next start begins again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,19 +30,19 @@ use crate::trust::records::{self, RecordsError};
 use crate::trust::root::{RootDocument, RootError, RootKeyId, sign_root};
 use crate::trust::root_chain::RootChain;
 
-/// The longest lifetime that a root document allows a checkpoint, in seconds: 90 days, for air gaps.
+/// The longest lifetime of a checkpoint that a root document allows, in seconds: 90 days, for air gaps.
 const MAX_LIFETIME_S: u64 = 90 * 24 * 3_600;
 /// The name of the first checkpoint key.
 const FIRST_CHECKPOINT_KEY: &str = "checkpoint-1";
 
-/// What a start needs to know.
+/// The inputs of a start.
 #[derive(Debug, Default)]
 pub struct BootstrapOptions {
-    /// The name of a new registry; made up when none.
+    /// The name of a new registry; generated if absent.
     pub registry: Option<String>,
-    /// The first access token of a new registry; made up when none.
+    /// The first access token of a new registry; generated if absent.
     pub admin_token: Option<AccessToken>,
-    /// Whether the operator vouches for the clock.
+    /// Whether the operator confirms that the clock is right.
     pub trust_clock: bool,
 }
 
@@ -52,13 +52,13 @@ pub struct Bootstrapped {
     pub signer: Arc<Signer>,
     /// What replicas are given to trust.
     pub root_key: RootKeyId,
-    /// The first access token, when this start made it up.
+    /// The first access token, if this start generated it.
     pub new_token: Option<AccessToken>,
-    /// Whether an access token was given that this registry does not know: it counts at a first start only.
+    /// Whether the given access token is unknown to this registry: it only has an effect on a first start.
     pub unknown_token: bool,
 }
 
-/// What the operator of a new registry has to be shown.
+/// What to show to the operator of a new registry.
 pub struct FirstStart<'a> {
     /// The first access token.
     pub token: &'a AccessToken,
@@ -68,7 +68,7 @@ pub struct FirstStart<'a> {
     pub root_key: RootKeyId,
 }
 
-/// Why a registry could not be founded or read back.
+/// Why a registry could not be created or loaded.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum BootstrapError {
@@ -128,12 +128,12 @@ pub enum BootstrapError {
     Store(#[from] StoreError),
 }
 
-/// Opens the registry in a data directory, or founds one where nothing is; `announce` tells of the access token that was
-/// made up, which is in a file by then, before it counts.
+/// Opens the registry in a data directory, or creates one if it is empty; `announce` shows the generated access token,
+/// which is in a file by then, before it becomes valid.
 ///
 /// # Errors
-/// The directory belongs to a replica, held a registry whose database is lost, or is in use; a key is missing or another;
-/// the clock cannot be right; or writing fails.
+/// The directory belongs to a replica, held a registry whose database is lost, or is in use; a key is missing or does
+/// not match; the clock is implausible; or writing fails.
 pub fn open(
     directory: &Path,
     founding: &BootstrapOptions,
@@ -147,14 +147,14 @@ pub fn open(
     };
     let store = Store::open_to_serve(&Options { directory: directory.to_owned(), create: false })?;
     for folder in [FIRST_START_FOLDER, RESTORE_FOLDER] {
-        // Left by a process that was killed right after its work was done.
+        // Left by a process that was killed just after it finished.
         let _there_may_be_none = std::fs::remove_dir_all(directory.join(folder));
     }
     let founded = found(&store, founding, clock)?;
     Ok((store, Bootstrapped { new_token, ..founded }))
 }
 
-/// Founds a registry aside, and puts it into its place; the access token, when it was made up.
+/// Creates a registry in a separate folder, then moves it into place; returns the access token if it was generated.
 fn begin(
     directory: &Path,
     founding: &BootstrapOptions,
@@ -166,7 +166,7 @@ fn begin(
         return Ok(None);
     }
     let (aside, keys) = (directory.join(FIRST_START_FOLDER), directory.join(KEYS_FOLDER));
-    // The folder says that the keys are not used yet: it is there before them, and goes after them.
+    // The folder marks the keys as unused: it is created before them and removed after them.
     create::directory(&aside)?;
     sync_directory(directory)?;
     let cut_short = aside.join(REGISTRY_FILE);
@@ -179,7 +179,7 @@ fn begin(
         store.close_blocking();
         let begun = begun?;
         let token_file = directory.join(ADMIN_TOKEN_FILE);
-        // One of a first start that was cut short counts nowhere.
+        // A leftover of an interrupted first start is ignored.
         let _there_may_be_none = std::fs::remove_file(&token_file);
         if let Some(token) = &begun.new_token {
             replace(&token_file, format!("{}\n", token.reveal()).as_bytes(), 0o600)?;
@@ -197,11 +197,10 @@ fn begin(
     begun
 }
 
-/// Founds a registry in an empty store, or reads back the one that is there, and seals its commits
-/// from then on.
+/// Creates a registry in an empty store, or loads the existing one, and signs its commits from then on.
 ///
 /// # Errors
-/// The directory belongs to a replica, a key is missing or another, or writing fails.
+/// The directory belongs to a replica, a key is missing or does not match, or writing fails.
 pub fn found(
     store: &Store,
     founding: &BootstrapOptions,
@@ -215,10 +214,10 @@ pub fn found(
     }
 }
 
-/// Reads back the registry in a store, and seals its commits from then on.
+/// Loads the registry in a store, and signs its commits from then on.
 ///
 /// # Errors
-/// There is none, its records or its audit log do not hold together, a key is missing or another, or writing fails.
+/// There is none, its records or its audit log are inconsistent, a key is missing or does not match, or writing fails.
 pub fn reopen(
     store: &Store,
     founding: &BootstrapOptions,
@@ -254,7 +253,7 @@ pub fn reopen(
     Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: None, unknown_token })
 }
 
-/// Where an epoch that begins now starts from.
+/// The position at which an epoch that begins now starts.
 ///
 /// # Errors
 /// The database fails.
@@ -263,11 +262,11 @@ pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
     Ok(EpochBase { position: txn.head()?.position, state: state.hash })
 }
 
-/// Installs the next root document, and the epoch that it may begin: checks the signatures, keeps both, and signs the
-/// state anew under them. A document that is installed already changes nothing; whether it was new.
+/// Installs the next root document, and the epoch that it may begin: verifies the signatures, stores both, and signs
+/// the state again under them. Installing the same document again has no effect; returns whether it was new.
 ///
 /// # Errors
-/// A signature is missing, the registry went on after the epoch was drafted, or writing fails.
+/// A signature is missing, the registry has changed since the epoch was drafted, or writing fails.
 pub fn install_root(
     store: &Store,
     root: &[u8],
@@ -327,22 +326,21 @@ pub fn install_root(
     Ok(true)
 }
 
-/// Where in a folder of keys the checkpoint key of this name lies: in a file of its own until it signs, and then in the
-/// usual one.
+/// The file of the checkpoint key with this name in a folder of keys: its own file until it signs, then the usual one.
 #[must_use]
 pub fn checkpoint_key_file(keys: &Path, name: &str) -> PathBuf {
     let own = keys.join(format!("{name}.key"));
     if own.exists() { own } else { keys.join(CHECKPOINT_KEY_FILE) }
 }
 
-/// The file of a checkpoint key that does not sign yet, or does not sign any more.
+/// The file of a checkpoint key that does not sign yet, or no longer signs.
 #[must_use]
 pub fn own_key_file(directory: &Path, name: &str) -> PathBuf {
     directory.join(KEYS_FOLDER).join(format!("{name}.key"))
 }
 
-/// Puts the key of the newest epoch where checkpoint keys lie, and the one before beside it. Whatever cuts this short,
-/// [`checkpoint_key_file`] finds the right one.
+/// Moves the key of the newest epoch to the usual file, and the previous key beside it. If this is interrupted at any
+/// point, [`checkpoint_key_file`] still finds the right one.
 fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]) -> Result<(), BootstrapError> {
     let mut names = Vec::new();
     for note in epochs.iter().rev().take(2) {
@@ -418,7 +416,7 @@ fn first_start(
     Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: new.then_some(token), unknown_token: false })
 }
 
-/// The entry of what an operator does at the machine itself.
+/// The audit entry of an action by the operator at the machine.
 pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: String) -> AuditEntry {
     AuditEntry {
         actor: OPERATOR.to_owned(),
@@ -430,7 +428,7 @@ pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: Str
     }
 }
 
-/// The chain of roots and the epoch that is now.
+/// The chain of roots and the current epoch.
 fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, VerifiedEpoch), BootstrapError> {
     let (chain, mut epochs) = records::read_back(None, roots, epochs)?;
     let epoch = epochs.pop().ok_or_else(|| BootstrapError::Trust("there is no epoch record".to_owned()))?;
@@ -464,7 +462,7 @@ pub(super) fn signer(
     }))
 }
 
-/// Makes a key and its file; a file from a first start that was cut short is used as it is.
+/// Creates a key and its file; reuses the file of an interrupted first start.
 fn make_key(path: &Path) -> Result<SigningKey, BootstrapError> {
     if path.exists() {
         return Ok(read_key(path)?);

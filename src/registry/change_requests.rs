@@ -31,16 +31,16 @@ use crate::store::meta;
 /// Default time until a change request expires, in days.
 const EXPIRES_DAYS: u32 = 30;
 const DAY_MS: i64 = 24 * 3_600_000;
-/// Open change requests of a registry; each deployment to a protected label looks at all of them.
+/// Most open change requests of a registry; each deployment to a protected label checks all of them.
 const OPEN_MAX: usize = 1_000;
 /// Limit per author, so that one cannot use up the limit of all.
 const OPEN_EACH_MAX: usize = 50;
 
 impl Registry {
-    /// Proposes a change: publishes a version, where the request has one, and waits for reviews.
+    /// Opens a change request: publishes its version, if it has one, and waits for reviews.
     ///
     /// # Errors
-    /// The actor may not publish there, something proposed cannot be, too many are open, or the store fails.
+    /// The actor is not allowed to publish there, the proposal is invalid, too many are open, or the store fails.
     pub async fn propose(&self, actor: &Actor, request: ProposeRequest) -> Result<ChangeRequest, RegistryError> {
         let message = check_message(&request.message)?;
         let days = request.expires_days.unwrap_or(EXPIRES_DAYS);
@@ -78,7 +78,7 @@ impl Registry {
                 deployment: None,
             };
             keep(txn, &request)?;
-            // Receivers of webhooks, such as Slack, show who is asked.
+            // Receivers of webhooks, such as Slack, show the reviewers.
             let asks = if request.reviewers.is_empty() { "" } else { "\nasked to review: " };
             let said = format!("{message}{asks}{}", request.reviewers.join(", "));
             record(txn, ctx, Command::Propose, &request, said)?;
@@ -87,10 +87,10 @@ impl Registry {
         .await
     }
 
-    /// Proposes something else under the same number; approvals of other content do not count for it.
+    /// Replaces the proposal of a change request; approvals of other content do not count for it.
     ///
     /// # Errors
-    /// The actor may not publish there, it is closed, something proposed cannot be, or the store fails.
+    /// The actor is not allowed to publish there, the request is closed, the proposal is invalid, or the store fails.
     pub async fn amend(&self, actor: &Actor, id: u64, request: AmendRequest) -> Result<ChangeRequest, RegistryError> {
         let message = check_message(&request.message)?;
         let about = Attempt::new(Command::Amend, places(request.publish.as_ref(), &request.moves), &message);
@@ -111,7 +111,8 @@ impl Registry {
     /// Approves, rejects, comments on or withdraws a change request.
     ///
     /// # Errors
-    /// The actor may not, or made what they approve; it is closed, or proposes something else by now; or the store fails.
+    /// The actor lacks permission or contributed to the change; the request is closed or was amended; or the store
+    /// fails.
     pub async fn review(&self, actor: &Actor, id: u64, request: ReviewRequest) -> Result<ChangeRequest, RegistryError> {
         let message = request.message.trim().to_owned();
         let characters = message.chars().count();
@@ -180,10 +181,10 @@ impl Registry {
         .await
     }
 
-    /// Serves what a change request proposes.
+    /// Deploys what a change request proposes.
     ///
     /// # Errors
-    /// The actor may not deploy there, something is missing, it is closed, or the store fails.
+    /// The actor is not allowed to deploy there, a requirement is not met, the request is closed, or the store fails.
     pub async fn apply(&self, actor: &Actor, id: u64, request: ApplyRequest) -> Result<Deployed, RegistryError> {
         let given = if request.message.trim().is_empty() { None } else { Some(check_message(&request.message)?) };
         let about = self.about(Command::Deploy, id, given.as_deref())?;
@@ -208,7 +209,7 @@ impl Registry {
         self.0.automation_held.get().is_some()
     }
 
-    /// Closes change requests whose time is over, and applies those that nothing is missing of any more.
+    /// Expires overdue change requests, and applies automatic ones whose requirements are met.
     ///
     /// # Errors
     /// The store fails.
@@ -234,7 +235,7 @@ impl Registry {
         .await
     }
 
-    /// Whether the time of a change request is over, or an automatic one lacks nothing any more and would be applied.
+    /// Whether a change request has expired, or an automatic one can be applied.
     fn change_request_is_due(&self) -> Result<bool, RegistryError> {
         let (txn, known) = (self.0.store.read()?, self.0.known.load());
         let now = Timestamp::from_ms(self.0.clock.now_ms());
@@ -249,7 +250,7 @@ impl Registry {
         Ok(false)
     }
 
-    /// What the log says of a refusal: the places that a request is about, where there is one.
+    /// What the log records of a refusal: the moves of the request, if it exists.
     fn about(&self, command: Command, id: u64, message: Option<&str>) -> Result<Attempt, RegistryError> {
         let found = self.0.store.read()?.get::<ChangeRequest>(id)?;
         let Some(found) = found else {

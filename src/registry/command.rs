@@ -16,17 +16,17 @@ use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::write::WriteTxn;
 
-/// Refusals of one command to one principal that are recorded one by one in a minute; further ones are counted.
+/// Number of denials per principal and command that are recorded one by one in a minute; further ones are counted.
 const REFUSALS_PER_MINUTE: u32 = 60;
 const MINUTE_MS: i64 = 60_000;
 
-/// Subjects and bytes of each that the log keeps of a refused command, whatever it was sent.
+/// Most subjects, and most bytes of each, that the log records of a denied command.
 const SUBJECTS_MAX: usize = 1_000;
 const SUBJECT_BYTES_MAX: usize = 300;
-/// Longest reason of a refusal in the log, in bytes.
+/// Longest reason of a denial in the log, in bytes.
 const REASON_BYTES_MAX: usize = 4_000;
 
-/// A command that was asked for, as the log has it if it is refused.
+/// A requested command, as the log records it if it is denied.
 pub(super) struct Attempt {
     command: Command,
     subjects: Vec<Subject>,
@@ -46,14 +46,14 @@ impl Attempt {
     }
 }
 
-/// The beginning of a text, of at most so many bytes.
+/// The start of a text, up to a number of bytes.
 pub(super) fn clip(text: &str, bytes_max: usize) -> String {
     let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
     let end = ends.take_while(|end| *end <= bytes_max).last().unwrap_or_default();
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-/// One command under way on the writer thread.
+/// A command in progress on the writer thread.
 pub(super) struct Ctx {
     pub(super) now: Timestamp,
     pub(super) actor: Actor,
@@ -83,12 +83,12 @@ impl Ctx {
         }
     }
 
-    /// The same, as if nothing had been decided yet: for commands that are many decisions.
+    /// A copy in which nothing is decided yet: for commands with several decisions.
     pub(super) fn afresh(&self) -> Self {
         Self::new(self.now, self.actor.clone(), Arc::clone(&self.rules), Arc::clone(&self.written))
     }
 
-    /// The same for another actor, as if nothing had been decided yet.
+    /// A copy for another actor, in which nothing is decided yet.
     pub(super) fn as_actor(&self, actor: Actor) -> Self {
         Self::new(self.now, actor, Arc::clone(&self.rules), Arc::clone(&self.written))
     }
@@ -109,7 +109,7 @@ impl Ctx {
         self.change_request.get()
     }
 
-    /// Whether the actor may; the one decision that every command asks for.
+    /// Whether the actor is allowed to do this; the one decision of every command.
     pub(super) fn authorise(
         &self,
         permission: Permission,
@@ -127,12 +127,12 @@ impl Ctx {
         }
     }
 
-    /// Counts bytes that the actor is about to write, or refuses them; before anything is written.
+    /// Counts bytes that the actor is about to write, or refuses them if the quota is exceeded.
     pub(super) fn written(&self, bytes: usize) -> Result<(), RegistryError> {
         self.written.charge(&self.actor, bytes)
     }
 
-    /// Remembers why something else than a grant allowed it.
+    /// Records a reason, other than a grant, for which it was allowed.
     pub(super) fn because(&self, reason: String) {
         self.granted.borrow_mut().insert(reason);
     }
@@ -157,7 +157,7 @@ impl Ctx {
         self.risk.set(self.risk.get().max(worst(findings)));
     }
 
-    /// The entry of what is about to be done.
+    /// The audit entry of the pending change.
     pub(super) fn audit(
         &self,
         command: Command,
@@ -197,8 +197,8 @@ impl Ctx {
 }
 
 impl Registry {
-    /// Runs one command on the writer thread, once the permission that it always needs is there. A refusal changes
-    /// nothing, and is recorded.
+    /// Runs a command on the writer thread if the actor has the permission that it always needs. A denial changes
+    /// nothing and is recorded.
     pub(super) async fn command<T: Send + 'static>(
         &self,
         actor: &Actor,
@@ -233,11 +233,11 @@ impl Registry {
         let decided = async {
             if command.stops_harm() { self.0.store.write_urgently(job).await? } else { self.0.store.write(job).await? }
         };
-        // The writer runs jobs in the order in which they came: both are in one group, for the price of one.
+        // The writer runs jobs in order: both are in one group, at the cost of one.
         tokio::join!(biased; uses, decided).1
     }
 
-    /// Records a refusal, unless this principal has been refused too often in the last minute.
+    /// Records a denial, unless this principal has had too many in the last minute.
     pub(super) fn record_refusal(
         &self,
         txn: &mut WriteTxn<'_>,
@@ -252,7 +252,7 @@ impl Registry {
     }
 }
 
-/// Counts recent refusals per principal and command, so that they cannot fill the disk or hide each other.
+/// Counts recent denials per principal and command, so that they cannot fill the disk or hide each other.
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<HashMap<(String, Command), Window>>);
 
@@ -270,7 +270,7 @@ impl Window {
 }
 
 impl Refusals {
-    /// Whether to record one more, and how many were not recorded before it.
+    /// Whether to record another one, and how many were not recorded before it.
     fn admit(&self, who: &str, command: Command, now: Timestamp) -> Option<u64> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let window = windows.entry((who.to_owned(), command)).or_default();
@@ -285,7 +285,7 @@ impl Refusals {
         Some(std::mem::take(&mut window.unrecorded))
     }
 
-    /// What was counted in minutes that are over, and is not in the log yet.
+    /// Counts of past minutes that are not in the log yet.
     fn overdue(&self, now: Timestamp) -> Vec<(String, Command, u64)> {
         let mut windows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let over = windows.iter().filter(|(_, window)| window.is_over(now));
@@ -297,10 +297,10 @@ impl Refusals {
 }
 
 impl Registry {
-    /// Writes into the log how many refusals were not recorded one by one, once their minute is over.
+    /// Records the number of denials that were not logged one by one, after their minute has passed.
     ///
     /// # Errors
-    /// The clock cannot be right, or the store fails.
+    /// The clock is implausible, or the store fails.
     pub async fn record_counted_refusals(&self) -> Result<(), RegistryError> {
         let now = self.commit_time()?;
         for (who, command, unrecorded) in self.0.refusals.overdue(now) {
@@ -320,7 +320,7 @@ impl Registry {
     /// Decides and records access that changes nothing: a backup, a bundle, a report.
     ///
     /// # Errors
-    /// The actor may not, or the store fails.
+    /// The actor lacks permission, or the store fails.
     pub async fn permit(&self, actor: &Actor, command: Command, what: Option<Subject>) -> Result<(), RegistryError> {
         self.command(actor, Attempt::new(command, what.clone(), ""), move |txn, ctx| {
             let subjects = what.into_iter().collect();

@@ -1,7 +1,7 @@
-//! The authors of what a move brings, who cannot approve it.
+//! The contributors to a move, who cannot approve it.
 //!
-//! A new version says most of what the ones before it said, so its makers are those of every version that was published
-//! since the one that its subjects have now, and likewise of what these include.
+//! A new version contains most of the text of its predecessors, so its contributors are those of every version
+//! published since the one that its subjects have now, and likewise of what these include.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ pub(super) fn makers_of<Q: Queries + Documents>(
     Ok(found.finish()?.into_keys().collect())
 }
 
-/// All authors of what a move brings compared with what its subjects have now, with the latest version of each.
+/// All contributors to a move, compared with what its subjects have now, with the latest version of each.
 pub(super) fn makers_of_move<Q: Queries + Documents>(
     txn: &Q,
     wanted: &LabelMove<'_>,
@@ -58,14 +58,14 @@ pub(super) fn proposers(request: &ChangeRequest) -> BTreeSet<String> {
 
 /// The versions that the new subjects of a version have now.
 struct Base {
-    /// Every later version, up to the new one, has makers of it.
+    /// Every later version, up to the new one, has contributors to it.
     after: u64,
-    /// The versions that it follows; none where everything is new.
+    /// The previous versions; none if everything is new.
     versions: BTreeSet<u64>,
 }
 
-/// What a version follows: the lowest version that its new subjects have now. Where they have nothing, or only newer ones,
-/// the newest one before it that the whole label served until it was replaced, and not stopped.
+/// The previous version of a version: the lowest that its new subjects have now. If they have none, or only newer ones,
+/// the newest one below it that the whole label served until it was replaced, and that was not stopped.
 fn base<Q: Queries>(txn: &Q, name: &PromptName, label: &Label, growth: &Growth) -> Result<Base, StoreError> {
     if let Some(lowest) = growth.instead_of.first().filter(|lowest| **lowest < growth.version) {
         return Ok(Base { after: *lowest, versions: growth.instead_of.clone() });
@@ -87,7 +87,7 @@ fn base<Q: Queries>(txn: &Q, name: &PromptName, label: &Label, growth: &Growth) 
     })
 }
 
-/// The lowest version of each prompt that is included in all of these versions, however deep.
+/// The lowest version of each prompt that all of these versions include, directly or indirectly.
 fn included<Q: Queries>(
     txn: &Q,
     name: &PromptName,
@@ -110,7 +110,7 @@ fn included<Q: Queries>(
     Ok(known.unwrap_or_default())
 }
 
-/// The lowest version of each prompt that is included in one version, however deep.
+/// The lowest version of each prompt that one version includes, directly or indirectly.
 fn included_in<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<BTreeMap<PromptName, u64>, StoreError> {
     let mut known: BTreeMap<PromptName, u64> = BTreeMap::new();
     let (mut seen, mut pending) = (BTreeSet::new(), vec![(name.clone(), number)]);
@@ -126,15 +126,16 @@ fn included_in<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<BT
     Ok(known)
 }
 
-/// Collects makers; looks at each version once.
+/// Collects contributors; visits each version once.
 struct ContributorSearch<'t, Q> {
     txn: &'t Q,
-    /// What subjects have of each included prompt already; without it, of what is included its own makers count alone.
+    /// What subjects already have of each included prompt; without it, only the contributors to the included version
+    /// itself count.
     known: Option<BTreeMap<PromptName, u64>>,
     seen: BTreeSet<(PromptName, u64)>,
-    /// Versions that were not looked at yet. A list and no recursion: how long chains of includes get is up to authors.
+    /// Versions to visit. A list instead of recursion, because authors control the depth of includes.
     pending: Vec<(PromptName, u64)>,
-    /// Who, and which version.
+    /// The contributor, and the version.
     found: BTreeMap<String, String>,
 }
 
@@ -143,7 +144,7 @@ impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
         Self { txn, known, seen: BTreeSet::new(), pending: Vec::new(), found: BTreeMap::new() }
     }
 
-    /// Notes every version after one, up to another.
+    /// Adds every version after one, up to another.
     fn note_range(&mut self, name: &PromptName, after: u64, last: u64) {
         for number in after.min(last)..last {
             let version = (name.clone(), number.saturating_add(1));
@@ -167,7 +168,7 @@ impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
         Ok(())
     }
 
-    /// Looks at what was noted, and at whatever that leads to.
+    /// Visits the added versions, and those that they lead to.
     fn finish(mut self) -> Result<BTreeMap<String, String>, StoreError> {
         while let Some((name, number)) = self.pending.pop() {
             if let Some(version) = self.txn.version(&name, number)? {

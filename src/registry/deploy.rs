@@ -23,7 +23,7 @@ impl Registry {
     /// Deploys to labels; those that already serve it are left unchanged.
     ///
     /// # Errors
-    /// The actor may not, or a policy is not met; a prompt, version or serving is refused; or the store fails.
+    /// The actor lacks permission, or a policy is not met; a prompt, version or serving is invalid; or the store fails.
     pub async fn deploy(&self, actor: &Actor, request: DeployRequest) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
         check_moves(&request.moves)?;
@@ -48,10 +48,10 @@ impl Registry {
         .await
     }
 
-    /// Takes a label away; what asks for it gets an error from then on.
+    /// Removes a label; callers that use it then get an error.
     ///
     /// # Errors
-    /// The actor may not, there is no such label, or the store fails.
+    /// The actor lacks permission, the label does not exist, or the store fails.
     pub async fn unlabel(
         &self,
         actor: &Actor,
@@ -120,7 +120,7 @@ pub(super) fn check_moves(moves: &[Move]) -> Result<(), RegistryError> {
     }
 }
 
-/// Checks that no label moves twice, that each move may be made, and commits what changes something.
+/// Checks that no label moves twice and that each move is allowed, and commits those that change something.
 pub(super) fn move_labels(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
@@ -166,7 +166,7 @@ pub(super) struct Mover<'a> {
     at: Timestamp,
     id: u64,
     fresh: Option<PendingVersion<'a>>,
-    /// What has been moved so far.
+    /// The moves so far.
     pub(super) deployments: Vec<Deployment>,
 }
 
@@ -175,12 +175,12 @@ impl<'a> Mover<'a> {
         Self { actor, at, id, fresh: None, deployments: Vec::new() }
     }
 
-    /// The same, in a commit that publishes this version.
+    /// The same, in a commit that also publishes this version.
     pub(super) fn publishing(self, fresh: PendingVersion<'a>) -> Self {
         Self { fresh: Some(fresh), ..self }
     }
 
-    /// Moves one label, if it may be moved; no change when it serves that already.
+    /// Moves one label if that is allowed; no change if it already serves that.
     pub(super) fn apply_move(
         &mut self,
         txn: &WriteTxn<'_>,
@@ -236,21 +236,21 @@ impl<'a> Mover<'a> {
     }
 }
 
-/// The label that a move is about, with what it asks for where that needs no look at what is served.
+/// The label of a move and what it asks for, if that does not depend on what is served.
 pub(super) fn asked(one: &Move) -> Subject {
     let ServingRequest { rules, version, split } = &one.serving;
     let fixed = version.filter(|_| rules.is_empty() && split.is_none());
     Subject::of_label(&one.name, &one.label, fixed.map(Serving::version))
 }
 
-/// The label that a deployment moved, for the audit log.
+/// The label of a deployment, for the audit log.
 pub(super) fn moved(deployment: &Deployment) -> Subject {
     Subject::of_label(&deployment.name, &deployment.label, deployment.to.clone())
 }
 
-/// Makes a serving of a request: checks its limits, and lays splits out over their slots.
+/// Converts the serving of a request: checks its limits, and assigns slots to splits.
 ///
-/// A split that replaces none, and is asked for without a salt, gets one from `next_seq`.
+/// A new split without a salt gets one from `next_seq`.
 pub(super) fn build<Q: Queries>(
     txn: &Q,
     next_seq: u64,

@@ -1,7 +1,7 @@
-//! What the data directory of a primary holds before anything is opened in it: whether a registry may begin there.
+//! Checks the data directory of a primary before anything is opened: whether a registry can be created there.
 //!
-//! A registry begins only where nothing was. Keys, public records or an empty database file are what is left of a
-//! registry that lost its database: a new one under the old keys would make every replica forget what it holds.
+//! A registry is created only in an empty directory. Keys, public records or an empty database file are the remains of
+//! a registry that lost its database: a new one under the old keys would make every replica drop its state.
 
 use std::path::{Path, PathBuf};
 
@@ -12,23 +12,24 @@ use crate::store::files::WATERMARK_FILE;
 
 /// The folder of public records in the data directory.
 pub const TRUST_FOLDER: &str = "trust";
-/// The folder in which a first start works. While it is there and no database, the keys beside it are not used yet.
+/// The folder in which a first start works. While it exists and the database does not, the keys beside it are not used
+/// yet.
 pub const FIRST_START_FOLDER: &str = ".first-start";
 /// The file with the admin token that the first start generated; safe to delete.
 pub const ADMIN_TOKEN_FILE: &str = "admin-token";
 /// The folder in which a restore works.
 pub const RESTORE_FOLDER: &str = ".restore";
 
-/// What a data directory holds.
+/// The contents of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DirectoryContents {
     /// A database.
     Database,
-    /// Nothing of a registry, or what a first start left that was cut short.
+    /// No registry, or the leftovers of an interrupted first start.
     Nothing,
 }
 
-/// Why nothing may begin in a directory.
+/// Why nothing can be created in a directory.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum DirectoryError {
@@ -49,10 +50,10 @@ pub enum DirectoryError {
     IsPrimary { path: PathBuf, found: String },
 }
 
-/// Looks what a directory holds, for a primary.
+/// Inspects the directory of a primary.
 ///
 /// # Errors
-/// It held a registry whose database is missing or empty, or a restore was cut short.
+/// It held a registry whose database is missing or empty, or a restore was interrupted.
 pub fn look(directory: &Path) -> Result<DirectoryContents, DirectoryError> {
     if has_database(directory) {
         return Ok(DirectoryContents::Database);
@@ -80,8 +81,8 @@ pub fn look(directory: &Path) -> Result<DirectoryContents, DirectoryError> {
     Err(DirectoryError::DatabaseLost { path, found: found.join(", "), state })
 }
 
-/// Checks that a replica may begin in a directory. What is left of a replica itself is not in its way: it keeps the
-/// highest position that it accepted, and fetches the rest again.
+/// Checks that a replica can be created in a directory. The remains of a replica itself are fine: it keeps the highest
+/// position that it accepted, and downloads the rest again.
 ///
 /// # Errors
 /// It held a primary, whose database is missing.
@@ -97,7 +98,7 @@ pub fn check_for_replica(directory: &Path) -> Result<(), DirectoryError> {
     if found.is_empty() { Ok(()) } else { Err(DirectoryError::IsPrimary { path, found: found.join(", ") }) }
 }
 
-/// The folders of a primary that hold something.
+/// The folders of a primary that are not empty.
 fn remains(directory: &Path) -> Vec<&'static str> {
     let holds = |name: &&str| std::fs::read_dir(directory.join(name)).is_ok_and(|mut files| files.next().is_some());
     [KEYS_FOLDER, TRUST_FOLDER].into_iter().filter(holds).collect()
@@ -107,7 +108,7 @@ fn remains(directory: &Path) -> Vec<&'static str> {
 mod tests {
     use super::*;
 
-    /// A directory with these files, each with a byte unless its name ends in `=`.
+    /// A directory with these files, each with one byte unless its name ends in `=`.
     fn directory(files: &[&str]) -> tempfile::TempDir {
         let directory = tempfile::tempdir().expect("a directory");
         for file in files {

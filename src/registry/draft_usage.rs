@@ -1,7 +1,7 @@
 //! Number and size of drafts, per principal and in total.
 //!
-//! A draft counts for who began it; its bytes, and those of each of its saves, for who saved them. Invariant: every draft
-//! and every save is written and removed here, so that the counts fit what is kept.
+//! A draft counts for its creator; its bytes, and those of each saved revision, for the person who saved them.
+//! Invariant: every draft and revision is written and removed here, so that the counts match what is stored.
 
 use super::RegistryError;
 use super::command::clip;
@@ -14,12 +14,12 @@ use crate::store::StoreError;
 use crate::store::documents::{Document, Documents, DraftSave, DraftSaveKey, DraftUsage, Excerpt, save_key};
 use crate::store::write::WriteTxn;
 
-/// The key of what all drafts together take; no principal is called that.
+/// The key of the total of all drafts; not a valid name of a principal.
 const EVERYBODY: &str = "*";
 
-/// Refuses a save, before anything of it is written, for which its author or the registry has no room.
+/// Refuses a save that exceeds the quota of its author or the registry, before anything is written.
 pub(super) fn check(txn: &WriteTxn<'_>, saved: &Draft, is_new: bool) -> Result<(), RegistryError> {
-    // Kept twice: as the draft, and among its saves.
+    // Stored twice: as the draft, and as a revision.
     let bytes = 2 * length(saved)?;
     let drafts = u64::from(is_new);
     for (who, drafts_max, bytes_max) in [
@@ -39,7 +39,7 @@ pub(super) fn check(txn: &WriteTxn<'_>, saved: &Draft, is_new: bool) -> Result<(
     Ok(())
 }
 
-/// Writes a draft, and remembers it as one of its saves.
+/// Writes a draft, and stores it as a revision.
 pub(super) fn put(txn: &mut WriteTxn<'_>, draft: Draft) -> Result<(), StoreError> {
     let key = (&draft.prompt, draft.name.as_str());
     remove_draft(txn, &draft.prompt, &draft.name)?;
@@ -53,7 +53,7 @@ pub(super) fn put(txn: &mut WriteTxn<'_>, draft: Draft) -> Result<(), StoreError
     take(txn, &size::<DraftSave>(txn, key)?)
 }
 
-/// Removes a draft, where there is one; its saves stay.
+/// Removes a draft, if it exists; its revisions remain.
 pub(super) fn remove_draft(txn: &mut WriteTxn<'_>, prompt: &PromptName, draft: &str) -> Result<(), StoreError> {
     let before = size::<Draft>(txn, (prompt, draft))?;
     txn.remove::<Draft>((prompt, draft))?;
@@ -62,14 +62,14 @@ pub(super) fn remove_draft(txn: &mut WriteTxn<'_>, prompt: &PromptName, draft: &
     change(txn, &summary.author, |room| room.drafts = room.drafts.saturating_sub(1))
 }
 
-/// Removes a save, where there is one.
+/// Removes a revision, if it exists.
 pub(super) fn remove_save(txn: &mut WriteTxn<'_>, key: DraftSaveKey<'_>) -> Result<(), StoreError> {
     let before = size::<DraftSave>(txn, key)?;
     txn.remove::<DraftSave>(key)?;
     give_back(txn, &before)
 }
 
-/// What is stored of a draft or a save, without its content, and how many bytes it takes.
+/// What is stored of a draft or a revision, without its content, and its size in bytes.
 type Size = Option<(DraftSummary, u64)>;
 
 fn size<D: Document>(txn: &WriteTxn<'_>, key: D::Key<'_>) -> Result<Size, StoreError>
@@ -124,7 +124,7 @@ mod tests {
         serde_json::from_value(draft).expect("a draft")
     }
 
-    /// What a save of `ann` is refused with where drafts take this much already.
+    /// The error of a save by `ann` if drafts take this much already.
     fn refused(who: &'static str, drafts: u64, bytes: u64, is_new: bool) -> Option<String> {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&Options { directory: folder.path().to_owned(), create: true }).expect("a store");

@@ -24,11 +24,11 @@ use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
 impl Registry {
-    /// Saves a working copy. Nothing is served, and nothing stands in the audit log: it is published, or it is nothing.
-    /// What is refused stands there, a save that has no room as well.
+    /// Saves a draft. Nothing is served, and the audit log has no entry, except for a denied save or one that exceeds a
+    /// quota.
     ///
     /// # Errors
-    /// The actor may not, somebody saved meanwhile, there is no room for it, or the store fails.
+    /// The actor lacks permission, someone else saved since, a quota is exceeded, or the store fails.
     pub async fn save_draft(
         &self,
         actor: &Actor,
@@ -107,7 +107,7 @@ impl Registry {
     /// Every draft of a prompt, by name.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may neither publish nor review it, or the store fails.
+    /// The prompt cannot be read, the actor can neither publish nor review it, or the store fails.
     pub fn drafts(
         &self,
         view: &CatalogueView,
@@ -121,7 +121,8 @@ impl Registry {
     /// One draft.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may neither publish nor review it, there is no such draft, or the store fails.
+    /// The prompt cannot be read, the actor can neither publish nor review it, the draft does not exist, or the store
+    /// fails.
     pub fn draft(
         &self,
         view: &CatalogueView,
@@ -133,10 +134,10 @@ impl Registry {
         view.txn().get::<Draft>((name, draft))?.ok_or_else(|| absent(draft))
     }
 
-    /// What was saved of a draft, newest first; at most the last hundred and the last 8 MiB.
+    /// The saved revisions of a draft, newest first; at most the last hundred and the last 8 MiB.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may neither publish nor review it, or the store fails.
+    /// The prompt cannot be read, the actor can neither publish nor review it, or the store fails.
     pub fn draft_saves(
         &self,
         view: &CatalogueView,
@@ -149,10 +150,11 @@ impl Registry {
         Ok(summaries(view.txn(), &Scan::<DraftSave>::under((name.as_str(), draft)).backwards())?)
     }
 
-    /// A draft as it was at one of its saves.
+    /// One saved revision of a draft.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may neither publish nor review it, nothing is remembered of that save, or the store fails.
+    /// The prompt cannot be read, the actor can neither publish nor review it, the revision is not stored, or the store
+    /// fails.
     pub fn draft_save(
         &self,
         view: &CatalogueView,
@@ -168,11 +170,11 @@ impl Registry {
         found.ok_or_else(|| RegistryError::NotFound { what: "remembered save", name: shown() })
     }
 
-    /// Brings a draft together with what was published since it began. Nothing is saved.
+    /// Merges a draft with what was published since it began. Nothing is saved.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may neither publish nor review it, there is no such draft, its base was archived, or the store
-    /// fails.
+    /// The prompt cannot be read, the actor can neither publish nor review it, the draft does not exist, its base was
+    /// archived, or the store fails.
     pub fn merge_draft(
         &self,
         view: &CatalogueView,
@@ -215,10 +217,11 @@ impl Registry {
         Ok(DraftMerge { base: ours.parent, parent, merge })
     }
 
-    /// Publishes a draft, which is then gone. Refused when its parent moved: merge it first.
+    /// Publishes a draft and deletes it. Refused if there is a newer version: merge it first.
     ///
     /// # Errors
-    /// The actor may not, there is none, its parent moved, or whatever publishing is refused for.
+    /// The actor lacks permission, it does not exist, there is a newer version, or publishing is refused for another
+    /// reason.
     pub async fn publish_draft(
         &self,
         actor: &Actor,
@@ -244,7 +247,7 @@ impl Registry {
                 allow_major: request.allow_major,
                 break_glass: None,
             };
-            // Whoever saved some of it made some of it, whoever publishes it.
+            // Everyone who saved part of it is a contributor, no matter who publishes it.
             let makers = found.makers.into_iter().collect();
             let published = publish(txn, ctx, name.clone(), request, (message, makers))?;
             discard(txn, &name, &draft)?;
@@ -253,10 +256,10 @@ impl Registry {
         .await
     }
 
-    /// Throws a draft away, with everything that was saved of it.
+    /// Deletes a draft with all its revisions.
     ///
     /// # Errors
-    /// The actor may not, there is none, or the store fails.
+    /// The actor lacks permission, it does not exist, or the store fails.
     pub async fn discard_draft(&self, actor: &Actor, name: PromptName, draft: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::DiscardDraft, [subject(&name, &draft)], "");
         self.command(actor, about, move |txn, ctx: &Ctx| {
@@ -270,7 +273,7 @@ impl Registry {
     }
 }
 
-/// Drafts or saves, without what they say: that is never held, however much of it there is.
+/// Drafts or revisions without their content, which is never held in memory as a whole.
 fn summaries<D: Document>(txn: &impl Documents, scan: &Scan<D>) -> Result<Vec<DraftSummary>, StoreError>
 where
     DraftSummary: Excerpt<D>,
@@ -283,7 +286,7 @@ where
     Ok(summaries)
 }
 
-/// Forgets the oldest saves of a draft beyond what is remembered; the newest always stays.
+/// Drops the oldest revisions of a draft beyond the limit; the newest always remains.
 fn forget_old_saves(txn: &mut WriteTxn<'_>, name: &PromptName, draft: &str) -> Result<(), StoreError> {
     let (mut count, mut total_bytes, mut old) = (0, 0, Vec::new());
     txn.visit_documents(&Scan::<DraftSave>::under((name.as_str(), draft)).backwards(), &mut |found| {

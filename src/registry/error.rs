@@ -137,8 +137,8 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// Whether somebody was told no, by a rule or because they have had their share, which the audit log records;
-    /// everything else is a mistake or a failure.
+    /// Whether it was denied, by a rule or a quota, which the audit log records; everything else is a mistake or a
+    /// failure.
     #[must_use]
     pub const fn is_refusal(&self) -> bool {
         matches!(

@@ -1,4 +1,4 @@
-//! Imports history from elsewhere: each change once, with its own time and author.
+//! Imports history from another system: each change once, with its own time and author.
 
 use super::command::{Attempt, Ctx};
 use super::move_policy::{MoveOptions, refuse_secrets};
@@ -18,32 +18,32 @@ use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
-/// How far ahead another library's clock may be, in milliseconds.
+/// How far ahead the other system's clock can be, in milliseconds.
 const CLOCK_SLACK_MS: i64 = 60_000;
 /// Longest id of an imported change, in bytes.
 const IMPORT_ID_BYTES_MAX: usize = 64;
 
-/// What one change did.
+/// The result of one change.
 enum ChangeOutcome {
     Published,
     Removed,
     Known,
 }
 
-/// The outcome of an import, with what could not be imported.
+/// The result of an import, with the changes that could not be imported.
 pub struct ImportOutcome {
-    /// Counts of what was done.
+    /// Counts of the results.
     pub imported: Imported,
     /// Ids of refused changes, and why.
     pub refused: Vec<(String, RegistryError)>,
 }
 
 impl Registry {
-    /// Imports changes, oldest first. One that an earlier import brought is skipped; one that is
-    /// refused is listed, and does not hold up the others.
+    /// Imports changes, oldest first. A change that was imported before is skipped; one that is refused is listed, and
+    /// does not affect the others.
     ///
     /// # Errors
-    /// The actor may not, there are too many changes, or the store fails: then none was made.
+    /// The actor lacks permission, there are too many changes, or the store fails: then none was imported.
     pub async fn import(&self, actor: &Actor, request: ImportRequest) -> Result<ImportOutcome, RegistryError> {
         let (count, max) = (request.changes.len(), IMPORT_CHANGES_MAX);
         if count > max {
@@ -66,7 +66,7 @@ impl Registry {
                     [Subject::of_label(&change.name, &request.label, None)],
                     &change.message,
                 );
-                // Each change is decided, and recorded, for itself.
+                // Each change is decided and recorded separately.
                 let ctx = ctx.afresh();
                 match import(txn, &ctx, change, request.syntax, &request.label) {
                     Ok(ChangeOutcome::Published) => imported.published += 1,
@@ -109,7 +109,7 @@ fn import(
     let prompt = txn.prompt(&name)?;
     let is_new = prompt.is_none();
     if let Some(prompt) = &prompt {
-        // What others made of an imported prompt since is not overwritten.
+        // Changes made here to an imported prompt since are not overwritten.
         let done = txn.get::<ImportedPrompt>(&name)?;
         let now = ImportedPrompt { version: prompt.latest, removed: prompt.removed.is_some() };
         if let Some(done) = done.filter(|done| *done != now) {

@@ -1,9 +1,8 @@
-//! The write path of a primary: one function a command.
+//! The write path of a primary: one function per command.
 //!
-//! Every door — HTTP, command line, folder watch, import — comes through here, and each command
-//! takes the same way: authorise, validate, plan against the state inside the writer's transaction,
-//! commit once with one audit entry. A command that is refused has changed nothing but the audit
-//! log, which says so.
+//! Every entry point (HTTP, command line, folder watch, import) comes through here, and each command follows the same
+//! steps: authorize, validate, plan against the state inside the writer's transaction, commit once with one audit
+//! entry. A denied command changes nothing but the audit log, which records it.
 
 mod about;
 pub mod access;
@@ -72,8 +71,8 @@ use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
-/// How long a deletion is remembered, in milliseconds: 30 days. A replica that was away for longer
-/// fetches the whole state.
+/// How long deletions are kept for replicas, in milliseconds: 30 days. A replica that was away for longer downloads the
+/// whole state.
 const TOMBSTONE_RETENTION_MS: i64 = 30 * 24 * 3_600 * 1_000;
 
 /// The governed write path; clones share it.
@@ -84,16 +83,16 @@ struct Inner {
     store: Store,
     clock: Arc<PrimaryClock>,
     known: ArcSwap<AuthState>,
-    /// Made ahead for the next change of the rule sets.
+    /// Compiled in advance for the next change of the rule sets.
     prepared: Mutex<Option<PreparedClassifier>>,
-    /// Told whenever `known` changed.
+    /// Notified whenever `known` changed.
     changed: watch::Sender<u64>,
     refusals: Refusals,
     written: Arc<WriteQuota>,
     usage: Usage,
-    /// Where webhooks may lead besides public addresses.
+    /// Networks that webhooks can reach besides public addresses.
     webhook_networks: OnceLock<Vec<IpNet>>,
-    /// The address of the pages for people, where the settings name one.
+    /// The URL of the pages, if the settings name one.
     public_url: OnceLock<PublicUrl>,
     /// Set where this node deploys no change request by itself.
     automation_held: OnceLock<()>,
@@ -133,16 +132,16 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Forgets deletions that every replica has had time to learn of.
+    /// Drops deletions that every replica has had time to learn.
     ///
     /// # Errors
-    /// The clock cannot be right, or the store fails.
+    /// The clock is implausible, or the store fails.
     pub async fn forget_old_deletions(&self) -> Result<u64, RegistryError> {
         let before = Timestamp::from_ms(self.commit_time()?.ms() - TOMBSTONE_RETENTION_MS);
         Ok(self.0.store.write(move |txn| txn.purge_tombstones(before)).await?)
     }
 
-    /// Keeps the latest time, where what is kept has become old: a registry may rest, and its clock is compared with it.
+    /// Stores the latest time if the stored one is old: a registry may be idle, and its clock is compared with it.
     ///
     /// # Errors
     /// The store fails.
@@ -161,17 +160,17 @@ impl Registry {
     }
 }
 
-/// How far back the time of a change may lie before the last change of its prompt and still be put at that, in
-/// milliseconds: requests that arrive together may be committed in another order than their times.
+/// How far the time of a change may be before the last change of its prompt and still be moved up to it, in
+/// milliseconds: requests that arrive together can be committed out of order.
 const ORDER_SLACK_MS: i64 = 1_000;
 
-/// The time of a change to a prompt that changed last at `last`. After a larger step back of the clock it is now all the
-/// same: a change in the future would not be found by who asks what is served now.
+/// The time of a change to a prompt that last changed at `last`. After a larger step back of the clock it is the
+/// current time anyway: a change dated in the future would not be found by a query about now.
 fn time_of_change(now: Timestamp, last: Timestamp) -> Timestamp {
     if last.ms().saturating_sub(now.ms()) <= ORDER_SLACK_MS { now.max(last) } else { now }
 }
 
-/// Checks the why of a command, and returns it without the space around it.
+/// Validates the message of a command, and returns it trimmed.
 fn check_message(message: &str) -> Result<String, RegistryError> {
     let message = message.trim();
     let characters = message.chars().count();
@@ -182,7 +181,7 @@ fn check_message(message: &str) -> Result<String, RegistryError> {
     }
 }
 
-/// The prompt, which must be there and not removed.
+/// The prompt, which must exist and not be removed.
 fn live_prompt(txn: &WriteTxn<'_>, name: &PromptName) -> Result<Prompt, RegistryError> {
     let prompt = txn.prompt(name)?.ok_or_else(|| RegistryError::PromptNotFound { name: name.clone() })?;
     match prompt.removed {

@@ -29,21 +29,21 @@ use crate::store::documents::{Documents, Findings, OpenRequest, Scan, ScannedUnd
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
-/// How a move is asked for.
+/// How a move is requested.
 #[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 #[derive(Clone, Debug, Default)]
 pub(super) struct MoveOptions {
     /// Why.
     pub(super) message: String,
-    /// Deploys although callers break.
+    /// Whether to deploy even if callers break.
     pub(super) allow_major: bool,
-    /// Overrides what is missing, for this reason.
+    /// The reason for overriding unmet requirements.
     pub(super) break_glass: Option<String>,
     /// Whether it removes a label or undoes its latest deployment: everyone allowed to deploy can stop harm at once.
     pub(super) stops: bool,
-    /// It happened elsewhere and earlier, so callers cannot break now.
+    /// It was deployed elsewhere earlier, so callers cannot break now.
     pub(super) history: bool,
-    /// Goes back to what was served before; a refusal then says how to stop what is served now.
+    /// A return to an earlier deployment; a refusal then says how to stop what is served now.
     pub(super) rollback: bool,
 }
 
@@ -85,20 +85,20 @@ impl<'a> LabelMove<'a> {
         Self { name, label, from, to, fresh: None, grows }
     }
 
-    /// The versions that grow, ascending.
+    /// The versions that gain traffic, ascending.
     pub(super) fn new_versions(&self) -> Vec<u64> {
         self.grows.iter().map(|growth| growth.version).collect()
     }
 }
 
-/// What let a move pass.
+/// Why a move was allowed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Clearance {
     pub(super) approved_by: Vec<String>,
     pub(super) change_request: Option<u64>,
 }
 
-/// Decides whether a move may be made now: the grant, each policy of the label, and the callers of what it serves.
+/// Decides whether a move is allowed now: the grant, each policy of the label, and the callers of what it serves.
 pub(super) fn authorize_move(
     txn: &WriteTxn<'_>,
     ctx: &Ctx,
@@ -129,7 +129,7 @@ pub(super) fn authorize_move(
             return Ok(Clearance::default());
         }
     }
-    // Callers are protected on every label, whether or not a policy looks after it.
+    // Callers are protected on every label, with or without a policy.
     let broken = if terms.stops || (terms.history && !governed) { None } else { breaks(txn, wanted)? };
     if broken.is_some() && terms.allow_major {
         ctx.because(format!("it may break callers of {}: `allow_major` was set", place(wanted)));
@@ -145,7 +145,7 @@ pub(super) fn authorize_move(
             Some(why)
         }
     };
-    // Breaking callers is a decision of its own: an override of policies does not cover it.
+    // Breaking callers needs a separate decision: overriding policies does not cover it.
     if let Some(reasons) = broken.filter(|_| !terms.allow_major) {
         let by = wanted.from.map_or(Ok(Vec::new()), |from| used_by(txn, wanted.name, from, ctx.now))?;
         return Err(RegistryError::BreaksCallers { place: place(wanted), reasons, by });
@@ -168,7 +168,7 @@ pub(super) fn authorize_move(
     Ok(Clearance { approved_by, change_request: request })
 }
 
-/// What a policy requires of a move that stops a deployment, for the log: only permission to deploy.
+/// What a policy requires of a move that stops a deployment, for the log: only the permission to deploy.
 fn stops_under(policy: &Policy, not_asked: &[Requirement]) -> String {
     let asks = if policy.deployers.is_empty() { "nothing" } else { "only its deployers" };
     let missing = not_asked.iter().filter(|demand| demand.policy == policy.name).map(|demand| demand.says.as_str());
@@ -215,7 +215,7 @@ pub(super) fn proposed<Q: Queries>(
     Ok(ProposedMove::new(name.clone(), label.clone(), serving.clone(), contents))
 }
 
-/// What the rules found in one version when it was published.
+/// The findings in one version when it was published.
 pub(super) fn findings_of(txn: &impl Documents, name: &PromptName, number: u64) -> Result<Vec<Finding>, StoreError> {
     let Findings(findings) = txn.get((name, number))?.unwrap_or_default();
     Ok(findings)
@@ -244,7 +244,7 @@ pub(super) fn refuse_secrets(
     Ok(())
 }
 
-/// What the rules find in what is new. What was classified by other rules, or by none, is looked at again.
+/// The findings in the new versions. Contents classified by other rules, or by none, are classified again.
 fn findings_of_new<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
@@ -269,7 +269,7 @@ fn findings_of_new<Q: Queries + Documents>(
     Ok(found)
 }
 
-/// Keeps what the rules found in a version, and which rules those were.
+/// Stores the findings in a version, and the rules that they were made with.
 pub(super) fn keep_findings(
     txn: &mut WriteTxn<'_>,
     rules: &Rules,
@@ -310,7 +310,7 @@ fn collect_facts<Q: Queries + Documents>(
         for open in open {
             facts.makers.extend(proposers(&open));
             for event in open.approvals_of(&fingerprint).filter(|event| Some(event.commit) > spent) {
-                // Approvers must still be allowed to review.
+                // Approvers must still have the permission to review.
                 let ask = AccessQuery::on_label(&event.by, Permission::Review, name.as_str(), label.as_str());
                 let roles = rules.book.roles_of(&ask);
                 if !roles.is_empty() {
@@ -341,8 +341,8 @@ pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, 
     Ok(open)
 }
 
-/// For how long a label has served each of these versions, the least of them; none when one of them never was. What was
-/// stopped there was not tried well: only what came after counts.
+/// The shortest time for which a label has served each of these versions; absent if one was never served. If one was
+/// stopped there, only the time since counts.
 fn served_for<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
@@ -369,17 +369,17 @@ fn served_for<Q: Queries + Documents>(
         if tried.is_empty() {
             continue;
         }
-        // An imported deployment has served here since it was imported, whatever time it brought.
+        // An imported deployment counts from its import, regardless of its own time.
         let at = at.max(txn.audit_entry(id)?.map_or(at, |entry| entry.at));
         for number in tried {
             *served.entry(number).or_default() += (end.ms() - at.ms()).max(0);
         }
     }
-    // What is served already needs no proof.
+    // What is already served needs no more time.
     Ok(versions.iter().map(|number| served.get(number).copied()).min().unwrap_or(Some(i64::MAX)))
 }
 
-/// Why callers of what a label serves would break; none when they would not.
+/// Why callers of what a label serves would break; absent if they would not.
 pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &LabelMove<'_>) -> Result<Option<Vec<String>>, RegistryError> {
     let (Some(from), Some(_)) = (wanted.from, wanted.to) else { return Ok(None) };
     let mut reasons: Vec<String> = Vec::new();
@@ -402,14 +402,14 @@ pub(super) fn breaks<Q: Queries>(txn: &Q, wanted: &LabelMove<'_>) -> Result<Opti
     Ok((!reasons.is_empty()).then_some(reasons))
 }
 
-/// The content of a version, unless it is not there or archived.
+/// The content of a version, unless it does not exist or is archived.
 pub(super) fn content<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<Option<Content>, RegistryError> {
     let Some(version) = txn.version(name, number)? else { return Ok(None) };
     let entry = txn.content_in(name.namespace(), &version.content_id)?;
     Ok(entry.map(|entry| Content::from_json(&entry.value)).transpose()?)
 }
 
-/// Who used what a label serves, in the last day.
+/// Callers that used what a label serves, in the last day.
 pub(super) fn used_by(
     txn: &impl Documents,
     name: &PromptName,

@@ -1,10 +1,10 @@
 //! A new epoch for a restored copy of a registry, so that it is not mistaken for the registry that continued after the
 //! backup.
 //!
-//! A backup may be older than a change of keys. Replicas know the newer root documents and believe nothing that is signed
-//! without them, so the copy takes them over from the files that the registry kept beside its database.
+//! A backup may be older than a change of keys. Replicas that know the newer root documents reject everything that is
+//! signed without them, so the copy imports them from the files that the registry keeps beside its database.
 //!
-//! Invariant: the number of the new epoch is above all that the copy and those files know.
+//! Invariant: the number of the new epoch is higher than any that the copy and those files know.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,8 +27,8 @@ use crate::trust::records;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::{RootChain, SignedRoot};
 
-/// What the files of a registry know to be published that its database does not have, which then was set back: they are
-/// written after it. Files that do not hold together say nothing.
+/// Whether the registry's files show published state that its database lacks; then the database was set back, because
+/// the files are written after it. Inconsistent files are ignored.
 ///
 /// # Errors
 /// The database fails.
@@ -48,23 +48,23 @@ pub fn published_beyond(store: &Store, now: Timestamp) -> Result<Option<Outdated
     if next.roots.is_empty() && !began {
         return Ok(None);
     }
-    // Installing it was a commit: the first of its epoch, or one that comes after this database.
+    // Installing it was a commit: the first of its epoch, or one after this database.
     let base = record.base.filter(|_| began).unwrap_or(next.base);
     let published = Position { epoch: record.epoch, seq: base.position.seq.saturating_add(1) };
     Ok(Some(Outdated { published, since: now }))
 }
 
-/// What the new epoch of a restored copy has to follow.
+/// What the new epoch of a restored copy follows.
 #[derive(Debug)]
 pub struct NewEpoch {
     chain: RootChain,
     last: VerifiedEpoch,
     base: EpochBase,
-    /// The highest number that an epoch ever had.
+    /// The highest number of any epoch.
     after: u64,
-    /// Root documents that the copy does not hold yet, each with its version.
+    /// Root documents that the copy does not have yet, each with its version.
     roots: Vec<(u64, Vec<u8>)>,
-    /// Epoch records that the copy does not hold yet, each with its number.
+    /// Epoch records that the copy does not have yet, each with its number.
     epochs: Vec<(u64, Vec<u8>)>,
 }
 
@@ -72,8 +72,7 @@ impl NewEpoch {
     /// Loads the trusted records of a copy, and newer ones from the registry's files.
     ///
     /// # Errors
-    /// The database fails, the copy and the files do not hold together, or the checkpoint key in `keys` is newer than
-    /// both.
+    /// The database fails, the copy and the files are inconsistent, or the checkpoint key in `keys` is newer than both.
     pub fn of(store: &Store, files: &TrustFiles, keys: &Path) -> Result<Self, BootstrapError> {
         let next = Self::joined(store, files)?;
         let path = keys.join(CHECKPOINT_KEY_FILE);
@@ -140,7 +139,7 @@ impl NewEpoch {
         self.chain.key_id()
     }
 
-    /// The root documents that count.
+    /// The current root document.
     #[must_use]
     pub const fn chain(&self) -> &RootChain {
         &self.chain
@@ -159,10 +158,10 @@ impl NewEpoch {
         }
     }
 
-    /// Signs the new epoch with those of these keys that the newest root document names.
+    /// Signs the new epoch with those of the given keys that the newest root document lists.
     ///
     /// # Errors
-    /// They are fewer than the root document asks for.
+    /// There are fewer than the root document requires.
     pub fn sign(&self, keys: &[SigningKey], issued: i64) -> Result<Vec<u8>, BootstrapError> {
         let root = self.chain.current();
         let mut signing: Vec<&SigningKey> = Vec::new();
@@ -181,12 +180,12 @@ impl NewEpoch {
         Ok(self.record(root.version, issued).sign_by_roots(&signing)?)
     }
 
-    /// Begins the epoch in the copy: `root` is the root document that was signed with it, if one was. The clock is not
+    /// Begins the epoch in the copy: `root` is the root document that was signed with it, if any. The clock is not
     /// compared with what the copy signed, which may be old. Returns the number of the epoch.
     ///
     /// # Errors
-    /// A signature is missing, the epoch was drafted for another copy, the checkpoint key is missing or another, the
-    /// clock cannot be right, or writing fails.
+    /// A signature is missing, the epoch was drafted for another copy, the checkpoint key is missing or does not match,
+    /// the clock is implausible, or writing fails.
     pub fn begin(
         mut self,
         store: &Store,

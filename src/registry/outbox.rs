@@ -1,10 +1,11 @@
-//! The outbox of webhooks: which audit entries go to whom, what is due, and what became of it.
+//! The outbox of webhooks: which audit entries go to which webhook, what is due, and the results.
 //!
-//! Every effect of an audit entry is an event, so nothing is lost that was decided: each webhook has a cursor in the log, which
-//! moves in the transaction that enqueues what it passes. Nothing here sends anything, and its bookkeeping is in no
-//! audit entry; only that a webhook is disabled is.
+//! Every effect of an audit entry is an event, so no decision is lost: each webhook has a cursor in the log, which
+//! moves in the transaction that enqueues the entries it passes. Nothing is sent from here. This bookkeeping is not
+//! audited, except when a webhook is disabled.
 //!
-//! A webhook whose receiver is away keeps a bounded number of deliveries; for the rest its cursor waits in the log.
+//! A webhook whose receiver is down has a bounded number of pending deliveries; its cursor in the log waits for the
+//! rest.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -27,28 +28,28 @@ use crate::store::documents::{DeliveryKey, Documents, DueDelivery, Scan, deliver
 use crate::store::read::ReadTxn;
 use crate::store::write::WriteTxn;
 
-/// Audit entries that are looked at in one transaction.
+/// Number of audit entries that one transaction processes.
 const BATCH_ENTRIES: usize = 500;
-/// Pending deliveries from which on a webhook's cursor waits; it has no more than these and the effects of one entry.
+/// Number of pending deliveries at which a webhook's cursor waits; the effects of one entry can exceed it.
 const PENDING_ENOUGH: u64 = 500;
-/// Deliveries that are over and remembered, for each webhook …
+/// Completed deliveries that are stored per webhook …
 const REMEMBERED_MAX: u64 = 1_000;
 /// … and for how long, in milliseconds: 30 days.
 const REMEMBERED_MS: i64 = 30 * 24 * 3_600 * 1_000;
-/// Longest time for which a receiver is left alone because it asks for that, in seconds: a day.
+/// Longest pause that a receiver can ask for, in seconds: a day.
 const QUIET_S_MAX: u64 = 86_400;
-/// Longest explanation of a failure that is remembered, in characters.
+/// Longest stored error of a failure, in characters.
 const ERROR_CHARACTERS_MAX: usize = 300;
-/// An audit entry, and which effect of it.
+/// An audit entry, and the index of the effect in it.
 pub type EventNumber = (u64, u64);
 /// The actor of automatic changes.
 const ITSELF: &str = "bookholder";
 
-/// One delivery that is due, with everything that is sent. It has no `Debug`: its URL may be a credential.
+/// One due delivery, with everything that is sent. It has no `Debug`, because its URL may be a credential.
 pub struct OutgoingDelivery {
-    /// To which webhook.
+    /// The webhook.
     pub webhook: String,
-    /// The audit entry that it tells of, and which effect of it.
+    /// The audit entry of the event, and the index of the effect.
     pub event: EventNumber,
     /// The header `webhook-id`.
     pub id: String,
@@ -56,38 +57,38 @@ pub struct OutgoingDelivery {
     pub url: String,
     /// The JSON to post.
     pub body: Vec<u8>,
-    /// What to sign with; two during a rotation.
+    /// The secrets to sign with; two during a rotation.
     pub secrets: Vec<WebhookSecret>,
 }
 
-/// What a sender of webhooks has to do.
+/// The work of a sender of webhooks.
 #[derive(Default)]
 pub struct OutboxWork {
-    /// At most one for each webhook.
+    /// At most one per webhook.
     pub due: Vec<OutgoingDelivery>,
-    /// When more will be due, if nothing happens.
+    /// When more will be due, if nothing changes.
     pub next_at: Option<Timestamp>,
-    /// Whether there are audit entries left to look at now.
+    /// Whether there are more audit entries to process now.
     pub more: bool,
 }
 
-/// What became of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Debug)]
 pub struct DeliveryResult {
-    /// To which webhook.
+    /// The webhook.
     pub webhook: String,
-    /// The audit entry that it told of, and which effect of it.
+    /// The audit entry of the event, and the index of the effect.
     pub event: EventNumber,
-    /// What the receiver said.
+    /// The answer of the receiver.
     pub answer: Answer,
-    /// A random number, which spreads the next attempt.
+    /// A random number to spread the next attempt.
     pub jitter: u64,
 }
 
 impl Registry {
-    /// Enqueues what was decided since the last time, and says what is due: at most `room` deliveries, none to the
-    /// webhooks that are `busy`, and of the others those whose names follow `after` first, so that each has its turn.
-    /// Webhooks whose last attempt failed get at most half of what is under way: the rest of them waits, nobody else.
+    /// Enqueues new decisions, and returns due deliveries: at most `room`, none to the webhooks that are `busy`, and
+    /// starting with the names after `after`, so that each webhook gets its turn. Webhooks whose last attempt failed
+    /// get at most half of the slots, so they only delay each other.
     ///
     /// # Errors
     /// The store fails.
@@ -116,7 +117,7 @@ impl Registry {
         Ok(OutboxWork { more, ..work })
     }
 
-    /// Records what became of attempts. A receiver that wants nothing more, or has failed for days, is disabled.
+    /// Records the results of attempts. A webhook whose receiver is gone, or has failed for days, is disabled.
     ///
     /// # Errors
     /// The store fails; nothing is recorded then.
@@ -128,7 +129,7 @@ impl Registry {
         self.0.store.write(job).await
     }
 
-    /// Forgets deliveries that have been over for long.
+    /// Drops old completed deliveries.
     ///
     /// # Errors
     /// The store fails.
@@ -146,8 +147,7 @@ impl Registry {
     }
 }
 
-/// The deliveries of an audit entry that a webhook is to get, which nobody tried yet: of the effects that its filters and
-/// its prompts let pass, or of its own test.
+/// The new deliveries of an audit entry to a webhook: the effects that match its filters and prompts, or its own test.
 pub(super) fn fresh(webhook: &Webhook, entry: &AuditEntry) -> Vec<Delivery> {
     let effects = numbered(webhook, entry);
     let passes = |effect: &Effect<'_>| {
@@ -161,7 +161,7 @@ pub(super) fn fresh(webhook: &Webhook, entry: &AuditEntry) -> Vec<Delivery> {
     effects.filter(|(_, effect)| passes(effect)).map(delivery).collect()
 }
 
-/// What an entry did, by number. A webhook's own test has a name of its own.
+/// The effects of an entry, by index. A webhook's own test has a name of its own.
 fn numbered<'a>(webhook: &Webhook, entry: &'a AuditEntry) -> impl Iterator<Item = (u64, Effect<'a>)> {
     let is_test = entry.command == Command::TestWebhook
         && entry.decision == Decision::Granted
@@ -170,12 +170,12 @@ fn numbered<'a>(webhook: &Webhook, entry: &'a AuditEntry) -> impl Iterator<Item 
     (0..).zip(if is_test { test() } else { effects(entry) })
 }
 
-/// Whether a webhook takes more audit entries now.
+/// Whether a webhook accepts more audit entries now.
 fn takes(webhook: &Webhook) -> bool {
     webhook.disabled.is_none() && webhook.pending < PENDING_ENOUGH
 }
 
-/// The first entries that some webhook has not seen, and behind which one they begin.
+/// The first entries that some webhook has not processed, and the position before them.
 fn new_entries(txn: &ReadTxn) -> Result<Option<(u64, Vec<AuditEntry>)>, StoreError> {
     let webhooks = txn.list::<Webhook>()?;
     let from = webhooks.iter().filter(|webhook| takes(webhook)).map(|webhook| webhook.cursor).min();
@@ -184,12 +184,12 @@ fn new_entries(txn: &ReadTxn) -> Result<Option<(u64, Vec<AuditEntry>)>, StoreErr
     Ok((!entries.is_empty()).then_some((from, entries)))
 }
 
-/// Moves every cursor that stands at or behind `from` over the entries; whether one moved.
+/// Moves every cursor at or after `from` past the entries; returns whether one moved.
 fn enqueue(txn: &mut WriteTxn<'_>, from: u64, entries: &[AuditEntry]) -> Result<bool, StoreError> {
     let mut moved = false;
     for mut webhook in txn.list::<Webhook>()? {
         let begins = webhook.cursor;
-        // One that was enabled a moment ago may stand before all of them: its turn comes with the next batch.
+        // A webhook that was just enabled may be before all of them: its turn comes with the next batch.
         if !takes(&webhook) || begins < from {
             continue;
         }
@@ -222,7 +222,7 @@ fn due(
     let mut webhooks = txn.list::<Webhook>()?;
     let turn = webhooks.partition_point(|webhook| after.is_some_and(|after| webhook.name.as_str() <= after));
     webhooks.rotate_left(turn);
-    // Those that hang, hang for as long as a delivery may take: they must not have every place.
+    // A hanging receiver blocks a slot for the whole timeout: these must not take every slot.
     let failing = |webhook: &Webhook| webhook.failures > 0;
     let failing_busy = webhooks.iter().filter(|webhook| failing(webhook) && busy.contains(&webhook.name)).count();
     let places = room + busy.len();
@@ -249,7 +249,7 @@ fn due(
     Ok(work)
 }
 
-/// When the first delivery of a webhook is due, in milliseconds since 1970, and which.
+/// When the first delivery of a webhook is due, in milliseconds since 1970, and which one.
 fn first_due(txn: &ReadTxn, name: &str) -> Result<Option<(i64, EventNumber)>, StoreError> {
     let mut first = None;
     txn.visit_documents(&Scan::<DueDelivery>::under(name), &mut |found| {
@@ -286,7 +286,7 @@ fn sending(
     })
 }
 
-/// Records an attempt; what its delivery is now.
+/// Records an attempt, and returns the new state of its delivery.
 fn settle(
     txn: &mut WriteTxn<'_>,
     now: Timestamp,
@@ -296,7 +296,7 @@ fn settle(
     let (seq, effect) = event;
     let webhook = txn.get::<Webhook>(&name)?;
     let delivery = txn.get::<Delivery>(DeliveryKey { webhook: &name, seq, effect })?;
-    // The webhook may have been removed in between.
+    // The webhook may have been removed since.
     let Some((mut webhook, mut delivery)) = webhook.zip(delivery) else { return Ok(None) };
     if delivery.state != DeliveryState::Pending {
         return Ok(None);
@@ -365,7 +365,7 @@ fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: St
     Ok(())
 }
 
-/// Forgets deliveries of a webhook that have been over for long, or are too many; whether there were some.
+/// Drops old or excess completed deliveries of a webhook; returns whether there were any.
 fn forget(txn: &mut WriteTxn<'_>, webhook: &mut Webhook, now: Timestamp) -> Result<bool, StoreError> {
     let mut forgotten = Vec::new();
     let mut over = webhook.over;

@@ -30,10 +30,10 @@ impl Registry {
         policies.filter(|policy| keeps || concerns(policy)).cloned().collect()
     }
 
-    /// Keeps a policy, in place of one of the same name.
+    /// Stores a policy, and replaces one with the same name.
     ///
     /// # Errors
-    /// The actor may not, it is no policy, there are too many, or the store fails.
+    /// The actor lacks permission, the policy is invalid, there are too many, or the store fails.
     pub async fn put_policy(&self, actor: &Actor, policy: Policy) -> Result<Policy, RegistryError> {
         let about = Attempt::new(Command::PutPolicy, [Subject::Policy { name: policy.name.clone() }], "");
         let kept = self
@@ -60,10 +60,10 @@ impl Registry {
         Ok(kept)
     }
 
-    /// Takes a policy away.
+    /// Removes a policy.
     ///
     /// # Errors
-    /// The actor may not, there is no such policy, or the store fails.
+    /// The actor lacks permission, the policy does not exist, or the store fails.
     pub async fn remove_policy(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RemovePolicy, [Subject::Policy { name: name.clone() }], "");
         self.command(actor, about, move |txn, ctx| {

@@ -27,10 +27,11 @@ use crate::template::lint::lint;
 const SAMPLES_BYTES_MAX: usize = 256 * 1024;
 
 impl Registry {
-    /// What publishing a content would make of it.
+    /// The result that publishing a content would have.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may not publish; the content or an include is refused; or the store fails.
+    /// The prompt cannot be read, the actor is not allowed to publish; the content or an include is invalid; or the
+    /// store fails.
     pub fn preview_version(
         &self,
         view: &CatalogueView,
@@ -50,10 +51,10 @@ impl Registry {
         Ok(VersionPreview { content, includes, warnings, findings, interface })
     }
 
-    /// What moving a label would change, what its policies demand, and whether the actor could do it.
+    /// What a move of a label would change, what its policies require, and whether the actor is allowed to make it.
     ///
     /// # Errors
-    /// The prompt cannot be read, what is to be served is refused, or the store fails.
+    /// The prompt cannot be read, the serving is invalid, or the store fails.
     pub fn preview_move(
         &self,
         view: &CatalogueView,
@@ -89,10 +90,10 @@ impl Registry {
         Ok(MovePreview { from, deployment, to, deploys: book.decide(&ask), breaks, review })
     }
 
-    /// The values that a prompt is tried with, by variable and placeholder.
+    /// The sample values of a prompt, by variable and placeholder.
     ///
     /// # Errors
-    /// The prompt cannot be read, the actor may neither publish nor review it, or the store fails.
+    /// The prompt cannot be read, the actor can neither publish nor review it, or the store fails.
     pub fn samples(
         &self,
         view: &CatalogueView,
@@ -104,10 +105,10 @@ impl Registry {
         Ok(samples)
     }
 
-    /// Keeps the values that a prompt is tried with. They are no part of any version, and nothing of them is served.
+    /// Stores the sample values of a prompt. They belong to no version and are never served.
     ///
     /// # Errors
-    /// The actor may not publish, they are too many, or the store fails.
+    /// The actor is not allowed to publish, there are too many values, or the store fails.
     pub async fn keep_samples(
         &self,
         actor: &Actor,
@@ -130,7 +131,7 @@ impl Registry {
     /// Allows those who can write versions of a prompt; other attempts are recorded.
     ///
     /// # Errors
-    /// They may not, or the store fails.
+    /// They are not allowed to, or the store fails.
     pub async fn permit_writing(&self, actor: &Actor, name: PromptName) -> Result<(), RegistryError> {
         if self.may_publish(actor, &name).is_ok() {
             return Ok(());
@@ -142,7 +143,7 @@ impl Registry {
     /// Whether the caller can write versions of a prompt. A refusal is not recorded.
     ///
     /// # Errors
-    /// They may not.
+    /// They are not allowed to.
     pub fn may_publish(&self, actor: &Actor, name: &PromptName) -> Result<(), RegistryError> {
         let ask = actor.ask(Permission::Publish, Some(name.as_str()), None);
         let verdict = self.0.known.load().rules.book.decide(&ask);

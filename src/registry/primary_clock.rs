@@ -1,15 +1,16 @@
-//! The clock of a primary, compared with the latest time that it signed or committed.
+//! The clock of a primary, compared with the latest time that was signed or committed.
 //!
-//! The time of a commit becomes history, so a primary does not take its clock for granted. Three rules:
+//! The time of a commit becomes history, so a primary does not trust its clock blindly. Three rules:
 //!
-//! - A step back of up to [`BACK_MS_MAX`] is what time servers do: signatures go on from the latest time.
-//! - A clock further back is reported and used. Either it is wrong now or it was wrong before, and only an operator knows;
-//!   refusing would also keep somebody from rolling back what does harm.
-//! - A clock further ahead than [`AHEAD_MS_MAX`] beyond the latest time and the time that passed since, or before
-//!   [`EARLIEST_MS`], commits nothing: what is dated in the future misleads every question about a moment until then.
+//! - A step back of up to [`BACK_MS_MAX`] is normal time synchronization: signatures continue from the latest time.
+//! - A clock further back is reported and used. Either it is wrong now or it was wrong before, and only an operator
+//!   knows; refusing would also prevent rollbacks in an emergency.
+//! - A clock more than [`AHEAD_MS_MAX`] ahead of the latest time plus the time that passed since, or before
+//!   [`EARLIEST_MS`], commits nothing: changes dated in the future would answer queries about a time wrongly until
+//!   then.
 //!
-//! The latest time rises while the process runs, with each commit and signature, and is kept in the database with each
-//! group of commits and at least once a day. So what counts is how long the machine was off, not how long nobody
+//! The latest time advances while the process runs, with each commit and signature, and is stored with each group of
+//! commits and at least once a day. So the rules measure how long the machine was off, not how long nothing was
 //! published.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,64 +23,64 @@ use crate::store::{Store, StoreError};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::trust::time::CLOCK_BEHIND_S_MAX;
 
-/// How far the clock may go back without being called wrong, in milliseconds: as far as replicas allow.
+/// How far the clock can go back before it is reported, in milliseconds: as far as replicas allow.
 pub const BACK_MS_MAX: i64 = CLOCK_BEHIND_S_MAX * 1_000;
-/// How far the clock may be beyond the latest time and the time that passed since, in milliseconds: 90 days. Within the
-/// same time every checkpoint that a root document allows by default expires, so a registry that was off for longer is
-/// no longer followed by anybody, and asking its operator costs little. A wrong year is always further away.
+/// How far the clock can be ahead of the latest time plus the time that passed since, in milliseconds: 90 days. Every
+/// checkpoint that a root document allows by default expires within that time, so a registry that was off for longer
+/// has no followers, and asking its operator costs little. A wrong year is always further away.
 pub const AHEAD_MS_MAX: i64 = 90 * 24 * 3_600_000;
 /// No registry is older than the program: 2026-01-01.
 pub const EARLIEST_MS: i64 = 1_767_225_600_000;
-/// How old the kept latest time may become, in milliseconds: a day.
+/// Maximum age of the stored latest time, in milliseconds: a day.
 const KEEP_EVERY_MS: i64 = 24 * 3_600_000;
 
-/// What a clock is, compared with the latest time that was signed or committed.
+/// The state of a clock, compared with the latest time that was signed or committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClockState {
-    /// As it should be.
+    /// Plausible.
     Trusted,
     /// Far behind the latest time.
     Behind,
-    /// Far beyond it, or before this program existed.
+    /// Far ahead of it, or before this program existed.
     Impossible,
 }
 
-/// Why nothing is committed at the time that the clock shows.
+/// Why nothing can be committed at the clock's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClockError {
-    /// The clock is far beyond the latest time.
+    /// The clock is far ahead of the latest time.
     #[error(
         "the clock says {now}, {days} days after the last commit or signature at {latest}; nothing is committed until it is corrected"
     )]
     Ahead {
-        /// What the clock says.
+        /// The clock's time.
         now: Timestamp,
         /// The latest time that was signed or committed.
         latest: Timestamp,
-        /// How many days lie between them.
+        /// The difference, in days.
         days: i64,
     },
     /// The clock is before this program existed.
     #[error("the clock says {now}, which is before this program existed; nothing is committed until it is corrected")]
     Unset {
-        /// What the clock says.
+        /// The clock's time.
         now: Timestamp,
     },
 }
 
-/// What to do about a [`ClockError`].
+/// The remedy for a [`ClockError`].
 pub const CLOCK_HINT: &str = "set the clock of the primary; if it is right, restart with `serve --trust-clock`";
 
 /// The clock of a primary.
 #[derive(Debug)]
 pub struct PrimaryClock {
     clock: Arc<dyn Clock>,
-    /// Whether an operator vouches for the clock.
+    /// Whether the operator confirms that the clock is right.
     vouched: bool,
     latest: Mutex<LatestTime>,
 }
 
-/// The latest time that was signed or committed, and what the monotonic clock said then.
+/// The latest time that was signed or committed, and the monotonic time at that moment.
 #[derive(Clone, Copy, Debug)]
 struct LatestTime {
     at_ms: Option<i64>,
@@ -87,7 +88,7 @@ struct LatestTime {
 }
 
 impl LatestTime {
-    /// The earliest time that it can be now.
+    /// The earliest time that is possible now.
     fn extrapolated_ms(self, monotonic_ms: u64) -> Option<i64> {
         let passed = i64::try_from(monotonic_ms.saturating_sub(self.monotonic_ms)).unwrap_or(i64::MAX);
         self.at_ms.map(|at_ms| at_ms.saturating_add(passed))
@@ -95,13 +96,13 @@ impl LatestTime {
 }
 
 impl PrimaryClock {
-    /// The clock of a registry that has signed nothing yet; `vouched` says that an operator vouches for it.
+    /// The clock of a registry that has signed nothing yet; `vouched` means that the operator confirms it.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, vouched: bool) -> Self {
         Self::from(clock, vouched, None)
     }
 
-    /// The clock of the registry in a store, compared with what was kept there.
+    /// The clock of the registry in a store, compared with the stored latest time.
     ///
     /// # Errors
     /// The store fails.
@@ -119,23 +120,23 @@ impl PrimaryClock {
         Self { clock, vouched, latest }
     }
 
-    /// What the clock says, whether or not it can be right: for questions, not for commits.
+    /// The clock's time, plausible or not: for queries, not for commits.
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }
 
-    /// The clock that is compared.
+    /// The underlying clock.
     pub(super) fn source(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
-    /// Compares the clock with the latest time, which rises to it where it can be trusted.
+    /// Compares the clock with the latest time, and advances that if the clock is plausible.
     pub fn standing(&self) -> ClockState {
         self.read().1
     }
 
-    /// The latest time that was signed or committed; now where there is none.
+    /// The latest time that was signed or committed; the current time if there is none.
     #[must_use]
     pub fn latest(&self) -> Timestamp {
         let (now_ms, _, latest) = self.read();
@@ -145,7 +146,7 @@ impl PrimaryClock {
     /// The time for a commit, in milliseconds since 1970.
     ///
     /// # Errors
-    /// The clock cannot be right, so that history would be dated wrongly.
+    /// The clock is implausible, so history would be dated wrongly.
     pub fn commit_ms(&self) -> Result<i64, ClockError> {
         let (now_ms, standing, latest) = self.read();
         if standing != ClockState::Impossible {
@@ -161,8 +162,8 @@ impl PrimaryClock {
         }
     }
 
-    /// The time for a signature, in seconds since 1970. Never before the latest by a small step back; and where the clock
-    /// cannot be right, the latest time and what passed since.
+    /// The time for a signature, in seconds since 1970. Never before the latest time after a small step back; if the
+    /// clock is implausible, the latest time plus what passed since.
     pub fn signing_s(&self) -> i64 {
         let (now_ms, standing, latest) = self.read();
         let ms = match standing {
@@ -178,7 +179,7 @@ impl PrimaryClock {
         self.read().2.at_ms
     }
 
-    /// Whether what is kept in a store has become old.
+    /// Whether the stored latest time is old.
     pub(super) fn is_kept_long_ago(&self, store: &Store) -> Result<bool, StoreError> {
         let kept = store.read()?.meta(&meta::LATEST_TIME_MS)?;
         let latest = self.read().2.at_ms;

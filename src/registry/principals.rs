@@ -21,7 +21,7 @@ impl Registry {
     /// Every principal, by name.
     ///
     /// # Errors
-    /// The actor may not, or the store fails.
+    /// The actor lacks permission, or the store fails.
     pub fn principals(&self, actor: &Actor) -> Result<Vec<Principal>, RegistryError> {
         self.may_look(actor, Permission::Access)?;
         Ok(self.0.known.load().rules.book.principals.values().cloned().collect())
@@ -30,7 +30,7 @@ impl Registry {
     /// One principal; everyone can see themselves.
     ///
     /// # Errors
-    /// The actor may not look at others, or there is no such principal.
+    /// The actor is not allowed to see others, or the principal does not exist.
     pub fn principal(&self, actor: &Actor, name: &str) -> Result<Principal, RegistryError> {
         if name != actor.name {
             self.may_look(actor, Permission::Access)?;
@@ -45,20 +45,21 @@ impl Registry {
         self.0.known.load().rules.book.roles.values().cloned().collect()
     }
 
-    /// Makes a principal.
+    /// Creates a principal.
     ///
     /// # Errors
-    /// The actor may not, the name is taken or none, a role is not there, or the store fails.
+    /// The actor lacks permission, the name is taken or invalid, a role does not exist, or the store fails.
     pub async fn create_principal(&self, actor: &Actor, request: PrincipalRequest) -> Result<Principal, RegistryError> {
         let about = Attempt::new(Command::CreatePrincipal, [Subject::Principal { name: request.name.clone() }], "");
         let made = self.command(actor, about, move |txn, ctx| create(txn, ctx, request)).await?;
         Ok(made)
     }
 
-    /// Sets what a principal is allowed from now on.
+    /// Replaces the grants of a principal.
     ///
     /// # Errors
-    /// The actor may not, somebody is not there, nobody could keep access tokens any more, or the store fails.
+    /// The actor lacks permission, a principal or role does not exist, no one could manage access any more, or the
+    /// store fails.
     pub async fn set_grants(
         &self,
         actor: &Actor,
@@ -68,10 +69,11 @@ impl Registry {
         self.change_grants(actor, name, move |_| Ok(request.grants)).await
     }
 
-    /// Gives a principal one grant more.
+    /// Adds a grant to a principal.
     ///
     /// # Errors
-    /// The actor may not, they have it, somebody or the role is not there, there are too many, or the store fails.
+    /// The actor lacks permission, the principal already has it, the principal or role does not exist, there are too
+    /// many, or the store fails.
     pub async fn add_grant(&self, actor: &Actor, name: String, grant: Grant) -> Result<Principal, RegistryError> {
         self.change_grants(actor, name, move |mut grants| {
             if grants.contains(&grant) {
@@ -83,10 +85,10 @@ impl Registry {
         .await
     }
 
-    /// Takes one grant of a principal back.
+    /// Removes a grant from a principal.
     ///
     /// # Errors
-    /// The actor may not, they have no such grant, nobody could keep access tokens any more, or the store fails.
+    /// The actor lacks permission, there is no such grant, no one could manage access any more, or the store fails.
     pub async fn take_grant(&self, actor: &Actor, name: String, grant: Grant) -> Result<Principal, RegistryError> {
         self.change_grants(actor, name, move |mut grants| {
             let before = grants.len();
@@ -99,7 +101,7 @@ impl Registry {
         .await
     }
 
-    /// Puts what comes of a principal's grants in their place.
+    /// Stores the changed grants of a principal.
     async fn change_grants(
         &self,
         actor: &Actor,
@@ -113,10 +115,11 @@ impl Registry {
         .await
     }
 
-    /// Refuses every access token of a principal from now on, or takes that back.
+    /// Disables a principal, so that all its access tokens are rejected, or enables it again.
     ///
     /// # Errors
-    /// The actor may not, there is no such principal, nobody could keep access tokens any more, or the store fails.
+    /// The actor lacks permission, the principal does not exist, no one could manage access any more, or the store
+    /// fails.
     pub async fn disable_principal(
         &self,
         actor: &Actor,
@@ -162,10 +165,10 @@ impl Registry {
         Ok(changed)
     }
 
-    /// Keeps a role of one's own.
+    /// Stores a custom role.
     ///
     /// # Errors
-    /// The actor may not, the role comes with the program, nobody could keep access tokens any more, or the store fails.
+    /// The actor lacks permission, the role is built in, no one could manage access any more, or the store fails.
     pub async fn put_role(&self, actor: &Actor, name: String, request: RoleRequest) -> Result<Role, RegistryError> {
         let kept = self
             .command(
@@ -199,10 +202,10 @@ impl Registry {
         Ok(kept)
     }
 
-    /// Takes a role of one's own away.
+    /// Removes a custom role.
     ///
     /// # Errors
-    /// The actor may not, there is no such role, it is still granted, or the store fails.
+    /// The actor lacks permission, the role does not exist, it is still granted, or the store fails.
     pub async fn remove_role(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RemoveRole, [Subject::Role { name: name.clone() }], "");
         self.command(actor, about, move |txn, ctx| {
@@ -228,7 +231,7 @@ impl Registry {
         .await
     }
 
-    /// Who a seat stands for, and what they may.
+    /// The principal of an authenticated caller, and its permissions.
     #[must_use]
     pub fn whoami(&self, seat: &AuthContext) -> WhoAmI {
         let known = self.0.known.load();
@@ -275,7 +278,7 @@ impl Registry {
     /// Whether the caller can see what is not public. A refusal is not recorded.
     ///
     /// # Errors
-    /// They may not.
+    /// They are not allowed to.
     pub fn may_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
         let verdict = self.0.known.load().rules.book.decide(&actor.ask(permission, None, None));
         if verdict.allowed {
@@ -285,7 +288,7 @@ impl Registry {
     }
 }
 
-/// Makes a principal under one commit.
+/// Creates a principal in one commit.
 pub(super) fn create(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: PrincipalRequest) -> Result<Principal, RegistryError> {
     let PrincipalRequest { name, kind, grants } = request;
     check_handle("a principal", &name)?;

@@ -1,4 +1,4 @@
-//! Publishing: a new version of a prompt, its includes pinned and flattened.
+//! Publishing: a new version of a prompt, with its includes pinned and inlined.
 
 use std::collections::BTreeMap;
 
@@ -38,8 +38,8 @@ impl Registry {
     /// Publishes a version; nothing is created if the latest version has the same content.
     ///
     /// # Errors
-    /// The actor may not; the message, the content or an include is refused; the parent moved; the
-    /// declared bump says too little; or the store fails.
+    /// The actor lacks permission; the message, the content or an include is invalid; there is a newer version; the
+    /// declared bump is too small; or the store fails.
     pub async fn publish(
         &self,
         actor: &Actor,
@@ -53,7 +53,7 @@ impl Registry {
     }
 }
 
-/// Publishes a version and moves labels to it, under one commit.
+/// Publishes a version and deploys it to labels, in one commit.
 pub(super) fn publish(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
@@ -96,7 +96,7 @@ pub(super) fn publish(
     Ok(Published { name, version, created, stamp, deployment, warnings, dependents, findings, interface })
 }
 
-/// When, by whom and why.
+/// The time, the author and the message.
 pub(super) struct ChangeStamp {
     pub(super) at: Timestamp,
     pub(super) author: String,
@@ -110,20 +110,20 @@ impl ChangeStamp {
     }
 }
 
-/// A content, ready to be kept.
+/// A content, ready to be stored.
 pub(super) struct PreparedContent {
-    /// What will be served.
+    /// The content as served.
     pub(super) content: Content,
     id: ContentId,
     bytes: Vec<u8>,
-    /// What the author wrote, where it differs.
+    /// The content as written, if it differs.
     source: Option<(ContentId, Vec<u8>)>,
     pub(super) includes: Vec<Include>,
-    /// What the risk rules found.
+    /// The findings of the risk rules.
     pub(super) findings: Vec<Finding>,
 }
 
-/// Checks a content, pins and flattens its includes, derives its variables, and classifies its risks.
+/// Validates a content, pins and inlines its includes, derives its variables, and classifies its risks.
 pub(super) fn prepare<Q: Queries>(
     txn: &Q,
     rules: &Rules,
@@ -152,7 +152,7 @@ pub(super) fn prepare<Q: Queries>(
     Ok(PreparedContent { content, id, bytes, source, includes, findings })
 }
 
-/// Finds the one version that an include means now, and its text, in which everything is flat already.
+/// Finds the one version that an include means now, and its text, which is already inlined.
 fn pin<Q: Queries>(
     txn: &Q,
     (rules, actor): (&Rules, &Actor),
@@ -164,7 +164,7 @@ fn pin<Q: Queries>(
     let reference: Reference =
         text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
     let name = &reference.name;
-    // What its author may not read, an include does not show them: not even that it is there.
+    // An include reveals nothing that its author cannot read, not even that it exists.
     let readable = rules.reads(actor, name.as_str());
     let prompt = txn.prompt(name)?.filter(|prompt| readable && prompt.removed.is_none());
     let prompt = prompt.ok_or_else(|| refuse(format!("there is no prompt `{name}` that you can read")))?;
@@ -213,17 +213,17 @@ fn pin<Q: Queries>(
     Ok((include, Included { text: body, syntax: content.syntax }))
 }
 
-/// How many includes lead on from each version that was looked at.
+/// The depth of includes below each visited version.
 type IncludeDepths = BTreeMap<(PromptName, u64), usize>;
 
 enum DepthError {
-    /// The versions that lead back, each as `name@version`.
+    /// The versions on the current path, each as `name@version`.
     Cycle(Vec<String>),
     Store(crate::store::StoreError),
 }
 
-/// How many includes lead on from a version, one from the next; a cycle is one that reaches the prompt
-/// that includes it. A version that many ways lead to is measured once.
+/// The depth of includes below a version; a cycle is one that reaches the including prompt. A version that several
+/// paths reach is measured once.
 fn depth<Q: Queries>(
     txn: &Q,
     version: &Version,
@@ -252,7 +252,7 @@ fn depth<Q: Queries>(
     Ok(deepest)
 }
 
-/// What publishing changes; nothing when the latest version says the same.
+/// The changes of a publication; none if the latest version has the same content.
 pub(super) struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) version: Version,
@@ -260,7 +260,7 @@ pub(super) struct Plan {
     pub(super) findings: Vec<Finding>,
     pub(super) interface: Option<InterfaceChange>,
     pub(super) deployments: Vec<Deployment>,
-    /// Who else than its author made the version.
+    /// Contributors to the version besides its author.
     pub(super) makers: Vec<String>,
     content: Content,
     prompt: Prompt,
@@ -333,13 +333,13 @@ impl Plan {
         })
     }
 
-    /// Bytes of the contents that it writes.
+    /// Bytes of the contents to write.
     fn bytes(&self) -> usize {
         let of = |change: &Change| if let Change::Content(_, _, bytes) = change { bytes.len() } else { 0 };
         self.changes.iter().map(of).sum()
     }
 
-    /// Adds that labels serve the version, if they may.
+    /// Adds deployments of the version to labels, if they are allowed.
     pub(super) fn deploy(
         &mut self,
         txn: &WriteTxn<'_>,

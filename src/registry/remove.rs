@@ -16,11 +16,11 @@ use crate::store::query::Queries;
 use crate::store::write::{Change, WriteTxn};
 
 impl Registry {
-    /// Removes a prompt. A later version brings it back, and goes on counting.
+    /// Removes a prompt. Publishing restores it and continues the version numbers.
     ///
     /// # Errors
-    /// The actor may not, or may not take away a label that has a policy; there is no such prompt, others include it, or
-    /// the store fails.
+    /// The actor lacks permission, or is not allowed to remove a label that has a policy; the prompt does not exist,
+    /// others include it, or the store fails.
     pub async fn remove(
         &self,
         actor: &Actor,
@@ -42,7 +42,7 @@ impl Registry {
     }
 }
 
-/// Commits the removal of a prompt that is there.
+/// Commits the removal of an existing prompt.
 pub(super) fn remove(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
@@ -75,7 +75,7 @@ pub(super) fn remove(
     let mut changes = Vec::new();
     let mut deployments = vec![record(Label::latest(), Serving::version(prompt.latest))];
     for state in txn.labels(&name)? {
-        // Without a policy, the permission to remove is enough; with one, a label goes as `unlabel` takes it.
+        // Without a policy, the permission to remove is enough; with one, each label needs what `unlabel` needs.
         if ctx.rules.book.policies_of(name.as_str(), state.label.as_str()).next().is_some() {
             authorize_move(txn, ctx, &LabelMove::new((&name, &state.label), Some(&state.serving), None), &terms)?;
         }

@@ -1,10 +1,11 @@
-//! Repairs dates of a wrong clock, with an audit entry: dates in the future, or out of the order of their commits.
+//! Corrects the dates that a wrong clock left, with an audit entry: dates in the future, or out of the order of their
+//! commits.
 //!
 //! The audit log has every commit in its true order, with the time that the clock showed. The longest series of entries
-//! whose times fit that order and are not in the future is believed; every other commit is brought to the nearest time
-//! between its neighbours in that series. So the fewest dates change, and none says that something was served before what
-//! was committed before it. The audit log itself cannot be changed: it keeps the times that the clock showed, and the
-//! entry of the repair says what was dated when before.
+//! whose times fit that order and are not in the future is believed; every other commit is moved to the nearest time
+//! between its neighbours in that series. So the fewest dates change, and no version appears to have been served before
+//! an earlier commit. The audit log itself cannot be changed: it keeps the times that the clock showed, and the entry
+//! of the repair lists the old and new dates.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -23,13 +24,13 @@ use crate::store::read::ReadTxn;
 use crate::store::write::Change;
 use crate::store::{Store, StoreError};
 
-/// Changed dates and prompts that the audit entry of a repair names one by one; it says how many there were.
+/// Number of changed dates and prompts that the audit entry of a repair lists; it also has the total.
 const NAMED_MAX: usize = 1_000;
 
 /// A date that changes.
 pub type DateChange = AuditChange;
 
-/// Looks which dates would change, with the clock as it is.
+/// Computes which dates would change, with the current clock.
 ///
 /// # Errors
 /// The store fails.
@@ -37,7 +38,7 @@ pub fn plan(store: &Store, now: Timestamp) -> Result<Vec<DateChange>, StoreError
     Ok(Plan::of(&store.read()?, now)?.redated)
 }
 
-/// Changes the dates, and takes the clock as right from now on. The store must be sealed, and `clock` vouched for.
+/// Changes the dates, and accepts the clock from now on. The store must have a signer, and `clock` must be confirmed.
 ///
 /// # Errors
 /// The store fails.
@@ -149,10 +150,10 @@ impl Plan {
     }
 }
 
-/// When each commit was made: what the audit log says, and what is believed of it.
+/// The time of each commit: as in the audit log, and as corrected.
 struct CommitTimes {
     now: Timestamp,
-    /// By the number of a commit that is not believed: its time, and the one that it gets.
+    /// By the number of a commit with an implausible time: that time, and the corrected one.
     wrong: BTreeMap<u64, (Timestamp, Timestamp)>,
 }
 
@@ -172,7 +173,7 @@ impl CommitTimes {
         Ok(Self { now, wrong })
     }
 
-    /// The dates of a prompt's commits, in order, none in the future. What was imported keeps its own time.
+    /// The dates of a prompt's commits, in order, none in the future. Imported changes keep their own time.
     fn repair_dates_of(&self, dated: &BTreeMap<u64, Timestamp>) -> BTreeMap<u64, Timestamp> {
         let mut last = Timestamp::from_ms(i64::MIN);
         let mend = |(seq, old): (&u64, &Timestamp)| {
@@ -186,8 +187,8 @@ impl CommitTimes {
     }
 }
 
-/// Times of which none lies a little before the one ahead of it: commits that were asked for together may be made in
-/// another order, and time servers set clocks back a little.
+/// Times without small steps back: concurrent commands can be committed out of order, and time synchronization sets
+/// clocks back a little.
 fn smooth_times(times: impl Iterator<Item = i64>) -> Vec<i64> {
     let mut last = i64::MIN;
     let smooth = |time: i64| {
@@ -198,7 +199,7 @@ fn smooth_times(times: impl Iterator<Item = i64>) -> Vec<i64> {
     times.map(smooth).collect()
 }
 
-/// The times with each that is not believed moved between its neighbours.
+/// The times, with each implausible one moved between its neighbours.
 fn repair_times(times: &[i64], now_ms: i64) -> Vec<i64> {
     let believed = longest_in_order(times, now_ms);
     let next: Vec<i64> = {
@@ -224,10 +225,11 @@ fn repair_times(times: &[i64], now_ms: i64) -> Vec<i64> {
     times.iter().zip(&believed).zip(next).map(mend).collect()
 }
 
-/// Which times belong to the longest series that never goes back and does not go beyond `now_ms`. Of two as long, the one
-/// with the earlier entries: what is moved then is moved forward, and nothing is said to have been there too early.
+/// Which times belong to the longest series that never goes back and does not exceed `now_ms`. Of two equally long, the
+/// one with the earlier entries: corrected times then move forward, so nothing appears to have existed too early.
 fn longest_in_order(times: &[i64], now_ms: i64) -> Vec<bool> {
-    // From the end: the ends of the best series of each length, each as late as can be, and what follows each time.
+    // From the end: for each length, the latest possible start of a series of that length; and the successor of each
+    // time.
     let mut ends: Vec<usize> = Vec::new();
     let mut following: Vec<Option<usize>> = vec![None; times.len()];
     let time = |index: usize| times.get(index).copied().unwrap_or(i64::MIN);
@@ -258,7 +260,7 @@ mod tests {
 
     const NOW_MS: i64 = 1_000 * 3_600_000;
 
-    /// In hours, where now is hour 1,000.
+    /// In hours; now is hour 1,000.
     fn check(times: &[i64], expected: &[i64]) {
         let hours = |hours: &[i64]| hours.iter().map(|hour| hour * 3_600_000).collect::<Vec<_>>();
         assert_eq!(repair_times(&smooth_times(hours(times).into_iter()), NOW_MS), hours(expected), "{times:?}");
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn mended_dates_are_in_order_and_not_in_the_future_whatever_they_were() {
-        // A small generator of numbers, the same in each run.
+        // A small deterministic random number generator.
         let mut state = 7_u64;
         let mut number = move || {
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);

@@ -16,7 +16,7 @@ use crate::trust::manifest::{AuditMark, Manifest, ManifestError, ManifestFile};
 use crate::trust::signer_name;
 use crate::web::report::write_page;
 
-/// What a person who opens the manifest reads first.
+/// The first lines of a manifest, for people who open it.
 const HOW_TO_READ: &str = "This is the signed manifest of a report of a prompt registry: it identifies the report \
     file and summarises its content. Verify both, on any machine and without a network, with `bookholder report \
     verify FILE --root-key KEY`, using the root key id from the operator of the registry. `manifest` is the signed \
@@ -49,10 +49,10 @@ pub enum ReportError {
     Record,
 }
 
-/// What was written: what it holds, its length and its hash.
+/// The result of writing: what the report contains, its length and its hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrittenReport {
-    /// What it holds.
+    /// What it contains.
     pub contents: Contents,
     /// In bytes.
     pub bytes: u64,
@@ -60,7 +60,7 @@ pub struct WrittenReport {
     pub hash: [u8; 32],
 }
 
-/// What an export says of the system that it comes from.
+/// What a report says about the system that it is from.
 #[must_use]
 pub fn system_info(signer: &Signer) -> SystemInfo {
     SystemInfo {
@@ -73,10 +73,10 @@ pub fn system_info(signer: &Signer) -> SystemInfo {
     }
 }
 
-/// Writes a report in a format as it is read, and hashes it on the way.
+/// Streams a report in a format, and hashes it on the way.
 ///
 /// # Errors
-/// Reading or writing fails, or it grows too long.
+/// Reading or writing fails, or it exceeds the size limit.
 pub fn write_report(
     report: &Report<'_, ReportSource>,
     system: &SystemInfo,
@@ -107,10 +107,10 @@ fn write<S: Source<Error = ReadError>>(
     Ok(WrittenReport { contents, bytes: out.bytes, hash: out.hasher.finalize().into() })
 }
 
-/// Signs what was written of a report, over the state that the report was read from.
+/// Signs a written report, over the state that it was read from.
 ///
 /// # Errors
-/// The store fails, or something in it cannot be signed.
+/// The store fails, or a value cannot be signed.
 pub fn sign_report(
     signer: &Signer,
     report: &Report<'_, ReportSource>,
@@ -155,7 +155,7 @@ pub fn sign_report(
     })
 }
 
-/// Counts and hashes what goes through it, up to a length.
+/// Counts and hashes the bytes written through it, up to a limit.
 struct HashingWriter<'a> {
     out: &'a mut dyn Write,
     bytes: u64,

@@ -1,4 +1,4 @@
-//! A report of a real store: gathered, written, signed, and believed with the root key alone.
+//! A report of a real store: collected, written, signed, and verified with the root key alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
 
-/// A registry whose signer seals every commit.
+/// A registry whose commits are signed.
 struct World {
     store: Store,
     signer: Arc<Signer>,
@@ -90,7 +90,7 @@ fn world() -> World {
     World { store, signer, root_key: document.key_id(), _folder: folder }
 }
 
-/// Publishes a version with a finding, lets production serve it, and refuses an approval.
+/// Publishes a version with a finding, deploys it to production, and denies an approval.
 fn fill(world: &World) {
     let name: PromptName = "support/agent".parse().unwrap();
     let now = at("2026-03-20T12:00:00Z");
@@ -182,7 +182,7 @@ fn fill(world: &World) {
     filled.expect("filled");
 }
 
-/// The state of now, to read a report from.
+/// The current state, to read a report from.
 fn source(world: &World, stop: Cancellation) -> ReportSource {
     let view = Catalogue::new(world.store.clone()).as_reader(&ReadScope::node()).expect("a state");
     view.into_report_source(stop).expect("the node itself")

@@ -12,10 +12,11 @@ use crate::store::query::Queries;
 use crate::store::write::Change;
 
 impl Registry {
-    /// Retires a version that no label serves, and that no label with a policy would serve again after a rollback.
+    /// Retires a version that no label serves, and to which no label with a policy would roll back.
     ///
     /// # Errors
-    /// The actor may not, there is no such version, a label serves it or would go back to it, or the store fails.
+    /// The actor lacks permission, the version does not exist, a label serves it or would roll back to it, or the store
+    /// fails.
     pub async fn retire(
         &self,
         actor: &Actor,
@@ -26,10 +27,10 @@ impl Registry {
         self.set_retired(actor, name, number, request, true).await
     }
 
-    /// Lets a retired version be deployed again.
+    /// Allows a retired version to be deployed again.
     ///
     /// # Errors
-    /// The actor may not, there is no such version, or the store fails.
+    /// The actor lacks permission, the version does not exist, or the store fails.
     pub async fn reinstate(
         &self,
         actor: &Actor,

@@ -17,13 +17,13 @@ use crate::store::documents::Documents;
 use crate::store::query::Queries;
 
 impl Registry {
-    /// Serves again what a label served before: the last different serving, or one version.
+    /// Returns a label to an earlier serving: the last different one, or one version.
     ///
-    /// Directly back over the newest deployment is always possible for whoever may deploy; anything else needs what a
+    /// Going directly back over the newest deployment needs only the permission to deploy; anything else needs what a
     /// deployment needs.
     ///
     /// # Errors
-    /// The actor may not, there is nothing to go back to, it was retired, or the store fails.
+    /// The actor lacks permission, there is no earlier deployment, it was retired, or the store fails.
     pub async fn rollback(
         &self,
         actor: &Actor,
@@ -60,17 +60,17 @@ impl Registry {
     }
 }
 
-/// What a rollback without a version serves again.
+/// What a rollback without a version returns to.
 pub(super) struct RollbackTarget {
     pub(super) serving: Serving,
-    /// Whether that asks for no more than the grant and the role to deploy.
+    /// Whether that needs only the grant and the role to deploy.
     pub(super) free: bool,
 }
 
-/// Where a rollback of a label leads: to the last serving that differs from what it serves now.
+/// The target of a rollback of a label: the last serving that differs from the current one.
 ///
-/// It is free only directly back over the newest deployment. What was taken away, removed or rolled back stays stopped
-/// whatever was deployed since, and what was only put there against a policy was never approved.
+/// It needs no requirements only directly back over the newest deployment. What was unlabelled, removed or rolled back
+/// stays stopped regardless of later deployments, and what was deployed by overriding a policy was never approved.
 pub(super) fn way_back<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
@@ -93,7 +93,7 @@ pub(super) fn way_back<Q: Queries + Documents>(
     Ok(Some(RollbackTarget { serving, free }))
 }
 
-/// The label from under whose policy a version would be taken that a rollback goes back to.
+/// The label with a policy whose rollback would return to a version.
 pub(super) fn rolls_back_to<Q: Queries + Documents>(
     txn: &Q,
     name: &PromptName,
@@ -109,8 +109,8 @@ pub(super) fn rolls_back_to<Q: Queries + Documents>(
     Ok(None)
 }
 
-/// The newest commit after which an approval of a move counts, as the ones before it are spent: the label's last move away
-/// from exactly this serving, or the last time that somebody stopped a version which the move brings.
+/// The commit after which approvals of a move count; earlier ones are used up: the label's last move away from exactly
+/// this serving, or the last time that a version in the move was stopped.
 pub(super) fn spent_at<Q: Queries>(
     txn: &Q,
     (name, label): (&PromptName, &Label),

@@ -18,13 +18,13 @@ use crate::resolve::CatalogueView;
 use crate::store::documents::{Documents, RuleSetToml};
 use crate::store::query::Queries;
 
-/// Most rule sets of one's own; each takes memory and time.
+/// Most custom rule sets; each takes memory and time.
 const SETS_MAX: usize = 20;
-/// The name of the rules that come with the program.
+/// The name of the built-in rules.
 const BUILT_IN: &str = "built-in";
 
 impl Registry {
-    /// Every rule set, by name; those that come with the program first.
+    /// Every rule set, by name; the built-in rules first.
     ///
     /// # Errors
     /// The store fails.
@@ -37,10 +37,10 @@ impl Registry {
         Ok(sets)
     }
 
-    /// One rule set of one's own.
+    /// One custom rule set.
     ///
     /// # Errors
-    /// There is none, or the store fails.
+    /// It does not exist, or the store fails.
     pub fn rule_set(&self, name: &str) -> Result<RuleSetView, RegistryError> {
         let toml = self.0.store.read()?.get::<RuleSetToml>(name)?.map(|RuleSetToml(toml)| toml);
         let absent =
@@ -50,10 +50,10 @@ impl Registry {
         Ok(RuleSetView { name: name.to_owned(), rules, toml: Some(toml), skipped: Vec::new() })
     }
 
-    /// Keeps a rule set, in place of one of the same name; every later version is classified by it.
+    /// Stores a rule set, and replaces one with the same name; later versions are classified by it.
     ///
     /// # Errors
-    /// The actor may not, a rule or one of its own tests fails, there are too many, or the store fails.
+    /// The actor lacks permission, a rule is invalid or one of its tests fails, there are too many, or the store fails.
     pub async fn put_rule_set(
         &self,
         actor: &Actor,
@@ -78,7 +78,7 @@ impl Registry {
         let (mut sets, mut texts) = (vec![set], BTreeMap::from([(name.clone(), toml.clone())]));
         for (other, toml) in rule_sets(&self.0.store.read()?)? {
             if other != name {
-                // It compiled when it was kept; here its ids and keywords matter.
+                // It was compiled when it was stored; only its IDs and keywords matter here.
                 sets.push(RuleSet::read(&toml)?);
                 texts.insert(other, toml);
             }
@@ -103,10 +103,10 @@ impl Registry {
         Ok(RuleSetView { name: shown, rules, toml: None, skipped })
     }
 
-    /// Takes a rule set away; what it found stays recorded.
+    /// Removes a rule set; its findings stay recorded.
     ///
     /// # Errors
-    /// The actor may not, there is none, or the store fails.
+    /// The actor lacks permission, it does not exist, or the store fails.
     pub async fn remove_rule_set(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RemoveRules, [Subject::RuleSet { name: name.clone() }], "");
         self.command(actor, about, move |txn, ctx| {
@@ -124,10 +124,10 @@ impl Registry {
         .await
     }
 
-    /// What the rules found in a version when it was published.
+    /// The findings in a version when it was published.
     ///
     /// # Errors
-    /// The prompt cannot be read, there is no such version, or the store fails.
+    /// The prompt cannot be read, the version does not exist, or the store fails.
     pub fn findings(
         &self,
         view: &CatalogueView,
@@ -151,7 +151,7 @@ impl Registry {
     }
 }
 
-/// What the audit log says of a rule set.
+/// The audit log's description of a rule set.
 fn summary(toml: &str) -> serde_json::Value {
     let rules = RuleSet::read(toml).map_or(0, |set| set.len());
     serde_json::json!({ "rules": rules, "blake3": blake3::hash(toml.as_bytes()).to_hex().to_string() })

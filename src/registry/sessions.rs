@@ -1,5 +1,5 @@
-//! Sessions of the pages, kept so that they survive a restart: bookkeeping of this node. No commit holds one, no replica
-//! gets one, and a restored backup begins without any.
+//! Sessions of the pages, stored so that they survive a restart. They are local to this node: not part of a commit, not
+//! replicated, and removed when a backup is restored.
 //!
 //! Who is signed in, for how long and by what is the business of the pages (`http::sessions`).
 
@@ -15,33 +15,33 @@ use crate::store::write::WriteTxn;
 /// BLAKE3 derive-key context of the key that signs forms of the pages.
 const FORM_KEY_CONTEXT: &str = "bookholder web form key v1";
 
-/// The hash of a session's id: who reads the database cannot use it.
+/// The hash of a session's ID, so that reading the database does not reveal usable IDs.
 pub type SessionHash = [u8; 32];
 
-/// What a session was begun with.
+/// How a session was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedInBy {
     /// An access token, by its hash: the session ends with it.
     Token(TokenHash),
-    /// A sign-in link, which is used up: the session is of the person.
+    /// A sign-in link, which is used up: the session belongs to the person.
     Link,
 }
 
-/// A session as it is kept.
+/// A session as stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSession {
-    /// What it was begun with.
+    /// How it was started.
     pub by: SignedInBy,
     /// Who is signed in.
     pub principal: String,
-    /// When it began, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970.
     pub began_ms: i64,
     /// When it was last used, in milliseconds since 1970.
     pub used_ms: i64,
 }
 
 impl Registry {
-    /// Every session that was kept. One whose hashes cannot be read is left out.
+    /// Every stored session. One with unreadable hashes is left out.
     ///
     /// # Errors
     /// The store fails.
@@ -63,8 +63,8 @@ impl Registry {
         Ok(sessions)
     }
 
-    /// Keeps what has become of these sessions: `look` says it when they are written, so that of two calls at once the
-    /// later write is the true one. None removes a session.
+    /// Writes the current state of these sessions: `look` returns it at the time of writing, so that of two concurrent
+    /// calls the later write is right. An absent state removes the session.
     ///
     /// # Errors
     /// The store fails.
@@ -92,7 +92,7 @@ impl Registry {
         self.0.store.write(job).await
     }
 
-    /// The key that signs forms of the pages: the same after a restart, and another for each registry.
+    /// The key that signs forms of the pages: stable across restarts, and different for each registry.
     #[must_use]
     pub fn web_form_key(&self) -> [u8; 32] {
         blake3::derive_key(FORM_KEY_CONTEXT, self.0.known.load().secret())

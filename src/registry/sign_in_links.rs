@@ -1,7 +1,7 @@
-//! Sign-in links: with one, a person opens the pages once, within a day, and needs no access token.
+//! Sign-in links: a person opens the pages once, within a day, without an access token.
 //!
-//! Invariants: only the hash of a link's secret is stored, on this node alone; a link is removed by the commit that uses
-//! it; a person has at most one open link, because a new one replaces the one before.
+//! Invariants: only the hash of a link's secret is stored, on this node alone; the commit that uses a link removes it;
+//! a person has at most one open link, because a new one replaces it.
 
 use std::ops::ControlFlow;
 
@@ -22,10 +22,11 @@ use crate::store::documents::{Documents, OpenSignInLink, Scan};
 use crate::store::write::WriteTxn;
 
 impl Registry {
-    /// Creates the link that signs a person in once, and says until when it works; the secret is nowhere else.
+    /// Creates a sign-in link for a person, and returns when it expires; the secret is stored nowhere.
     ///
     /// # Errors
-    /// The actor may not manage access, this is not an enabled person, the time is out of bounds, or the store fails.
+    /// The actor is not allowed to manage access, this is not an enabled person, the lifetime is out of bounds, or the
+    /// store fails.
     pub async fn create_sign_in_link(
         &self,
         actor: &Actor,
@@ -59,7 +60,7 @@ impl Registry {
         Ok((secret, expires.await?))
     }
 
-    /// The person a link would sign in now; none where it was used, replaced or has expired.
+    /// The person that a link would sign in now; absent if it was used or replaced, or has expired.
     ///
     /// # Errors
     /// The store fails.
@@ -69,8 +70,8 @@ impl Registry {
         Ok(person_of(open, &self.0.known.load().rules.book, now).map(|open| open.principal))
     }
 
-    /// Uses a link up, and returns the person it signs in; none where it was used, replaced or has expired. `by` says where the
-    /// request came from.
+    /// Uses a link up, and returns the person that it signs in; absent if it was used or replaced, or has expired. `by`
+    /// is where the request came from.
     ///
     /// # Errors
     /// The store fails.
@@ -100,7 +101,7 @@ fn use_up(txn: &mut WriteTxn<'_>, ctx: &Ctx, key: &str) -> Result<Option<String>
     Ok(Some(open.principal))
 }
 
-/// A link that works at this moment.
+/// A link that is valid now.
 fn person_of(open: Option<OpenSignInLink>, book: &Rulebook, now: Timestamp) -> Option<OpenSignInLink> {
     open.filter(|open| open.expires > now && check_person(book, &open.principal).is_ok())
 }
@@ -131,12 +132,12 @@ fn remove_links(txn: &mut WriteTxn<'_>, ends: impl Fn(&OpenSignInLink) -> bool) 
     Ok(())
 }
 
-/// Removes every link: one that was used after a backup was made does not work again after it was restored.
+/// Removes every link, so that a link used after the backup does not work again after the restore.
 pub(super) fn forget_sign_in_links(txn: &mut WriteTxn<'_>) -> Result<(), StoreError> {
     remove_links(txn, |_| true)
 }
 
-/// Removes the open link of a person who is disabled, so that it does not work once they are enabled again.
+/// Removes the open link of a person who is disabled, so that it does not work when they are enabled again.
 pub(super) fn forget_links_of(txn: &mut WriteTxn<'_>, name: &str) -> Result<(), StoreError> {
     remove_links(txn, |open| open.principal == name)
 }

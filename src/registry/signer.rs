@@ -14,7 +14,7 @@ use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_vie
 pub const VIEW_ALL: &str = "all";
 /// The format that a reader must know to follow this primary.
 pub const MIN_READER: u32 = 1;
-/// How long a checkpoint is good for when it is served live, in seconds.
+/// Lifetime of a checkpoint that is served live, in seconds.
 pub const LIVE_LIFETIME_S: i64 = 3_600;
 /// Name of the checkpoint key's file in the `keys` folder.
 pub const CHECKPOINT_KEY_FILE: &str = "checkpoint.key";
@@ -44,7 +44,7 @@ pub enum KeyFileError {
 /// Reads a key file.
 ///
 /// # Errors
-/// It cannot be read, or holds no key.
+/// It cannot be read, or is not a key.
 pub fn read_key(path: &Path) -> Result<SigningKey, KeyFileError> {
     let text = std::fs::read_to_string(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
     SigningKey::from_key_file(text.trim_end()).map_err(|source| KeyFileError::Key { path: path.to_owned(), source })
@@ -60,14 +60,14 @@ pub struct Signer {
     pub key: SigningKey,
     /// The newest root document.
     pub root: u64,
-    /// The longest lifetime that it allows a checkpoint, in seconds.
+    /// The longest lifetime of a checkpoint that it allows, in seconds.
     pub max_lifetime_s: u64,
-    /// Where `issued` comes from.
+    /// The source of `issued`.
     pub clock: Arc<PrimaryClock>,
 }
 
 impl Signer {
-    /// What a checkpoint of this state says.
+    /// The checkpoint of this state, unsigned.
     #[must_use]
     pub fn describe(
         &self,
@@ -104,16 +104,15 @@ impl Signer {
     /// Signs a checkpoint.
     ///
     /// # Errors
-    /// It breaks a rule that every replica checks.
+    /// It violates a rule that every replica checks.
     pub fn sign(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
         checkpoint.sign(&self.key_name, &self.key)
     }
 
-    /// Signs anew what the newest commit signed, with a later time and this lifetime; `amend` may
-    /// add to it.
+    /// Signs the state of the newest commit again, with a later time and this lifetime; `amend` can add to it.
     ///
     /// # Errors
-    /// The store fails, or signing does.
+    /// The store or the signature fails.
     pub fn sign_again(
         &self,
         txn: &ReadTxn,
@@ -127,7 +126,7 @@ impl Signer {
         Ok(self.sign(&checkpoint)?)
     }
 
-    /// The seal that the store puts under every group of commits.
+    /// The signing hook that the store calls for every group of commits.
     #[must_use]
     pub fn seal(self: &Arc<Self>) -> Seal {
         let signer = Arc::clone(self);

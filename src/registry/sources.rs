@@ -1,7 +1,7 @@
 //! Publishes from external sources: a watched folder, and uploaded files.
 //!
-//! What was last done from a place stands in the registry, written in the transaction that did it. Whether something is
-//! to be done is decided by [`compare`] alone, within that transaction.
+//! The registry records what was last done from a place, in the same transaction. [`compare`] alone decides whether
+//! anything has to be done, within that transaction.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -25,27 +25,27 @@ use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
-/// What became of a file.
+/// The result of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileOutcome {
-    /// What was decided.
+    /// The decision.
     pub plan: Plan,
-    /// What to log beside a response, where a version was made.
+    /// The stamp to log with a response, if a version was created.
     pub stamp: Option<String>,
-    /// The version that says what the file says, where one does now.
+    /// The version with the content of the file, if there is one now.
     pub version: Option<u64>,
-    /// Whether a version was made or a label moved.
+    /// Whether a version was created or a label moved.
     pub changed: bool,
 }
 
 impl Registry {
-    /// Does what a prompt file asks for, compared with what was last done from its place.
+    /// Publishes and deploys a prompt file, compared with what was last done from its place.
     ///
-    /// A place without a name (`source`) remembers nothing. A plan that changes nothing ([`Plan::Left`],
-    /// [`Plan::Conflict`]) is an answer, not an error.
+    /// Nothing is recorded for a place without a name (`source`). A plan that changes nothing ([`Plan::Left`],
+    /// [`Plan::Conflict`]) is a result, not an error.
     ///
     /// # Errors
-    /// What publishing and deploying are refused for.
+    /// Publishing or deploying is refused.
     pub async fn publish_file(
         &self,
         actor: &Actor,
@@ -97,7 +97,7 @@ fn reads(rules: &Rules, actor: &Actor, name: &PromptName) -> bool {
     rules.reads(actor, name.as_str())
 }
 
-/// Whether a plan leaves nothing to do or to remember.
+/// Whether a plan has nothing to do or to record.
 fn is_up_to_date(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&PublishedFile>) -> bool {
     match plan {
         Plan::Publish { .. } => false,
@@ -143,7 +143,7 @@ fn carry_out(
     }
 }
 
-/// What is to be done with a file, and what was last done from its place.
+/// What to do with a file, and what was last done from its place.
 fn plan<T: Queries + Documents>(
     txn: &T,
     source: Option<&str>,

@@ -1,4 +1,4 @@
-//! Access tokens: made, rotated and revoked.
+//! Access tokens: created, rotated and revoked.
 
 use std::sync::atomic::Ordering;
 
@@ -19,14 +19,14 @@ use crate::store::documents::{Documents, TokenUse};
 use crate::store::write::WriteTxn;
 
 const TOKEN: &str = "access token";
-/// Most access tokens of a registry, which are all kept in memory.
+/// Most access tokens of a registry; all are cached in memory.
 const TOKENS_MAX: usize = 20_000;
 
 impl Registry {
     /// Every access token, by name.
     ///
     /// # Errors
-    /// The actor may not.
+    /// The actor lacks permission.
     pub fn tokens(&self, actor: &Actor) -> Result<Vec<TokenView>, RegistryError> {
         self.may_look(actor, Permission::Access)?;
         let known = self.0.known.load();
@@ -37,10 +37,10 @@ impl Registry {
         Ok(shown.collect())
     }
 
-    /// Makes an access token; the answer is the only place where it stands.
+    /// Creates an access token; only the answer contains it.
     ///
     /// # Errors
-    /// The actor may not, the name is taken or none, the principal is not there, or the store fails.
+    /// The actor lacks permission, the name is taken or invalid, the principal does not exist, or the store fails.
     pub async fn create_token(&self, actor: &Actor, request: TokenRequest) -> Result<TokenView, RegistryError> {
         let token = generate()?;
         let hash = hex(&token.hash());
@@ -117,10 +117,10 @@ impl Registry {
         Ok(view(&record, Some(&token)))
     }
 
-    /// Replaces an access token by another of the same name; the old one stays good for the overlap.
+    /// Replaces an access token by another with the same name; the old one remains valid for the overlap.
     ///
     /// # Errors
-    /// The actor may not (but everybody may rotate their own), there is no such token, or the store fails.
+    /// The actor lacks permission (everyone can rotate their own), the token does not exist, or the store fails.
     pub async fn rotate_token(
         &self,
         actor: &Actor,
@@ -143,7 +143,7 @@ impl Registry {
             let mut record = txn.get::<TokenRecord>(&name)?.ok_or_else(absent)?;
             let until = expiry(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
             let until = record.expires.map_or(until, |expires| expires.min(until));
-            // Without a new expiry the old one remains; and no one can extend their own token.
+            // Without a new expiry the old one remains; no one can extend their own token.
             let expires = match (expiry(ctx.now, request.expires_s)?, record.expires) {
                 (Some(asked), Some(given)) if own => Some(asked.min(given)),
                 (asked, given) => asked.or(given),
@@ -161,12 +161,12 @@ impl Registry {
         Ok(view(&record, Some(&token)))
     }
 
-    /// Revokes an access token, for every request from now on and for those under way. Open change requests that its
-    /// principal proposed, amended or approved are applied by nobody but a person from then on: whoever had the token may
-    /// have meant them to apply themselves.
+    /// Revokes an access token, for new requests and for those in progress. Open change requests that its principal
+    /// opened, amended or approved are no longer deployed automatically, because someone who stole the token could have
+    /// prepared them.
     ///
     /// # Errors
-    /// The actor may not, there is no such token, it is the last of who keeps access, or the store fails.
+    /// The actor lacks permission, the token does not exist, no one could manage access any more, or the store fails.
     pub async fn revoke_token(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RevokeToken, [Subject::Token { name: name.clone() }], "");
         self.command(actor, about, move |txn, ctx| {
@@ -188,7 +188,7 @@ impl Registry {
     }
 }
 
-/// Whether another principal who manages access has an access token.
+/// Whether another principal with permission to manage access has an access token.
 pub(super) fn admins_with_tokens(
     txn: &WriteTxn<'_>,
     book: &Rulebook,

@@ -1,5 +1,5 @@
 //! The signed root documents and epoch records of a registry as files in its data directory. They can be read while a
-//! node runs, and they outlive a lost database: a restore takes from them what its backup is too old to know.
+//! node runs, and survive the loss of the database: a restore takes from them what is newer than its backup.
 
 use std::collections::BTreeMap;
 use std::io::{Error, Read, Result};
@@ -11,16 +11,16 @@ use crate::store::files::replace;
 use crate::trust::epoch::EpochRecord;
 use crate::trust::root::ROOT_BYTES_MAX;
 
-/// Signed root documents and epoch records, each in the order of its numbers.
+/// Signed root documents and epoch records, each in numerical order.
 #[derive(Clone, Debug, Default)]
 pub struct TrustFiles {
     /// The root documents from the first on.
     pub roots: Vec<Vec<u8>>,
-    /// The epoch records; numbers may be missing.
+    /// The epoch records; numbers can be missing.
     pub epochs: Vec<Vec<u8>>,
 }
 
-/// Writes the files that are not there yet as they should be.
+/// Writes the files that are missing or differ.
 ///
 /// # Errors
 /// An epoch record cannot be read, or a file cannot be written.
@@ -32,7 +32,7 @@ pub fn publish(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Resul
     for file in roots.chain(epochs) {
         let (name, note) = file?;
         let path = folder.join(name);
-        // A start writes nothing that is there already: the file system may be read-only.
+        // A start does not write files that are already right: the file system may be read-only.
         if !std::fs::read(&path).is_ok_and(|there| there == *note) {
             replace(&path, note, 0o644)?;
         }
@@ -40,7 +40,7 @@ pub fn publish(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Resul
     Ok(())
 }
 
-/// Reads the files; nothing where there are none. What they say is not verified here.
+/// Reads the files, if there are any. Their contents are not verified here.
 ///
 /// # Errors
 /// A file cannot be read.

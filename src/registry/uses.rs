@@ -13,24 +13,24 @@ use crate::store::StoreError;
 use crate::store::documents::{Documents, LastUse, Scan, UseKey, is_key};
 use crate::store::query::Queries;
 
-/// Milliseconds of an hour, the grain of the record.
+/// Resolution of the record: an hour, in milliseconds.
 const HOUR_MS: i64 = 3_600_000;
-/// How far back "lately" reaches, in hours: the last day, and the hour it began in.
+/// How far back recent use reaches, in hours: the last day, and the hour in which it began.
 const LATELY_HOURS: u64 = 25;
 
-/// Users of one version that are kept by name, and what stands for all others: names come from replicas too, which may
-/// report any number of them.
+/// Number of callers of one version that are stored by name, and the name of all others: names also come from replicas,
+/// which can report any number of them.
 const USERS_MAX: usize = 200;
 const OTHERS: &str = "others";
 
 impl Registry {
-    /// Where the faces of this node note who used what.
+    /// Where this node buffers uses.
     #[must_use]
     pub fn usage(&self) -> Usage {
         self.0.usage.clone()
     }
 
-    /// Who used a version in the last day: names of access tokens, sorted.
+    /// Callers of a version in the last day: sorted names of access tokens.
     ///
     /// # Errors
     /// The prompt cannot be read, or the store fails.
@@ -44,7 +44,7 @@ impl Registry {
         Ok(used_lately(view.txn(), name, version, Timestamp::from_ms(self.0.clock.now_ms()))?)
     }
 
-    /// Writes the uses that are noted in memory; they stay there until they are durable.
+    /// Writes the uses that are buffered in memory; they stay there until they are durable.
     ///
     /// # Errors
     /// The store fails.
@@ -55,7 +55,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Keeps uses that were noted while answering.
+    /// Stores the uses that were noted while serving.
     ///
     /// # Errors
     /// The store fails.
@@ -69,7 +69,7 @@ impl Registry {
             .write(move |txn| {
                 for one in uses {
                     let mut key = UseKey { prompt: one.name.as_str(), version: one.version, by: &one.by };
-                    // What others report is not believed: no use is of a version that is not there, or of tomorrow.
+                    // Reports of others are validated: no use of a version that does not exist, or in the future.
                     let known = is_key(key) && txn.version(&one.name, one.version)?.is_some();
                     if !known || one.hour > latest {
                         continue;
@@ -91,7 +91,7 @@ impl Registry {
     }
 }
 
-/// Who used a version in the last day.
+/// Callers of a version in the last day.
 pub(super) fn used_lately(
     txn: &impl Documents,
     name: &PromptName,
@@ -108,7 +108,7 @@ pub(super) fn used_lately(
     Ok(by)
 }
 
-/// The last hour in which anybody used a version.
+/// The last hour in which a version was used.
 pub(super) fn last_use(txn: &impl Documents, name: &PromptName, version: u64) -> Result<Option<u64>, StoreError> {
     let mut last = None;
     visit(txn, name, version, &mut |_, hour| last = last.max(Some(hour)))?;

@@ -1,7 +1,7 @@
-//! Webhooks: kept, rotated, disabled, tested, and what became of their deliveries.
+//! Webhooks: created, rotated, disabled and tested, and the results of their deliveries.
 //!
-//! What is sent when stands in `outbox`. Invariant: a secret is shown by the command that makes it and never again;
-//! the audit log has neither secrets nor what comes behind the host of a URL, which for many receivers is one.
+//! `outbox` decides what is sent when. Invariant: a secret is shown only by the command that creates it; the audit log
+//! contains neither secrets nor the path of a URL, which for many receivers is one.
 
 use std::ops::ControlFlow;
 
@@ -30,7 +30,7 @@ use crate::store::write::WriteTxn;
 
 const WEBHOOK: &str = "webhook";
 
-/// How many webhooks are how, and how many deliveries wait.
+/// Number of webhooks by state, and of pending deliveries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct WebhookFigures {
@@ -41,12 +41,12 @@ pub struct WebhookFigures {
 }
 
 impl Registry {
-    /// Lets webhooks lead into these networks, whatever they are; said once, before anything is served.
+    /// Allows webhooks to reach these networks; set once, before anything is served.
     pub fn allow_webhooks(&self, networks: Vec<IpNet>) {
         let _said_before = self.0.webhook_networks.set(networks);
     }
 
-    /// Says at which address people reach the pages, for links to them; said once, before anything is served.
+    /// Sets the URL of the pages, for links to them; set once, before anything is served.
     pub fn link_to(&self, public_url: Option<PublicUrl>) {
         let _said_before = public_url.map(|public_url| self.0.public_url.set(public_url));
     }
@@ -71,7 +71,7 @@ impl Registry {
     /// Every webhook, by name.
     ///
     /// # Errors
-    /// The actor may not, or the store fails.
+    /// The actor lacks permission, or the store fails.
     pub fn webhooks(&self, actor: &Actor) -> Result<Vec<WebhookView>, RegistryError> {
         self.may_look(actor, Permission::Webhooks)?;
         let (txn, now) = (self.0.store.read()?, self.now());
@@ -82,10 +82,10 @@ impl Registry {
         shown.collect()
     }
 
-    /// What became of a webhook's deliveries, newest first; `cursor` is what `next` of the page before said.
+    /// The deliveries of a webhook, newest first; `cursor` is the `next` of the previous page.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook, the cursor is none, or the store fails.
+    /// The actor lacks permission, the webhook does not exist, the cursor is invalid, or the store fails.
     pub fn deliveries(
         &self,
         actor: &Actor,
@@ -121,12 +121,12 @@ impl Registry {
         Ok(Page { items, next })
     }
 
-    /// Keeps a webhook, in place of one of the same name, whose secret and deliveries stay. A new one hears of what
-    /// happens from now on, and its secret is in the answer and nowhere else.
+    /// Stores a webhook. One with the same name is replaced, and keeps its secret and deliveries. A new one gets events
+    /// from now on; only the answer contains its secret.
     ///
     /// # Errors
-    /// The actor may not, it is no webhook, its address is inside a network that is not allowed, there are too many,
-    /// or the store fails.
+    /// The actor lacks permission, the webhook is invalid, its address is in a network that is not allowed, there are
+    /// too many, or the store fails.
     pub async fn put_webhook(
         &self,
         actor: &Actor,
@@ -152,7 +152,7 @@ impl Registry {
                 format: request.format,
                 created: ctx.now,
                 disabled: None,
-                // It does not hear of its own making.
+                // It gets no event about its own creation.
                 cursor: txn.next_seq(),
                 failing_since: None,
                 failures: 0,
@@ -185,10 +185,10 @@ impl Registry {
         .await
     }
 
-    /// Gives a webhook another secret, which is in the answer; the old one signs as well for the overlap.
+    /// Gives a webhook a new secret, which is in the answer; the old one signs too for the overlap.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook, the overlap is too long, or the store fails.
+    /// The actor lacks permission, the webhook does not exist, the overlap is too long, or the store fails.
     pub async fn rotate_webhook_secret(
         &self,
         actor: &Actor,
@@ -217,10 +217,10 @@ impl Registry {
         .await
     }
 
-    /// Takes a webhook away, with its deliveries.
+    /// Removes a webhook with its deliveries.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook, or the store fails.
+    /// The actor lacks permission, the webhook does not exist, or the store fails.
     pub async fn remove_webhook(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         self.command(actor, about(Command::RemoveWebhook, &name, ""), move |txn, ctx| {
             let webhook = find(txn, &name)?;
@@ -237,7 +237,7 @@ impl Registry {
     /// Disables a webhook until it is enabled. Events in between are not sent; pending ones remain.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook, the message is too long, or the store fails.
+    /// The actor lacks permission, the webhook does not exist, the message is too long, or the store fails.
     pub async fn disable_webhook(
         &self,
         actor: &Actor,
@@ -254,10 +254,10 @@ impl Registry {
         .await
     }
 
-    /// Sends a webhook what is pending, and what happens from now on; also after it was disabled by itself.
+    /// Enables a webhook, also after it was disabled automatically: pending and future events are sent.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook, or the store fails.
+    /// The actor lacks permission, the webhook does not exist, or the store fails.
     pub async fn enable_webhook(&self, actor: &Actor, name: String) -> Result<WebhookView, RegistryError> {
         self.change_webhook(actor, name, Command::EnableWebhook, String::new(), |txn, _, webhook| {
             if webhook.disabled.take().is_some() {
@@ -291,17 +291,17 @@ impl Registry {
         .await
     }
 
-    /// Sends a webhook an event of type `webhook.test`, whatever its filters; the number of the audit entry that the
-    /// event is.
+    /// Sends a webhook an event of type `webhook.test`, regardless of its filters; returns the number of its audit
+    /// entry.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook, it is disabled, or the store fails.
+    /// The actor lacks permission, the webhook does not exist or is disabled, or the store fails.
     pub async fn test_webhook(&self, actor: &Actor, name: String) -> Result<u64, RegistryError> {
         self.command(actor, about(Command::TestWebhook, &name, ""), move |txn, ctx| {
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
             let seq = txn.next_seq();
-            // Who asks for it wants to see it now, and not after a rest.
+            // A test is sent at once, without waiting for the end of a pause.
             if webhook.quiet_until.take().is_some() {
                 txn.put::<Webhook>(&name, &webhook)?;
             }
@@ -311,12 +311,12 @@ impl Registry {
         .await
     }
 
-    /// Sends a webhook the events of an audit entry again, or for the first time where it was disabled when they happened;
-    /// under the same `webhook-id` as ever, with a schedule of their own, and without waiting for a rest to end.
+    /// Sends a webhook the events of an audit entry again, or for the first time if it was disabled then: with the same
+    /// `webhook-id`, a new schedule, and without waiting for the end of a pause.
     ///
     /// # Errors
-    /// The actor may not, there is no such webhook or audit entry, its filters or prompts let nothing of it pass, it is
-    /// disabled, or the store fails.
+    /// The actor lacks permission, the webhook or audit entry does not exist, nothing in it matches the webhook's
+    /// filters and prompts, it is disabled, or the store fails.
     pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Vec<Delivery>, RegistryError> {
         let entry = self.0.store.read()?.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq);
         self.command(actor, about(Command::RedeliverWebhook, &name, ""), move |txn, ctx| {
@@ -358,7 +358,7 @@ impl Registry {
     }
 }
 
-/// The secrets that sign for a webhook at a moment, the newest first.
+/// The secrets that sign for a webhook at a time, newest first.
 pub(super) fn secrets(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Vec<WebhookSecret>, StoreError> {
     let Some(kept) = txn.get::<WebhookSecrets>(name)? else { return Ok(Vec::new()) };
     let previous = kept.previous.filter(|(_, until)| *until > now).map(|(secret, _)| secret);
@@ -400,7 +400,7 @@ fn record(
     Ok(())
 }
 
-/// Removes every delivery of a webhook, pending or over.
+/// Removes every delivery of a webhook, pending or completed.
 fn remove_deliveries(txn: &mut WriteTxn<'_>, name: &str) -> Result<(), StoreError> {
     let (mut deliveries, mut due) = (Vec::new(), Vec::new());
     txn.visit_documents(&Scan::<Delivery>::under(name), &mut |found| {
@@ -444,14 +444,14 @@ fn advice(error: &UrlError) -> String {
     }
 }
 
-/// What the audit log says of a webhook.
+/// The audit log's description of a webhook.
 pub(super) fn settings(webhook: &Webhook) -> serde_json::Value {
     let Webhook { url, events, prompts, format, disabled, .. } = webhook;
     let enabled = disabled.is_none();
     serde_json::json!({"url": origin(url), "events": events, "prompts": prompts, "format": format, "enabled": enabled})
 }
 
-/// Until when the secret before the last rotation signs.
+/// Until when the previous secret still signs.
 fn previous_secret_valid_until(
     txn: &impl Documents,
     name: &str,
@@ -465,7 +465,7 @@ fn view(webhook: &Webhook, previous_until: Option<Timestamp>, secret: Option<&We
     let hidden = webhook.format == WebhookFormat::Slack;
     WebhookView {
         name: webhook.name.clone(),
-        // Who knows the path of Slack's receivers may write there.
+        // The path of a Slack URL is a credential.
         url: if hidden { origin(&webhook.url) } else { webhook.url.clone() },
         events: webhook.events.clone(),
         prompts: webhook.prompts.clone(),

@@ -16,13 +16,13 @@ use crate::store::query::Queries;
 /// A question to explain: an action and its target.
 #[derive(Clone, Debug)]
 pub struct AccessQuestion {
-    /// Who; the name of a principal.
+    /// The name of the principal.
     pub who: String,
     /// What.
     pub permission: Permission,
-    /// To which prompt; none for what concerns the whole registry.
+    /// The prompt; absent if it concerns the whole registry.
     pub prompt: Option<PromptName>,
-    /// To which of its labels.
+    /// The label.
     pub label: Option<Label>,
     /// The version to deploy there.
     pub version: Option<u64>,
@@ -31,11 +31,11 @@ pub struct AccessQuestion {
 /// Why something is allowed or denied.
 #[derive(Clone, Debug)]
 pub struct Explanation {
-    /// Whether they could, and the rules behind it.
+    /// The verdict, and the rules behind it.
     pub answer: CanAnswer,
-    /// Each of their grants, and what it gives of this.
+    /// Each of their grants, and what it contributes.
     pub grants: Vec<(Grant, Weight)>,
-    /// Their access tokens that are bound to prompts which leave this out.
+    /// Their access tokens that are limited to other prompts.
     pub bound: Vec<(String, Pattern)>,
 }
 
@@ -43,7 +43,7 @@ impl Registry {
     /// Whether a principal is allowed to do something now, and why; asking about others needs the permission `access`.
     ///
     /// # Errors
-    /// The actor may not ask, there is no such version or it cannot be read, or the store fails.
+    /// The actor lacks permission to ask, the version does not exist or cannot be read, or the store fails.
     pub fn can(
         &self,
         view: &CatalogueView,
@@ -55,7 +55,7 @@ impl Registry {
             self.may_look(actor, Permission::Access)?;
         }
         if let Some(name) = prompt.as_ref().filter(|_| version.is_some()) {
-            // What a policy demands of a version tells what the version says.
+            // The requirements of a policy for a version reveal something about its content.
             view.scope().check(name.as_str())?;
         }
         let known = self.0.known.load();
@@ -77,14 +77,14 @@ impl Registry {
             let wanted = LabelMove::new((name, label), from.as_ref(), to.as_ref());
             let now = Timestamp::from_ms(self.0.clock.now_ms());
             (answer.requirements, _) = evaluate_policies(txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
-            // What the message will say is not known yet.
+            // The message is not known yet.
             let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);
         }
         Ok(answer)
     }
 
-    /// The same, with everything that was weighed.
+    /// The same, with everything that was considered.
     ///
     /// # Errors
     /// As [`Registry::can`].

@@ -12,10 +12,10 @@ use crate::model::principal::PrincipalKind;
 /// Most bytes of contents, drafts and imports that one principal writes in a minute: four full imports.
 pub(super) const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const MINUTE_MS: u64 = 60_000;
-/// Principals that are remembered before those are forgotten whose minute is over.
+/// Number of principals tracked before those whose minute is over are dropped.
 const REMEMBERED: usize = 1_000;
 
-/// What each principal wrote in the minute that began with their first bytes.
+/// What each principal wrote in the minute that began with its first write.
 pub(super) struct WriteQuota {
     clock: Arc<dyn Clock>,
     windows: Mutex<HashMap<String, Window>>,

@@ -101,7 +101,8 @@ impl Clock for ManualClock {
     }
 }
 
-/// Tells long work when to end: at a moment of a clock, or when its result is no longer needed. Clones share it.
+/// Tells long-running work when to stop: at a moment of a clock, or when its result is no longer needed. Clones share
+/// it.
 #[derive(Debug, Clone, Default)]
 pub struct Cancellation {
     /// The clock, and the monotonic time at which to end.
@@ -110,7 +111,7 @@ pub struct Cancellation {
 }
 
 impl Cancellation {
-    /// Never due, unless it is abandoned.
+    /// Never due, unless it is cancelled with `abandon`.
     #[must_use]
     pub fn never() -> Self {
         Self::default()
@@ -123,12 +124,12 @@ impl Cancellation {
         Self { until: Some((clock, until_ms)), abandoned: Arc::default() }
     }
 
-    /// Says that the result is no longer needed.
+    /// Signals that the result is no longer needed.
     pub fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the work has to end now.
+    /// Whether the work must stop now.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.abandoned.load(Ordering::Relaxed)

@@ -1,6 +1,6 @@
 //! The domain types of a registry, and the requests and answers of its API.
 //!
-//! Nothing here does I/O: [`clock`] alone asks the time, for those who are handed it.
+//! No I/O; [`clock`] alone reads the time, and callers receive it as an argument.
 
 #![forbid(unsafe_code)]
 pub mod api;

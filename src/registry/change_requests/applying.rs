@@ -55,7 +55,7 @@ fn applier<'a, Q: Queries + Documents>(
     Ok(approvers.filter(|who| stands(who)).chain(author).find(|who| may(who)))
 }
 
-/// What an open change request still waits for, as a sentence; none when nothing is missing.
+/// What an open change request still waits for, as a sentence; absent if all requirements are met.
 pub(super) fn waits_for<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
@@ -112,7 +112,8 @@ pub(super) fn apply_if_complete(
     let ctx = ctx.as_actor(deployer);
     match apply(txn, &ctx, request, &MoveOptions::of(&request.message)) {
         Err(RegistryError::Store(error)) => Err(error.into()),
-        // Something is still missing, or has gone; nothing was changed, and the page of the request says what.
+        // A requirement is still not met, or is no longer met; nothing was changed, and the page of the request shows
+        // why.
         Err(_) | Ok(_) => Ok(()),
     }
 }
@@ -149,7 +150,7 @@ pub(super) fn apply(
 ) -> Result<Deployed, RegistryError> {
     ctx.apply_request(request.id);
     for one in &request.moves {
-        // The content ids are what was approved; a version's never change, but nothing here takes that on trust.
+        // Content IDs are what was approved; those of a version never change, but this is checked anyway.
         if proposed(txn, &one.name, &one.label, &one.serving, None)?.fingerprint != one.fingerprint {
             return Err(RegistryError::RequestMoved { id: request.id });
         }
@@ -157,7 +158,7 @@ pub(super) fn apply(
     let moves = request.moves.iter().map(|one| (one.name.clone(), one.label.clone(), one.serving.clone())).collect();
     let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
     if deployed.deployments.is_empty() {
-        // Everything is served already; that is what was asked for.
+        // Everything is already served, as requested.
         close(txn, ctx, request.clone(), None, (said(ctx, request, &terms.message), None))?;
         record(txn, ctx, Command::Apply, request, terms.message.clone())?;
     }

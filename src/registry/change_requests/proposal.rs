@@ -34,7 +34,7 @@ pub(super) fn propose(
     if let Some(version) = &version {
         places.extend(version.labels.iter().map(|label| (version.name.clone(), label.clone())));
     }
-    // Everything that can be refused is, before the version is published.
+    // Everything that can be refused is checked before the version is published.
     for (name, label) in &places {
         ctx.authorise(Permission::Publish, Some(name), None)?;
         if label.is_latest() {
@@ -81,7 +81,7 @@ pub(super) fn propose(
     Ok(proposals)
 }
 
-/// Those who are asked to review something, each once: principals, and not its author.
+/// The requested reviewers without duplicates: principals other than the author.
 pub(super) fn reviewers(txn: &WriteTxn<'_>, ctx: &Ctx, asked: Vec<String>) -> Result<Vec<String>, RegistryError> {
     let (count, max) = (asked.len(), REVIEWERS_MAX);
     if count > max {

@@ -27,7 +27,7 @@ impl Registry {
     /// Change requests whose prompts the caller can read, newest first.
     ///
     /// # Errors
-    /// The cursor is none of this list, or the store fails.
+    /// The cursor is not of this list, or the store fails.
     pub fn change_requests(
         &self,
         view: &CatalogueView,
@@ -73,7 +73,7 @@ impl Registry {
         Ok(open)
     }
 
-    /// How many change requests are open, for the metrics.
+    /// Number of open change requests, for metrics.
     ///
     /// # Errors
     /// The store fails.
@@ -114,7 +114,7 @@ impl Registry {
     /// One change request after a review, with what it still needs.
     ///
     /// # Errors
-    /// There is none, its prompts cannot be read, or the store fails.
+    /// It does not exist, its prompts cannot be read, or the store fails.
     pub fn reviewed_request(&self, view: &CatalogueView, id: u64) -> Result<ReviewedRequest, RegistryError> {
         let (txn, known) = (view.txn(), self.0.known.load());
         let (rules, now) = (&known.rules, Timestamp::from_ms(self.0.clock.now_ms()));
@@ -201,7 +201,8 @@ fn reads_all(view: &CatalogueView, request: &ChangeRequest) -> bool {
     request.moves.iter().all(|one| view.scope().reads(one.name.as_str()))
 }
 
-/// A move, looked at from all sides; what its label demands where it is `asked` with a message and by the holder of roles.
+/// A move with everything a reviewer needs, including the label's requirements when it is `asked` with a message and by
+/// a holder of roles.
 pub(in crate::registry) fn review_of(
     txn: &ReadTxn,
     rules: &Rules,

@@ -44,7 +44,7 @@ pub struct SignInLinkRequest {
     pub expires_s: Option<u64>,
 }
 
-/// A link that signs a person in to the pages once. The answer is the only place where it stands.
+/// A link that signs a person in to the pages once. The answer is the only place that contains it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SignInLink {
     /// The person it signs in.

@@ -1,4 +1,4 @@
-//! Writes a value as the bytes that a content id is the hash of.
+//! Writes a value as the bytes whose hash is a content ID.
 
 use std::io;
 
@@ -8,14 +8,14 @@ use serde_json::ser::Formatter;
 /// Writes a value without white space, its keys in their order.
 ///
 /// # Errors
-/// The value is not JSON: a key that is not a text, a number that is not finite.
+/// The value is not JSON: a key that is not a string, or a number that is not finite.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, serde_json::Error> {
     let mut bytes = Vec::with_capacity(256);
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, Numbers))?;
     Ok(bytes)
 }
 
-/// Lays out floating point numbers by a written rule and not as a library happens to.
+/// Formats floating-point numbers by a fixed rule instead of a library's defaults.
 struct Numbers;
 
 impl Formatter for Numbers {

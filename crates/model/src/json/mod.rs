@@ -1,11 +1,11 @@
-//! JSON values that arrive as they left: the one rule for every door, and the one encoding of a content.
+//! JSON values that are stored without change: one validation rule for every source, and one encoding of a content.
 //!
-//! A value is taken when it survives: no key of an object is written twice, and every number is the number that was
-//! written once it is a value here. Objects keep the order of their keys. Doors read with [`read`] (or, where the
-//! values are written as YAML, with [`number()`] and [`Path`]), a content is written with [`encode()`], and values are
-//! compared with [`same`], to which order matters.
+//! A value is accepted if it survives a round trip: no object repeats a key, and every number can be represented
+//! exactly. Objects keep the order of their keys. Parse with [`read`] (or, where the values are written as YAML, with
+//! [`number()`] and [`Path`]), encode a content with [`encode()`], and compare values with [`same`], which respects key
+//! order.
 //!
-//! Invariant: what [`encode()`] writes, [`read`] reads back as the same value.
+//! Invariant: [`read`] parses the output of [`encode()`] to the same value.
 
 mod encode;
 mod number;
@@ -23,7 +23,7 @@ pub use path::{Path, Step};
 pub use reason::plain_reason;
 pub use whole::{whole, whole_option, whole_values};
 
-/// Why a text is not taken as JSON.
+/// Why a text is rejected as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum JsonError {
@@ -35,11 +35,10 @@ pub enum JsonError {
     Form { reason: String },
 }
 
-/// Reads JSON as what it means, where every value survives.
+/// Parses JSON in which every value survives a round trip.
 ///
 /// # Errors
-/// A key that is written twice and a number that would change, with their path; a text that is not JSON, or not what
-/// is wanted.
+/// A repeated key or a number that would change, with its path; text that is not JSON, or not of the expected type.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
     let bytes = without_mark(bytes);
     scan::scan(bytes)?;
@@ -47,13 +46,13 @@ pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsonError> {
         .map_err(|error| JsonError::Form { reason: plain_reason(&error.to_string(), "an object") })
 }
 
-/// A text without the byte order mark that programs of Windows put before it.
+/// A text without the byte order mark that some Windows programs write at the start.
 #[must_use]
 pub fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// Whether two values are the same, the order of keys and the form of numbers (`1`, `1.0`) included.
+/// Whether two values are the same, including the order of keys and the form of numbers (`1`, `1.0`).
 #[must_use]
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
@@ -64,7 +63,7 @@ pub fn same(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Whether two values are the same, or neither is there.
+/// Whether two values are the same, or both are absent.
 #[must_use]
 pub fn same_option(a: Option<&Value>, b: Option<&Value>) -> bool {
     match (a, b) {
@@ -85,14 +84,14 @@ pub fn same_fields(a: &Map<String, Value>, b: &Map<String, Value>) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|((a_key, a), (b_key, b))| a_key == b_key && same(a, b))
 }
 
-/// Whether two values differ in nothing but the order of keys.
+/// Whether two values differ only in the order of keys.
 #[must_use]
 pub fn reordered(a: &Value, b: &Value) -> bool {
-    // The library compares objects without regard to order.
+    // `serde_json` compares objects without regard to order.
     a == b && !same(a, b)
 }
 
-/// The start of a text, short enough for a message.
+/// The start of a text, short enough for an error message.
 fn excerpt(text: &str) -> String {
     const CHARACTERS_MAX: usize = 48;
     let short: String =

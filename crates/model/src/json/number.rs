@@ -1,11 +1,11 @@
-//! Which numbers survive: those that every reader of JSON takes for the number that was written.
+//! Which numbers are accepted: those that every JSON parser reads as the number that was written.
 
 use serde_json::Number;
 
 /// Largest integer that every JSON reader keeps exactly: 2^53 - 1.
 pub const INTEGER_MAX: u64 = (1 << 53) - 1;
 
-/// Why a number is not taken; each reads on from `… is 1e400,`.
+/// Why a number is rejected; each reason continues `… is 1e400,`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum NumberError {
@@ -21,10 +21,10 @@ pub enum NumberError {
     Changed { becomes: String },
 }
 
-/// Reads a number as JSON writes it.
+/// Parses a number in JSON syntax.
 ///
 /// # Errors
-/// It is not written as JSON writes numbers, or it would not be the same number afterwards.
+/// It is not in JSON syntax, or it would change when parsed.
 pub fn number(text: &str) -> Result<Number, NumberError> {
     if !is_json(text) {
         return Err(NumberError::Form);
@@ -45,7 +45,7 @@ pub fn number(text: &str) -> Result<Number, NumberError> {
     }
 }
 
-/// The shortest digits that read back as a number, with a point behind the first of several, and the power of ten.
+/// The shortest digits that parse back to a number, with a point after the first of several, and the power of ten.
 #[must_use]
 pub fn scientific(float: f64) -> (String, i64) {
     let Decimal { digits, point, .. } = Decimal::shortest(float);
@@ -54,8 +54,8 @@ pub fn scientific(float: f64) -> (String, i64) {
     (format!("{sign}{first}{}{rest}", if rest.is_empty() { "" } else { "." }), point.saturating_sub(1))
 }
 
-/// Writes a floating point number: the shortest digits that read back as it, laid out as ECMAScript and RFC 8785 do,
-/// and always with a `.` or an `e`, so that it stays apart from an integer.
+/// Writes a floating point number: the shortest digits that parse back to it, laid out as ECMAScript and RFC 8785 do,
+/// and always with a `.` or an `e`, so that it differs from an integer.
 pub fn written(float: f64) -> String {
     let decimal = Decimal::shortest(float);
     let sign = if float.is_sign_negative() { "-" } else { "" };
@@ -87,18 +87,18 @@ struct Decimal {
 }
 
 impl Decimal {
-    /// The shortest that reads back as a number: of two that are equally near the one that ends in an even digit, as
-    /// ECMAScript and Python have it and Rust's own formatting does not.
+    /// The shortest digits that parse back to a number: of two equally near candidates, the one that ends in an even
+    /// digit, as in ECMAScript and Python but not in Rust's own formatting.
     fn shortest(float: f64) -> Self {
         Self::of(&Number::from_f64(float).map_or_else(|| float.to_string(), |number| number.to_string()))
     }
 
-    /// Of a text that JSON writes.
+    /// Of a number in JSON syntax.
     fn of(text: &str) -> Self {
         let (negative, text) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        // An exponent that does not fit belongs to zero or to what is far beyond all numbers.
+        // An exponent that overflows belongs to zero or to a number far out of range.
         let far = if exponent.starts_with('-') { i64::MIN / 4 } else { i64::MAX / 4 };
         let exponent = exponent.parse::<i64>().map_or(far, |exponent| exponent.clamp(i64::MIN / 4, i64::MAX / 4));
         let all = format!("{whole}{fraction}");

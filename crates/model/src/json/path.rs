@@ -16,12 +16,12 @@ pub enum Step {
     Index(usize),
 }
 
-/// The way from a value to a part of it, such as `config.servers[2].port`.
+/// The path from a value to a part of it, such as `config.servers[2].port`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Path(pub Vec<Step>);
 
 impl Path {
-    /// What a message calls it: the path between backticks, or `the value` where it is the whole.
+    /// How a message shows it: the path in backticks, or `the value` for the whole value.
     #[must_use]
     pub fn place(&self) -> String {
         if self.0.is_empty() { "the value".to_owned() } else { format!("`{self}`") }

@@ -1,8 +1,8 @@
-//! Reasons of serde in the words of a format: what this program calls its types means nothing to the author of a file or
-//! a request.
+//! Rewrites error messages of serde in the terms of a format: names of Rust types mean nothing to the author of a file
+//! or a request.
 
-/// How serde names types of this program, and the kind of value that is meant; the first is what each format calls an
-/// object.
+/// How serde names types of this program, and the kind of value that is expected; the first is what each format calls
+/// an object.
 const NAMED: [(&str, Option<&str>); 9] = [
     ("expected internally tagged enum ", None),
     ("expected struct variant ", None),
@@ -16,7 +16,7 @@ const NAMED: [(&str, Option<&str>); 9] = [
 ];
 const UNTAGGED: &str = "data did not match any variant of untagged enum ";
 
-/// A reason without the names of types; `object` is what the format calls an object ("an object", "a map", "a table").
+/// The message without names of types; `object` is what the format calls an object ("an object", "a map", "a table").
 #[must_use]
 pub fn plain_reason(reason: &str, object: &str) -> String {
     for (named, kind) in NAMED {
@@ -30,7 +30,7 @@ pub fn plain_reason(reason: &str, object: &str) -> String {
     }
 }
 
-/// What stands before `named` and behind the name of a type that follows it.
+/// The text before `named` and after the name of a type that follows it.
 fn split_at_type<'a>(reason: &'a str, named: &str) -> Option<(&'a str, &'a str)> {
     let (before, rest) = reason.split_once(named)?;
     let end = rest.find(|c: char| !c.is_alphanumeric() && !matches!(c, '_' | ':')).unwrap_or(rest.len());

@@ -1,16 +1,17 @@
-//! Scans a JSON text and refuses keys and numbers that would change when read.
+//! Scans a JSON text and rejects keys and numbers that would change when parsed.
 //!
-//! It builds no values and judges no syntax: where a text is not JSON it stops, and whoever reads it next says why.
+//! It builds no values and does not validate syntax: where a text is not JSON it stops, and the parser that runs next
+//! reports the error.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{JsonError, Path, Step, number};
 
-/// How deep it looks; the reader behind it refuses to go as deep.
+/// The maximum depth that it scans; the parser rejects anything this deep.
 const LEVELS_MAX: usize = 128;
 
-/// Refuses a key that is written twice and a number that would change.
+/// Rejects a repeated key and a number that would change.
 pub(super) fn scan(bytes: &[u8]) -> Result<(), JsonError> {
     let mut scan = Scan { bytes, at: 0, path: Vec::new() };
     match scan.value() {
@@ -20,7 +21,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<(), JsonError> {
 }
 
 enum Stop {
-    /// No JSON, or too deep.
+    /// Invalid JSON, or nested too deeply.
     Malformed,
     Refused(JsonError),
 }
@@ -53,7 +54,7 @@ impl<'a> Scan<'a> {
         self.bytes.get(self.at).copied().ok_or(Stop::Malformed)
     }
 
-    /// Takes one of the signs between values.
+    /// Takes one of the punctuation characters between values.
     fn next(&mut self) -> Result<u8, Stop> {
         let byte = self.peek()?;
         self.at += 1;
@@ -127,7 +128,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// Passes a text, and says where it stands, quotes included.
+    /// Skips a string and returns its position, including the quotes.
     fn text(&mut self) -> Result<&'a [u8], Stop> {
         let start = self.at;
         self.at += 1;

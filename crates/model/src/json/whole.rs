@@ -1,6 +1,6 @@
-//! Whole numbers in requests, which JSON may write with a fraction of zero: `441.0` is an integer by JSON Schema.
+//! Whole numbers in requests, which JSON can write with a zero fraction: `441.0` is an integer in JSON Schema.
 //!
-//! Fields of a content are not read so: there `1.0` stays `1.0`.
+//! Not used for the fields of a content: there `1.0` stays `1.0`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::INTEGER_MAX;
 /// Reads a whole number.
 ///
 /// # Errors
-/// It is none, is negative, or does not fit.
+/// It is not whole, is negative, or does not fit.
 pub fn whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     Whole::deserialize(deserializer).map(|Whole(number)| number)
 }
@@ -26,7 +26,7 @@ pub fn whole_option<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D)
     Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|Whole(number)| number))
 }
 
-/// Reads whole numbers by number.
+/// Reads a map from whole numbers to whole numbers.
 ///
 /// # Errors
 /// As [`whole`].
@@ -57,7 +57,7 @@ impl<'de, T: TryFrom<u64>> Deserialize<'de> for Whole<T> {
             }
 
             fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
-                // Written in decimal digits, a number without a fraction has no point.
+                // In decimal digits, a number without a fraction has no point.
                 let digits = number.to_string();
                 let whole = digits.strip_prefix('-').filter(|digits| *digits == "0").unwrap_or(&digits).parse().ok();
                 let fits = whole.filter(|whole| *whole <= INTEGER_MAX);

@@ -46,10 +46,10 @@ pub enum AboutError {
 }
 
 impl About {
-    /// The same, if it is within its limits; without the space around the description.
+    /// The same values if they are within limits; space around the description is removed.
     ///
     /// # Errors
-    /// What is not.
+    /// The field that is invalid.
     pub fn checked(mut self) -> Result<Self, AboutError> {
         let excerpt = |text: &str| text.chars().take(TAG_BYTES_MAX).collect::<String>();
         if let Some(owner) = self.owner.as_ref().filter(|owner| !is_handle(owner)) {

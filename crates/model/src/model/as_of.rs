@@ -1,4 +1,4 @@
-//! A past moment as people give it: to the day, the minute, the second or less.
+//! A past time as people write it, with a precision from a day to a millisecond.
 
 use std::str::FromStr;
 
@@ -8,15 +8,15 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// A time in a question about the past. It means the end of the unit that was given, so that a time which was printed without
-/// its milliseconds finds what happened in that second.
+/// A time in a question about the past. It means the end of the given unit, so that a printed time without milliseconds
+/// finds what happened in that second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsOf {
     first: Timestamp,
     last: Timestamp,
 }
 
-/// Why a text is not a past moment.
+/// Why a text is not a valid past time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AsOfError {
     /// It is not a time.
@@ -24,16 +24,16 @@ pub enum AsOfError {
         "`{0}` is not a time; write 2026-03-20, 2026-03-20 15:00 or 2026-03-20T15:00:00Z, in UTC where you name no zone"
     )]
     Form(String),
-    /// It has not come yet.
+    /// It is in the future.
     #[error("{0} is in the future; leave the time out for what is served now")]
     Future(Timestamp),
 }
 
 impl AsOf {
-    /// The moment to ask about; none where the unit that was given is not over, which means now.
+    /// The time to query; absent if the given unit is not over, which means now.
     ///
     /// # Errors
-    /// It lies in the future.
+    /// It is in the future.
     pub fn moment(self, now: Timestamp) -> Result<Option<Timestamp>, AsOfError> {
         if self.first > now {
             return Err(AsOfError::Future(self.first));

@@ -115,7 +115,7 @@ impl ProposedMove {
     #[must_use]
     pub fn new(name: PromptName, label: Label, serving: Serving, contents: BTreeMap<u64, ContentId>) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key(FINGERPRINT_CONTEXT);
-        // The serving's JSON is canonical enough: its maps are sorted and its numbers whole.
+        // The serving's JSON is canonical: its maps are sorted and its numbers are whole.
         let texts = [name.to_string(), label.to_string(), serde_json::to_string(&serving).unwrap_or_default()];
         let contents_of = contents.iter().map(|(number, id)| format!("{number}={id}"));
         for text in texts.into_iter().chain(contents_of) {

@@ -1,10 +1,10 @@
 //! The content of a version: its text or messages, variables and model.
 //!
-//! A content is kept, hashed and served as one encoding (docs/architecture/storage.md, "The encoding of a content"), so its id can be
-//! checked by anyone with the bytes. In it the fields of the format have their one order, and everything that an author
-//! writes as JSON (tools, schema, parameters, configuration, parts of messages) has the author's order of keys: models
-//! answer in the order of a schema. Values of this type hold the shape; which texts are valid templates is the business
-//! of `template`. Contents are equal when their encodings are.
+//! A content is stored, hashed and served in one encoding (docs/architecture/storage.md, "The encoding of a content"),
+//! so its id can be checked by anyone with the bytes. In it the fields of the format have a fixed order, and everything
+//! that an author writes as JSON (tools, schema, parameters, configuration, parts of messages) has the author's order
+//! of keys: models answer in the order of a schema. This type checks the shape; `template` checks whether texts are
+//! valid templates. Contents are equal when their encodings are.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -158,8 +158,7 @@ impl Content {
     /// Checks the limits and returns the encoding, whose hash is the content id.
     ///
     /// # Errors
-    /// A limit that is passed, a number that JSON readers would not agree on, or a name that no
-    /// variable may have.
+    /// A limit is exceeded, a number is not portable across JSON parsers, or a variable has an invalid name.
     pub fn to_canonical(&self) -> Result<Vec<u8>, ContentError> {
         let count = |what, count: usize, max: usize| {
             if count > max { Err(ContentError::TooMany { what, count, max }) } else { Ok(()) }
@@ -192,7 +191,7 @@ impl Content {
     /// Reads a content back from its JSON bytes.
     ///
     /// # Errors
-    /// The bytes are no JSON of a content.
+    /// The bytes are not a content in JSON.
     pub fn from_json(bytes: &[u8]) -> Result<Self, ContentError> {
         json::read(bytes).map_err(|error| ContentError::Decode { reason: error.to_string() })
     }
@@ -239,7 +238,7 @@ impl Content {
         text.into_iter().chain(messages.iter().flat_map(Message::templates))
     }
 
-    /// Replaces every template text by what `change` makes of it, in the order of [`Content::texts`].
+    /// Replaces every template text with the result of `change`, in the order of [`Content::texts`].
     ///
     /// # Errors
     /// The first error of `change`.

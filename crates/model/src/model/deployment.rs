@@ -31,7 +31,7 @@ pub struct Deployment {
     /// The approvers, if a policy required approval.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
-    /// The change request that it deployed.
+    /// The change request that it applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_request: Option<u64>,
 }

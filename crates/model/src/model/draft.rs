@@ -19,10 +19,10 @@ pub const DRAFTS_OF_ALL_MAX: u64 = 10_000;
 pub const DRAFTS_OF_ONE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The same limit for a registry.
 pub const DRAFTS_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// Saves of one draft that are remembered; older ones are forgotten.
+/// Number of saved revisions that are kept per draft.
 pub const DRAFT_SAVES_MAX: usize = 100;
-/// Bytes of the saves of one draft that are remembered, as JSON: a hundred of a long prompt, and eight of the longest.
-/// Older ones are forgotten; the newest stays whatever its size.
+/// Bytes of saved revisions that are kept per draft, as JSON: a hundred revisions of a long prompt, or eight of the
+/// longest. The newest is kept whatever its size.
 pub const DRAFT_SAVES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// A draft as saved.

@@ -88,7 +88,7 @@ impl Finding {
 }
 
 impl Severity {
-    /// Every severity, from the least grave.
+    /// All severities, in ascending order.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
     /// Its name, as in JSON.
@@ -162,7 +162,7 @@ impl FromStr for Category {
     }
 }
 
-/// A wrong word as a message shows it.
+/// An invalid word, as an error message shows it.
 fn shortened(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 40;
     text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect()

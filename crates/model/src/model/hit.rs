@@ -6,25 +6,25 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 
-/// Characters of a text that are shown before a word that was found in it.
+/// Number of characters shown before a match.
 const BEFORE: usize = 40;
-/// Characters that are shown after it.
+/// Number of characters shown after it.
 const AFTER: usize = 80;
 
 /// A word to search for, ignoring case.
 #[derive(Clone, Debug)]
 pub struct Word {
     folded: String,
-    /// Finds it, if it is ASCII: then it is a matter of bytes.
+    /// Finds the word if it is ASCII, by comparing bytes.
     ascii: Option<AhoCorasick>,
-    /// Finds its first character that is not ASCII, in every case: a text without it has no need of a slow look.
+    /// Finds its first character that is not ASCII, in every case: texts without it need no slow search.
     rare: Option<AhoCorasick>,
 }
 
-/// Characters that become this one in small letters.
+/// Characters that map to this one in lower case.
 static OTHER_CASES: LazyLock<HashMap<char, Vec<char>>> = LazyLock::new(|| {
     let mut cases: HashMap<char, Vec<char>> = HashMap::new();
-    // What has cases lies in the first two planes of Unicode.
+    // All cased characters are in the first two planes of Unicode.
     for c in ('\u{80}'..='\u{1ffff}').filter(|c| fold(*c).next() != Some(*c)) {
         for folded in fold(c) {
             cases.entry(folded).or_default().push(c);
@@ -59,7 +59,7 @@ pub enum Place {
 }
 
 impl Word {
-    /// The word to look for; an empty one is everywhere.
+    /// The word to search for; an empty one matches everywhere.
     #[must_use]
     pub fn new(word: &str) -> Self {
         let folded: String = word.chars().flat_map(fold).collect();
@@ -72,7 +72,7 @@ impl Word {
         Self { folded, ascii, rare }
     }
 
-    /// Where it is first in a text, in bytes.
+    /// The byte offset of the first match in a text.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<Range<usize>> {
         if let Some(ascii) = &self.ascii {
@@ -84,19 +84,19 @@ impl Word {
         text.char_indices().find_map(|(at, _)| Some(at..at + self.begins(text.get(at..)?)?))
     }
 
-    /// Whether it can be in a text of this JSON: a look without reading it, which says yes when in doubt.
+    /// Whether a text in JSON form may contain it: a quick check without parsing, with false positives only.
     #[must_use]
     pub fn may_be_in(&self, json: &[u8]) -> bool {
         let as_written = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         match &self.ascii {
             Some(ascii) if self.folded.bytes().all(as_written) => ascii.is_match(json),
             Some(_) => true,
-            // Only ASCII is ever escaped in what is stored.
+            // Stored JSON escapes only ASCII characters.
             None => self.rare.as_ref().is_none_or(|rare| rare.is_match(json)),
         }
     }
 
-    /// The place in a text, with what is around it; none where it is not.
+    /// The first match in a text with its surroundings, if any.
     #[must_use]
     pub fn hit(&self, place: Place, text: &str) -> Option<Hit> {
         let range = self.find(text)?;
@@ -113,7 +113,7 @@ impl Word {
         Some(Hit { place, word: text.get(range)?.to_owned(), excerpt })
     }
 
-    /// How many bytes of the beginning of a text are this word.
+    /// Length in bytes of the match at the start of a text.
     fn begins(&self, text: &str) -> Option<usize> {
         let (mut left, mut length) = (self.folded.chars(), 0);
         for c in text.chars() {
@@ -129,7 +129,7 @@ impl Word {
     }
 }
 
-/// A character in small letters; both forms of the small sigma are one.
+/// A character in lower case; both lower-case forms of sigma are treated as one.
 fn fold(c: char) -> impl Iterator<Item = char> {
     c.to_lowercase().map(|c| if c == 'ς' { 'σ' } else { c })
 }

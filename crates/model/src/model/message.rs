@@ -1,8 +1,8 @@
-//! One entry of a chat prompt, in the shapes of today's chat interfaces.
+//! One entry of a chat prompt, in the shapes of current chat APIs.
 //!
-//! What this program reads of a message has a place of its own: its role, and its text or parts. Every other field, and
-//! every part that is not a text or the address of an image, is passed on as it was written: providers add fields faster
-//! than any list of them. A role is one of a list, because a misspelt one reaches no model.
+//! The fields that this program reads are typed: the role, and the text or parts. All other fields, and parts that are
+//! not text or an image URL, are passed on unchanged, because providers add fields faster than any list of them. Roles
+//! are a closed list, because a misspelt role reaches no model.
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -18,9 +18,9 @@ use crate::json;
 pub enum Message {
     /// A message of one role.
     Said(RoleMessage),
-    /// A gap that the caller fills with a list of messages, such as the history.
+    /// A placeholder for a list of messages from the caller, such as the history.
     Placeholder {
-        /// The name of the list.
+        /// The name of the placeholder.
         name: String,
     },
 }
@@ -32,8 +32,8 @@ pub struct RoleMessage {
     pub role: Role,
     /// The content of the message.
     pub content: MessageContent,
-    /// Everything else that a chat interface takes, as it was written and in that order: `name`, `tool_calls`,
-    /// `tool_call_id`, `refusal`, `cache_control`, …
+    /// All other fields, unchanged and in their order: `name`, `tool_calls`, `tool_call_id`, `refusal`,
+    /// `cache_control`, …
     pub fields: Map<String, Value>,
 }
 
@@ -56,15 +56,15 @@ pub enum Role {
 pub enum MessageContent {
     /// One text.
     Text(String),
-    /// Texts, images and whatever else a provider takes, in order.
+    /// A list of parts: text, images and anything else that a provider accepts.
     Parts(Vec<Part>),
-    /// `null`, beside tool calls or another field that says something.
+    /// `null`, beside tool calls or another field with content.
     Null,
-    /// Not there, likewise.
+    /// Absent, under the same condition.
     Absent,
 }
 
-/// One part of a message: an object with a `type`, kept as it was written.
+/// One part of a message: an object with a `type`, stored unchanged.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Map<String, Value>")]
 pub struct Part(Map<String, Value>);
@@ -92,7 +92,7 @@ impl Role {
     pub const ALL: [Self; 7] =
         [Self::System, Self::Developer, Self::User, Self::Assistant, Self::Model, Self::Tool, Self::Function];
 
-    /// The role as chat interfaces write it.
+    /// The role as chat APIs write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -106,7 +106,7 @@ impl Role {
         }
     }
 
-    /// The role of a name.
+    /// The role with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
@@ -118,7 +118,7 @@ impl Role {
         matches!(self, Self::System | Self::Developer)
     }
 
-    /// Whether it is what a model says.
+    /// Whether it is the role of a model.
     #[must_use]
     pub const fn is_model(self) -> bool {
         matches!(self, Self::Assistant | Self::Model)
@@ -126,31 +126,31 @@ impl Role {
 }
 
 impl RoleMessage {
-    /// A message of nothing but a role and what it says.
+    /// A message with only a role and a text.
     #[must_use]
     pub fn new(role: Role, content: MessageContent) -> Self {
         Self { role, content, fields: Map::new() }
     }
 
-    /// Who exactly, where a chat interface has names.
+    /// The speaker's name, in APIs that have one.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.fields.get("name").and_then(Value::as_str)
     }
 
-    /// The calls of tools that it makes.
+    /// Its tool calls.
     #[must_use]
     pub fn tool_calls(&self) -> &[Value] {
         self.fields.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// Which call it answers.
+    /// The tool call that it answers.
     #[must_use]
     pub fn tool_call_id(&self) -> Option<&str> {
         self.fields.get("tool_call_id").and_then(Value::as_str)
     }
 
-    /// The fields that have no name here, in their order.
+    /// All other fields, in their order.
     pub fn other_fields(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.fields.iter().filter(|(key, value)| match key.as_str() {
             "name" | "tool_call_id" => !value.is_string(),
@@ -184,7 +184,7 @@ impl Part {
         Self(fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
-    /// What the part is, as its provider calls it.
+    /// The type of the part, in the provider's terms.
     #[must_use]
     pub fn kind(&self) -> &str {
         self.0.get("type").and_then(Value::as_str).unwrap_or_default()
@@ -196,13 +196,13 @@ impl Part {
         &self.0
     }
 
-    /// What it says, where it is `{"type":"text","text":…}` and nothing else.
+    /// The text, if the part is `{"type":"text","text":…}` and nothing else.
     #[must_use]
     pub fn only_text(&self) -> Option<&str> {
         self.only("text", "text")
     }
 
-    /// The address, where it is `{"type":"image","url":…}` and nothing else.
+    /// The URL, if the part is `{"type":"image","url":…}` and nothing else.
     #[must_use]
     pub fn only_image(&self) -> Option<&str> {
         self.only("image", "url")
@@ -213,13 +213,13 @@ impl Part {
         if first && self.0.len() == 2 && self.kind() == kind { self.0.get(key)?.as_str() } else { None }
     }
 
-    /// Whether what is filled in is the address of an image.
+    /// Whether the template is an image URL.
     #[must_use]
     pub fn is_image(&self) -> bool {
         matches!(self.kind(), "image" | "image_url" | "input_image")
     }
 
-    /// What may hold variables: the text of a text, the address of an image. Everything else is passed on as it is.
+    /// A string that can contain variables: a text, or an image URL. Everything else is passed on unchanged.
     #[must_use]
     pub fn template(&self) -> Option<&str> {
         let (key, inner) = template_place(self.kind())?;
@@ -239,7 +239,7 @@ impl Part {
     }
 }
 
-/// In which field a part of some type has what may hold variables, and in which field of an object there.
+/// For a part type, the field that can contain variables, and the nested field inside it.
 fn template_place(kind: &str) -> Option<(&'static str, Option<&'static str>)> {
     match kind {
         "text" | "input_text" | "output_text" => Some(("text", None)),
@@ -264,7 +264,7 @@ impl TryFrom<Map<String, Value>> for Part {
         let text = |value: Option<&Value>| value.is_some_and(Value::is_string);
         let expected = match kind {
             "text" | "input_text" | "output_text" => (!text(fields.get("text"))).then_some("`text`, a string"),
-            // Anthropic calls an image so, too, and has its address in `source`.
+            // Anthropic uses this name too, with the URL in `source`.
             "image" => (!text(fields.get("url")) && !fields.get("source").is_some_and(Value::is_object))
                 .then_some("`url`, a string, or `source`"),
             "image_url" => {
@@ -288,7 +288,7 @@ impl Serialize for Part {
 }
 
 impl Message {
-    /// What may hold variables, in order: the text, or those of its parts.
+    /// The strings that can contain variables, in order: the text, or those of its parts.
     pub fn templates(&self) -> impl Iterator<Item = &str> {
         let (text, parts) = match self {
             Self::Said(RoleMessage { content: MessageContent::Text(text), .. }) => (Some(text.as_str()), [].as_slice()),
@@ -298,7 +298,7 @@ impl Message {
         text.into_iter().chain(parts.iter().filter_map(Part::template))
     }
 
-    /// Replaces each of [`Message::templates`] by what `change` makes of it.
+    /// Replaces each of [`Message::templates`] with the result of `change`.
     ///
     /// # Errors
     /// The first error of `change`.
@@ -328,7 +328,7 @@ impl TryFrom<Map<String, Value>> for Message {
                 _ => Err(MessageError::Form("is a placeholder with fields other than `name`")),
             };
         }
-        // Newer interfaces call a message so; what else has a `type` is an item of another kind.
+        // Newer APIs use this `type` for messages; any other `type` is a different kind of item.
         if fields.get("type").is_some_and(|_| kind != Some("message")) {
             return Err(MessageError::Form("has an unsupported `type`"));
         }

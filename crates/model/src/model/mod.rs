@@ -1,8 +1,8 @@
 //! The domain types: prompts, versions, labels, deployments, and their names.
 //!
-//! Values here are checked when they are made, so nothing above checks them again. Their `serde`
-//! forms are the public JSON contract; what is on disk is `store::record`, frozen apart from these.
-//! Nothing here does I/O, asks the time or draws a random number.
+//! Values are validated on construction, so no layer above checks them again. Their `serde` forms are the public JSON
+//! contract; the stored forms are in `store::record`, frozen separately. Nothing here does I/O, reads the time or draws
+//! a random number.
 
 pub mod about;
 pub mod as_of;

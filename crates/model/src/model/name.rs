@@ -19,17 +19,17 @@ pub const NAME_FORBIDDEN: [char; 3] = ['@', '\\', '|'];
 pub const DEFAULT_NAMESPACE: &str = "default";
 /// The label that always serves the latest version.
 pub const LATEST: &str = "latest";
-/// The label that a bare name means.
+/// The label of a reference without `@`.
 pub const PRODUCTION: &str = "production";
 
-/// Device names on Windows, whatever follows a dot; `com` and `lpt` with a digit are, too.
+/// Device names on Windows, with or without an extension; `com` and `lpt` with a digit are devices, too.
 const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
 /// Unicode normalization form C.
 const NFC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfc();
-/// Unicode normalization form KD, in which a letter stands apart from its accents.
+/// Unicode normalization form KD, in which letters are separate from their accents.
 const NFKD: DecomposingNormalizerBorrowed<'static> = DecomposingNormalizerBorrowed::new_nfkd();
 
-/// Why a text is not a name or label.
+/// Why a text is not a valid name or label.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum NameError {
@@ -81,11 +81,11 @@ impl PromptName {
         self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
     }
 
-    /// Checks that a prompt may be made under this name: that it can be a file on every system, and that no other new name is
-    /// the same file or looks the same there. A prompt that exists keeps the name it has.
+    /// Checks that a new prompt can have this name: it is a valid file name on every system, and no other new name maps
+    /// to the same file or looks the same. Existing prompts keep their names.
     ///
     /// # Errors
-    /// The first thing in it that a new name may not have, and a name that it may have.
+    /// The first character or segment that a new name cannot have, and a valid name to suggest.
     pub fn check_new(&self) -> Result<(), NameError> {
         let fault = self.0.split('/').find_map(unportable);
         fault.map_or(Ok(()), |what| {
@@ -95,17 +95,17 @@ impl PromptName {
         })
     }
 
-    /// A text by the letters of new names, of whatever length: lower case, letters without their accents, `-` for every run
-    /// of other characters, and `_` for a segment of which nothing stays. A name that may be new stays as it is.
+    /// Converts a text of any length to the characters of new names: lower case, letters without accents, `-` for every
+    /// run of other characters, and `_` for a segment that would be empty. A valid new name is unchanged.
     #[must_use]
     pub fn portable(text: &str) -> String {
         text.split('/').map(portable_segment).collect::<Vec<_>>().join("/")
     }
 
-    /// Checks a borrowed text by the same rule, without taking it.
+    /// Checks a borrowed text by the same rule, without taking ownership.
     ///
     /// # Errors
-    /// The first thing in the text that no name may have.
+    /// The first invalid character or segment of a name.
     pub fn check(text: &str) -> Result<(), NameError> {
         if text.is_empty() {
             return Err(NameError::Empty);
@@ -136,7 +136,7 @@ impl PromptName {
     }
 }
 
-/// A text in normalization form C, where it is not in that form already.
+/// The text in normalization form C, if it is not already.
 pub(super) fn composed(text: &str) -> Option<String> {
     if text.is_ascii() {
         return None;
@@ -145,7 +145,7 @@ pub(super) fn composed(text: &str) -> Option<String> {
     (composed != text).then(|| composed.into_owned())
 }
 
-/// What in a segment keeps a new name from having it.
+/// Why a segment is not valid in a new name.
 fn unportable(segment: &str) -> Option<String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
     if let Some(other) = segment.chars().find(|c| !allowed(*c)) {
@@ -167,7 +167,7 @@ fn unportable(segment: &str) -> Option<String> {
     ending.map(|ending| format!("`{segment}` ends in `{ending}`"))
 }
 
-/// A segment by the letters of new names.
+/// Converts a segment to the characters of new names.
 fn portable_segment(segment: &str) -> String {
     if unportable(segment).is_none() && !segment.is_empty() {
         return segment.to_owned();
@@ -188,7 +188,7 @@ fn portable_segment(segment: &str) -> String {
     if kept.is_empty() || is_device(kept) { format!("_{kept}") } else { kept.to_owned() }
 }
 
-/// Whether a file name is a device on Windows: in any case, and whatever follows a dot.
+/// Whether a file name is a device on Windows, in any case and with any extension.
 #[must_use]
 pub fn is_device(segment: &str) -> bool {
     let stem = segment.split('.').next().unwrap_or_default().to_ascii_lowercase();
@@ -228,7 +228,7 @@ impl fmt::Display for PromptName {
 
 /// A label: a movable pointer's name, such as `production`.
 ///
-/// Never only digits, because `name@3` is version 3 and nothing else.
+/// Never only digits, because `name@3` always means version 3.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);
@@ -250,7 +250,7 @@ impl Label {
         &self.0
     }
 
-    /// The label that a bare name means.
+    /// The label of a reference without `@`.
     #[must_use]
     pub fn production() -> Self {
         Self(PRODUCTION.to_owned())

@@ -7,7 +7,7 @@ use super::name::{Label, PromptName};
 use super::serving::Serving;
 use super::time::Timestamp;
 
-/// A name with a line of versions.
+/// A name with a sequence of versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Prompt {
     /// Its name.
@@ -18,7 +18,7 @@ pub struct Prompt {
     pub changed: Timestamp,
     /// The number of its latest version.
     pub latest: u64,
-    /// When it was removed; publishing brings it back and continues the version numbers.
+    /// When it was removed; publishing restores it and continues the version numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Timestamp>,
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 /// Longest public address, in bytes.
 const BYTES_MAX: usize = 500;
 
-/// An address such as `https://prompts.example.com/books`: for links to pages, and for the paths of a proxy that puts the
-/// node below a prefix. It has no `/` at its end.
+/// A URL such as `https://prompts.example.com/books`, used for links to pages and for paths behind a proxy that adds a
+/// prefix. It has no trailing `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
@@ -23,7 +23,7 @@ impl PublicUrl {
         &self.0
     }
 
-    /// The path before every page, such as `/books`; empty where there is none.
+    /// The path before every page, such as `/books`; empty if there is none.
     #[must_use]
     pub fn prefix(&self) -> &str {
         let after_scheme = self.0.find("://").map_or(0, |at| at + 3);
@@ -33,7 +33,7 @@ impl PublicUrl {
 }
 
 impl PublicUrl {
-    /// The scheme, host and port, as browsers name where a page is from; a port that goes without saying is left out.
+    /// The origin: scheme, host and port, without a default port.
     #[must_use]
     pub fn origin(&self) -> String {
         let origin = self.0.strip_suffix(self.prefix()).unwrap_or(&self.0).to_ascii_lowercase();
@@ -41,7 +41,7 @@ impl PublicUrl {
         origin.strip_suffix(usual).map_or_else(|| origin.clone(), str::to_owned)
     }
 
-    /// The host and port of it.
+    /// Its host and port.
     #[must_use]
     pub fn authority(&self) -> String {
         let origin = self.origin();
@@ -63,7 +63,7 @@ impl FromStr for PublicUrl {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(PublicUrlError)?;
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-        // Nothing that Slack's markup or HTML could take for its own, no user, query or fragment.
+        // No characters that are special in Slack's markup or HTML; no user, query or fragment.
         let host_fits = host.bytes().all(|byte| letter(byte) || matches!(byte, b':' | b'[' | b']'));
         let path_fits = path.bytes().all(|byte| letter(byte) || byte == b'/') && !path.contains("//");
         let fits = !host.is_empty() && host_fits && path_fits && text.len() <= BYTES_MAX;

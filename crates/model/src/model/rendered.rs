@@ -1,4 +1,4 @@
-//! A content with the values of a caller filled in, and remarks on how that went.
+//! A content with a caller's values filled in, and remarks about the rendering.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

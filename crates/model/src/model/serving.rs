@@ -15,10 +15,10 @@ pub const RULES_MAX: usize = 64;
 pub const RULE_ATTRIBUTES_MAX: usize = 16;
 /// Most versions that one split may choose from.
 pub const ARMS_MAX: usize = 32;
-/// Longest salt of a split, name of an attribute, or pattern, in bytes.
+/// Longest salt of a split, attribute name, or pattern, in bytes.
 pub const SERVING_TEXT_BYTES_MAX: usize = 200;
 
-/// What a label serves: the target of the first rule that matches, else the default.
+/// What a label serves: the target of the first matching rule, otherwise the default.
 ///
 /// As JSON: `{"version":7}`, `{"split":{…}}`, or either with `"rules":[{"when":{…},"version":8}]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,22 +1,22 @@
-//! What was last done from outside with a prompt: published from a file of some place, or imported with a history.
+//! The latest external source of a prompt's content: a file that was published, or an imported history.
 
 use serde::{Deserialize, Serialize};
 
 use super::content_id::ContentId;
 
-/// What was last published from a place for one prompt.
+/// What was last published for one prompt from one place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedFile {
-    /// The version that the file became, or was found to be.
+    /// The version that was created from the file, or that already matched it.
     pub version: u64,
-    /// The id of the content as the file wrote it then.
+    /// The ID of the content as written in the file.
     pub content_id: ContentId,
 }
 
-/// What the last imported change of a prompt left there.
+/// The state of a prompt after its last imported change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportedPrompt {
-    /// The newest version.
+    /// The latest version.
     pub version: u64,
     /// Whether the prompt was removed.
     pub removed: bool,

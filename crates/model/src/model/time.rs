@@ -1,4 +1,4 @@
-//! Moments, as the registry records and prints them.
+//! Points in time, as the registry records and prints them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,12 +8,12 @@ use utoipa::openapi::{KnownFormat, SchemaFormat};
 
 use super::schema::{built_schema, text};
 
-/// The first moment that can be printed, in milliseconds since 1970.
+/// The first time that can be printed, in milliseconds since 1970.
 const MS_MIN: i64 = -377_705_023_201_000;
-/// The last moment that can be printed, in milliseconds since 1970.
+/// The last time that can be printed, in milliseconds since 1970.
 const MS_MAX: i64 = 253_402_207_200_000;
 
-/// A moment in UTC, in milliseconds since 1970; printed as RFC 3339, which reads back as the same.
+/// A time in UTC, in milliseconds since 1970; printed as RFC 3339, which parses back to the same value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Timestamp(i64);
@@ -23,14 +23,13 @@ built_schema!(
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
 );
 
-/// The text is no moment that the registry can record.
+/// The text is not a time that the registry can record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("invalid time `{0}`: use RFC 3339, for example 2026-03-20T15:00:00Z")]
 pub struct TimestampError(String);
 
 impl Timestamp {
-    /// The moment this many milliseconds after the start of 1970, UTC; the first or last one that can be printed where
-    /// it lies beyond.
+    /// The time this many milliseconds after the start of 1970, UTC, clamped to what can be printed.
     #[must_use]
     pub const fn from_ms(ms: i64) -> Self {
         if ms < MS_MIN {

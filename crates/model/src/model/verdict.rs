@@ -1,4 +1,4 @@
-//! What was decided: whether somebody has a permission, and which requirements of a label are met.
+//! A decision: whether a principal has a permission, and which requirements of a label are met.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,7 +16,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// The roles that would allow it, in words for people.
+    /// The roles that would allow it, for display.
     #[must_use]
     pub fn lacks(&self) -> String {
         match self.roles.as_slice() {

@@ -1,4 +1,4 @@
-//! What is suspicious in a content, without being wrong.
+//! Suspicious, but valid, things in a content.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -8,7 +8,7 @@ use super::time::Timestamp;
 
 /// Most webhooks of a registry: each is checked for every audit entry.
 pub const WEBHOOKS_MAX: usize = 100;
-/// Attempts of a delivery that are remembered, the last ones: a whole schedule, and some of a redelivery.
+/// Number of attempts of a delivery that are stored, newest ones: a whole schedule and part of a redelivery.
 pub const ATTEMPTS_MAX: usize = 12;
 
 /// The format of the messages to a webhook.
@@ -166,7 +166,7 @@ impl Delivery {
         }
     }
 
-    /// Remembers an attempt, and forgets the oldest beyond [`ATTEMPTS_MAX`].
+    /// Records an attempt, and drops the oldest beyond [`ATTEMPTS_MAX`].
     pub fn remember(&mut self, attempt: Attempt) {
         self.attempts.push(attempt);
         let too_many = self.attempts.len().saturating_sub(ATTEMPTS_MAX);

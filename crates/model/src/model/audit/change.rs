@@ -18,35 +18,35 @@ use crate::model::time::Timestamp;
 pub enum AuditChange {
     /// A version was published.
     Version { prompt: PromptName, version: u64, content_id: ContentId },
-    /// A label serves something else.
+    /// What a label serves has changed.
     Label {
         prompt: PromptName,
         label: Label,
-        /// What it served; none when it was not there.
+        /// What it served; absent if the label did not exist.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         from: Option<Serving>,
-        /// What it serves; none when it is gone.
+        /// What it serves; absent if the label was removed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<Serving>,
     },
     /// A prompt was removed.
     Removed { prompt: PromptName },
-    /// Settings of something.
+    /// Settings of an object have changed.
     Settings {
         subject: Subject,
-        /// What they were; none when it was not there.
+        /// The old settings; absent if it did not exist.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         before: Option<Value>,
-        /// What they are; none when it is gone.
+        /// The new settings; absent if it was removed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<Value>,
     },
-    /// The date of something was corrected.
+    /// A recorded date was corrected.
     Date { subject: Subject, before: Timestamp, after: Timestamp },
 }
 
 impl AuditChange {
-    /// Settings that are not the same any more, as their JSON.
+    /// Settings that changed, as JSON.
     #[must_use]
     pub fn settings<T: Serialize>(subject: Subject, before: Option<&T>, after: Option<&T>) -> Self {
         let json = |settings: &T| serde_json::to_value(settings).unwrap_or_default();
@@ -74,7 +74,7 @@ impl AuditChange {
         }
     }
 
-    /// What it was and what it is, for people.
+    /// Old and new value, for display.
     #[must_use]
     pub fn sides(&self) -> (Option<String>, Option<String>) {
         fn text<T: ToString>(side: Option<&T>) -> Option<String> {
@@ -89,7 +89,7 @@ impl AuditChange {
         }
     }
 
-    /// The prompt that callers see change.
+    /// The prompt whose callers see a change.
     #[must_use]
     pub const fn prompt(&self) -> Option<&PromptName> {
         match self {

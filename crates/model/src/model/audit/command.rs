@@ -1,6 +1,7 @@
-//! The commands that the audit log knows: one list, and everything that follows from a command alone.
+//! The commands of the audit log: one list, and everything that depends on the command alone.
 //!
-//! To add a command, add a line here; the words and the names of events stay as they are, because others filter by them.
+//! To add a command, add a line here. Command words and event names must not change, because webhooks and reports
+//! filter by them.
 
 use std::fmt;
 
@@ -10,14 +11,14 @@ use utoipa::ToSchema;
 use super::entry::Decision;
 use crate::model::principal::Permission;
 
-/// A label serves something other than before, whichever command did that.
+/// A label serves something else, whatever command caused it.
 pub const LABEL_MOVED: &str = "prompt.label.moved";
 /// A prompt has a new version.
 pub const VERSION_CREATED: &str = "prompt.version.created";
 /// A prompt was removed.
 pub const PROMPT_REMOVED: &str = "prompt.removed";
 
-/// What follows from a command.
+/// What depends on the command alone.
 struct Traits {
     permission: Option<Permission>,
     granted: Option<&'static str>,
@@ -27,7 +28,7 @@ struct Traits {
     reads_uses: bool,
 }
 
-/// A command that has no event of its own name and asks for permissions itself.
+/// A command without an event of its own that checks permissions itself.
 const PLAIN: Traits =
     Traits { permission: None, granted: None, denied: None, only_effects: false, stops_harm: false, reads_uses: false };
 
@@ -37,7 +38,7 @@ const fn needs(permission: Permission) -> Traits {
 
 macro_rules! commands {
     ($($name:ident $word:literal = $traits:expr;)*) => {
-        /// A command, as the audit log names it.
+        /// A command, as named in the audit log.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
         #[serde(rename_all = "kebab-case")]
         #[schema(as = AuditCommand)]
@@ -62,7 +63,7 @@ macro_rules! commands {
 }
 
 commands! {
-    // About prompts. These ask for each prompt and label that they are about.
+    // Commands on prompts. They check permissions for each prompt and label.
     Publish "publish" = Traits {
         granted: Some(VERSION_CREATED), denied: Some("prompt.version.blocked"), only_effects: true, reads_uses: true,
         ..PLAIN
@@ -107,7 +108,7 @@ commands! {
     RemoveRole "remove-role" = needs(Permission::Access);
     CreateToken "create-token" = needs(Permission::Access);
     RevokeToken "revoke-token" = Traits { stops_harm: true, ..needs(Permission::Access) };
-    // A token rotates itself without a permission.
+    // A token can rotate itself without a permission.
     RotateToken "rotate-token" = PLAIN;
     CreateSignInLink "create-sign-in-link" = needs(Permission::Access);
     // The holder of the link needs no permission.
@@ -128,7 +129,7 @@ commands! {
     Report "report" = needs(Permission::Audit);
     Backup "backup" = needs(Permission::Operate);
     Bundle "bundle" = needs(Permission::Operate);
-    // By the operator, at the machine itself.
+    // Commands of the operator at the machine.
     Found "found" = PLAIN;
     InstallRoot "install-root" = PLAIN;
     BeginEpoch "begin-epoch" = PLAIN;
@@ -136,13 +137,13 @@ commands! {
 }
 
 impl Command {
-    /// The one permission that it needs whatever it is about; none where it asks for prompts and labels itself.
+    /// The one permission that it needs, whatever its subjects; absent if it checks prompts and labels itself.
     #[must_use]
     pub const fn permission(self) -> Option<Permission> {
         self.traits().permission
     }
 
-    /// The event that an entry of it is, for example `prompt.label.moved` or `create_token.granted`.
+    /// The event of an entry, for example `prompt.label.moved` or `create_token.granted`.
     #[must_use]
     pub fn event_type(self, decision: Decision) -> String {
         let known = match decision {
@@ -152,7 +153,7 @@ impl Command {
         known.map_or_else(|| format!("{}.{decision}", self.as_str().replace('-', "_")), str::to_owned)
     }
 
-    /// Whether its changes say everything: where it changed something, it is no event of its own.
+    /// Whether its changes have their own events: then an entry with changes has no event of its own.
     #[must_use]
     pub const fn is_told_by_its_changes(self) -> bool {
         self.traits().only_effects
@@ -164,7 +165,8 @@ impl Command {
         self.traits().stops_harm
     }
 
-    /// Whether it is decided by who used a version last: uses that are noted in memory are written before it runs.
+    /// Whether its decision depends on who used a version recently: uses that are buffered in memory are written before
+    /// it runs.
     #[must_use]
     pub const fn reads_uses(self) -> bool {
         self.traits().reads_uses

@@ -1,8 +1,8 @@
-//! An entry of the audit log, and how each is bound to the one before.
+//! An entry of the audit log, and the hash chain between entries.
 //!
-//! An entry is stored as its canonical JSON (RFC 8785). Its hash is BLAKE3 in key-derivation mode over that JSON without
-//! `hash`, so it is checked from the bytes alone ([`Link`]): also of an entry whose command a newer program wrote, which
-//! [`AuditEntry`] refuses to read.
+//! An entry is stored as its canonical JSON (RFC 8785). Its hash is BLAKE3 in key-derivation mode over that JSON
+//! without `hash`, so [`Link`] can verify it from the bytes alone, even if the command was written by a newer program,
+//! which [`AuditEntry`] refuses to read.
 
 use std::net::IpAddr;
 
@@ -20,83 +20,83 @@ use crate::model::time::Timestamp;
 
 /// BLAKE3 derive-key context of an entry's hash.
 pub const AUDIT_CONTEXT: &str = "bookholder audit entry v1";
-/// How entries are written and hashed.
+/// How entries are encoded and hashed.
 pub const AUDIT_FORMAT: u8 = 1;
 
-/// What was decided about one command, who asked, and why; chained to the entry before by hash.
+/// The decision about one command: who asked, the outcome and why; linked to the previous entry by its hash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditEntry {
-    /// How the entry is written and hashed.
+    /// How the entry is encoded and hashed.
     pub format: u8,
     /// The commit this entry belongs to.
     pub seq: u64,
-    /// When the registry did it (never an imported time).
+    /// When the registry executed it (never an imported time).
     pub at: Timestamp,
     /// Who asked.
     pub actor: String,
-    /// Whose change it was elsewhere, where an import brought it.
+    /// The original author, if it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_behalf_of: Option<String>,
-    /// When it happened elsewhere, where an import brought it.
+    /// The original time, if it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred: Option<Timestamp>,
     /// Person, service or system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_kind: Option<PrincipalKind>,
-    /// How they proved who they are, for example `access token ci-2026`.
+    /// How the actor authenticated, for example `access token ci-2026`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub method: String,
-    /// The request that asked, as its answer and the log name it.
+    /// The ID of the request, as in its answer and in the log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
-    /// The address that the request came from, as trusted proxies say it; none for what came over the Unix socket.
+    /// The client's address, as reported by trusted proxies; absent for requests over the Unix socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "192.0.2.7")]
     pub client: Option<IpAddr>,
     /// Which command.
     pub command: Command,
-    /// Whether it was done.
+    /// Whether it was granted or denied.
     pub decision: Decision,
     /// The rule behind the decision.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// What it was about.
     pub subjects: Vec<Subject>,
-    /// Why, in the actor's words.
+    /// The message that the actor gave.
     pub message: String,
     /// What changed, before and after.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<AuditChange>,
-    /// The change request behind it.
+    /// The change request that caused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change_request: Option<u64>,
-    /// Who had approved it.
+    /// Its approvers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub approved_by: Vec<String>,
-    /// The worst risk that the rules found in what it is about.
+    /// The highest risk of the findings in its subjects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<Severity>,
-    /// What an admin overrode, and with which reason.
+    /// What an admin overrode, and the reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub overrode: Vec<String>,
-    /// Refused commands before this one that were too many to be recorded one by one.
+    /// Number of denied commands before this one that were not recorded one by one because there were too many.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unrecorded: u64,
-    /// Hash of the entry before, as hex; zeros before the first.
+    /// Hash of the previous entry, as hex; zeros for the first.
     pub previous: String,
     /// Hash of this entry, as hex.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hash: String,
 }
 
-/// Whether a command was done.
+/// Whether a command was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// It was.
     Granted,
-    /// It was refused, and nothing was changed.
+    /// It was denied; nothing was changed.
     Denied,
 }
 
@@ -115,7 +115,7 @@ const fn is_zero(count: &u64) -> bool {
 }
 
 impl AuditEntry {
-    /// An entry that says of a command only that it was granted.
+    /// An entry that only records that a command was granted.
     #[must_use]
     pub fn of(command: Command) -> Self {
         Self {
@@ -145,24 +145,24 @@ impl AuditEntry {
         }
     }
 
-    /// The event that it is, for example `prompt.label.moved` or `create_token.granted`.
+    /// The event of this entry, for example `prompt.label.moved` or `create_token.granted`.
     #[must_use]
     pub fn event_type(&self) -> String {
         self.command.event_type(self.decision)
     }
 
-    /// Whether it is about a prompt that fits.
+    /// Whether it is about a prompt that matches the pattern.
     pub fn names_prompt(&self, fits: impl Fn(&str) -> bool) -> bool {
         self.subjects.iter().filter_map(Subject::prompt).any(fits)
     }
 
-    /// What it was about, for people.
+    /// Its subjects, for display.
     #[must_use]
     pub fn subject_texts(&self) -> Vec<String> {
         self.subjects.iter().map(ToString::to_string).collect()
     }
 
-    /// Computes the hash over every other field.
+    /// Computes the hash over all other fields.
     #[must_use]
     pub fn digest(&self) -> String {
         digest(&Self { hash: String::new(), ..self.clone() }.to_canonical())
@@ -171,11 +171,11 @@ impl AuditEntry {
     /// The canonical JSON of the entry, as it is stored and exported.
     #[must_use]
     pub fn to_canonical(&self) -> Vec<u8> {
-        // Only maps with keys that are no texts fail, and there is none in here.
+        // Only a map with keys that are not strings could fail, and it contains none.
         serde_json_canonicalizer::to_vec(self).unwrap_or_default()
     }
 
-    /// What `previous` is before the first entry.
+    /// The value of `previous` in the first entry.
     #[must_use]
     pub fn genesis() -> String {
         "0".repeat(64)
@@ -186,16 +186,16 @@ fn digest(canonical: &[u8]) -> String {
     blake3::Hasher::new_derive_key(AUDIT_CONTEXT).update(canonical).finalize().to_hex().to_string()
 }
 
-/// An entry as the chain sees it, whatever it says: its number, the hash before it, and its own.
+/// An entry as a link of the hash chain, independent of its content: its number, the previous hash, and its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The commit it belongs to.
     pub seq: u64,
-    /// Hash of the entry before, as hex.
+    /// Hash of the previous entry, as hex.
     pub previous: String,
-    /// Hash of this entry, as hex, as it says itself.
+    /// Its own hash, as hex, as stored in it.
     pub hash: String,
-    /// Whether that is the hash of what it says.
+    /// Whether the stored hash matches the content.
     pub holds: bool,
 }
 
@@ -212,10 +212,10 @@ pub enum LinkError {
 }
 
 impl Link {
-    /// Reads the JSON of an entry, with every field that it has, known or not.
+    /// Reads the JSON of an entry with all its fields, including unknown ones.
     ///
     /// # Errors
-    /// It is not JSON with one value for each key, or lacks what binds it to the chain.
+    /// It is not JSON with unique keys, or lacks the fields of the hash chain.
     pub fn read(entry: &[u8]) -> Result<Self, LinkError> {
         let mut fields: Map<String, Value> = json::read(entry)?;
         let number = |name: &'static str| fields.get(name).and_then(Value::as_u64).ok_or(LinkError::Missing(name));
@@ -233,19 +233,20 @@ impl Link {
     }
 }
 
-/// Whether the audit log is whole.
+/// The result of verifying the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditVerdict {
-    /// Whether every entry's hash fits itself and the entry before, and the newest is the one that was signed.
+    /// Whether every entry's hash matches its content and the previous entry, and the newest is the one that was
+    /// signed.
     pub whole: bool,
-    /// How many entries were checked.
+    /// Number of verified entries.
     pub entries: u64,
-    /// The hash of the newest.
+    /// The hash of the newest entry.
     pub head: String,
-    /// The first entry that does not fit.
+    /// The first entry that does not match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<u64>,
-    /// Whether the newest entry is the one that the signed checkpoint names; none where no checkpoint names one.
+    /// Whether the newest entry is the one in the signed checkpoint; absent if no checkpoint names one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub anchored: Option<bool>,
 }

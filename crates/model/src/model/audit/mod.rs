@@ -1,7 +1,7 @@
-//! The audit log: one entry for each command that was decided, each bound to the one before.
+//! The audit log: one entry for each decided command, linked to the previous one by its hash.
 //!
-//! Everything that a program reads is typed: which command it was ([`Command`]), what it was about ([`Subject`]) and what
-//! it changed ([`AuditChange`]). Texts for people are made where they are shown; none is read back.
+//! Everything that a program reads is typed: which command it was ([`Command`]), what it was about ([`Subject`]) and
+//! what it changed ([`AuditChange`]). Display text is made where it is shown and never parsed.
 
 mod change;
 mod command;

@@ -1,4 +1,4 @@
-//! Subjects and changes to test with, here and in the crates above, from texts as people write them.
+//! Subjects and changes for tests, here and in the crates above, from short texts.
 
 use super::{AuditChange, Subject};
 use crate::model::content_id::ContentId;
@@ -19,7 +19,7 @@ pub fn published(prompt: &str, version: u64) -> AuditChange {
     AuditChange::Version { prompt: name(prompt), version, content_id: ContentId::of(prompt.as_bytes()) }
 }
 
-/// A label of `prompt@label` moved from a version to another.
+/// A label of `prompt@label` changed from one version to another.
 pub fn moved(at: &str, from: Option<u64>, to: Option<u64>) -> AuditChange {
     let (prompt, label) = place(at);
     AuditChange::Label { prompt, label, from: from.map(Serving::version), to: to.map(Serving::version) }
@@ -30,7 +30,7 @@ pub fn removed(prompt: &str) -> AuditChange {
     AuditChange::Removed { prompt: name(prompt) }
 }
 
-/// A prompt was described.
+/// The details of a prompt were changed.
 pub fn described(prompt: &str) -> AuditChange {
     AuditChange::settings(Subject::of_prompt(&name(prompt)), None, Some(&"{}"))
 }
@@ -40,7 +40,7 @@ pub fn version(prompt: &str, version: u64) -> Subject {
     Subject::of_version(&name(prompt), version)
 }
 
-/// The label of `prompt@label`, and which version it was asked to serve.
+/// The label of `prompt@label`, and the version to deploy to it.
 pub fn label(at: &str, to: Option<u64>) -> Subject {
     let (prompt, label) = place(at);
     Subject::of_label(&prompt, &label, to.map(Serving::version))

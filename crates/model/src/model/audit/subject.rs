@@ -9,7 +9,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
-/// What a command was about. Names are texts, because a refused command may have been sent names that are not valid.
+/// What a command was about. Names are unchecked strings, because a denied command may contain invalid names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 #[schema(as = AuditSubject)]
@@ -25,11 +25,11 @@ pub enum Subject {
     Label {
         prompt: String,
         label: String,
-        /// What the command asked it to serve; none where it named nothing.
+        /// What the command asked it to serve; absent if it named nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<Serving>,
     },
-    /// What was deployed to a label at one time.
+    /// A deployment of a label at one time.
     Deployment {
         prompt: String,
         label: String,
@@ -39,7 +39,7 @@ pub enum Subject {
         prompt: String,
         draft: String,
     },
-    /// Every prompt that fits a pattern.
+    /// Every prompt that matches a pattern.
     Prompts {
         pattern: String,
     },
@@ -77,13 +77,13 @@ pub enum Subject {
     Entry {
         seq: u64,
     },
-    /// A report of what happened to some prompts in some time.
+    /// A report about some prompts and a period.
     Report {
         prompts: String,
         from: Timestamp,
         to: Timestamp,
     },
-    /// A bundle for a network without a connection.
+    /// A bundle for an air-gapped network.
     Bundle {
         lifetime_days: u32,
     },
@@ -108,7 +108,7 @@ impl Subject {
         Self::Label { prompt: prompt.to_string(), label: label.to_string(), to }
     }
 
-    /// The one prompt that it is, or is part of.
+    /// The prompt that it is or belongs to.
     #[must_use]
     pub fn prompt(&self) -> Option<&str> {
         match self {
@@ -131,7 +131,7 @@ impl Subject {
         }
     }
 
-    /// The texts that come from a caller.
+    /// The texts that the caller supplied.
     pub fn texts_mut(&mut self) -> Vec<&mut String> {
         match self {
             Self::Prompt { prompt: text }
@@ -156,7 +156,7 @@ impl Subject {
     }
 }
 
-/// As people write it, for example `support/agent@7`.
+/// For display, for example `support/agent@7`.
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
