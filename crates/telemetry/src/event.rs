@@ -46,6 +46,8 @@ pub struct Response {
     pub model_requested: Option<String>,
     /// The model that answered.
     pub model_used: Option<String>,
+    /// The service level that answered, where it is not the standard one, for example `priority`, `flex` or `batch`.
+    pub service_tier: Option<String>,
     /// What it read and wrote.
     pub tokens: Tokens,
     /// How long it took.

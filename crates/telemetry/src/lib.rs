@@ -6,5 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod event;
+pub mod moments;
+pub mod sketch;
 
 use bookholder_model::model;
