@@ -50,7 +50,8 @@ fn print_first_start(output: Output, new: &NewRegistry<'_>) {
     let file = std::path::absolute(new.token_file).unwrap_or_else(|_| new.token_file.to_owned());
     let file = file.display();
     output.note(format!("\n{}", paint(STRONG, "Created a new registry.")));
-    output.note(format!("  admin token   {}", paint(ACCENT, new.token.reveal())));
+    let never = paint(DIM, "never expires; replace it with `bookholder token rotate admin`");
+    output.note(format!("  admin token   {}   {never}", paint(ACCENT, new.token.reveal())));
     output.note(format!(
         "  saved in      {file}   {}",
         paint(WARN, "delete this file after saving the token in a safe place")

@@ -9,7 +9,7 @@ use super::args::values::{YesArgs, duration, handle, lifetime};
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, moment, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, WARN, moment, paint};
 use super::serve::runtime;
 use super::{Verdict, disk};
 use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
@@ -74,7 +74,7 @@ enum TokenCommand {
         /// How long the old token remains valid, e.g. 24h
         #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
         overlap: u64,
-        /// Lifetime of the new token, e.g. 90d [default: no expiry]
+        /// Lifetime of the new token, e.g. 90d [default: expires as before]
         #[arg(long, value_name = "TIME", value_parser = lifetime)]
         expires: Option<u64>,
     },
@@ -162,17 +162,21 @@ fn check_new(out: Option<&Path>) -> Result<(), CliError> {
     disk::check_folder(out)
 }
 
-/// Says that a new access token has no end, which is easily forgotten.
-fn warn_if_endless(output: Output, made: &TokenView) {
-    if made.expires.is_none() {
-        let what = format!("{} never expires; to limit its lifetime, pass --expires, e.g. --expires 90d", made.name);
-        output.note(format!("{}: {what}", paint(ACCENT.bold(), "note")));
-    }
+/// Says when a new access token expires; that it never does is easily forgotten.
+fn note_expiry(output: Output, made: &TokenView) {
+    output.note(match made.expires {
+        Some(expires) => paint(DIM, format!("{} expires {} UTC", made.name, moment(expires))),
+        None => format!(
+            "{}: {} never expires; to limit its lifetime, pass --expires, e.g. --expires 90d",
+            paint(WARN, "note"),
+            made.name
+        ),
+    });
 }
 
 /// Prints a new access token: alone on the standard output, so that it can go into a file; or writes it into one.
 fn print_once(output: Output, made: &TokenView, out: Option<&Path>) -> Result<(), CliError> {
-    warn_if_endless(output, made);
+    note_expiry(output, made);
     if let (Some(out), Some(token)) = (out, &made.token) {
         disk::write_private(out, format!("{token}\n").as_bytes())?;
         if output.json {

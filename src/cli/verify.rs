@@ -74,14 +74,14 @@ fn damaged(reason: &str) -> CliError {
         .hint("restore a backup; a replica can start with an empty directory")
 }
 
-/// What a directory holds, in words; versions with the same text and settings share one content.
+/// What a directory holds, in words. A version with includes has two contents, and equal contents are stored once.
 fn holds([prompts, versions, contents, deployments]: [u64; 4]) -> String {
     let count = |number: u64, what| count(usize::try_from(number).unwrap_or(usize::MAX), what);
     format!(
-        "{}, {} with {}, {}",
+        "{}, {}, {} (as written and with includes filled in, each stored once), {}",
         count(prompts, "prompt"),
         count(versions, "version"),
-        count(contents, "different content"),
+        count(contents, "content"),
         count(deployments, "deployment")
     )
 }
@@ -142,7 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contents_are_told_apart_from_versions() {
-        assert_eq!(holds([1, 3, 2, 1]), "1 prompt, 3 versions with 2 different contents, 1 deployment");
+    fn contents_are_explained_beside_versions() {
+        assert_eq!(
+            holds([1, 3, 2, 1]),
+            "1 prompt, 3 versions, 2 contents (as written and with includes filled in, each stored once), 1 deployment"
+        );
     }
 }

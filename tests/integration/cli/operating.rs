@@ -44,7 +44,9 @@ fn access_tokens_are_made_shown_once_and_revoked() {
     let _said = with("audit log").fails(1).says("roles that allow this: admin, compliance");
     assert!(said.stderr.contains("edge-7 never expires") && said.stderr.contains("--expires"), "{said:#?}");
     let dated = line(&node, "token create dated --role reader --expires 90d").ok();
-    assert!(!dated.stderr.contains("never expires"), "{dated:#?}");
+    assert!(dated.stderr.contains("dated expires 20") && !dated.stderr.contains("never"), "{dated:#?}");
+    let rotated = line(&node, "token rotate dated").ok();
+    assert!(rotated.stderr.contains("dated expires 20"), "rotating keeps the expiry: {rotated:#?}");
     let _said = line(&node, "token revoke dated").ok();
     let file = node.home().join("token");
     std::fs::write(&file, format!("{token}\n")).expect("a file");

@@ -104,7 +104,7 @@ pub struct RotationRequest {
     /// Seconds for which the old one remains valid; 0 for none.
     #[serde(default, deserialize_with = "json::whole")]
     pub overlap_s: u64,
-    /// Seconds until the new one expires; absent: never.
+    /// Seconds until the new one expires; absent: it expires when the old one would have.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub expires_s: Option<u64>,
 }

@@ -193,7 +193,8 @@ fn own(frame: &Frame, status: &Status) -> Markup {
                     @match upstream { Some(upstream) => code { (Escaped(upstream)) }, None => "bundles (no upstream)" }
                 }
                 dt { "Position" } dd { (status.position) }
-                dt { "Entries" } dd { (grouped(status.entries)) }
+                dt { "Signed entries" }
+                dd { (grouped(status.entries)) " " span.quiet { "prompts, versions, contents, labels, deployments" } }
                 dt { "State" } dd { code { (Escaped(&status.state)) } }
                 dt { (freshness_word(status.freshness)) " since" } dd { (when(status.since, frame.now)) }
                 dt { "Last verified contact" }

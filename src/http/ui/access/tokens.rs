@@ -73,10 +73,8 @@ pub(super) async fn create_for(
 
 /// How long it shall be good: not no time at all.
 fn lifetime(typed: &FormValues) -> Result<Option<u64>, Failure> {
-    let nothing = || RequestError::FormValue {
-        field: "Days",
-        reason: "use 1 or more days, or leave it empty for no expiry".to_owned(),
-    };
+    let nothing =
+        || RequestError::FormValue { field: "Days", reason: "use 1 or more days, or leave it empty".to_owned() };
     match seconds(typed, "days", "Days", DAY_S)? {
         Some(0) => Err(nothing().into()),
         lifetime => Ok(lifetime),

@@ -110,7 +110,14 @@ fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
         @if !found.kept.is_empty() {
             table.list {
                 thead { tr { th scope="col" { "Kept" } th scope="col" { "Because" } } }
-                tbody { @for (why, number) in &found.kept { tr { td { (grouped(*number)) } td { (Escaped(why)) } } } }
+                tbody {
+                    @for (why, number) in &found.kept {
+                        tr {
+                            td { (grouped(*number)) " " (if *number == 1 { "version" } else { "versions" }) }
+                            td { (Escaped(why)) }
+                        }
+                    }
+                }
             }
         }
     }
