@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use super::command::{Attempt, Ctx};
-use super::move_policy::open_requests;
 use super::rollback::way_back;
+use super::stored_requests::open_requests;
 use super::uses::{hour, last_use};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{ArchiveRequest, Archived};

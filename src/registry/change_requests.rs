@@ -1,20 +1,19 @@
 //! Change requests: opened, reviewed, and deployed when all requirements are met.
 
 mod applying;
-mod kept;
 mod proposal;
 mod showing;
 
 use std::collections::BTreeSet;
 
-pub(super) use self::applying::{settle, stop_automatic};
+pub(super) use self::applying::stop_automatic;
 pub(super) use self::showing::review_of;
 
 use self::applying::{apply, apply_if_complete, waits_for};
-use self::kept::{absent, authorise_all, event, keep, open, record, room};
 use self::proposal::{four_eyes, places, propose, reviewers};
 use super::command::Attempt;
-use super::move_policy::{MoveOptions, open_requests};
+use super::label_move::MoveOptions;
+use super::stored_requests::{absent, authorise_all, event, keep, open, open_requests, record, room};
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::govern::{AmendRequest, ApplyRequest, ProposeRequest, ReviewRequest};
 use crate::api::limits::EXPIRES_DAYS_MAX;

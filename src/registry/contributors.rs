@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use super::move_policy::LabelMove;
+use super::label_move::LabelMove;
 use crate::governance::rollout::Growth;
 use crate::model::change_request::{ChangeRequest, EventKind};
 use crate::model::deployment::Action;

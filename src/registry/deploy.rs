@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::change_requests::settle;
 use super::command::{Attempt, Ctx};
-use super::move_policy::{LabelMove, MoveOptions, PendingVersion, authorize_move};
+use super::commit::commit;
+use super::label_move::{LabelMove, MoveOptions, PendingVersion};
+use super::move_policy::authorize_move;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::limits::MOVES_MAX;
 use crate::api::write::{DeployRequest, Deployed, MessageRequest, Move, ServingRequest, SplitRequest};
@@ -154,8 +155,7 @@ pub(super) fn move_labels(
         let subjects = deployments.iter().map(moved).collect();
         let audited = deployments.iter().map(AuditChange::of_deployment).collect();
         let audit = ctx.audit(command, subjects, terms.message.clone(), audited);
-        let seq = txn.commit(ctx.now, changes, audit)?;
-        settle(txn, ctx, command, &deployments, seq)?;
+        commit(txn, ctx, changes, audit, &deployments)?;
     }
     Ok(Deployed { deployments })
 }

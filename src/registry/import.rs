@@ -1,7 +1,8 @@
 //! Imports history from another system: each change once, with its own time and author.
 
 use super::command::{Attempt, Ctx};
-use super::move_policy::{MoveOptions, refuse_secrets};
+use super::label_move::MoveOptions;
+use super::move_policy::refuse_secrets;
 use super::publish::{ChangeStamp, Plan, prepare};
 use super::remove::remove;
 use super::{Actor, Registry, RegistryError, check_message};

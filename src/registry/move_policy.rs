@@ -4,16 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use super::access::Rules;
+use super::approvals::spent_at;
 use super::command::Ctx;
 use super::contributors::{makers_of_move, proposers};
-use super::rollback::spent_at;
+use super::label_move::{LabelMove, MoveOptions, proposed};
+use super::stored_requests::open_requests;
 use super::uses::used_lately;
 use super::{RegistryError, check_message};
 use crate::governance::interface;
 use crate::governance::label_policy::{Approval, LabelPolicy, PolicyFacts};
-use crate::governance::rollout::{Growth, serves_share, versions_gaining_traffic};
+use crate::governance::rollout::serves_share;
 use crate::governance::rulebook::AccessQuery;
-use crate::model::change_request::{ChangeRequest, ProposedMove};
+use crate::model::change_request::ChangeRequest;
 use crate::model::content::Content;
 use crate::model::deployment::Action;
 use crate::model::finding::{Category, Finding, Severity};
@@ -23,73 +25,11 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::verdict::{Requirement, RequirementKind};
-use crate::model::version::{Bump, Version};
+use crate::model::version::Bump;
 use crate::store::StoreError;
-use crate::store::documents::{Documents, Findings, OpenRequest, Scan, ScannedUnder};
+use crate::store::documents::{Documents, Findings, ScannedUnder};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
-
-/// How a move is requested.
-#[allow(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
-#[derive(Clone, Debug, Default)]
-pub(super) struct MoveOptions {
-    /// Why.
-    pub(super) message: String,
-    /// Whether to deploy even if callers break.
-    pub(super) allow_major: bool,
-    /// The reason for overriding unmet requirements.
-    pub(super) break_glass: Option<String>,
-    /// Whether it removes a label or undoes its latest deployment: everyone allowed to deploy can stop harm at once.
-    pub(super) stops: bool,
-    /// It was deployed elsewhere earlier, so callers cannot break now.
-    pub(super) history: bool,
-    /// A return to an earlier deployment; a refusal then says how to stop what is served now.
-    pub(super) rollback: bool,
-}
-
-impl MoveOptions {
-    pub(super) fn of(message: &str) -> Self {
-        Self { message: message.to_owned(), ..Self::default() }
-    }
-}
-
-/// A version that the same commit publishes: known before it can be read.
-#[derive(Clone, Copy)]
-pub(super) struct PendingVersion<'a> {
-    pub(super) version: &'a Version,
-    pub(super) makers: &'a [String],
-    pub(super) content: &'a Content,
-    pub(super) findings: &'a [Finding],
-}
-
-/// A change to what one label serves.
-pub(super) struct LabelMove<'a> {
-    pub(super) name: &'a PromptName,
-    pub(super) label: &'a Label,
-    /// What it serves now.
-    pub(super) from: Option<&'a Serving>,
-    /// What it will serve; absent if it is removed.
-    pub(super) to: Option<&'a Serving>,
-    pub(super) fresh: Option<PendingVersion<'a>>,
-    /// The versions that new subjects get.
-    pub(super) grows: Vec<Growth>,
-}
-
-impl<'a> LabelMove<'a> {
-    pub(super) fn new(
-        (name, label): (&'a PromptName, &'a Label),
-        from: Option<&'a Serving>,
-        to: Option<&'a Serving>,
-    ) -> Self {
-        let grows = to.map(|to| versions_gaining_traffic(from, to)).unwrap_or_default();
-        Self { name, label, from, to, fresh: None, grows }
-    }
-
-    /// The versions that gain traffic, ascending.
-    pub(super) fn new_versions(&self) -> Vec<u64> {
-        self.grows.iter().map(|growth| growth.version).collect()
-    }
-}
 
 /// Why a move was allowed.
 #[derive(Clone, Debug, Default)]
@@ -190,29 +130,6 @@ pub(super) fn evaluate_policies<Q: Queries + Documents>(
     let demands = policies.flat_map(|policy| policy.demands(&facts)).collect();
     let approved_by: BTreeSet<String> = facts.approvals.into_iter().map(|approval| approval.by).collect();
     Ok((demands, approved_by.into_iter().collect()))
-}
-
-/// A move, bound to the exact contents of its versions.
-pub(super) fn proposed<Q: Queries>(
-    txn: &Q,
-    name: &PromptName,
-    label: &Label,
-    serving: &Serving,
-    fresh: Option<PendingVersion<'_>>,
-) -> Result<ProposedMove, RegistryError> {
-    let mut contents = BTreeMap::new();
-    for number in serving.versions() {
-        let id = if let Some(fresh) = fresh.filter(|fresh| fresh.version.number == number) {
-            fresh.version.content_id
-        } else if let Some(version) = txn.version(name, number)? {
-            version.content_id
-        } else {
-            let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
-            return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest });
-        };
-        contents.insert(number, id);
-    }
-    Ok(ProposedMove::new(name.clone(), label.clone(), serving.clone(), contents))
 }
 
 /// The findings in one version when it was published.
@@ -329,16 +246,6 @@ fn collect_facts<Q: Queries + Documents>(
         }
     }
     Ok((facts, request))
-}
-
-/// Every open change request.
-pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, StoreError> {
-    let mut open = Vec::new();
-    txn.visit_documents(&Scan::<OpenRequest>::all(), &mut |found| {
-        open.extend(txn.get::<ChangeRequest>(found.key()?)?);
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(open)
 }
 
 /// The shortest time for which a label has served each of these versions; absent if one was never served. If one was

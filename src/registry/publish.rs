@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::access::Rules;
-use super::change_requests::settle;
 use super::command::{Attempt, Ctx};
+use super::commit::commit;
 use super::deploy::{Mover, moved};
-use super::move_policy::{MoveOptions, PendingVersion, content, keep_findings, refuse_secrets};
+use super::label_move::{MoveOptions, PendingVersion};
+use super::move_policy::{content, keep_findings, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message, time_of_change};
 use crate::api::limits::LABELS_MAX;
 use crate::api::write::{PublishRequest, Published};
@@ -393,9 +394,7 @@ impl Plan {
         if command == Command::Import {
             audit = why.imported(audit);
         }
-        let seq = txn.commit(ctx.now, self.changes, audit)?;
-        settle(txn, ctx, command, &self.deployments, seq)?;
-        Ok(seq)
+        commit(txn, ctx, self.changes, audit, &self.deployments)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Removes a prompt with its labels; its history remains.
 
 use super::command::{Attempt, Ctx};
-use super::move_policy::{LabelMove, MoveOptions, authorize_move};
+use super::label_move::{LabelMove, MoveOptions};
+use super::move_policy::authorize_move;
 use super::publish::ChangeStamp as Stamped;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::write::{Deployed, RemoveRequest};

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::command::Attempt;
 use super::deploy::{check_unmoved, move_labels};
-use super::move_policy::MoveOptions;
+use super::label_move::MoveOptions;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::{Deployed, RollbackRequest};
 use crate::model::audit::{Command, Subject};
@@ -107,26 +107,4 @@ pub(super) fn rolls_back_to<Q: Queries + Documents>(
         }
     }
     Ok(None)
-}
-
-/// The commit after which approvals of a move count; earlier ones are used up: the label's last move away from exactly
-/// this serving, or the last time that a version in the move was stopped.
-pub(super) fn spent_at<Q: Queries>(
-    txn: &Q,
-    (name, label): (&PromptName, &Label),
-    serving: &Serving,
-    brings: &[u64],
-) -> Result<Option<u64>, StoreError> {
-    let mut spent = None;
-    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        let stopped = |from: &Serving| {
-            deployment.action != Action::Deploy && from.versions().iter().any(|version| brings.contains(version))
-        };
-        if deployment.from.as_ref().is_some_and(|from| from == serving || stopped(from)) {
-            spent = Some(deployment.id);
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(spent)
 }

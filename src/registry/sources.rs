@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::access::Rules;
 use super::command::{Attempt, Ctx};
 use super::deploy::move_labels;
-use super::move_policy::MoveOptions;
+use super::label_move::MoveOptions;
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::PublishRequest;

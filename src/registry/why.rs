@@ -1,6 +1,7 @@
 //! Explains whether a principal is allowed to do something, and why.
 
-use super::move_policy::{LabelMove, evaluate_policies};
+use super::label_move::LabelMove;
+use super::move_policy::evaluate_policies;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::CanAnswer;
 use crate::governance::rulebook::{AccessQuery, Weight};

@@ -1,19 +1,20 @@
 //! When a change request is deployed, in whose name, and what closes it.
 
-use super::kept::{close, event, keep, record, wanted};
 use crate::api::write::Deployed;
 use crate::governance::rulebook::AccessQuery;
 use crate::model::audit::Command;
-use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent};
-use crate::model::deployment::{Action, Deployment};
+use crate::model::change_request::{ChangeRequest, EventKind, RequestEvent};
+use crate::model::deployment::Action;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
+use crate::registry::approvals::spent_at;
 use crate::registry::command::Ctx;
 use crate::registry::contributors::proposers;
 use crate::registry::deploy::move_labels;
-use crate::registry::move_policy::{self, MoveOptions, evaluate_policies, open_requests, proposed};
-use crate::registry::rollback::spent_at;
+use crate::registry::label_move::{LabelMove, MoveOptions, proposed};
+use crate::registry::move_policy::{self, evaluate_policies};
+use crate::registry::stored_requests::{close, event, keep, open_requests, own_message, record};
 use crate::registry::{Actor, AuthMethod, RegistryError};
 use crate::store::documents::Documents;
 use crate::store::query::Queries;
@@ -36,7 +37,7 @@ fn applier<'a, Q: Queries + Documents>(
     let mut spent = Vec::with_capacity(request.moves.len());
     for one in &request.moves {
         let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
-        let wanted = wanted(one, from.as_ref());
+        let wanted = LabelMove::of_proposal(one, from.as_ref());
         let served = from.as_ref() == Some(&one.serving);
         let place = (&one.name, &one.label);
         spent.push(if served { None } else { spent_at(txn, place, &one.serving, &wanted.new_versions())? });
@@ -66,7 +67,7 @@ pub(super) fn waits_for<Q: Queries + Documents>(
     let mut broken = Vec::new();
     for one in &request.moves {
         let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
-        let wanted = wanted(one, from.as_ref());
+        let wanted = LabelMove::of_proposal(one, from.as_ref());
         let roles = match by.filter(|_| request.automatic) {
             Some(by) => {
                 let ask = AccessQuery::on_label(by, Permission::Deploy, one.name.as_str(), one.label.as_str());
@@ -159,40 +160,8 @@ pub(super) fn apply(
     let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
     if deployed.deployments.is_empty() {
         // Everything is already served, as requested.
-        close(txn, ctx, request.clone(), None, (said(ctx, request, &terms.message), None))?;
+        close(txn, ctx, request.clone(), None, (own_message(ctx, request, &terms.message), None))?;
         record(txn, ctx, Command::Apply, request, terms.message.clone())?;
     }
     Ok(deployed)
-}
-
-/// What is said of a deployment of a request besides the request's own message.
-fn said<'a>(ctx: &Ctx, request: &ChangeRequest, message: &'a str) -> &'a str {
-    if ctx.applies(request.id) && message == request.message { "" } else { message }
-}
-
-/// Closes every open request whose moves are all served, after a command moved one of its labels.
-pub(in crate::registry) fn settle(
-    txn: &mut WriteTxn<'_>,
-    ctx: &Ctx,
-    command: Command,
-    deployments: &[Deployment],
-    seq: u64,
-) -> Result<(), RegistryError> {
-    let Some(message) = deployments.first().map(|first| &first.message) else { return Ok(()) };
-    for request in open_requests(txn)? {
-        let concerned = |one: &ProposedMove| deployments.iter().any(|d| d.name == one.name && d.label == one.label);
-        if !request.moves.iter().any(concerned) {
-            continue;
-        }
-        let mut served = true;
-        for one in &request.moves {
-            served &= txn.label(&one.name, &one.label)?.is_some_and(|state| state.serving == one.serving);
-        }
-        if served {
-            let directly = (!ctx.applies(request.id)).then_some(command);
-            let message = said(ctx, &request, message);
-            close(txn, ctx, request, Some(seq), (message, directly))?;
-        }
-    }
-    Ok(())
 }

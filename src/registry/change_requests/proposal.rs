@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::kept::wanted;
 use crate::api::govern::ProposedVersion;
 use crate::api::limits::{MOVES_MAX, REVIEWERS_MAX};
 use crate::api::write::{Move, PublishRequest};
@@ -15,7 +14,7 @@ use crate::registry::access::Rules;
 use crate::registry::command::Ctx;
 use crate::registry::contributors::{makers_of_move, proposers};
 use crate::registry::deploy::{asked, build, check_moves, check_unmoved};
-use crate::registry::move_policy::proposed;
+use crate::registry::label_move::{LabelMove, proposed};
 use crate::registry::publish::publish;
 use crate::registry::{RegistryError, live_prompt};
 use crate::store::documents::Documents;
@@ -126,7 +125,7 @@ pub(super) fn four_eyes<Q: Queries + Documents>(
         return Ok(());
     }
     let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
-    let wanted = wanted(one, from.as_ref());
+    let wanted = LabelMove::of_proposal(one, from.as_ref());
     let did = match makers_of_move(txn, &wanted)?.get(who) {
         Some(version) => format!("wrote part of {version}"),
         None if proposers(request).contains(who) => format!("opened change request {}", request.id),

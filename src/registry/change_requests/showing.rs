@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use super::applying::waits_for;
-use super::kept::{absent, wanted};
 use super::proposal::four_eyes;
 use crate::api::govern::{MoveReview, RequestPage, RequestView, ReviewedRequest, Reviewer, UnmetRequirement};
 use crate::governance::diff::diff;
@@ -14,7 +13,9 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
-use crate::registry::move_policy::{self, LabelMove, evaluate_policies, open_requests, used_by};
+use crate::registry::label_move::LabelMove;
+use crate::registry::move_policy::{self, evaluate_policies, used_by};
+use crate::registry::stored_requests::{absent, open_requests};
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
 use crate::resolve::catalogue::live_dependents;
@@ -127,7 +128,7 @@ impl Registry {
             let (name, label) = (&one.name, &one.label);
             let from = txn.label(name, label)?.map(|state| state.serving);
             let asked = (now, request.message.as_str(), all_roles(rules));
-            let (requirements, _) = evaluate_policies(txn, rules, &wanted(one, from.as_ref()), asked)?;
+            let (requirements, _) = evaluate_policies(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), asked)?;
             let reviewers = reviewers_of(rules, name, label);
             unmet.extend(requirements.into_iter().filter(|demand| !demand.met).map(|requirement| UnmetRequirement {
                 name: name.clone(),
@@ -166,7 +167,7 @@ impl Registry {
         let review = |one: &ProposedMove| {
             let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
             let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), all_roles(rules)));
-            review_of(txn, rules, &wanted(one, from.as_ref()), now, asked)
+            review_of(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), now, asked)
         };
         let mut moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
         for one in &mut moves {

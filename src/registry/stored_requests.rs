@@ -1,22 +1,28 @@
 //! Stored change requests: finding, changing and closing them, and their audit entries.
 
+use std::ops::ControlFlow;
+
+use super::RegistryError;
+use super::command::Ctx;
 use crate::model::audit::{Command, Subject};
-use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, ProposedMove, RequestEvent, RequestState};
+use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, RequestEvent, RequestState};
 use crate::model::principal::Permission;
-use crate::model::serving::Serving;
-use crate::registry::RegistryError;
-use crate::registry::command::Ctx;
-use crate::registry::move_policy::LabelMove;
 use crate::store::StoreError;
-use crate::store::documents::{Documents, OpenRequest};
+use crate::store::documents::{Documents, OpenRequest, Scan};
 use crate::store::write::WriteTxn;
 
 /// Most comments of a change request, and most events before its end, so that comments cannot block its decision.
 const COMMENTS_MAX: usize = 300;
 const TALK_MAX: usize = EVENTS_MAX - 20;
 
-pub(super) fn wanted<'a>(one: &'a ProposedMove, from: Option<&'a Serving>) -> LabelMove<'a> {
-    LabelMove::new((&one.name, &one.label), from, Some(&one.serving))
+/// Every open change request.
+pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, StoreError> {
+    let mut open = Vec::new();
+    txn.visit_documents(&Scan::<OpenRequest>::all(), &mut |found| {
+        open.extend(txn.get::<ChangeRequest>(found.key()?)?);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(open)
 }
 
 pub(super) fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> Result<(), RegistryError> {
@@ -111,4 +117,9 @@ pub(super) fn close(
     let applied = event(txn, ctx, EventKind::Apply, message, Vec::new(), Vec::new());
     request.events.push(RequestEvent { directly, overrode: ctx.overridden(), ..applied });
     Ok(keep(txn, &request)?)
+}
+
+/// What is said of a deployment of a request besides the request's own message.
+pub(super) fn own_message<'a>(ctx: &Ctx, request: &ChangeRequest, message: &'a str) -> &'a str {
+    if ctx.applies(request.id) && message == request.message { "" } else { message }
 }
