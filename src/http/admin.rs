@@ -24,13 +24,13 @@ use crate::model::principal::Permission;
 use crate::model::schema::Handle;
 use crate::replication::publisher::Publisher;
 
-/// Lifetime of a bundle's checkpoint when the request does not say, in days.
+/// Lifetime of a bundle's checkpoint if the request does not set one, in days.
 const BUNDLE_LIFETIME_DAYS: u32 = 90;
-/// Backups and bundles that are made and sent at once.
+/// Number of backups and bundles that are created and sent at once.
 static COPIES: Semaphore = Semaphore::const_new(2);
-/// What a backup or bundle that met too many others is asked to wait, in seconds.
+/// `Retry-After` of a backup or bundle beyond that limit, in seconds.
 const RETRY_AFTER_S: u64 = 5;
-/// Pieces in which files are sent, in bytes.
+/// Chunk size of file downloads, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Lists access tokens, without the tokens themselves.
@@ -126,20 +126,20 @@ pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: P
     send(file, "bookholder-bundle.tar", "application/x-tar", claim).await
 }
 
-/// What replicas follow, where this node has it.
+/// What replicas follow, if this node serves it.
 pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
     let absent =
         || RequestError::Replica { what: "creating a bundle for replicas", upstream: app.upstream.clone() }.into();
     app.publisher.as_ref().ok_or_else(absent)
 }
 
-/// A claim to make a copy of the registry: each takes as much room as the registry.
+/// A slot for copying the registry: each copy takes as much disk space as the registry.
 fn claim_copy() -> Result<SemaphorePermit<'static>, Failure> {
     let busy = |_| RequestError::Busy { what: "too many backups and bundles", retry_after_s: RETRY_AFTER_S }.into();
     COPIES.try_acquire().map_err(busy)
 }
 
-/// Sends a temporary file that has no name, and holds on to a claim until it is sent.
+/// Sends an unnamed temporary file, and holds a slot until it is sent.
 pub(super) async fn send(
     mut file: File,
     name: &'static str,

@@ -3,8 +3,8 @@
 //! An access token becomes a [`AuthContext`]; `registry` decides per command what its [`Actor`] can change. This module only
 //! decides about reading and replicating.
 //!
-//! Invariant: an unknown access token is rejected everywhere, even where none is needed. A replica knows its own
-//! (setting `read_token_file`), and none of its primary.
+//! Invariant: an unknown access token is rejected everywhere, even where none is needed. A replica accepts only its own
+//! (setting `read_token_file`), none of its primary.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::replication::connected_replicas::ReplicaIdentity;
 use crate::resolve::usage::LOCAL;
 use crate::resolve::{ReadScope, ResolveError};
 
-/// How often a connection that stays looks whether its access token has expired.
+/// How often a long-lived connection checks whether its access token has expired.
 const EXPIRY_LOOK: Duration = Duration::from_secs(5);
 
 /// Why a peer is not answered without an access token.
@@ -37,7 +37,7 @@ fn lacks_token(peer: Peer) -> Failure {
     }
 }
 
-/// Finds who presents the access token of a request; none when it has none.
+/// The caller with the access token of a request; absent if it has none.
 pub(super) fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Arc<AuthContext>>, Failure> {
     Ok(authenticate_token(app, headers)?.map(|(_, seat)| seat))
 }
@@ -57,45 +57,45 @@ fn authenticate_token(app: &Shared, headers: &HeaderMap) -> Result<Option<(Acces
     seat.map(|seat| Some((token, seat))).ok_or_else(unknown)
 }
 
-/// May read prompts: local where reading is open, or with an access token that lets them.
+/// A caller that can read prompts: local if reads are open, or with an access token that allows it.
 pub(super) struct Reader {
     shown: Option<(AccessToken, Arc<AuthContext>)>,
     registry: Option<Registry>,
 }
 
 impl Reader {
-    /// What they may read.
+    /// What they can read.
     pub(super) fn scope(&self) -> ReadScope {
         self.shown.as_ref().map_or_else(ReadScope::open, |(_, seat)| seat.scope().clone())
     }
 
-    /// Refuses a reference to what they may not read.
+    /// Rejects a reference to a prompt that they cannot read.
     pub(super) fn check_reference(&self, reference: &str) -> Result<(), ResolveError> {
         self.shown.as_ref().map_or(Ok(()), |(_, seat)| seat.scope().check(name_of(reference)))
     }
 
-    /// What the record of uses calls them.
+    /// Their name in the usage record.
     pub(super) fn who(&self) -> &str {
         self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
     }
 
-    /// Whose access token they show, where they show one.
+    /// The principal of their access token, if they sent one.
     pub(super) fn seat(&self) -> Option<&AuthContext> {
         self.shown.as_ref().map(|(_, seat)| &**seat)
     }
 
-    /// What ends when they may no longer.
+    /// Signals the end of their permission.
     pub(super) fn seated(self) -> AuthWatch {
         AuthWatch { shown: self.shown, registry: self.registry }
     }
 }
 
-/// The name in a reference, which has no `@`.
+/// The prompt name of a reference.
 pub(super) fn name_of(reference: &str) -> &str {
     reference.split_once('@').map_or(reference, |(name, _)| name)
 }
 
-/// Who has an access token, by its hash, on a node that can judge it.
+/// The caller with this access token hash, on a node that can validate it.
 pub(super) fn seat_of(app: &Shared, token: &TokenHash) -> Option<Arc<AuthContext>> {
     match (&app.registry, &app.read_token) {
         (Some(registry), _) => registry.seat_of(token),
@@ -117,14 +117,14 @@ impl FromRequestParts<App> for Reader {
     }
 }
 
-/// A caller that stays connected: ended as soon as their access token is revoked, changed or expired.
+/// A caller with a long-lived connection: it ends when their access token is revoked, changed or expired.
 pub(super) struct AuthWatch {
     shown: Option<(AccessToken, Arc<AuthContext>)>,
     registry: Option<Registry>,
 }
 
 impl AuthWatch {
-    /// Ends when they may no longer do what they could when they came.
+    /// Completes when they lose the permissions that they connected with.
     pub(super) async fn lost(&self) {
         let (Some((token, seat)), Some(registry)) = (&self.shown, &self.registry) else {
             return std::future::pending().await;
@@ -140,19 +140,19 @@ impl AuthWatch {
     }
 }
 
-/// May follow the registry as a replica: local, or with an access token for it.
+/// A caller that can follow the registry as a replica: local, or with an access token for it.
 pub(super) struct Follower {
     shown: Option<(AccessToken, Arc<AuthContext>)>,
     registry: Option<Registry>,
 }
 
 impl Follower {
-    /// Whether the answer is for all callers that can reach this node.
+    /// Whether the answer is the same for all callers that can reach this node.
     pub(super) const fn open(&self) -> bool {
         self.shown.is_none()
     }
 
-    /// Refuses a view that they may not follow.
+    /// Rejects a view that they cannot follow.
     pub(super) fn check(&self, view: &str) -> Result<(), Failure> {
         match &self.shown {
             Some((_, seat)) if !seat.follows(view) => Err(unfollowable(seat)),
@@ -160,12 +160,12 @@ impl Follower {
         }
     }
 
-    /// What the record of uses calls them.
+    /// Their name in the usage record.
     pub(super) fn who(&self) -> &str {
         self.shown.as_ref().map_or(LOCAL, |(_, seat)| seat.token())
     }
 
-    /// Whose access token they show, where they show one.
+    /// The principal of their access token, if they sent one.
     pub(super) fn seat(&self) -> Option<&AuthContext> {
         self.shown.as_ref().map(|(_, seat)| &**seat)
     }
@@ -176,7 +176,7 @@ impl Follower {
         Some(ReplicaIdentity { principal: seat.actor().name.clone(), token: seat.token().to_owned() })
     }
 
-    /// What ends when they may no longer.
+    /// Signals the end of their permission.
     pub(super) fn seated(self) -> AuthWatch {
         AuthWatch { shown: self.shown, registry: self.registry }
     }
@@ -201,7 +201,7 @@ impl FromRequestParts<App> for Follower {
     }
 }
 
-/// Presents an access token to the write path, which decides what it may do.
+/// Passes an access token to the write path, which decides what it allows.
 pub(super) struct Writer {
     pub(super) registry: Registry,
     pub(super) actor: Actor,
@@ -214,7 +214,7 @@ impl Writer {
         Ok(self.registry.may_look(&self.actor, permission)?)
     }
 
-    /// What they may read.
+    /// What they can read.
     pub(super) fn scope(&self) -> ReadScope {
         self.seat.scope().clone()
     }

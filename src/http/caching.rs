@@ -1,10 +1,10 @@
-//! What caches between this node and its clients may do with an answer: one table, by route.
+//! What caches between this node and its clients can do with an answer: one table, by route.
 //!
-//! `no-store` is what is said of every answer that the table does not name and whose handler says nothing itself: how this
-//! node is, and whatever is private. What everybody may read may be kept and must be asked for again each time
-//! (`no-cache`), which costs no more than an entity tag: an old prompt is never served for a new one. What can never
-//! change may be kept for ever; its handlers say so (contents, root documents, stylesheets), as do those of replication,
-//! where caches join the polls of many replicas.
+//! The default is `no-store`, for every answer that is not in the table and whose handler sets nothing itself: the
+//! state of this node, and everything private. What everyone can read can be stored but must be revalidated
+//! (`no-cache`), which is cheap with an entity tag and never serves an old prompt for a new one. Immutable answers can
+//! be cached forever; their handlers say so (contents, root documents, stylesheets), as do those of replication, where
+//! caches combine the polls of many replicas.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -18,15 +18,15 @@ use super::etag::matches;
 use super::freshness_headers::text;
 use super::request::RequestError;
 
-/// An answer that may be kept, and is asked for again before it is used.
+/// An answer that can be stored, and is revalidated before use.
 pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache");
-/// An answer that is not kept.
+/// An answer that is not stored.
 const NEVER: HeaderValue = HeaderValue::from_static("no-store");
 
-/// The header that keeps nginx from holding back a stream.
+/// The header that stops nginx from buffering a stream.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// The paths whose answers to `GET` may be kept and must be revalidated.
+/// The paths whose `GET` answers can be stored and must be revalidated.
 const REVALIDATED: [&str; 14] = [
     "/v1/resolve/{*reference}",
     "/v1/prompts",
@@ -49,10 +49,10 @@ pub(super) fn is_revalidated(method: &str, path: &str) -> bool {
     method == "GET" && REVALIDATED.contains(&path)
 }
 
-/// Gives an answer its entity tag, or says that the client has it already.
+/// Adds the entity tag to an answer, or replaces it with 304 if the client has it.
 pub(super) async fn revalidate(mut request: Request, next: Next) -> Response {
     let known = request.headers().get(header::IF_NONE_MATCH).cloned();
-    // The tag is that of the body, which the router drops behind this for `HEAD`.
+    // The tag is computed from the body, which the router drops for `HEAD` afterwards.
     *request.method_mut() = Method::GET;
     let response = next.run(request).await;
     if response.status() != StatusCode::OK {
@@ -80,8 +80,7 @@ pub(super) async fn revalidate(mut request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::empty())
 }
 
-/// Says of an answer of which nothing is said yet that it is not to be kept, and of a stream that it is not to be held
-/// back, as nginx does unless it is told.
+/// Sets the default `no-store` on an answer, and stops proxies from buffering a stream.
 pub(super) fn complete(response: &mut Response) {
     let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(NEVER);

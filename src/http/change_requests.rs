@@ -16,7 +16,7 @@ use crate::api::govern::{
 use crate::api::write::Deployed;
 use crate::model::change_request::{ChangeRequest, RequestState};
 
-/// What a replica is told that it is not for.
+/// The hint on a replica, which cannot do this.
 const KEEPING: &str = "working with change requests";
 
 /// Lists change requests, newest first: those whose prompts the caller can all read.

@@ -1,12 +1,12 @@
 //! What each code of an error means to HTTP: its status, and a title.
 //!
-//! One code has one status, so the OpenAPI document says of each operation which codes it answers under which status.
+//! One code has one status, so the OpenAPI document can list for each operation the codes of each status.
 
 use axum::http::StatusCode;
 
 use crate::api::problem::ErrorCode;
 
-/// Whether an answer says that an access token is missing or not known.
+/// Whether an error means that an access token is missing or unknown.
 pub(super) fn refuses_token(status: StatusCode) -> bool {
     status == StatusCode::UNAUTHORIZED
 }

@@ -1,8 +1,8 @@
 //! Compresses responses for clients that accept it.
 //!
-//! Not: what is small or short already (archives, deltas), streams, and what is resolved, where a millisecond is dear. And
-//! no pages: they hold the token of a session beside what somebody else may have put into a link, and how short they get
-//! would tell the one by the other (BREACH).
+//! Not compressed: small or already compressed answers (archives, deltas), streams, and resolved answers, where latency
+//! matters. Nor are pages: they contain a session's token next to text that an attacker may have put into a link, and
+//! the compressed length would reveal the token (BREACH).
 
 use std::convert::Infallible;
 
@@ -20,9 +20,9 @@ use super::freshness_headers::text;
 use super::request::RequestError;
 use super::work::{WorkPermits, large_bytes};
 
-/// Answers shorter than this, in bytes, are sent as they are.
+/// Answers shorter than this, in bytes, are not compressed.
 const BYTES_MIN: u64 = 1024;
-/// Media types that get much shorter, without their parameters.
+/// Media types that compress well, without their parameters.
 const MEDIA: [&str; 7] = [
     "application/json",
     "application/openmetrics-text",
@@ -33,7 +33,7 @@ const MEDIA: [&str; 7] = [
     "text/plain",
 ];
 
-/// Which answers are worth it.
+/// Which answers are worth compressing.
 #[derive(Clone, Copy)]
 struct CompressionRule {
     is_resolved: bool,
@@ -47,19 +47,19 @@ impl Predicate for CompressionRule {
         let is_barred = self.is_resolved || (self.is_page && media == "text/html");
         !is_barred
             && MEDIA.contains(&media)
-            // A stream has no length, and is not held back until there is enough of it.
+            // A stream has no length, and must not be buffered.
             && response.body().size_hint().exact().is_some_and(|bytes| bytes >= BYTES_MIN)
     }
 }
 
-/// What a request takes.
+/// The encodings that a request accepts.
 pub(super) struct Accepted {
     headers: HeaderMap,
     worthwhile: CompressionRule,
 }
 
 impl Accepted {
-    /// `None` where nothing was said of it.
+    /// `None` if it is not mentioned.
     pub(super) fn of<B>(request: &Request<B>) -> Option<Self> {
         let mut headers = HeaderMap::new();
         for encoding in request.headers().get_all(header::ACCEPT_ENCODING) {
@@ -90,8 +90,8 @@ impl Accepted {
     }
 }
 
-/// Makes an answer shorter where that is asked for and worthwhile: small ones while they are sent, and large ones as heavy
-/// work, or not at all where there is too much of it.
+/// Compresses an answer if the client accepts it and it is worthwhile: small ones while they are sent, large ones as
+/// heavy work, or not at all if the node is busy.
 pub(super) async fn shorten(work: &WorkPermits, accepted: Accepted, response: Response<Body>) -> Response<Body> {
     let is_resolved = accepted.worthwhile.is_resolved;
     let is_large =
@@ -112,13 +112,13 @@ pub(super) async fn shorten(work: &WorkPermits, accepted: Accepted, response: Re
         accepted.compressed(response).await
     };
     if response.status() == StatusCode::NOT_MODIFIED && !is_resolved {
-        // What the whole answer would say of itself.
+        // Headers that describe the uncompressed body.
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
     let etag =
         response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).filter(|tag| tag.starts_with('"'));
     if let Some(etag) = etag.filter(|_| response.headers().contains_key(header::CONTENT_ENCODING)) {
-        // A strong tag would say that the bytes are those of the answer that is not compressed.
+        // A strong tag would identify the bytes of the uncompressed answer.
         let weak = text(format!("W/{etag}"));
         response.headers_mut().insert(header::ETAG, weak);
     }

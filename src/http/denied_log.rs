@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::peer::Peer;
 use super::request_id::RequestId;
 
-/// Lines in one second: enough to name who guesses, and too few to fill a disk.
+/// Log lines per second: enough to identify an attacker, too few to fill a disk.
 const LINES_PER_SECOND: u64 = 20;
 
 static LINES: LineLimiter = LineLimiter::new();
-/// When this program began to count.
+/// When this program started to count.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// How many lines there were in the second of the last one, and how many were kept out since.
+/// Number of lines in the current second, and of lines suppressed since the last one.
 struct LineLimiter {
     second: AtomicU64,
     count: AtomicU64,
@@ -26,7 +26,7 @@ impl LineLimiter {
         Self { second: AtomicU64::new(0), count: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
     }
 
-    /// How many lines were kept out since the last one, where there is room for one.
+    /// Number of suppressed lines, if another line can be logged now.
     fn next(&self, second: u64) -> Option<u64> {
         if self.second.swap(second, Ordering::Relaxed) != second {
             self.count.store(0, Ordering::Relaxed);

@@ -12,41 +12,41 @@ use super::hosts::Hosts;
 use super::peer::{Peer, Via};
 use crate::model::public_url::PublicUrl;
 
-/// The header in which browsers say where a request comes from.
+/// The header in which browsers identify the origin of a request.
 pub(super) const SITE: &str = "sec-fetch-site";
 
 /// How long a connection between two requests may be silent where the operator says nothing else, in seconds: longer
 /// than proxies keep theirs (60 s, mostly), so that they are who ends it, and send nothing into its end.
 pub const KEEP_ALIVE_S_DEFAULT: u64 = 75;
-/// Longest host with its port that is repeated in an answer, in characters.
+/// Longest host and port that an error repeats, in characters.
 const HOST_CHARACTERS_MAX: usize = 260;
-/// Longest name that a proxy may give, in bytes: that of an e-mail address.
+/// Longest name from a proxy, in bytes: that of an e-mail address.
 const SIGNED_IN_BYTES_MAX: usize = 254;
 
-/// What the operator says of the way to this node.
+/// The operator's settings for access to this node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
-    /// Hosts that it goes by besides those of this machine.
+    /// Own host names besides those of this machine.
     pub hosts: Hosts,
-    /// Proxies whose word on clients counts.
+    /// Proxies whose forwarding headers are trusted.
     pub proxies: Proxies,
     /// The header in which trusted proxies name the person signed in to the pages.
     pub sign_in_header: Option<HeaderName>,
     /// Whether each request is logged.
     pub access_log: bool,
-    /// How long a connection between two requests may be silent, in seconds.
+    /// Idle timeout between two requests of a connection, in seconds.
     pub keep_alive_s: u64,
-    /// The address by which people reach the pages, where that is another than the one it listens at.
+    /// The URL of the pages, if it differs from the listening address.
     pub public_url: Option<PublicUrl>,
 }
 
 impl Door {
-    /// The path below which people find this node; empty where that is the root.
+    /// The path prefix of this node; empty for the root.
     pub(super) fn prefix(&self) -> &str {
         self.public_url.as_ref().map_or("", PublicUrl::prefix)
     }
 
-    /// Whom a trusted proxy has signed in, in lower case, as names of principals are. None where the header comes from
+    /// The person that a trusted proxy signed in, in lower case like principal names. Absent if the header comes from
     /// elsewhere, or more than once: a client may have added one.
     pub(super) fn signed_in(&self, peer: Peer, headers: &HeaderMap) -> Option<String> {
         let header = self.sign_in_header.as_ref().filter(|_| peer.via == Via::Trusted)?;
@@ -70,14 +70,14 @@ impl Default for Door {
     }
 }
 
-/// The address that a request was sent to, for links that lead back to this node.
+/// The URL that a request was sent to, for links back to this node.
 pub(super) struct Address {
     encrypted: bool,
     host: String,
 }
 
 impl Address {
-    /// Where the pages of this node are: `public_url` where the operator set it, else where the request went.
+    /// The URL of this node's pages: `public_url` if set, otherwise where the request was sent.
     pub(super) fn of(&self, door: &Door) -> String {
         let scheme = if self.encrypted { "https" } else { "http" };
         door.public_url.as_ref().map_or_else(|| format!("{scheme}://{}", self.host), ToString::to_string)
@@ -93,11 +93,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
     }
 }
 
-/// The client of a request: the peer of its connection, or the client that a trusted proxy forwards it for.
+/// The client of a request: the peer of its connection, or the client reported by a trusted proxy.
 pub(super) fn sender(door: &Door, connection: Peer, headers: &HeaderMap) -> Peer {
     if door.proxies.has(connection) {
         let origin = door.proxies.origin(headers);
-        // Not even what lacks the headers is local: a client can have a proxy leave them out.
+        // A request from a trusted proxy is never local, even without the headers: a client can make a proxy omit them.
         return Peer {
             local: false,
             socket: false,
@@ -119,20 +119,20 @@ pub(super) fn authorities<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> impl Iter
     target.into_iter().chain(headers.get_all(header::HOST).iter().map(|host| host.to_str().unwrap_or_default()))
 }
 
-/// The host that a client asked a trusted proxy for, where the proxy says so.
+/// The host that the client asked a trusted proxy for, if the proxy reports it.
 pub(super) fn forwarded_host(peer: Peer, headers: &HeaderMap) -> Option<String> {
     if peer.via == Via::Trusted { host_of_proxy(headers) } else { None }
 }
 
-/// The host that was asked for, to be shown.
+/// The requested host, for display.
 pub(super) fn asked_host(peer: Peer, uri: &Uri, headers: &HeaderMap) -> String {
     let asked = forwarded_host(peer, headers);
     let asked = asked.as_deref().or_else(|| authorities(uri, headers).next()).unwrap_or_default();
     asked.chars().take(HOST_CHARACTERS_MAX).filter(char::is_ascii_graphic).collect()
 }
 
-/// Whether an `Origin` is this node's own: the public address, or the scheme, host and port that the request was sent to,
-/// as a trusted proxy or the request itself names them.
+/// Whether an `Origin` is this node: the public URL, or the scheme, host and port that the request was sent to, as
+/// reported by a trusted proxy or the request itself.
 pub(super) fn is_own_origin(door: &Door, origin: &str, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
     if door.public_url.as_ref().is_some_and(|public| public.origin().eq_ignore_ascii_case(origin)) {
         return true;
@@ -146,8 +146,8 @@ pub(super) fn is_own_origin(door: &Door, origin: &str, peer: Peer, uri: &Uri, he
     origin.split_once("://").is_some_and(own)
 }
 
-/// Whether an own page of a browser, a program, or nobody in between can have sent these headers: then they change
-/// nothing about what is answered to a local peer.
+/// Whether these headers can come from this node's own page, a program, or no proxy at all: then they do not affect
+/// what a local peer gets.
 pub(super) fn are_plain(headers: &HeaderMap) -> bool {
     let judged = |name: &str| matches!(name, "origin" | SITE) || known_sign(name).is_some();
     headers.len() == headers.keys_len() && !headers.keys().any(|name| judged(name.as_str()))

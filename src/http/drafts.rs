@@ -1,4 +1,4 @@
-//! Drafts: working copies, for those with an access token who publish or review the prompt.
+//! Drafts, for callers with an access token who can publish or review the prompt.
 //!
 //! Local applications can read published versions without a token, but not drafts. Invariant: a list contains no
 //! content, which could be a hundred megabytes.
@@ -189,7 +189,7 @@ pub(super) async fn publish_draft(
     Ok((if published.created { StatusCode::CREATED } else { StatusCode::OK }, Said(published)))
 }
 
-/// Asks about drafts, in one state, on a thread that may wait for the database.
+/// Runs a query about drafts on one snapshot, on a thread that can block.
 async fn ask<T: Send + 'static>(
     app: App,
     writer: Writer,

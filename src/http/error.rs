@@ -1,8 +1,8 @@
 //! Errors as clients see them: the only place that knows status codes of failures.
 //!
-//! Every error of the floors below becomes a status, a stable code and, where something can be done, a hint; the
-//! matches have no wildcard, so a new error is a compile error here. What failed inside this program is logged with
-//! the id of the request, once, and the client is told that id and nothing else.
+//! Every error of the lower layers becomes a status, a stable code and, if possible, a hint; the matches have no
+//! wildcard, so a new error is a compile error here. Internal failures are logged once with the ID of the request, and
+//! the client gets only that ID.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,17 +33,17 @@ use crate::web::form::FormError;
 use crate::web::layout::Frame;
 use crate::web::pages::problem;
 
-/// Seconds after which a request that met a full queue may try again.
+/// `Retry-After` if a queue was full, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
-/// When this program began to answer.
+/// When this program started.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// The lines about requests that were turned away.
+/// Log lines about rejected requests.
 static BUSY_LINES: LogLimiter = LogLimiter::new();
 
-/// Lets one line a second into the log, and counts those that it keeps out.
+/// Allows one log line per second, and counts the suppressed ones.
 struct LogLimiter {
-    /// One more than the second of the last line; 0 before there was one.
+    /// The second of the last line plus one; 0 if there was none.
     last: AtomicU64,
     unlogged: AtomicU64,
 }
@@ -53,7 +53,7 @@ impl LogLimiter {
         Self { last: AtomicU64::new(0), unlogged: AtomicU64::new(0) }
     }
 
-    /// How many lines were kept out since the last one, where it is time for one.
+    /// Number of suppressed lines, if it is time for another line.
     fn next(&self, second: u64) -> Option<u64> {
         let now = second.saturating_add(1);
         if self.last.swap(now, Ordering::Relaxed) == now {
@@ -80,7 +80,7 @@ pub enum Failure {
     Store(#[from] StoreError),
 }
 
-/// How a failure is said.
+/// How a failure is presented.
 type ErrorFormat = (ErrorCode, Option<String>);
 
 const INSIDE: ErrorFormat = (ErrorCode::Internal, None);
@@ -96,7 +96,7 @@ impl Failure {
         }
     }
 
-    /// Seconds after which it is worth to try again, where it is.
+    /// `Retry-After` in seconds, if retrying makes sense.
     fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::Request(
@@ -111,7 +111,7 @@ impl Failure {
         }
     }
 
-    /// What a page says beside the form that was refused, and under which status; none where this program failed.
+    /// The error text beside a rejected form, and the status; absent for internal failures.
     pub(super) fn refusal(&self) -> Option<(StatusCode, FormError)> {
         let (code, hint) = self.saying();
         let status = status(code);
@@ -119,7 +119,7 @@ impl Failure {
         (!status.is_server_error()).then(|| (status, refusal()))
     }
 
-    /// The single reasons, where there are several.
+    /// The individual errors, if there can be several.
     fn errors(&self) -> Vec<String> {
         match self {
             Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
@@ -136,7 +136,7 @@ impl Failure {
         }
     }
 
-    /// The problem that the client sees; logs the failure when it is this program's own.
+    /// The problem that the client gets; logs internal failures.
     pub(super) fn problem(&self, id: RequestId) -> Problem {
         let (code, hint) = self.saying();
         let status = status(code);
@@ -160,7 +160,7 @@ impl Failure {
 }
 
 impl IntoResponse for Failure {
-    /// An answer that [`finish`] completes, because only the way out knows the request's id.
+    /// An answer that [`finish`] completes, because the request ID is only known there.
     fn into_response(self) -> Response {
         let mut response = status(self.saying().0).into_response();
         response.extensions_mut().insert(Arc::new(self));
@@ -168,16 +168,16 @@ impl IntoResponse for Failure {
     }
 }
 
-/// Says that a failure is shown to a person, as a page in this frame.
+/// Marks a failure to be shown as a page in this frame.
 #[derive(Clone)]
 pub(super) struct AsPage(pub(super) Arc<Frame>);
 
-/// Whether an answer is a failure that [`finish`] has yet to word.
+/// Whether an answer is a failure that [`finish`] has to complete.
 pub(super) fn failed(response: &Response) -> bool {
     response.extensions().get::<Arc<Failure>>().is_some()
 }
 
-/// Completes the answer to a request: a failure becomes a problem, under the request's id.
+/// Completes an answer: a failure becomes a problem with the request ID.
 pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() {
         let problem = failure.problem(id);
@@ -490,7 +490,7 @@ fn not_ready() -> ErrorFormat {
     (ErrorCode::NotReady, hint("see GET /v1/status for the cause"))
 }
 
-/// Each thing that does not fit, in words.
+/// Each validation error, as text.
 fn list(problems: &Problems) -> Vec<String> {
     let Problems { missing, unknown, wrong_type, missing_placeholders, unknown_placeholders, wrong_messages } =
         problems;
@@ -510,7 +510,7 @@ fn list(problems: &Problems) -> Vec<String> {
     errors
 }
 
-/// An error and its causes, for the log.
+/// An error with its causes, for the log.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,8 +1,7 @@
-//! Which prompts changed, as a stream of events: local caches are told at once.
+//! Streams the names of changed prompts as events, to invalidate local caches.
 //!
-//! A listener is told every name that changed between the position it knows and the newest; commits that come
-//! together are told together. `Last-Event-ID` resumes where a broken stream ended. An event without names says
-//! that anything may have changed.
+//! A listener gets every name that changed between its position and the newest; commits at the same time are combined.
+//! `Last-Event-ID` resumes an interrupted stream. An event without names means that anything may have changed.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -31,11 +30,11 @@ use crate::model::position::Position;
 use crate::resolve::{Catalogue, ReadScope};
 use crate::store::Committed;
 
-/// Most names of one event; where more changed, it has none.
+/// Most names in one event; if more changed, it has none.
 const EVENT_NAMES_MAX: usize = 1_000;
-/// How often a silent stream says that it lives.
+/// Interval of keep-alive comments on an idle stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// What a client is asked to wait before it reconnects, in milliseconds.
+/// Reconnection delay for clients, in milliseconds.
 const RECONNECT_MS: u32 = 2_000;
 
 /// Streams changes of prompts as server-sent events.
@@ -93,15 +92,15 @@ fn position(header: &HeaderValue) -> Result<Position, Failure> {
 /// One open stream.
 struct Listener {
     catalogue: Catalogue,
-    /// Ends the stream when the listener may no longer read.
+    /// Ends the stream when the listener loses the permission to read.
     seated: AuthWatch,
-    /// What the listener may read: what they may not is no news for them.
+    /// What the listener can read; other changes are not reported.
     scope: ReadScope,
     committed: watch::Receiver<Arc<Committed>>,
     stop: CancellationToken,
-    /// What the client was told of last.
+    /// The last position that was reported to the client.
     known: Position,
-    /// Whether there is something to tell before the next commit.
+    /// Whether there is something to send before the next commit.
     behind: bool,
     greeted: bool,
     prefix: String,
@@ -125,11 +124,11 @@ impl Drop for StreamGuard {
 }
 
 impl Listener {
-    /// The next piece of the stream; none when it ends.
+    /// The next chunk of the stream; `None` at the end.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if !self.greeted {
             self.greeted = true;
-            // Without `data` this is no event; it only sets what a reconnecting client will send.
+            // Without `data` this is not an event; it only sets the ID that a reconnecting client will send.
             let hello = format!("retry: {RECONNECT_MS}\nid: {}\n\n", self.known);
             return Some((Ok(hello.into()), self));
         }

@@ -1,7 +1,7 @@
 //! Parses requests: path segments, query parameters, JSON bodies.
 //!
-//! Everything is decoded strictly and once; unknown parts are an error that names them. Every body has a limit in
-//! bytes, a deadline, and a share of one memory budget.
+//! Everything is decoded strictly and once; unknown parts are errors that name them. Every body has a size limit, a
+//! deadline, and a share of one memory budget.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -28,20 +28,20 @@ use crate::json::JsonError;
 
 /// Most parameters of one query.
 const QUERY_PARAMETERS_MAX: usize = 128;
-/// Most fields of one form: those of a conversation of a thousand messages, and its variables.
+/// Most fields of a form: those of a chat with a thousand messages, and its variables.
 const FORM_FIELDS_MAX: usize = 8_192;
-/// How long a body may take to arrive, in seconds.
+/// Deadline for receiving a body, in seconds.
 pub(super) const BODY_ARRIVES_S: u64 = 30;
-/// Bytes of a body over its limit that are read and forgotten, so that the client reads the answer.
+/// Number of bytes of an oversized body that are read and discarded, so that the client reads the answer.
 const DISCARD_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// How long that may take.
+/// Deadline for that.
 pub(super) const DISCARD_TIME: Duration = Duration::from_secs(5);
-/// Body above which it is read as JSON on a blocking thread, in bytes.
+/// Size above which a JSON body is parsed on a blocking thread, in bytes.
 const INLINE_JSON_BYTES_MAX: usize = 64 * 1024;
 /// Largest body of an import, in bytes.
 pub(super) const IMPORT_BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Refuses a path with a `%` that encodes nothing.
+/// Rejects a path with an invalid percent-encoding.
 pub(super) fn check_path(path: &str) -> Result<(), Failure> {
     let hex = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
     match path.split('%').skip(1).find(|rest| !rest.get(..2).is_some_and(hex)) {
@@ -56,7 +56,7 @@ pub(super) fn check_path(path: &str) -> Result<(), Failure> {
 pub(super) struct Segments(Vec<(String, String)>);
 
 impl Segments {
-    /// One of them, as what it means.
+    /// One segment, parsed.
     pub(super) fn get<T: FromStr>(&self, key: &str) -> Result<T, Failure>
     where
         Failure: From<T::Err>,
@@ -64,12 +64,12 @@ impl Segments {
         Ok(self.text(key).parse::<T>()?)
     }
 
-    /// One of them, as text.
+    /// One segment, as text.
     pub(super) fn text(&self, key: &str) -> &str {
         self.0.iter().find(|(found, _)| found == key).map_or("", |(_, value)| value)
     }
 
-    /// One of them, as a number.
+    /// One segment, as a number.
     pub(super) fn number(&self, key: &'static str) -> Result<u64, Failure> {
         let text = self.text(key);
         let number = text.parse().ok().filter(|number| *number <= WHOLE_MAX);
@@ -92,12 +92,12 @@ impl FromRequestParts<App> for Segments {
     }
 }
 
-/// The parameter that a query may have several times.
+/// The parameter that can occur several times.
 const ATTRIBUTE: &str = "attr";
 
-/// The parameters of a query; each is taken once, and [`Params::finish`] refuses what is left.
+/// The parameters of a query; each is taken once, and [`Params::finish`] rejects the rest.
 ///
-/// Those of a page are read leniently: links to pages are shared through programs that add parameters of their own.
+/// Parameters of pages are parsed leniently: shared links get extra parameters from other programs.
 #[derive(Debug, Default)]
 pub(super) struct Params {
     pairs: BTreeMap<String, String>,
@@ -106,22 +106,23 @@ pub(super) struct Params {
 }
 
 impl Params {
-    /// Of the fields of a form that was read otherwise.
+    /// From the fields of a form that was parsed elsewhere.
     pub(super) fn of(fields: Vec<(String, String)>) -> Self {
         Self { pairs: fields.into_iter().collect(), attributes: Vec::new(), is_lenient: false }
     }
 
-    /// Those of a request.
+    /// From a request.
     pub(super) fn of_uri(uri: &Uri) -> Result<Self, Failure> {
         Self::read(uri.query().unwrap_or_default(), QUERY_PARAMETERS_MAX, Some(ATTRIBUTE), is_for_people(uri.path()))
     }
 
-    /// Reads a form, which is written like a query and may have more fields.
+    /// Parses a form, which has the syntax of a query and can have more fields.
     pub(super) fn form(body: &str) -> Result<Self, Failure> {
         Self::read(body, FORM_FIELDS_MAX, None, false)
     }
 
-    /// Reads pairs at `&`, `+` for a space, percent-encoded UTF-8. What is wrong is refused, or passed over leniently.
+    /// Parses pairs separated by `&`, with `+` for a space and percent-encoded UTF-8. Errors are rejected, or skipped
+    /// if lenient.
     fn read(query: &str, max: usize, repeats: Option<&str>, is_lenient: bool) -> Result<Self, Failure> {
         let refuse = |reason: &str| Failure::from(RequestError::Query { reason: reason.to_owned() });
         let decode = |text: &str| {
@@ -161,7 +162,7 @@ impl Params {
         self.pairs.remove(name)
     }
 
-    /// Takes one parameter as what it means.
+    /// Takes and parses one parameter.
     pub(super) fn get<T: FromStr>(&mut self, name: &'static str) -> Result<Option<T>, Failure>
     where
         T::Err: Display,
@@ -184,7 +185,7 @@ impl Params {
         }
     }
 
-    /// Takes one parameter that must be there.
+    /// Takes one required parameter.
     pub(super) fn require<T: FromStr>(&mut self, name: &'static str) -> Result<T, Failure>
     where
         T::Err: Display,
@@ -193,7 +194,7 @@ impl Params {
         self.get(name)?.ok_or_else(missing)
     }
 
-    /// Takes the attributes of the subject: each parameter `attr` is one, as `name=value`.
+    /// Takes the attributes of the subject: each `attr` parameter is `name=value`.
     pub(super) fn attributes(&mut self) -> Result<BTreeMap<String, String>, Failure> {
         let wrong = |reason: String| Failure::from(RequestError::Parameter { name: ATTRIBUTE, reason });
         let mut found = BTreeMap::new();
@@ -210,7 +211,7 @@ impl Params {
         Ok(found)
     }
 
-    /// Takes every parameter whose name begins with a prefix, without it.
+    /// Takes every parameter with a prefix, without the prefix.
     pub(super) fn all(&mut self, prefix: &str) -> BTreeMap<String, String> {
         let mut found = BTreeMap::new();
         self.pairs.retain(|name, value| match name.strip_prefix(prefix) {
@@ -223,7 +224,7 @@ impl Params {
         found
     }
 
-    /// Takes everything that is left.
+    /// Takes all remaining parameters.
     pub(super) fn into_fields(self) -> BTreeMap<String, String> {
         self.pairs
     }
@@ -291,16 +292,16 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
     }
 }
 
-/// Reads a body, or says which of its fields is wrong.
+/// Parses a body, or reports which of its fields is invalid.
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     crate::json::read(bytes).map_err(|error| body_error::<T>(bytes, &error).into())
 }
 
-/// What is wrong with a body: the field, its value and the rule, where it is JSON at all.
+/// What is wrong with a body: the field, its value and the rule, if it is JSON at all.
 fn body_error<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestError {
     let reason = error.to_string();
     let JsonError::Form { .. } = error else { return RequestError::Json { reason } };
-    // Read again, as following the path takes time that only mistakes are worth.
+    // Parsed again, because tracking the path is slow and only needed for errors.
     let mut reader = serde_json::Deserializer::from_slice(crate::json::without_mark(bytes));
     let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut reader) else {
         return RequestError::Json { reason };
@@ -313,8 +314,8 @@ fn body_error<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestEr
     RequestError::Field { path: excerpt(&path), reason }
 }
 
-/// A JSON body that arrived and is not read yet, for work that waits for its turn: as values it takes several times the
-/// memory. It keeps its share of the budget of all bodies until it is read.
+/// A received but unparsed JSON body, for work that waits for its turn: parsed, it takes several times the memory. It
+/// keeps its share of the body budget until it is parsed.
 pub(super) struct DeferredBody<T> {
     bytes: Vec<u8>,
     _share: tokio::sync::OwnedSemaphorePermit,
@@ -349,7 +350,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
     Err(RequestError::ContentType { found }.into())
 }
 
-/// Reads a body of at most `max` bytes, within the time that one may take.
+/// Reads a body of at most `max` bytes, within the deadline.
 pub(super) async fn body_in_time(
     app: &App,
     headers: &HeaderMap,
@@ -366,7 +367,7 @@ pub(super) async fn body_in_time(
     tokio::time::timeout(Duration::from_secs(BODY_ARRIVES_S), read).await.map_err(slow)?
 }
 
-/// Reads a body whole, as long as the budget of all bodies lasts.
+/// Reads a whole body, within the shared budget.
 async fn read_body(
     app: &App,
     mut body: Body,
@@ -394,7 +395,7 @@ async fn read_body(
     Ok((bytes, share))
 }
 
-/// Reads on for a while, without keeping anything.
+/// Reads and discards data for a while.
 pub(super) async fn discard(mut body: Body) {
     let read = async {
         let mut left = DISCARD_BYTES_MAX;
@@ -406,7 +407,7 @@ pub(super) async fn discard(mut body: Body) {
     let _enough = tokio::time::timeout(DISCARD_TIME, read).await;
 }
 
-/// The start of a text of the client's, short enough for a message.
+/// The start of a client's text, short enough for an error message.
 fn excerpt(text: &str) -> String {
     text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,9 +1,9 @@
 //! The client that a trusted proxy forwards a request for.
 //!
-//! `X-Forwarded-For` and `Forwarded` (RFC 7239) grow at their right end, hop by hop, so that only the right end is worth
-//! anything: from there every address of a trusted proxy is passed over, and the first other one is the client. A proxy
-//! writes one of the two and passes the other on as the client sent it; so where both are there and differ, neither
-//! counts. Pure: headers in, an address out.
+//! `X-Forwarded-For` and `Forwarded` (RFC 7239) grow to the right, hop by hop, so only the right end can be trusted:
+//! from there, addresses of trusted proxies are skipped, and the first other one is the client. A proxy writes one of
+//! the two headers and passes the other on from the client, so if both exist and differ, neither counts. Pure: headers
+//! in, an address out.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -12,21 +12,21 @@ use ipnet::IpNet;
 
 use super::peer::Peer;
 
-/// The word that means the Unix socket among trusted proxies.
+/// The word for the Unix socket in the list of trusted proxies.
 const SOCKET: &str = "unix";
-/// Hops that are looked at, from the right.
+/// Number of hops that are examined, from the right.
 const HOPS_MAX: usize = 64;
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The header of a request that only a proxy adds, where there is one.
+/// A header of the request that only proxies add, if any.
 pub(super) fn sign_of_a_proxy(headers: &HeaderMap) -> Option<&'static str> {
     headers.keys().find_map(|name| known_sign(name.as_str()))
 }
 
-/// The same of one header's name.
+/// The same for a single header name.
 pub(super) fn known_sign(name: &str) -> Option<&'static str> {
     Some(match name {
         "forwarded" => "forwarded",
@@ -40,7 +40,7 @@ pub(super) fn known_sign(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The host that the proxy next to this node was asked for, as it says.
+/// The host that was requested from the adjacent proxy, as it reports.
 pub(super) fn host_of_proxy(headers: &HeaderMap) -> Option<String> {
     let newest = |value: &str| value.rsplit(',').next().map(|host| host.trim().to_owned());
     let plain = headers.get_all(FORWARDED_HOST).iter().next_back();
@@ -50,27 +50,27 @@ pub(super) fn host_of_proxy(headers: &HeaderMap) -> Option<String> {
     agreed(plain.into_iter().chain(standard.map(Some))).filter(|host| !host.is_empty())
 }
 
-/// The proxies whose word on clients counts.
+/// The trusted proxies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Proxies {
     networks: Vec<IpNet>,
     socket: bool,
 }
 
-/// What trusted proxies say of a request.
+/// What trusted proxies report about a request.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Origin {
-    /// Who sent it; none where that is not said, or not to be believed.
+    /// The client; absent if it is not reported or not trustworthy.
     pub(super) client: Option<IpAddr>,
-    /// Whether it was sent over TLS; none where that is not said, or not to be believed.
+    /// Whether it was sent over TLS; absent if that is not reported or not trustworthy.
     pub(super) encrypted: Option<bool>,
 }
 
 impl Proxies {
-    /// Reads the setting: networks, addresses, or `unix` for the Unix socket.
+    /// Parses the setting: networks, addresses, or `unix` for the Unix socket.
     ///
     /// # Errors
-    /// The first word that is none of these.
+    /// The first invalid word.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut proxies = Self::default();
         for word in words {
@@ -84,7 +84,7 @@ impl Proxies {
         Ok(proxies)
     }
 
-    /// Whether the peer of a connection is one of them.
+    /// Whether the peer of a connection is a trusted proxy.
     pub(super) fn has(&self, peer: Peer) -> bool {
         match peer.address {
             Some(address) => self.has_address(address),
@@ -96,7 +96,7 @@ impl Proxies {
         self.networks.iter().any(|network| network.contains(&address))
     }
 
-    /// What they say of a request that one of them sent.
+    /// Their report about a request that one of them sent.
     pub(super) fn origin(&self, headers: &HeaderMap) -> Origin {
         let plain = headers.contains_key(FORWARDED_FOR).then(|| self.client(&hops(headers)));
         let standard = headers.contains_key(header::FORWARDED).then(|| elements(headers).unwrap_or_default());
@@ -109,13 +109,13 @@ impl Proxies {
             let newest = value.to_str().unwrap_or_default().rsplit(',').next().unwrap_or_default().trim();
             scheme(newest)
         });
-        // The proxy that the client spoke to wrote the element that names it.
+        // The proxy that the client connected to wrote the element that names the client.
         let of_standard = standard.and_then(|((_, at), elements)| elements.get(at?).and_then(|one| one.encrypted));
         let encrypted = agreed(proto.into_iter().chain(of_standard.map(Some)));
         Origin { client, encrypted }
     }
 
-    /// The client among hops, the newest last, and at which place it stands.
+    /// The client among hops, newest last, and its index.
     fn client(&self, hops: &[Option<IpAddr>]) -> (Option<IpAddr>, Option<usize>) {
         let mut nearest = (None, None);
         for (at, hop) in hops.iter().enumerate().rev().take(HOPS_MAX) {
@@ -130,7 +130,7 @@ impl Proxies {
     }
 }
 
-/// What the headers say that are there, where all of them say the same.
+/// The common value of the headers that exist, if they agree.
 fn agreed<T: PartialEq>(mut said: impl Iterator<Item = Option<T>>) -> Option<T> {
     let first = said.next()?;
     if said.all(|other| other == first) { first } else { None }
@@ -144,13 +144,13 @@ fn scheme(text: &str) -> Option<bool> {
     }
 }
 
-/// The hops of `X-Forwarded-For`, the newest last; none for each that is no address.
+/// The hops of `X-Forwarded-For`, newest last; `None` for each that is not an address.
 fn hops(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED_FOR).iter().map(|value| value.to_str().unwrap_or("?"));
     lines.flat_map(|line| line.split(',')).map(|hop| node(hop.trim())).collect()
 }
 
-/// An address with or without its port, as proxies write it.
+/// An address with or without a port, as proxies write it.
 fn node(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok();
     let address = address.or_else(|| text.parse::<SocketAddr>().ok().map(|socket| socket.ip()));
@@ -158,7 +158,7 @@ fn node(text: &str) -> Option<IpAddr> {
     address.or_else(bracketed).map(|address| address.to_canonical())
 }
 
-/// One element of `Forwarded`: what one proxy says.
+/// One element of `Forwarded`: the report of one proxy.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ForwardedElement {
     client: Option<IpAddr>,
@@ -166,8 +166,8 @@ struct ForwardedElement {
     host: Option<String>,
 }
 
-/// The elements of `Forwarded`, the newest last; none where the header breaks its grammar, as whatever a proxy added may
-/// then stand inside of what the client sent.
+/// The elements of `Forwarded`, newest last; `None` for a syntax error, because what a proxy appended may then be
+/// inside of what the client sent.
 fn elements(headers: &HeaderMap) -> Option<Vec<ForwardedElement>> {
     let mut found = Vec::new();
     for line in headers.get_all(header::FORWARDED) {
@@ -182,7 +182,7 @@ fn elements(headers: &HeaderMap) -> Option<Vec<ForwardedElement>> {
                         return None;
                     }
                     let (value, behind) = value(behind)?;
-                    // Where a client is hidden (`unknown`, `_obfuscated`), no address is known.
+                    // The address of a hidden client (`unknown`, `_obfuscated`) is not known.
                     match name.to_ascii_lowercase().as_str() {
                         "for" => element.client = node(&value),
                         "proto" => element.encrypted = scheme(&value),
@@ -207,12 +207,12 @@ fn elements(headers: &HeaderMap) -> Option<Vec<ForwardedElement>> {
     Some(found)
 }
 
-/// A token or a quoted text, and what follows it.
+/// A token or a quoted string, and the rest.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ';', ' ', '\t']).unwrap_or(text.len());
         let (token, behind) = text.split_at_checked(end)?;
-        // Addresses of IPv4 with a port are often left unquoted, against the grammar.
+        // IPv4 addresses with a port are often unquoted, against the grammar.
         let fits = !token.is_empty() && token.bytes().all(|byte| is_token(byte) || byte == b':');
         return fits.then(|| (token.to_owned(), behind));
     };
@@ -231,7 +231,7 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// What counts as one address: of IPv6 the network that one subscriber has.
+/// The part of an address that identifies a client: for IPv6, the network of one subscriber.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -290,7 +290,7 @@ mod tests {
             (&[("forwarded", "for=unknown")], None),
             (&[("forwarded", "for=_hidden, for=10.0.0.3")], Some("10.0.0.3")),
             (&[("forwarded", "for=\"_gazonk:_port\"")], None),
-            // What the client opened swallows what the proxy added: nothing of it counts.
+            // An unclosed quote from the client swallows what the proxy appended: nothing counts.
             (&[("forwarded", "for=\"1.2.3.4, for=198.51.100.7")], None),
             (&[("forwarded", "for=1.2.3.4;x=\", for=\"[2001:db8::1]\"")], None),
             (&[("forwarded", "for = 1.2.3.4")], None),

@@ -7,14 +7,14 @@ use crate::resolve::freshness::{FreshnessCell, FreshnessReport};
 
 /// The version's number, in decimal.
 pub(super) static VERSION: HeaderName = HeaderName::from_static("bookholder-version");
-/// What the node holds, as `epoch.seq`.
+/// The position of the node, as `epoch.seq`.
 pub(super) static POSITION: HeaderName = HeaderName::from_static("bookholder-position");
 /// Seconds since the node's last verified contact with its upstream.
 pub(super) static AGE: HeaderName = HeaderName::from_static("bookholder-age");
-/// Whether the node is less fresh than it should be.
+/// Whether the node is stale or expired.
 pub(super) static STALE: HeaderName = HeaderName::from_static("bookholder-stale");
 
-/// What a node says of itself, written as headers once and for as long as it stays true.
+/// Headers about the node, cached for as long as they are current.
 pub(super) struct FreshHeaders {
     of: FreshnessReport,
     position: HeaderValue,
@@ -33,7 +33,7 @@ impl FreshHeaders {
         }
     }
 
-    /// Writes them again when something else is true by now.
+    /// Updates them if they are no longer current.
     pub(super) fn refresh(&mut self, cell: &FreshnessCell) {
         let now = cell.now();
         if now != self.of {
@@ -49,7 +49,7 @@ impl FreshHeaders {
     }
 }
 
-/// A header of a text that this program made.
+/// A header from text made by this program.
 pub(super) fn text(text: impl Into<axum::body::Bytes>) -> HeaderValue {
     HeaderValue::from_maybe_shared(text.into()).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }

@@ -1,18 +1,18 @@
-//! The hosts that requests can address, as a protection against DNS rebinding.
+//! The host names that requests can use, as a protection against DNS rebinding.
 //!
-//! A page of `evil.example` can have that name lead to 127.0.0.1 while it is open (DNS rebinding), and its browser then
-//! sends the page's requests here, as if this node were the page's own server. What such a request cannot do is to name
-//! another host than the page's. Pure: no lookup is ever made.
+//! A page of `evil.example` can make that name resolve to 127.0.0.1 while it is open, and its browser then sends the
+//! page's requests here, as if this node were the page's own server. But such a request always names the page's host.
+//! Pure: names are never resolved.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The name that always means this machine.
+/// The name that always refers to this machine.
 const LOCALHOST: &str = "localhost";
 /// The word that accepts every host.
 const ANY: &str = "*";
 
-/// Hosts that are this node's own besides `localhost`, loopback addresses and the address that a peer connected to.
+/// This node's own hosts besides `localhost`, loopback addresses and the address that a peer connected to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hosts {
     any: bool,
@@ -20,7 +20,7 @@ pub struct Hosts {
     addresses: BTreeSet<IpAddr>,
 }
 
-/// A host as a request or a setting names it, without its port.
+/// A host from a request or a setting, without its port.
 #[derive(Debug, PartialEq, Eq)]
 enum Host<'a> {
     Address(IpAddr),
@@ -28,10 +28,10 @@ enum Host<'a> {
 }
 
 impl Hosts {
-    /// Reads the setting: names and addresses, or `*` for every host.
+    /// Parses the setting: names and addresses, or `*` for every host.
     ///
     /// # Errors
-    /// The first word that is none of these.
+    /// The first invalid word.
     pub fn parse(words: impl IntoIterator<Item = String>) -> Result<Self, String> {
         let mut hosts = Self::default();
         for word in words {
@@ -50,7 +50,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// Whether a `Host` header, or the authority of a request target, names this node to a peer that connected to the
+    /// Whether a `Host` header, or the authority of a request target, is this node for a peer that connected to the
     /// address `reached`.
     #[must_use]
     pub fn owns(&self, authority: &str, reached: Option<IpAddr>) -> bool {
@@ -68,7 +68,7 @@ impl Hosts {
     }
 }
 
-/// Takes an authority apart as strictly as a browser writes one: no user, no zone, no odd spelling of an address.
+/// Parses an authority as strictly as browsers write it: no user, no zone, no unusual spelling of an address.
 fn host(authority: &str) -> Option<Host<'_>> {
     let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
         let (address, rest) = rest.split_once(']')?;
@@ -85,7 +85,7 @@ fn host(authority: &str) -> Option<Host<'_>> {
     (port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())).then_some(host)
 }
 
-/// A DNS name, without the dot that may end it.
+/// A DNS name, without a trailing dot.
 fn plain_name(name: &str) -> Option<&str> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');

@@ -25,7 +25,7 @@ use crate::store::StoreError;
 /// How long caches can keep the bytes of a content id: without limit, as they never change.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
 
-/// Asks one state of the catalogue on a thread that may wait for the database.
+/// Queries one snapshot of the catalogue on a thread that can block.
 async fn query_blocking<T: Send + 'static>(
     app: App,
     reader: &Reader,
@@ -35,7 +35,7 @@ async fn query_blocking<T: Send + 'static>(
     let asking = move || {
         let once = || question(&app.catalogue.as_reader(&scope)?);
         match once() {
-            // The database was opened again beneath it, which takes some milliseconds and is over.
+            // The database was reopened meanwhile, which takes milliseconds; try again.
             Err(ResolveError::Store(StoreError::Interrupted)) => once(),
             answer => answer,
         }

@@ -1,8 +1,8 @@
 //! Accepts connections and gives each a task, within limits.
 //!
-//! Above the cap a connection is refused, never another evicted. Slow clients are given up: a request's head, a TLS
-//! handshake and every stalled write have a deadline (bodies have theirs in `extract`). When told to stop, it lets
-//! requests finish for a while, then ends. Which requests there are is `service`'s business.
+//! Above the limit, new connections are refused, and none is evicted. Slow clients are dropped: a request's head, a TLS
+//! handshake and every stalled write have a deadline (bodies have theirs in `extract`). On a stop signal, requests get
+//! some time to finish. `service` handles the requests.
 
 use std::future::poll_fn;
 use std::io;
@@ -29,30 +29,30 @@ use super::service::{Connection, HttpService};
 use super::timeouts::{Tick, WriteTimeout};
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
 
-/// Bytes of a request's head, and of the buffer it is read into.
+/// Limit of a request's head, and size of its read buffer, in bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long a TLS handshake may take.
+/// Deadline of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// How often a connection looks at its deadlines; they may be late by this much.
+/// How often a connection checks its deadlines; they can be late by this much.
 const TICK: Duration = Duration::from_secs(5);
-/// Requests at once on one HTTP/2 connection.
+/// Concurrent requests on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 256;
-/// How often a silent HTTP/2 connection is asked whether it lives, and how long it may take to say so.
+/// Interval of HTTP/2 keep-alive pings, and their timeout.
 const PING: Duration = Duration::from_secs(20);
-/// How long requests may take to finish after the signal to stop.
+/// How long requests can take to finish after the stop signal.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a failing `accept` rests, so that a process without file descriptors does not spin.
+/// Pause after a failed `accept`, so that a process without file descriptors does not spin.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
-/// How often that is said in the log at most.
+/// Minimum interval of log lines about that.
 const ACCEPT_SAID: Duration = Duration::from_secs(1);
-/// What is still read after the last answer, so that the client gets to read it.
+/// Limit of what is still read after the last answer, so that the client can read it.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// Ticks that the head of a request may take, rounded down: it is at most one tick late.
+/// Ticks for the head of a request, rounded down: the deadline is at most one tick late.
 const HEAD_TICKS: u32 = 2;
 
-/// Where connections come from.
+/// A source of connections.
 #[derive(Debug)]
 pub enum Listener {
     /// A TCP port.
@@ -61,7 +61,7 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// A connection before it is spoken on.
+/// A connection before any data is exchanged.
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
@@ -86,7 +86,7 @@ impl Listener {
 }
 
 impl Stream {
-    /// Says that there are too many connections, if that can be said without waiting.
+    /// Answers that there are too many connections, if that is possible without blocking.
     fn refuse(&self, encrypted: bool) {
         let _said = match self {
             Self::Tcp(_) if encrypted => return,
@@ -96,9 +96,9 @@ impl Stream {
     }
 }
 
-/// Serves a listener until `stop`, and then for as long as its requests take, at most 10 s.
+/// Serves a listener until `stop`, then lets requests finish for at most 10 s.
 ///
-/// TLS is spoken on TCP when there is a configuration; a new one counts from the next connection on.
+/// Serves TLS on TCP if it is configured; a new configuration applies to later connections.
 pub async fn serve(
     listener: Listener,
     tls: Option<Arc<ArcSwap<ServerConfig>>>,
@@ -142,7 +142,7 @@ pub async fn serve(
     }
 }
 
-/// Whether only the connection failed that was about to be accepted.
+/// Whether only the connection that was about to be accepted failed.
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::ConnectionAborted | Kind::ConnectionReset | Kind::Interrupted | Kind::InvalidInput)
@@ -174,8 +174,8 @@ async fn connection(
     _open: ConnectionGuard,
     stop: CancellationToken,
 ) {
-    // A connection that breaks is the client's affair: there is nobody to tell, and nothing to log. Each way is boxed:
-    // ten thousand plain connections that wait need no room for a TLS handshake.
+    // An error of a connection is not reported or logged. Each variant is boxed, so that ten thousand idle plain
+    // connections need no space for a TLS handshake.
     let _broken = match (stream, tls) {
         (Stream::Tcp(stream), Some(tls)) => Box::pin(serve_tls(stream, tls, service, &stop)).await,
         (Stream::Tcp(stream), None) => Box::pin(serve_http1(stream, service, &stop)).await,
@@ -191,7 +191,7 @@ async fn serve_tls(
 ) -> Result<(), hyper::Error> {
     let mut first = [0; 1];
     let began = tokio::time::timeout(HANDSHAKE, stream.peek(&mut first)).await;
-    // A handshake begins with the byte 22, and a request in plain HTTP with a letter.
+    // A handshake begins with the byte 22, a plain HTTP request with a letter.
     if matches!(began, Ok(Ok(1))) && first.iter().all(u8::is_ascii_uppercase) {
         let _said = tokio::time::timeout(LINGER, send_last(&mut stream, &needs_tls(), true)).await;
         return Ok(());
@@ -218,7 +218,7 @@ async fn serve_http1(
         .header_read_timeout(None)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(WriteTimeout::new(stream, Arc::clone(&pace))), service);
-    // Bells are looked at when they ring, not whenever a request comes: requests are many.
+    // Signals are checked when they arrive, not on every request.
     let mut bells = FuturesUnordered::new();
     bells.push(next_tick(stop, None));
     bells.push(next_tick(stop, Some(TICK)));
@@ -252,7 +252,7 @@ async fn serve_http1(
     end
 }
 
-/// Says the last that is said on a connection, and reads on for a while, so that the client gets to read it.
+/// Sends the last answer of a connection, then reads for a while, so that the client can read it.
 async fn send_last(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u8], reads_on: bool) -> io::Result<()> {
     stream.write_all(last).await?;
     stream.shutdown().await?;
@@ -291,7 +291,7 @@ async fn serve_http2(
     connection.await
 }
 
-/// What is said where there are too many connections.
+/// The answer if there are too many connections.
 fn full() -> Vec<u8> {
     let detail = "this node has reached its limit of connections; try again later";
     bare_response(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Busy, detail, "retry-after: 5\r\n")
@@ -317,7 +317,7 @@ fn unreadable_head(status: StatusCode) -> Vec<u8> {
     bare_response(status, code, detail, "")
 }
 
-/// An answer of a connection, to which no request came or which was none.
+/// An answer to a connection without a valid request.
 fn bare_response(status: StatusCode, code: ErrorCode, detail: &str, more: &str) -> Vec<u8> {
     let title = title(code).to_owned();
     let problem =

@@ -1,4 +1,4 @@
-//! Sets the gauges that are computed per scrape: status, disk, replicas, pending work.
+//! Sets the gauges that are computed on each scrape: status, disk, replicas, pending work.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::api::status::{Freshness, Status};
 use crate::metrics::{Metrics, ReplicaName, State};
 use crate::replication::publisher::Publisher;
 
-/// Most replicas whose lag is shown one by one.
+/// Most replicas whose lag is reported individually.
 const REPLICAS_SHOWN_MAX: usize = 100;
 
-/// Brings all of them up to date; what cannot be read now keeps its last value.
+/// Updates all of them; one that cannot be read now keeps its last value.
 pub(super) fn all(app: &Shared) {
     let metrics = &app.metrics;
     of_status(metrics, &(app.status)(), app.clock.now_ms());

@@ -1,4 +1,4 @@
-//! The HTTP interface.
+//! The HTTP API.
 //!
 //! It defines paths, status codes, headers and limits of requests. `registry` decides what is allowed, and `resolve`
 //! what is answered. [`service::HttpService`] answers one request; [`listen::serve`] accepts connections for it.

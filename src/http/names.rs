@@ -1,20 +1,19 @@
-//! Names of prompts in paths: their slashes may stand as they are.
+//! Prompt names in paths: their slashes can be written as they are.
 //!
-//! The router knows a name as one segment. A path whose name has several is written anew with `%2F` before it is routed,
-//! so that whatever a proxy in between decodes leads to the same prompt. Where a path can be read in several ways, the
-//! shortest name counts: `/v1/prompts/a/versions/3` is version 3 of `a`. A name that has such words in it
-//! (`a/versions`) needs `%2F`.
+//! The router expects a name as one segment. A path whose name has several is rewritten with `%2F` before routing, so
+//! that proxies that decode it do no harm. If a path is ambiguous, the shortest name wins: `/v1/prompts/a/versions/3`
+//! is version 3 of `a`. A name that contains such words (`a/versions`) needs `%2F`.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use super::router::ROUTES;
 
-/// Where paths about prompts begin, and how the router says the rest of them.
+/// Prefixes of paths about prompts, with the router's patterns for the rest.
 const PROMPTS: &str = "/v1/prompts/";
 const NAME: &str = "{name}";
 
-/// What may follow a name, as segments, the longest first. A segment in braces is any text.
+/// What can follow a name, as segments, longest first. A segment in braces is any text.
 static ENDINGS: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
     let behind_names = ROUTES.iter().filter_map(|route| route.path.strip_prefix(PROMPTS)?.strip_prefix(NAME));
     let mut endings: Vec<Vec<&str>> = behind_names.map(|rest| rest.split('/').skip(1).collect()).collect();
@@ -23,7 +22,7 @@ static ENDINGS: LazyLock<Vec<Vec<&'static str>>> = LazyLock::new(|| {
     endings
 });
 
-/// A path with the name of its prompt in one segment.
+/// Rewrites a path so that the prompt's name is one segment.
 pub(super) fn in_one_segment(path: &str) -> Cow<'_, str> {
     let Some(rest) = path.strip_prefix(PROMPTS) else { return Cow::Borrowed(path) };
     let segments: Vec<&str> = rest.split('/').collect();
@@ -39,7 +38,7 @@ pub(super) fn in_one_segment(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether segments end so, with at least one before that.
+/// Whether segments end like this, with at least one before.
 fn ends_with(segments: &[&str], ending: &[&str]) -> bool {
     let fits = |(found, wanted): (&&str, &&str)| {
         if wanted.starts_with('{') { !found.is_empty() } else { found == wanted }
@@ -63,16 +62,16 @@ mod tests {
             ("/v1/prompts/a/b/labels/production/rollback", "/v1/prompts/a%2Fb/labels/production/rollback"),
             ("/v1/prompts/a/b/drafts/d/saves/2", "/v1/prompts/a%2Fb/drafts/d/saves/2"),
             ("/v1/prompts/a/b/diff", "/v1/prompts/a%2Fb/diff"),
-            // What was written as one segment stays one.
+            // A name written as one segment stays one.
             ("/v1/prompts/a%2Fb/versions/3", "/v1/prompts/a%2Fb/versions/3"),
             ("/v1/prompts/a%2Fversions/versions", "/v1/prompts/a%2Fversions/versions"),
-            // Read in several ways: the shortest name.
+            // Ambiguous: the shortest name wins.
             ("/v1/prompts/a/versions", "/v1/prompts/a/versions"),
             ("/v1/prompts/a/versions/versions", "/v1/prompts/a/versions/versions"),
             ("/v1/prompts/a/labels/x/versions", "/v1/prompts/a%2Flabels%2Fx/versions"),
             ("/v1/prompts/versions", "/v1/prompts/versions"),
             ("/v1/prompts/versions/versions", "/v1/prompts/versions/versions"),
-            // No name of a prompt: what reads the name refuses it, or no route has it.
+            // Not a valid name: it is rejected later, or no route matches.
             ("/v1/prompts/a/../b", "/v1/prompts/a%2F..%2Fb"),
             ("/v1/prompts/", "/v1/prompts/"),
             ("/v1/prompts/a/", "/v1/prompts/a/"),

@@ -17,7 +17,7 @@ use crate::replication::health::DAMAGED;
 use crate::replication::publisher::Publisher;
 use crate::web::docs;
 
-/// What the documentation page may load: its own stylesheet, and nothing else.
+/// What the documentation page can load: its own stylesheet, and nothing else.
 const DOCS_POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'");
 

@@ -1,8 +1,8 @@
-//! Where people find this node, when a proxy puts it below a path of another host (`public_url`).
+//! The path prefix of this node, if a proxy serves it below a path of another host (`public_url`).
 //!
-//! Inside, every path begins at the root. Here the prefix is taken off a request, for proxies that leave it on, and put
-//! before whatever an answer makes a browser ask for next: redirects, links, forms, stylesheets and scripts. In HTML these
-//! are attributes; as every text in a page is escaped, no text of anybody can pass for one.
+//! Inside, every path begins at the root. Here the prefix is removed from requests, for proxies that keep it, and added
+//! to everything in an answer that a browser follows: redirects, links, forms, stylesheets and scripts. In HTML these
+//! are attributes; all text in a page is escaped, so it cannot look like one.
 
 use axum::body::{Body, to_bytes};
 use axum::http::uri::PathAndQuery;
@@ -13,12 +13,12 @@ use super::error::Failure;
 use super::freshness_headers::text;
 use super::request::RequestError;
 
-/// What comes before a path in the attributes of HTML that lead somewhere.
+/// The text before a path in HTML attributes with links.
 const LEADING: [&str; 4] = [" href=\"", " action=\"", " src=\"", " formaction=\""];
-/// What paths of a node begin with.
+/// The start of every path of a node.
 const ROOTS: [&str; 8] = ["/ui", "/v1/", "/docs", "/replication/", "/healthz", "/readyz", "/metrics", "/openapi.json"];
 
-/// Takes a prefix off the path of a request, where the proxy left it on.
+/// Removes the prefix from the path of a request, if the proxy kept it.
 pub(super) fn take_off<B>(prefix: &str, request: &mut Request<B>) {
     let Some(target) = request.uri().path_and_query().map(PathAndQuery::as_str) else { return };
     let Some(rest) = target.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return };
@@ -35,7 +35,7 @@ pub(super) fn take_off<B>(prefix: &str, request: &mut Request<B>) {
     }
 }
 
-/// Puts a prefix before the paths that an answer leads to.
+/// Adds the prefix to the paths in an answer.
 pub(super) async fn put_before(prefix: &str, response: Response<Body>) -> Response<Body> {
     if prefix.is_empty() {
         return response;

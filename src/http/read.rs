@@ -1,7 +1,7 @@
-//! What applications call: resolving and rendering.
+//! The calls of applications: resolving and rendering.
 //!
-//! An answer from memory goes out ahead of the router (see `service`); here is how every answer is said, and the
-//! way of those that need a look at the query or the database.
+//! Answers from memory are sent before the router (see `service`); this module has the format of answers, and the path
+//! for requests that need the query or the database.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -33,21 +33,21 @@ use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
 use crate::resolve::{Answer, Query};
 
-/// What `GET /v1/resolve/…` takes.
+/// The parameters of `GET /v1/resolve/…`.
 const PARAMETERS: &[&str] = &["subject", "attr", "at"];
-/// How far the clocks of a client and of this node may differ, in milliseconds: 5 minutes.
+/// Tolerated clock difference between a client and this node, in milliseconds: 5 minutes.
 const CLOCKS_DIFFER_MS: i64 = 5 * 60 * 1_000;
-/// A clock that shows less was never set: 2020-01-01.
+/// A clock before this was never set: 2020-01-01.
 const CLOCK_IS_SET_MS: i64 = 1_577_836_800_000;
-/// Headers of an answer, for the map to be made in one piece.
+/// Number of headers of an answer, so that the map is allocated once.
 const HEADERS: usize = 9;
-/// Answers from this size on, in bytes, are shared by a batch rather than copied.
+/// Answers of at least this size, in bytes, are shared by a batch instead of copied.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
 /// A browser takes an answer for what its content type says, and for nothing else.
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Says an answer: its bytes, its headers, or that the client has it already.
+/// Writes an answer: its bytes and headers, or 304 if the client has it.
 pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap) -> Response<Full<Bytes>> {
     let etag = answer.etag();
     let known = request.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, &etag));
@@ -68,13 +68,13 @@ pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap
     response
 }
 
-/// The version's number, cut out of the entity tag (`"7-3f9a…"`) where it stands ready.
+/// The version's number, from the cached entity tag (`"7-3f9a…"`).
 fn version(answer: &Answer, etag: &Bytes) -> HeaderValue {
     let end = etag.iter().position(|byte| *byte == b'-').filter(|end| *end > 1);
     end.map_or_else(|| answer.version.into(), |end| text(etag.slice(1..end)))
 }
 
-/// Refuses a time that has not come: what will be served then is not known. A clock that was never set cannot tell.
+/// Rejects a future time, because it is not known what will be served then. A clock that was never set cannot tell.
 fn check_past(app: &Shared, at: Option<Timestamp>) -> Result<(), String> {
     let now_ms = app.clock.now_ms();
     let future = at.filter(|at| now_ms >= CLOCK_IS_SET_MS && at.ms().saturating_sub(now_ms) > CLOCKS_DIFFER_MS);
@@ -182,7 +182,7 @@ pub(super) async fn resolve_batch(
     Ok(response)
 }
 
-/// A body of texts of its own and of bytes that others hold as well.
+/// A body of owned text and of shared bytes.
 #[derive(Default)]
 struct Pieces {
     ready: VecDeque<Bytes>,

@@ -26,10 +26,10 @@ use crate::resolve::usage::LOCAL;
 /// Largest report, in bytes, and most uses in one.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;
 const USES_MAX: usize = 4_000;
-/// Longest name of a user in a report, in characters.
+/// Longest name of a caller in a report, in characters.
 const USER_CHARACTERS_MAX: usize = 64;
 const NOTE: &str = "text/plain; charset=utf-8";
-/// How long a replica waits before it reconnects to a server that shuts down, in milliseconds.
+/// How long a replica waits before it reconnects to a server that is shutting down, in milliseconds.
 const RECONNECT_MS: &str = "bookholder-reconnect-ms";
 const STREAM: &str = "application/octet-stream";
 
@@ -165,7 +165,7 @@ pub(super) async fn next(
     let caching = caching(&follower, "1");
     let taker = follower.who().to_owned();
     let seated = follower.seated();
-    // Ten thousand of these wait at once: what the request came with, and the buffer that it is part of, are let go.
+    // Ten thousand of these wait at once, so the request and its buffer are released.
     drop((segments, headers));
     let answer = tokio::select! {
         answer = publisher.next(&view, from, &taker, &app.stop) => answer?.ok_or_else(|| no_view(&view))?,
@@ -177,7 +177,7 @@ pub(super) async fn next(
         Some(rest) => {
             let rest = stream::unfold(rest, |mut rest| async move { rest.recv().await.map(|piece| (piece, rest)) });
             let whole = stream::once(async move { Ok(answer.head) }).chain(rest);
-            // A replica whose permission ended gets no further piece.
+            // A replica that lost its permission gets no further data.
             Body::from_stream(whole.take_until(Box::pin(async move { seated.lost().await })))
         }
     };

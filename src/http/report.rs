@@ -1,7 +1,7 @@
 //! A signed report, as a tar archive: the document first, then its manifest.
 //!
-//! It is written to a file without a name as it is read, and sent when it is whole and signed: a client never gets part of
-//! a report, and its length is known.
+//! It is written to an unnamed file and sent when it is complete and signed: a client never gets part of a report, and
+//! its length is known.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
@@ -29,11 +29,11 @@ use crate::resolve::ReadScope;
 use crate::resolve::report::{ReadError, ReportSource};
 use crate::trust::manifest::ManifestFile;
 
-/// Reports that are made and sent at once: each takes a processor, and room on the disk.
+/// Number of reports that are created and sent at once: each takes a CPU core, and disk space.
 static REPORTS: Semaphore = Semaphore::const_new(2);
-/// What a report that met too many others is asked to wait, in seconds.
+/// `Retry-After` of a report beyond that limit, in seconds.
 const RETRY_AFTER_S: u64 = 2;
-/// Bytes in which a report goes to the disk.
+/// Size of writes of a report, in bytes.
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Blocks of an archive, in bytes.
 const BLOCK_BYTES: u64 = 512;
@@ -66,7 +66,7 @@ pub(super) async fn report(State(app): State<App>, writer: Writer, mut params: P
     answer(app, &writer.registry, &writer.actor, ReportQuery { scope, from, to, prompts, format }).await
 }
 
-/// What a report is asked for.
+/// The parameters of a report.
 pub(super) struct ReportQuery {
     /// What the caller can read.
     pub(super) scope: ReadScope,
@@ -95,7 +95,7 @@ pub(super) async fn answer(
     let what = Subject::Report { prompts: question.prompts.to_string(), from: question.from, to: question.to };
     registry.permit(actor, Command::Report, Some(what)).await?;
     let heading = (actor.name.clone(), now);
-    // The claim stays with the work, which ends soon after its client is gone.
+    // The slot stays with the work, which ends soon after its client has disconnected.
     let work = move |stop| {
         let source = app.catalogue.as_reader(&scope)?.into_report_source(stop)?;
         make(&app, question, heading, format.unwrap_or_default(), &source).map(|file| (file, permit))
@@ -129,7 +129,7 @@ fn disk(error: io::Error) -> Failure {
     PublishError::Io(error).into()
 }
 
-/// An archive in a file that has no name, whose first file is being written; its length is put in front of it at the end.
+/// An archive in an unnamed file, whose first file is being written; its length is filled in at the end.
 struct Archive {
     out: BufWriter<File>,
     modified_s: u64,
@@ -168,14 +168,14 @@ fn header_of(name: &str, bytes: u64, modified_s: u64) -> io::Result<tar::Header>
     Ok(header)
 }
 
-/// What keeps a report from being written or signed is nothing that the client did.
+/// A failure to write or sign a report is not the client's fault.
 fn inside(error: ReportError) -> Failure {
     match error {
         ReportError::Store(error) | ReportError::Read(ReadError::Store(error)) => error.into(),
         ReportError::Seal(error) => PublishError::Seal(error).into(),
         ReportError::Read(ReadError::Write(error)) => disk(error),
         error @ ReportError::TooLong => RequestError::Unfit { reason: error.to_string() }.into(),
-        // Nobody gets this answer.
+        // This answer is never sent.
         error @ (ReportError::Read(ReadError::Abandoned)
         | ReportError::Manifest(_)
         | ReportError::Unhashed

@@ -2,7 +2,7 @@
 
 use crate::api::limits::PAGE_ROWS_MAX;
 
-/// What is wrong with a request itself, or with who sent it.
+/// What is wrong with a request itself, or with its caller.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RequestError {

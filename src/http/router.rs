@@ -1,6 +1,6 @@
 //! All routes on one page, grouped by who calls them.
 //!
-//! The table is the list that the router, the OpenAPI document and the tests share.
+//! The table is shared by the router, the OpenAPI document and the tests.
 
 use axum::Router;
 use axum::http::Method;
@@ -17,7 +17,7 @@ use super::{
     webhooks, write,
 };
 
-/// Every operation there is.
+/// All operations.
 #[rustfmt::skip]
 pub(super) const ROUTES: &[Route] = &[
     // The application.
@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/v1/resolve",                                         || post(read::resolve_batch)),
     Route::new("POST",   "/v1/render/{*reference}",                             || post(read::render)),
     Route::new("GET",    "/v1/events",                                          || get(events::events)),
-    // The author and the engineer.
+    // Authors and engineers.
     Route::new("GET",    "/v1/prompts",                                         || get(library::prompts)),
     Route::new("GET",    "/v1/prompts/{name}",                                  || get(library::prompt)),
     Route::new("DELETE", "/v1/prompts/{name}",                                  || delete(write::remove)),
@@ -117,7 +117,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/replication/v1/report",                              || post(replicate::report)),
 ];
 
-/// The router over the table.
+/// The router for the table.
 pub(super) fn router(app: App) -> Router {
     let routes = ROUTES.iter().chain(ui::routes::ROUTES);
     let routes = routes.fold(Router::new(), |router, Route { method, path, answer }| {
@@ -135,7 +135,7 @@ async fn other_method(method: Method) -> Failure {
     RequestError::Method { method: method.as_str().chars().take(32).collect() }.into()
 }
 
-/// What a request is for, as metrics name it.
+/// The purpose of a request, as a metric label.
 pub(super) fn class(path: &str) -> &'static str {
     let under = |prefixes: &[&str]| prefixes.iter().any(|prefix| path.starts_with(prefix));
     if under(&["/v1/resolve", "/v1/render"]) {

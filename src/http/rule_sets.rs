@@ -1,4 +1,4 @@
-//! What risk rules say, which rules there are, and archiving: what keeps the registry fit to be shown.
+//! Risk rules, their findings, and archiving.
 
 use axum::Json as Said;
 use axum::extract::State;
@@ -17,17 +17,17 @@ use crate::model::name::PromptName;
 use crate::model::schema::Handle;
 use crate::registry::{Actor, Registry, RegistryError};
 
-/// Largest body with a rule set, in bytes: the rules that are in wide use are a tenth of it.
+/// Largest body with a rule set, in bytes: common rule sets are a tenth of it.
 const RULES_BODY_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Contents that are classified at once: each may take a processor for seconds.
+/// Number of contents that are classified at once: each can take a CPU core for seconds.
 static CLASSIFYING: Semaphore = Semaphore::const_new(2);
-/// Rule sets that are read at once: each is compiled, rule by rule.
+/// Number of rule sets that are compiled at once, rule by rule.
 static READING: Semaphore = Semaphore::const_new(1);
-/// Rule sets that are read or wait for that; each is held in memory.
+/// Number of rule sets that are compiled or waiting; each is held in memory.
 static WAITING: Semaphore = Semaphore::const_new(8);
-/// What a request that met too many others is asked to wait, in seconds.
+/// `Retry-After` beyond these limits, in seconds.
 const RETRY_AFTER_S: u64 = 2;
-/// Largest body of a request to archive, in bytes: as many content ids to keep as it may name.
+/// Largest body of an archive request, in bytes: for the maximum number of content IDs.
 const ARCHIVE_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Lists rule sets, without the rules themselves; built-in ones first.
@@ -63,7 +63,7 @@ pub(super) async fn put_rule_set(
     Ok(Said(put_patiently(registry, actor, segments.text("name").to_owned(), request).await?))
 }
 
-/// Keeps a rule set when it is its turn: whatever compiles many rules does so alone.
+/// Stores a rule set when it is its turn: large rule sets are compiled one at a time.
 pub(super) async fn put_patiently(
     registry: Registry,
     actor: Actor,
@@ -71,7 +71,7 @@ pub(super) async fn put_patiently(
     request: RuleSetRequest,
 ) -> Result<RuleSetView, Failure> {
     let place = claim(&WAITING, "too many rule sets")?;
-    // The work goes on when the client goes away, and so does its claim.
+    // The work continues if the client disconnects, and keeps its slot.
     let work = async move {
         let _place = place;
         let _turn = READING.acquire().await;
@@ -107,7 +107,7 @@ pub(super) async fn classify(
     let turn = claim(&CLASSIFYING, "too many contents to classify")?;
     let classified = blocking(move || {
         let _turn = turn;
-        // What no version can be is not looked at either.
+        // An invalid content is not classified.
         request.content.to_canonical()?;
         Ok::<_, RegistryError>(registry.classify(&request.content))
     });
@@ -152,18 +152,18 @@ pub(super) async fn archive(
     Ok(Said(run_heavy_command(async move { registry.archive(&actor, request).await }).await?))
 }
 
-/// The write path, which a replica has not.
+/// The write path, which replicas do not have.
 pub(super) fn primary(app: &Shared, what: &'static str) -> Result<Registry, Failure> {
     let replica = || RequestError::Replica { what, upstream: app.upstream.clone() }.into();
     app.registry.clone().ok_or_else(replica)
 }
 
-/// A share of what only so many may have at once.
+/// A slot of a limited number.
 pub(super) fn claim(of: &'static Semaphore, what: &'static str) -> Result<SemaphorePermit<'static>, Failure> {
     Ok(of.try_acquire().map_err(|_| RequestError::Busy { what, retry_after_s: RETRY_AFTER_S })?)
 }
 
-/// Runs a command that compiles or reads much before its turn to write, on a thread that may wait.
+/// Runs a command that compiles or reads a lot before it writes, on a thread that can block.
 pub(super) async fn run_heavy_command<T: Send + 'static>(
     command: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
 ) -> Result<T, Failure> {

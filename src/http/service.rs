@@ -1,7 +1,7 @@
 //! Answers one request: from memory if possible, otherwise through the router.
 //!
-//! The hot path allocates nothing but the header map, takes no lock and awaits nothing. It answers only what needs
-//! no look at the query; whatever is unusual about a request sends it to the router, which says the same of it.
+//! The hot path allocates only the header map, takes no lock and awaits nothing. It handles only requests whose query
+//! it need not look at; anything unusual goes to the router, which gives the same answer.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -39,18 +39,18 @@ use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
 use crate::store::StoreError;
 
-/// Where every reference is resolved.
+/// Resolves all references.
 const RESOLVE: &str = "/v1/resolve/";
 
-/// A body that is ready, or that a handler makes.
+/// A ready body, or one that a handler produces.
 pub type AnswerBody = http_body_util::Either<Full<Bytes>, TimedBody>;
-/// An answer that is there at once, or on its way.
+/// An answer that is ready, or pending.
 pub type Answering = Either<
     Ready<Result<Response<AnswerBody>, Infallible>>,
     BoxFuture<'static, Result<Response<AnswerBody>, Infallible>>,
 >;
 
-/// The network face of one node; clones share it.
+/// The HTTP service of one node; clones share it.
 #[derive(Clone)]
 pub struct HttpService {
     pub(super) app: App,
@@ -58,7 +58,7 @@ pub struct HttpService {
 }
 
 impl HttpService {
-    /// Makes the face of a node.
+    /// Creates the service of a node.
     #[must_use]
     pub fn new(state: AppState) -> Self {
         let public_url = state.door.public_url.clone();
@@ -67,7 +67,7 @@ impl HttpService {
         Self { router: router(App::clone(&app)), app }
     }
 
-    /// What answers the requests of one connection.
+    /// The service of one connection.
     #[must_use]
     pub fn connection(&self, peer: Peer) -> Connection {
         let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.now()));
@@ -75,7 +75,7 @@ impl HttpService {
         Connection { open, own_host: RefCell::default(), fresh, peer, face: self.clone(), pace: Arc::default() }
     }
 
-    /// Writes down who is signed in to the pages.
+    /// Writes sessions of the pages to disk.
     ///
     /// # Errors
     /// The store fails.
@@ -83,7 +83,7 @@ impl HttpService {
         self.app.sessions.keep().await
     }
 
-    /// Room for one more connection, where there is some.
+    /// A slot for another connection, if there is one.
     pub(super) fn try_admit(&self) -> Option<OwnedSemaphorePermit> {
         self.app.try_admit()
     }
@@ -93,17 +93,17 @@ impl HttpService {
     }
 }
 
-/// Answers the requests of one connection.
+/// Serves the requests of one connection.
 pub struct Connection {
     face: HttpService,
     peer: Peer,
-    /// Whether it may read without an access token, when it asks for this node by a host of its own.
+    /// Whether it can read without an access token, if it uses one of this node's own hosts.
     open: bool,
-    /// The host that it asked for last, if that was one; clients ask for the same again and again.
+    /// The last own host that it used; clients repeat the same one.
     own_host: RefCell<Vec<u8>>,
-    /// Kept a connection, so that no two share a counter of references to a header.
+    /// One per connection, so that connections do not share a reference count.
     fresh: RefCell<FreshHeaders>,
-    /// How far it is, for its deadlines.
+    /// Its progress, for deadlines.
     pace: Arc<ConnectionPhase>,
 }
 
@@ -112,12 +112,12 @@ impl Connection {
         Arc::clone(&self.pace)
     }
 
-    /// How long it may be silent between two requests, in seconds.
+    /// Its idle timeout between two requests, in seconds.
     pub(super) fn keep_alive_s(&self) -> u64 {
         self.face.app.door.keep_alive_s
     }
 
-    /// The answer from memory, where there is one.
+    /// The answer from memory, if there is one.
     fn cached<B>(&self, request: &Request<B>) -> Option<Response<AnswerBody>> {
         let uri = request.uri();
         let reference = uri.path().strip_prefix(RESOLVE)?;
@@ -155,7 +155,7 @@ impl Connection {
 }
 
 impl Connection {
-    /// Whether a host is this node, to this peer.
+    /// Whether a host is this node, for this peer.
     fn is_own(&self, host: &[u8]) -> bool {
         if self.peer.socket {
             return true;
@@ -195,7 +195,7 @@ where
     }
 }
 
-/// Answers a request as its client can read it.
+/// Serves a request, in a form that its client can read.
 async fn answer(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     place::take_off(face.app.door.prefix(), &mut request);
     let Some(accepted) = compress::Accepted::of(&request) else { return route(face, peer, request).await };
@@ -204,7 +204,7 @@ async fn answer(face: HttpService, peer: Peer, mut request: Request<Body>) -> Re
     compress::shorten(&app.work, accepted, response).await
 }
 
-/// Sends a request through the router, and completes what comes back.
+/// Sends a request through the router, and completes the answer.
 async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     let HttpService { app, router } = face;
     let id = app.next_request();
@@ -217,7 +217,7 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
         Some(visitor) => app.share_holder(peer, visitor.seat()),
         None => app.share_holder(peer, identify(&app, request.headers()).ok().flatten().as_deref()),
     };
-    // A refused request reveals nothing about this node, not even its name.
+    // A rejected request reveals nothing about this node, not even its name.
     let is_admitted = admitted.is_ok();
     if let Some(visitor) = &visitor {
         ui::news::take(&app, visitor, &mut request);
@@ -261,20 +261,20 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
     response
 }
 
-/// Writes the name of a prompt in the path as the router knows it.
+/// Rewrites the name of a prompt in the path for the router.
 fn read_name<B>(request: &mut Request<B>) {
     let uri = request.uri();
     let Cow::Owned(path) = names::in_one_segment(uri.path()) else { return };
     let path = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = path.parse().ok();
-    // A path that gets too long by it stays as it is, and leads nowhere.
+    // A path that would become too long stays as it is, and matches no route.
     if let Ok(uri) = Uri::from_parts(parts) {
         *request.uri_mut() = uri;
     }
 }
 
-/// One request, for the access log: nothing of its query, of its body or of what was answered.
+/// Logs a request, without its query, body or answer.
 struct Access {
     client: String,
     token: Option<String>,

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::error::Failure;
 use super::request::RequestError;
 
-/// Whose share it is.
+/// The owner of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ShareHolder {
-    /// An access token, by its name.
+    /// An access token, by name.
     Token(String),
     /// All local clients without an access token.
     Local,
@@ -18,23 +18,23 @@ pub(super) enum ShareHolder {
     Network(Option<IpAddr>),
 }
 
-/// How many of one kind of thing there may be.
+/// Limits for one kind of resource.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShareLimits {
     /// In all.
     pub(super) all: usize,
-    /// Of one access token.
+    /// Per access token.
     pub(super) token: usize,
-    /// Of one network, where no access token is shown or many share one.
+    /// Per network, without an access token or with a shared one.
     pub(super) network: usize,
-    /// Of this machine without an access token: that may be many programs.
+    /// For this machine without an access token: this may be many programs.
     pub(super) local: usize,
 }
 
 /// Counts one kind of thing; clones count together.
 #[derive(Clone)]
 pub(super) struct Shares {
-    /// What an error calls them.
+    /// Its name in errors.
     what: &'static str,
     limits: ShareLimits,
     retry_after_s: u64,
@@ -52,7 +52,7 @@ impl Shares {
         Self { what, limits, retry_after_s: 10, held: Arc::default() }
     }
 
-    /// Takes one, until what it returns is dropped.
+    /// Takes one, until the result is dropped.
     pub(super) fn take(&self, holder: ShareHolder) -> Result<Share, Failure> {
         self.take_many(holder, 1)
     }
@@ -79,7 +79,7 @@ impl Shares {
     }
 }
 
-/// One held share; released when it is dropped.
+/// A held share; released on drop.
 pub(super) struct Share {
     held: Arc<Mutex<ShareCounts>>,
     holder: ShareHolder,

@@ -25,68 +25,68 @@ use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::Committed;
 
-/// Memory that all request bodies together may take while they arrive and are read, in bytes.
+/// Memory for all request bodies while they are received and parsed, in bytes.
 const BODIES_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Open event streams; each looks at the database once a commit.
+/// Open event streams; each queries the database once per commit.
 const LISTENERS_MAX: ShareLimits = ShareLimits { all: 256, token: 32, network: 32, local: 128 };
-/// Open pages that are told of changes; they do not take from the streams of applications.
+/// Open pages with live updates; they do not count as event streams of applications.
 const WATCHERS_MAX: ShareLimits = ShareLimits { all: 256, token: 32, network: 32, local: 128 };
-/// Polls that wait: thousands of replicas may share one access token, and others still find room.
+/// Waiting polls: thousands of replicas may share one access token, with room for others.
 const POLLS_MAX: ShareLimits = ShareLimits { all: 12_000, token: 11_000, network: 11_000, local: 11_000 };
 
-/// Open connections; above it, a new one is refused.
+/// Open connections; beyond that, new ones are refused.
 const CONNECTIONS_MAX: usize = 16_384;
 
-/// What an operator says of the system, for reports.
+/// The operator's description of the system, for reports.
 #[derive(Clone, Debug, Default)]
 pub struct About {
-    /// Who provides it, and how to reach them.
+    /// The provider, with contact.
     pub provider: Option<String>,
-    /// What it is meant for.
+    /// The intended purpose.
     pub intended_purpose: Option<String>,
 }
 
-/// What `server` hands to the network face.
+/// The parts that `server` passes to the HTTP service.
 pub struct AppState {
     /// Answers references.
     pub resolver: Resolver,
-    /// Answers everything else about prompts.
+    /// Answers all other queries about prompts.
     pub catalogue: Catalogue,
-    /// The write path; none on a replica.
+    /// The write path; absent on a replica.
     pub registry: Option<Registry>,
     /// What replicas follow; absent on a node without replicas.
     pub publisher: Option<Publisher>,
-    /// What reports say of the system.
+    /// The description of the system in reports.
     pub about: About,
-    /// What every answer says of this node.
+    /// The headers of every answer about this node.
     pub freshness: FreshnessCell,
-    /// How this node is.
+    /// The status of this node.
     pub status: Arc<dyn Fn() -> Status + Send + Sync>,
-    /// Where a replica's changes go, for the hint that says so.
+    /// The URL of the primary, for the hint on a replica.
     pub upstream: Option<String>,
     /// Every commit, for event streams.
     pub committed: watch::Receiver<Arc<Committed>>,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Metrics,
-    /// Whether a local peer may read without an access token.
+    /// Whether a local peer can read without an access token.
     pub open_reads: bool,
     /// Whether all callers can, from anywhere.
     pub open_to_all: bool,
-    /// The access token that a replica takes for reading, which has no others.
+    /// The access token for reading from a replica, its only one.
     pub read_token: Option<(TokenHash, Arc<AuthContext>)>,
     /// Where uses of versions are noted.
     pub usage: Usage,
-    /// Which requests are answered as if they came from this machine, and from whom others come.
+    /// Which requests count as local, and the client of other requests.
     pub door: Door,
-    /// Oldest state that counts as ready, in seconds since the last verified contact.
+    /// Maximum age for readiness, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
-    /// What time it is.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Ends long polls and event streams.
     pub stop: CancellationToken,
 }
 
-/// The state as handlers see it.
+/// The state for handlers.
 pub(super) type App = Arc<Shared>;
 
 /// The OpenAPI document and its page.
@@ -98,7 +98,7 @@ pub(super) struct Documents {
 /// The documents, made at the first request, as most nodes never need them.
 pub(super) type LazyDocuments = LazyLock<Documents, Box<dyn FnOnce() -> Documents + Send>>;
 
-/// The state, and what the network face keeps beside it.
+/// The parts, and the state of the HTTP service itself.
 pub(super) struct Shared {
     pub(super) state: AppState,
     pub(super) documents: LazyDocuments,
@@ -106,18 +106,18 @@ pub(super) struct Shared {
     pub(super) bodies: Arc<Semaphore>,
     /// Event streams.
     pub(super) listeners: Shares,
-    /// Pages that are open.
+    /// Open pages.
     pub(super) watchers: Shares,
-    /// Polls of replicas.
+    /// Waiting polls of replicas.
     pub(super) polls: Shares,
-    /// Who is signed in to the pages.
+    /// Sessions of the pages.
     pub(super) sessions: Sessions,
     /// Permits for heavy work and large answers.
     pub(super) work: WorkPermits,
     /// Permits for connections.
     pub(super) connections: Arc<Semaphore>,
     requests: AtomicU64,
-    /// Told apart from the requests of the process before.
+    /// Distinguishes requests of this process from those of an earlier one.
     start: u32,
 }
 
@@ -161,7 +161,7 @@ impl Shared {
         }
     }
 
-    /// Room for one more connection, where there is some.
+    /// A slot for another connection, if there is one.
     pub(super) fn try_admit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.connections).try_acquire_owned().ok()
     }

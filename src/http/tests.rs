@@ -1,4 +1,4 @@
-//! Tests of the HTTP interface on real lower layers, in process and over loopback.
+//! Tests of the HTTP API on real lower layers, in process and over loopback.
 
 mod govern;
 mod proxied;
@@ -49,7 +49,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
     let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
-    // Founding waits for the disk, which a thread of the runtime must not.
+    // Creating a registry waits for the disk, which an async thread must not do.
     let founded = std::thread::scope(|scope| scope.spawn(|| found(&store, &founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
     let position = store.committed().borrow().head.position;
@@ -119,7 +119,7 @@ impl Node {
         (parts.status, parts.headers, body.collect().await.expect("a body").to_bytes())
     }
 
-    /// A local request without a token; the answer as JSON.
+    /// A local request without a token; returns the answer as JSON.
     async fn get(&self, path: &str) -> (StatusCode, Value) {
         let request = Request::get(path).body(Body::empty()).expect("a request");
         let (status, _, body) = self.send(LOCAL, request).await;
@@ -191,7 +191,7 @@ async fn memory_and_router_give_the_same_answer() {
     let (_, mut routed, body) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", None)).await;
     let (status, cached, again) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", None)).await;
     assert!(routed.remove("bookholder-request").is_some() && !cached.contains_key("bookholder-request"));
-    // The length of an answer from memory is written by hyper.
+    // hyper writes the content length of an answer from memory.
     routed.remove(header::CONTENT_LENGTH);
     assert_eq!((status, &again), (StatusCode::OK, &body));
     assert_eq!(routed, cached);
@@ -318,7 +318,7 @@ async fn only_public_paths_are_open_without_a_token() {
         (REMOTE, "/docs", None, 200),
         (REMOTE, "/v1/status", None, 401),
     ] {
-        // Twice, so that the second is asked of memory.
+        // Twice, so that the second is answered from memory.
         for _ in 0..2 {
             let mut request = Request::get(path);
             if let Some(token) = token {

@@ -1,8 +1,8 @@
 //! Deadlines of a connection, without cost per request.
 //!
-//! A timer of the runtime would be set and unset for every request. Here the reader, the service and the slow tick of a
-//! connection share one number: what it is doing, and for how many ticks. A write that stalls has a moment that is
-//! compared with the clock when the connection is polled anyway.
+//! Setting and clearing a runtime timer for every request would be expensive. Instead, the reader, the service and the
+//! slow tick of a connection share one number: its state, and for how many ticks. A stalled write has a deadline that
+//! is compared with the clock whenever the connection is polled.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -16,40 +16,40 @@ use axum::http::StatusCode;
 use http_body::{Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// How long a client may take to accept anything of what is sent to it.
+/// How long a client can take to accept any data.
 const WRITE_STALLS: Duration = Duration::from_secs(30);
 
-/// What a connection is doing; below each, the ticks since it began.
+/// The state of a connection; each has a count of ticks since it began.
 const IDLE: u32 = 0;
 const HEAD: u32 = 1 << 16;
 const BUSY: u32 = 2 << 16;
 
-/// How the answers begin that hyper gives by itself to a head that it cannot read.
+/// The start of answers that hyper itself gives to an invalid head.
 const OF_HYPER: [(&[u8], StatusCode); 3] = [
     (b"HTTP/1.1 400 ", StatusCode::BAD_REQUEST),
     (b"HTTP/1.1 414 ", StatusCode::URI_TOO_LONG),
     (b"HTTP/1.1 431 ", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
 ];
-/// The rest that makes them out: they are short, end with their head, and have no body, which every refusal of this node has.
+/// What identifies them: they are short, end with their head, and have no body, unlike every error of this node.
 const OF_HYPER_BYTES_MAX: usize = 200;
 const NO_BODY: &[u8] = b"content-length: 0\r\n";
 
-/// How far a connection is: between two requests, in the head of one, or with an answer.
+/// The progress of a connection: idle, in the head of a request, or answering.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionPhase {
     doing: AtomicU32,
-    /// Whether the client does not take what is sent to it.
+    /// Whether the client does not accept data.
     stalled: AtomicBool,
 }
 
-/// What a tick finds.
+/// The result of a tick.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tick {
     /// Nothing is late.
     Fine,
     /// The connection was idle for too long.
     Idle,
-    /// The head of a request began to arrive and did not end in time.
+    /// The head of a request began to arrive and was not complete in time.
     SlowHead,
 }
 
@@ -61,12 +61,12 @@ impl ConnectionPhase {
         }
     }
 
-    /// The head of a request is whole.
+    /// The head of a request is complete.
     pub(super) fn begin(&self) {
         self.doing.store(BUSY, Ordering::Relaxed);
     }
 
-    /// Its answer is handed on.
+    /// Its answer was passed on.
     pub(super) fn end(&self) {
         self.doing.store(IDLE, Ordering::Relaxed);
     }
@@ -75,7 +75,7 @@ impl ConnectionPhase {
         self.doing.load(Ordering::Relaxed) >= BUSY
     }
 
-    /// Counts a tick; what is too late by more than so many of them.
+    /// Counts a tick; returns what exceeded the limits.
     pub(super) fn tick(&self, idle_max: u32, head_max: u32) -> Tick {
         if self.stalled.load(Ordering::Relaxed) {
             return Tick::Fine;
@@ -127,12 +127,12 @@ impl http_body::Body for TimedBody {
     }
 }
 
-/// A stream that fails when its client accepts nothing for too long.
+/// A stream that fails if its client accepts no data for too long.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     pace: Arc<ConnectionPhase>,
     stalled: Option<Instant>,
-    /// What hyper would have said of a head that it cannot read; that is said better elsewhere.
+    /// hyper's answer to an invalid head is suppressed; it is answered elsewhere.
     unread: Option<StatusCode>,
 }
 
@@ -141,7 +141,7 @@ impl<S> WriteTimeout<S> {
         Self { stream, pace, stalled: None, unread: None }
     }
 
-    /// The status of a head that could not be read, of which nothing was said yet.
+    /// The status of an invalid head that was not answered yet.
     pub(super) const fn unread(&self) -> Option<StatusCode> {
         self.unread
     }
@@ -163,8 +163,8 @@ impl<S> WriteTimeout<S> {
         written
     }
 
-    /// Whether this is hyper's own answer, which is kept back. Some part of another answer that begins alike is not: it has
-    /// more behind it, or is written before the body has ended.
+    /// Whether this is hyper's own answer, which is suppressed. A fragment of another answer never matches: more data
+    /// follows it, or its body has not ended.
     fn keeps_back(&mut self, bytes: &[u8]) -> bool {
         let Some((_, status)) = OF_HYPER.iter().find(|(begins, _)| bytes.starts_with(begins)) else { return false };
         let is_whole = bytes.len() <= OF_HYPER_BYTES_MAX
@@ -224,7 +224,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
 }
 
 impl<S> WriteTimeout<S> {
-    /// The stream itself.
+    /// The underlying stream.
     pub(super) fn into_inner(self) -> S {
         self.stream
     }
@@ -234,7 +234,7 @@ impl<S> WriteTimeout<S> {
 mod tests {
     use super::*;
 
-    /// What each of so many ticks finds.
+    /// The results of several ticks.
     fn ticks(pace: &ConnectionPhase, number: usize) -> Vec<Tick> {
         (0..number).map(|_| pace.tick(4, 2)).collect()
     }

@@ -1,10 +1,9 @@
 //! Runs the work of requests on limited threads, with deadlines.
 //!
-//! Short reads and heavy work (rendering, comparing, merging, searching, batches, the pages that do such things) have
-//! threads of their own, so that neither the one nor the other, nor the replicas' polls, wait for heavy work. Heavy
-//! work has a short queue behind which requests are turned away, ends at a deadline where it looks at one, and is
-//! neither begun nor carried on for a client that is gone. Large answers share one budget of memory until they are
-//! sent.
+//! Short reads and heavy work (rendering, comparing, merging, searching, batches, and pages that do these) have
+//! separate threads, so that neither short reads nor the polls of replicas wait for heavy work. Heavy work has a short
+//! queue beyond which requests are rejected, ends at a deadline where it checks for one, and is cancelled when its
+//! client disconnects. Large answers share one memory budget until they are sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,32 +22,32 @@ use super::request::RequestError;
 use super::shares::{Share, ShareHolder, ShareLimits, Shares};
 use crate::clock::{Cancellation, Clock};
 
-/// Heavy work at once, for each processor: enough to use all of them while some wait for the disk.
+/// Concurrent heavy work per CPU core: enough to use all of them while some wait for the disk.
 const HEAVY_PER_CORE: usize = 4;
-/// Requests that wait for heavy work, for each processor.
+/// Queue length for heavy work, per CPU core.
 const WAITING_PER_CORE: usize = 16;
-/// How long one of them waits at most.
+/// Longest time in the queue.
 const WAITS: Duration = Duration::from_secs(2);
-/// How long heavy work may take, in milliseconds; what looks at it ends then.
+/// Deadline of heavy work, in milliseconds, for work that checks it.
 const HEAVY_MS_MAX: u64 = 5_000;
-/// Short reads at once; more of them wait for their turn.
+/// Concurrent short reads; further ones wait.
 const READS_MAX: usize = 64;
-/// Answers from this size on, in bytes, take from the budget of those that are being sent.
+/// Answers of at least this size, in bytes, count against the budget of answers being sent.
 const LARGE_BYTES: u64 = 64 * 1024;
-/// Memory that large answers may take until they are sent, in bytes. One access token has room for two of the largest
-/// answers (a batch of 16 MiB), and behind one address there may be several.
+/// Memory for large answers until they are sent, in bytes. One access token can have two of the largest answers (a
+/// batch of 16 MiB), and several may share an address.
 const UNSENT_BYTES_MAX: ShareLimits =
     ShareLimits { all: 256 * MIB, token: 36 * MIB, network: 64 * MIB, local: 192 * MIB };
 const MIB: usize = 1024 * 1024;
-/// Bytes of a large answer that are handed on at once.
+/// Chunk size of a large answer, in bytes.
 const PIECE_BYTES: usize = 64 * 1024;
-/// What a request that met too many others is asked to wait, in seconds.
+/// `Retry-After` beyond these limits, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 
 /// Held while doing heavy work.
 type HeavyPermit = OwnedSemaphorePermit;
 
-/// Permits for what a process does for its requests.
+/// Permits for the work of a process.
 pub(super) struct WorkPermits {
     clock: Arc<dyn Clock>,
     heavy: Arc<Semaphore>,
@@ -57,7 +56,7 @@ pub(super) struct WorkPermits {
 }
 
 impl WorkPermits {
-    /// As much as the processors of this machine allow.
+    /// As many as the CPU cores of this machine allow.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let (heavy, waiting) = (cores.saturating_mul(HEAVY_PER_CORE), cores.saturating_mul(WAITING_PER_CORE));
@@ -73,7 +72,7 @@ impl WorkPermits {
         }
     }
 
-    /// A turn to do heavy work, after a wait where others are at it.
+    /// A permit for heavy work, after waiting if necessary.
     async fn turn(&self) -> Result<HeavyPermit, Failure> {
         if let Ok(permit) = Arc::clone(&self.heavy).try_acquire_owned() {
             return Ok(permit);
@@ -118,7 +117,7 @@ impl WorkPermits {
         self.heavy(work).await?
     }
 
-    /// Counts a large answer until it is sent, or refuses it where too many are under way.
+    /// Counts a large answer until it is sent, or rejects it if there are too many.
     pub(super) fn counted(&self, holder: ShareHolder, response: Response) -> Response {
         let Some(bytes) = large_bytes(response.body()) else { return response };
         match self.unsent.take_many(holder, usize::try_from(bytes).unwrap_or(usize::MAX)) {
@@ -132,8 +131,7 @@ impl WorkPermits {
         }
     }
 
-    /// Writes the body of a large answer in another form, away from the threads that serve everybody; what was counted
-    /// stays counted until the new body is sent.
+    /// Transforms the body of a large answer, off the async threads; it stays counted until the new body is sent.
     pub(super) async fn rewritten(
         turn: HeavyPermit,
         rewrite: impl Future<Output = Result<Response<Bytes>, Failure>> + Send + 'static,
@@ -152,13 +150,13 @@ impl WorkPermits {
         })
     }
 
-    /// A turn to do heavy work, where there is one now.
+    /// A permit for heavy work, if one is free now.
     pub(super) fn turn_now(&self) -> Option<HeavyPermit> {
         Arc::clone(&self.heavy).try_acquire_owned().ok()
     }
 }
 
-/// The length of a body that is large.
+/// The length of a large body.
 pub(super) fn large_bytes(body: &Body) -> Option<u64> {
     body.size_hint().exact().filter(|bytes| *bytes >= LARGE_BYTES)
 }
@@ -169,7 +167,7 @@ fn count(response: Response, share: Arc<Share>) -> Response {
 
 #[cfg(test)]
 impl WorkPermits {
-    /// Takes all turns and all places in the queue, until it is dropped.
+    /// Takes all permits and the whole queue, until dropped.
     pub(super) fn fill(&self) -> (Vec<HeavyPermit>, tokio::sync::SemaphorePermit<'_>) {
         let places = self.waiting.available_permits();
         let queue = self.waiting.try_acquire_many(places.try_into().expect("few")).expect("no request is waiting");
@@ -190,7 +188,7 @@ impl Drop for WaitPermit {
     }
 }
 
-/// An answer that was written as JSON where it was made.
+/// An answer that was serialized where it was computed.
 pub(super) struct SerializedAnswer(Bytes);
 
 impl IntoResponse for SerializedAnswer {
@@ -199,7 +197,7 @@ impl IntoResponse for SerializedAnswer {
     }
 }
 
-/// Runs work that may take long and is bounded elsewhere; it is told when the client is gone.
+/// Runs long work that is limited elsewhere; it is notified when the client disconnects.
 pub(super) async fn abandonable<T: Send + 'static>(
     work: impl FnOnce(Cancellation) -> T + Send + 'static,
 ) -> Result<T, Failure> {
@@ -208,7 +206,7 @@ pub(super) async fn abandonable<T: Send + 'static>(
     tokio::task::spawn_blocking(move || work(stop)).await.map_err(|error| RequestError::Task(error.to_string()).into())
 }
 
-/// Runs a short read, such as a look at the database, on a thread that may wait.
+/// Runs a short read, such as a database query, on a thread that can block.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
     static READS: Semaphore = Semaphore::const_new(READS_MAX);
     let turn = READS.acquire().await.map_err(|error| RequestError::Task(error.to_string()))?;
@@ -219,7 +217,7 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()).into())
 }
 
-/// A body that is handed on in pieces, so that its memory counts until nearly all of it is sent.
+/// A body that is sent in chunks, so that its memory counts until nearly all of it is sent.
 struct AccountedBody {
     body: Body,
     rest: Bytes,

@@ -172,7 +172,7 @@ fn label(segments: &Segments) -> Result<(PromptName, Label), Failure> {
     Ok((segments.get("name")?, segments.get("label")?))
 }
 
-/// A version by its number: what changes a version must not depend on where a label points.
+/// A version by number: changes to a version must not depend on a label.
 pub(super) fn version(segments: &Segments) -> Result<(PromptName, u64), Failure> {
     let name = segments.get("name")?;
     match segments.get::<Selector>("version")? {

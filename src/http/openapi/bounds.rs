@@ -1,7 +1,7 @@
-//! What a request may be at most, at least and how: the bounds that the code checks, from the constants that it checks with.
+//! The bounds of request fields, from the constants that the code checks.
 //!
-//! A bound that the derived schemas cannot say stands here, by schema and field. What no schema can say (a template that must
-//! parse, a label that must be there) is said by the status of its refusal.
+//! Bounds that the derived schemas cannot express are listed here, by schema and field. What no schema can express (a
+//! template that must parse, a label that must exist) is documented with the status of its error.
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
 
@@ -27,7 +27,7 @@ use crate::model::serving::{ARMS_MAX, RULE_ATTRIBUTES_MAX, RULES_MAX, SERVING_TE
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::replication::connected_replicas::ID_BYTES_MAX;
 
-/// Says the bounds in the document.
+/// Adds the bounds to the document.
 pub(super) fn document(document: &mut Value) {
     for (schema, field, bound) in fields() {
         merge(&mut document["components"]["schemas"][schema]["properties"][field], bound);
@@ -51,7 +51,7 @@ fn merge(schema: &mut Value, bound: Value) {
     }
 }
 
-/// The words of a type's schema that bound it.
+/// Schema keywords that bound a type.
 fn like<T: PartialSchema + ToSchema>() -> Value {
     let RefOr::T(Schema::Object(object)) = T::schema() else { return json!({}) };
     let whole = serde_json::to_value(object).unwrap_or_default();
@@ -59,12 +59,12 @@ fn like<T: PartialSchema + ToSchema>() -> Value {
     words.map(|word| (word.to_owned(), whole[word].clone())).collect()
 }
 
-/// A list of at most so many texts, each bounded likewise.
+/// A list with a maximum length and bounded strings.
 fn list(max: usize, item: &Value) -> Value {
     json!({"maxItems": max, "items": item})
 }
 
-/// The bounds of fields, by schema; `null` takes a word away.
+/// Bounds of fields, by schema; `null` removes a keyword.
 #[rustfmt::skip]
 fn fields() -> Vec<(&'static str, &'static str, Value)> {
     let (handle, message) = (like::<Handle>(), like::<CommitMessage>());
@@ -75,7 +75,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
     let seconds = |max: u64| json!({"maximum": max});
     let replica = || json!({"minLength": 1, "maxLength": ID_BYTES_MAX, "pattern": NO_CONTROLS, "format": "short-text"});
     vec![
-        // Who is who.
+        // Access: principals, roles and tokens.
         ("PrincipalRequest", "name", handle.clone()),
         ("PrincipalRequest", "grants", at_most(GRANTS_MAX)),
         ("GrantsRequest", "grants", at_most(GRANTS_MAX)),
@@ -168,13 +168,13 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
 /// A text without control characters.
 const NO_CONTROLS: &str = r"^[^\u0000-\u001f\u007f-\u009f]+$";
 
-/// Rules on whole objects. They are said with `if`, which client generators pass over and validators follow.
+/// Rules on whole objects. They use `if`, which client generators ignore and validators follow.
 fn wholes() -> Vec<(&'static str, Value)> {
     let message = json!({"required": ["message"], "properties": {"message": like::<CommitMessage>()}});
     let is = |field: &str, word: &str| json!({"required": [field], "properties": {field: {"const": word}}});
     let text = |field: &str| json!({"required": [field], "properties": {field: {"type": "string"}}});
     let object = |field: &str| json!({"required": [field], "properties": {field: {"type": "object"}}});
-    // What a message has beside its role, its name and the call that it answers, where that says something.
+    // Fields of a message other than its role, name and tool call ID, which count as content.
     let says_nothing = json!({
         "properties": {"role": {}, "type": {}, "name": {}, "tool_call_id": {}, "content": {"type": "null"}},
         "additionalProperties": {"anyOf": [{"type": "null"}, {"type": "array", "maxItems": 0}]},
@@ -216,7 +216,7 @@ fn wholes() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Either of two fields, and not both; `null` is as good as nothing.
+/// Exactly one of two fields; `null` counts as absent.
 fn one_of_two((one, kind): (&str, &str), (other, other_kind): (&str, &str)) -> Value {
     json!({
         "if": {"required": [one], "properties": {one: {"type": kind}}},

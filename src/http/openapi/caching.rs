@@ -9,7 +9,7 @@ use super::super::route::Route;
 use super::super::router::ROUTES;
 use super::headers::reference;
 
-/// Says of every answer that may be revalidated how a client does that.
+/// Documents on every answer that can be revalidated how a client does that.
 pub(super) fn document(document: &mut Value) {
     for Route { method, path: route, .. } in ROUTES.iter().filter(|route| is_revalidated(route.method, route.path)) {
         let operation = &mut document["paths"][route.replace("{*", "{")][method.to_ascii_lowercase()];

@@ -1,4 +1,4 @@
-//! The headers of answers: what each means, and which answers have it.
+//! The headers of answers: their meaning, and which answers have them.
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
 
@@ -9,7 +9,7 @@ use crate::api::limits::WHOLE_MAX;
 /// How fresh the node is that answers.
 const FRESH: [&str; 3] = ["Bookholder-Position", "Bookholder-Age", "Bookholder-Stale"];
 
-/// The headers of an answer that an operation gives under a status.
+/// The headers of an operation's answer with a status.
 fn of(operation: &str, status: &str) -> Vec<&'static str> {
     let mut names = match (operation, status) {
         ("resolve", "200" | "304") => vec!["Bookholder-Version", "ETag"],
@@ -27,13 +27,13 @@ fn of(operation: &str, status: &str) -> Vec<&'static str> {
     names
 }
 
-/// Gives an answer its headers, beside those that it has.
+/// Adds headers to an answer.
 pub(super) fn add(operation: &str, status: &str, response: &mut Value) {
     for name in of(operation, status) {
         response["headers"][name] = reference(name);
     }
     if operation == "resolve" && matches!(status, "200" | "304") {
-        // What is answered from memory has no id: no log line is ever about it.
+        // Answers from memory have no ID, because they are never logged.
         response["headers"]["Bookholder-Request"] = request(false);
     }
 }
@@ -51,7 +51,7 @@ fn text(example: &str) -> Value {
     json!({"type": "string", "example": example})
 }
 
-/// Which request it was.
+/// The request ID.
 fn request(required: bool) -> Value {
     header(required, "The id of the request in the log of this node.", &text("17c0a9d2-4529"))
 }

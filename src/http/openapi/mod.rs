@@ -1,7 +1,7 @@
 //! The OpenAPI document, generated from the handlers and the wire types.
 //!
-//! What the generator cannot know is added to its result: how operations refuse ([`refusals`]), what requests are bound to
-//! ([`bounds`]), the headers of answers ([`headers`]), and how shapes are said so that client generators can use them
+//! What the generator cannot derive is added to its result: the errors of operations ([`refusals`]), the bounds of
+//! requests ([`bounds`]), the headers of answers ([`headers`]), and schema forms that client generators support
 //! ([`shapes`]).
 
 mod bounds;

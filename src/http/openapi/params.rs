@@ -10,7 +10,7 @@ use crate::model::schema::{built_schema, text};
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "it describes what `Params::page` takes")]
 pub(in crate::http) struct Paging {
-    /// What `next` of the page before said.
+    /// The `next` of the previous page.
     cursor: Option<String>,
     /// Rows of a page.
     #[param(minimum = 1, maximum = 1000, default = 100)]
@@ -22,7 +22,7 @@ pub(in crate::http) struct Paging {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "it describes what `Params::attributes` takes")]
 pub(in crate::http) struct Attributes {
-    /// Attributes that rules look at, each as `name=value`: `attr=locale=de-DE&attr=plan=pro`.
+    /// Attributes for rules, each as `name=value`: `attr=locale=de-DE&attr=plan=pro`.
     #[param(style = Form, explode, max_items = 64, example = json!(["locale=de-DE"]))]
     attr: Option<Vec<Attribute>>,
 }

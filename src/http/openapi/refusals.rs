@@ -1,6 +1,6 @@
 //! Which errors each operation answers.
 //!
-//! What is not here is not answered: the integration tests read every answer against the document.
+//! The list is complete: integration tests check every answer against the document.
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
 
@@ -14,16 +14,16 @@ use super::headers;
 use crate::api::problem::ErrorCode::{self, *};
 use crate::api::problem::PROBLEM_JSON;
 
-/// What any request may meet before it is looked at.
+/// Errors of any request, before it is handled.
 const ANY: &[ErrorCode] = &[BadRequest, InvalidField, WrongHost, Unauthorized, Forbidden, Internal];
-/// What has a body.
+/// Errors of requests with a body.
 const BODY: &[ErrorCode] = &[UnsupportedMediaType, TooLarge, Timeout, Busy];
-/// What looks into the database.
+/// Errors of database reads.
 const LOOKS: &[ErrorCode] = &[InvalidRequest, Busy, DiskFailed, DataDamaged];
-/// What resolves references.
+/// Errors of resolving references.
 const RESOLVES: &[ErrorCode] =
     &[InvalidName, PromptNotFound, PromptRemoved, VersionNotFound, LabelNotFound, VersionArchived, NotReady, TooLarge];
-/// What changes something, or asks who may.
+/// Errors of changes, and of questions about permissions.
 const CHANGES: &[ErrorCode] = &[
     PrimaryOnly,
     InvalidMessage,
@@ -36,10 +36,10 @@ const CHANGES: &[ErrorCode] = &[
     OutdatedPrimary,
     ClockUntrusted,
 ];
-/// What makes a version.
+/// Errors of creating a version.
 const PUBLISHES: &[ErrorCode] =
     &[InvalidContent, InvalidServing, HoldsSecrets, BumpTooSmall, ParentMoved, VersionArchived, VersionNotFound];
-/// What moves labels.
+/// Errors of deployments.
 const MOVES: &[ErrorCode] = &[
     InvalidServing,
     PolicyNotMet,
@@ -51,7 +51,7 @@ const MOVES: &[ErrorCode] = &[
     HoldsSecrets,
 ];
 
-/// What one operation adds to what its kind may meet.
+/// Errors of one operation besides those of its kind.
 #[rustfmt::skip]
 #[allow(clippy::match_same_arms, reason = "a line for each operation, in the order of the document")]
 fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
@@ -114,7 +114,7 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
     }
 }
 
-/// Says of every operation how it refuses, under which status and with which codes. Equal refusals are said once.
+/// Documents the errors of every operation, by status and code. Equal errors are shared.
 pub(super) fn document(document: &mut Value) {
     let mut all = document["paths"].take();
     let mut shared = Shared::default();
@@ -142,12 +142,12 @@ pub(super) fn document(document: &mut Value) {
     document["components"]["headers"] = headers::components();
 }
 
-/// Refusals by name, in the document's order.
+/// Shared errors by name, in the document's order.
 #[derive(Default)]
 struct Shared(Map<String, Value>);
 
 impl Shared {
-    /// A reference to a refusal.
+    /// A reference to a shared error.
     fn refusal(&mut self, status: u16, codes: &[ErrorCode]) -> Value {
         let refusal = refusal(status, codes);
         let known = self.0.iter().find(|(_, known)| **known == refusal).map(|(name, _)| name.clone());
@@ -160,14 +160,14 @@ impl Shared {
         json!({"$ref": format!("#/components/responses/{name}")})
     }
 
-    /// A reference to an answer of this name.
+    /// A reference to a shared answer.
     fn named(&mut self, name: &str, answer: &Value) -> Value {
         self.0.entry(name).or_insert_with(|| answer.clone());
         json!({"$ref": format!("#/components/responses/{name}")})
     }
 }
 
-/// How a connection answers a target that it does not read to its end.
+/// The answer to a request target that is too long or malformed.
 fn too_long() -> Value {
     json!({
         "description": format!("`{}`: Path and query are longer than 65,534 bytes.", TooLarge.as_str()),
@@ -175,7 +175,7 @@ fn too_long() -> Value {
     })
 }
 
-/// The codes of an operation, each once.
+/// The codes of an operation, without duplicates.
 pub(super) fn codes(method: &str, path: &str, operation: &Value) -> Vec<ErrorCode> {
     let id = operation["operationId"].as_str().unwrap_or_default();
     let api = path.starts_with("/v1/") || path.starts_with("/replication/");
@@ -218,7 +218,7 @@ fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
     response
 }
 
-/// Says what an answer is where its handler does not: what its shape is.
+/// Describes answers whose handlers do not: by their schema.
 fn describe(schemas: &Value, response: &mut Value) {
     if response["description"].as_str().is_some_and(|said| !said.is_empty()) {
         return;
@@ -234,7 +234,7 @@ fn describe(schemas: &Value, response: &mut Value) {
     response["description"] = said.join(" ").into();
 }
 
-/// The codes that this program knows, as the document says them: `code` may have others in later versions.
+/// The codes that this program knows, as documented: later versions may add others.
 pub(super) fn describe_codes(document: &mut Value) {
     let schema = &mut document["components"]["schemas"]["ErrorCode"];
     let words: Vec<ErrorCode> = schema["x-extensible-enum"]

@@ -1,4 +1,4 @@
-//! Makes the generated schemas say what the JSON is, in the way that client generators and validators read.
+//! Rewrites the generated schemas into forms that client generators and validators understand.
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
 
@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::api::limits::WHOLE_MAX;
 
-/// What has fields of a provider beside ours, which are passed on as they are.
+/// Types with additional provider fields, which are passed on unchanged.
 const PASSED_ON: [&str; 2] = ["Message", "Part"];
 
-/// Where in the document schemas stand that answers are made of, and those that requests are.
+/// Where schemas of answers and of requests are in the document.
 pub(super) fn refine(document: &mut Value) {
     flatten(document);
     let (sent, answered) = (used(document, &["requestBody", "parameters"]), used(document, &["responses"]));
@@ -27,7 +27,7 @@ pub(super) fn refine(document: &mut Value) {
     walk(document, &mut refine_one);
 }
 
-/// Puts the parts of each `allOf` into one object, which is what they are on the wire.
+/// Merges the parts of each `allOf` into one object, as on the wire.
 fn flatten(document: &mut Value) {
     let Some(schemas) = document.pointer("/components/schemas").and_then(Value::as_object).cloned() else { return };
     for (name, schema) in &schemas {
@@ -47,12 +47,12 @@ fn flatten(document: &mut Value) {
     }
 }
 
-/// What a reference names, where the schema is one.
+/// The target of a reference, if the schema is one.
 pub(super) fn reference(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix("#/components/schemas/")
 }
 
-/// The schemas that these parts of all operations are made of.
+/// The schemas that these parts of all operations use.
 fn used(document: &Value, parts: &[&str]) -> BTreeSet<String> {
     let operations = document["paths"].as_object().into_iter().flatten();
     let operations = operations.flat_map(|(_, item)| item.as_object().into_iter().flatten());
@@ -72,7 +72,7 @@ fn used(document: &Value, parts: &[&str]) -> BTreeSet<String> {
     found
 }
 
-/// Drops the schemas that nothing is made of any more.
+/// Removes schemas that nothing uses any more.
 pub(super) fn drop_unused(document: &mut Value) {
     let used = used(document, &["requestBody", "parameters", "responses"]);
     let shared = &document["components"]["responses"];
@@ -82,8 +82,8 @@ pub(super) fn drop_unused(document: &mut Value) {
     }
 }
 
-/// Lets words that may be added be added: an answer of a newer node may have another one. What is sent is held to them by a
-/// pattern, which no generator makes a closed type of.
+/// Makes enums of answers open: a newer node may send another value. Requests are restricted by a pattern instead,
+/// which generators do not turn into a closed type.
 fn open(schema: &mut Value, sent: bool) {
     let Some(object) = schema.as_object_mut() else { return };
     let Some(Value::Array(words)) = object.remove("enum") else { return };
@@ -98,7 +98,7 @@ fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     match value {
         Value::Object(object) => {
             change(object);
-            // What an example looks like is no schema.
+            // An example is not a schema.
             let inner =
                 object.iter_mut().filter(|(name, _)| !matches!(name.as_str(), "example" | "examples" | "default"));
             inner.for_each(|(_, value)| walk(value, change));
@@ -108,9 +108,9 @@ fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
     }
 }
 
-/// Whether what it is a media type of is no JSON.
+/// Whether a media type is not JSON.
 const BYTES: [&str; 2] = ["application/octet-stream", "application/x-tar"];
-/// A stream, whose events are said beside its schema.
+/// A stream, whose events are described beside its schema.
 const EVENTS: &str = "text/event-stream";
 
 fn refine_one(schema: &mut Map<String, Value>) {
@@ -124,12 +124,12 @@ fn refine_one(schema: &mut Map<String, Value>) {
         let example = "id: 1.4529\n\nevent: change\nid: 1.4530\ndata: {\"position\":\"1.4530\",\"names\":[\"support/agent\"]}\n\n";
         *content = json!({"schema": {"type": "string"}, "example": example, "x-event-data": data});
     }
-    // The keys of a map are texts, whatever they are in Rust.
+    // Keys of a map are strings, whatever their Rust type.
     if let Some(keys) = schema.remove("propertyNames").filter(|keys| keys["type"] == "integer") {
         let pattern = if keys["minimum"] == 1 { "^[1-9][0-9]{0,15}$" } else { "^(0|[1-9][0-9]{0,15})$" };
         schema.insert("propertyNames".to_owned(), json!({"type": "string", "pattern": pattern}));
     }
-    // Forms without a word that tells them apart may look alike.
+    // Variants without a tag may overlap.
     let told_apart = |one: &Value| {
         one["properties"].as_object().is_none_or(|fields| fields.values().any(|field| !field["enum"].is_null()))
     };

@@ -5,7 +5,7 @@ use super::super::router::ROUTES;
 use super::*;
 
 impl Node {
-    /// Anybody's request; without a token, a local one.
+    /// A request with a token, or a local one without.
     async fn ask(&self, token: Option<&str>, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let mut request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
         if let Some(token) = token {
@@ -27,7 +27,7 @@ impl Node {
         token["token"].as_str().expect("a token").to_owned()
     }
 
-    /// Requests one after another, each with its status and a part of what is answered.
+    /// Requests in order, each with its status and a part of its answer.
     async fn expect(&self, token: Option<&str>, steps: &[(&str, &str, Value, u16, &str)]) {
         for (method, path, body, status, part) in steps {
             let (found, answer) = self.ask(token, method, path, body).await;
@@ -198,7 +198,7 @@ async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
             ("POST", &publication, why.clone(), 201, "\"number\":1"),
             ("POST", &publication, why, 404, "no draft `kind`"),
             ("GET", path, none(), 404, "record_not_found"),
-            // What a client makes of a draft named `..` is not the prompt.
+            // A draft named `..` must not lead a client to the prompt.
             ("DELETE", "/v1/prompts/support%2Fagent/", json!({"message": "x"}), 404, "\"not_found\""),
             ("PUT", path, saved("three", 0), 200, "\"revision\":1"),
             ("DELETE", path, none(), 204, "null"),

@@ -5,7 +5,7 @@ use crate::http::route::Route;
 use crate::http::router::ROUTES;
 use crate::http::ui::routes::ROUTES as PAGES;
 
-/// What leads somewhere in a page.
+/// Links in a page.
 const LEADING: [&str; 4] = ["href", "action", "src", "formaction"];
 
 fn node(public_url: &str) -> Node {
@@ -21,7 +21,7 @@ fn ask(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reques
     request.body(Body::from(body.to_owned())).expect("a request")
 }
 
-/// The value of a cookie that an answer sets, and what it says of it.
+/// The value and attributes of a cookie in an answer.
 fn cookie(headers: &HeaderMap, name: &str) -> (String, String) {
     let mut all = headers.get_all(header::SET_COOKIE).iter().map(|value| value.to_str().expect("ascii"));
     let found = all.find_map(|one| one.strip_prefix(&format!("{name}="))).expect("the cookie");
@@ -69,7 +69,7 @@ async fn below_a_prefix_pages_links_forms_and_redirects_stay_there() {
 #[tokio::test]
 async fn signing_in_works_below_a_prefix_and_under_a_host_that_the_proxy_changed() {
     let node = node("https://prompts.example.com/books");
-    // What nginx sends without further settings: the host of its upstream.
+    // What nginx sends by default: the host of its upstream.
     let proxied = Peer { local: true, address: Some([127, 0, 0, 1].into()), socket: false, ..LOCAL };
     let host = ("host", "127.0.0.1:7070");
     let (status, headers, body) = node.send(proxied, ask("GET", "/ui/sign-in", &[host], "")).await;

@@ -77,7 +77,7 @@ async fn long_polls_of_one_access_token_leave_room_for_another() {
     assert_eq!(node.send(REMOTE, ask(next, &edge)).await.0, StatusCode::OK, "what ended is given back");
 }
 
-/// Doors to work that is heavy, as they are asked.
+/// Requests that start heavy work.
 const HEAVY: [(&str, &str, &str); 13] = [
     ("POST", "/v1/resolve", r#"{"references":["a"]}"#),
     ("POST", "/v1/render/a", r#"{"variables":{}}"#),
@@ -94,7 +94,7 @@ const HEAVY: [(&str, &str, &str); 13] = [
     ("GET", "/ui/?folder=a/", ""),
 ];
 
-/// Doors that never wait for heavy work: what applications and replicas read, and what stops harm.
+/// Requests that never wait for heavy work: what applications and replicas read, and what stops harm.
 const LIGHT: [(&str, &str, &str); 14] = [
     ("GET", "/v1/resolve/a", ""),
     ("GET", "/v1/resolve/a@1?subject=s", ""),

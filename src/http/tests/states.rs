@@ -1,8 +1,8 @@
-//! What one answer reads is one state: everything on a page was true at the same moment.
+//! Everything in one answer or page comes from one snapshot.
 
 use super::*;
 
-/// Signs the admin in; the cookie of the session.
+/// Signs the admin in, and returns the session cookie.
 async fn sign_in(node: &Node) -> String {
     let cookie = |headers: &HeaderMap, name: &str| {
         let mut all = headers.get_all(header::SET_COOKIE).iter().filter_map(|value| value.to_str().ok());

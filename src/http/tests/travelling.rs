@@ -13,7 +13,7 @@ fn ask(method: &str, path: &str, headers: &[(&str, &str)]) -> Request<Body> {
     request.body(Body::empty()).expect("a request")
 }
 
-/// The head of an answer; streams have no end to wait for.
+/// The head of an answer; streams do not end.
 async fn head(node: &Node, request: Request<Body>) -> (StatusCode, HeaderMap) {
     let mut request = request;
     request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));

@@ -1,4 +1,4 @@
-//! Saying who answers for a prompt, under which tags it is found, and what it is for.
+//! The page for editing the details of a prompt.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -10,13 +10,13 @@ use crate::model::about::About;
 use crate::model::name::PromptName;
 use crate::web::layout::{prompt_path, query};
 
-/// Keeps what the form says.
+/// Saves the form.
 pub(super) async fn describe(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
     let owner = field(&mut sent.form, "owner")?;
     let tags = field(&mut sent.form, "tags")?;
-    // Browsers end the lines of a form with two characters.
+    // Browsers send CRLF line breaks in forms.
     let description = field(&mut sent.form, "description")?.replace("\r\n", "\n");
     sent.form.finish(&["form", "name", "owner", "tags", "description"])?;
     let words = tags.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());

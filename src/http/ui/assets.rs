@@ -1,4 +1,4 @@
-//! What pages need besides themselves.
+//! Stylesheet, script and icon of the pages.
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -10,12 +10,12 @@ use crate::web::layout::{SCRIPT, STYLE};
 /// The icon: an open book.
 const ICON: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20"><path fill="#2b7a72" d="M3 3.500A1.500 1.500 0 0 1 4.500 2H9v15.500H4.500A1.500 1.500 0 0 1 3 16z"/><path fill="#7ccabf" d="M11 2h4.500A1.500 1.500 0 0 1 17 3.500V16a1.500 1.500 0 0 1-1.500 1.500H11z"/></svg>"##;
 
-/// Sends whoever forgot the `/` to the list.
+/// Redirects to the list if the trailing `/` is missing.
 pub(super) async fn home() -> Response {
     redirect("/ui/")
 }
 
-/// The stylesheet, under the name of what it says.
+/// The stylesheet, under a name with the hash of its content.
 pub(super) async fn style() -> Response {
     (kept("text/css; charset=utf-8"), STYLE).into_response()
 }

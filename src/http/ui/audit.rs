@@ -1,4 +1,4 @@
-//! The audit log, and the report that is made from it.
+//! The audit log, and the report about it.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -38,7 +38,7 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
     let cursor = params.text("cursor");
     params.finish(&["who", "prompt", "action", "result", "from", "to", "verify", "cursor"])?;
     let from = day(&days.0)?;
-    // The last day belongs to it.
+    // The last day is included.
     let until = day(&days.1)?.map(|to| Timestamp::from_ms(to.ms().saturating_add(DAY_MS)));
     for (name, value) in [("who", &who), ("prompt", &prompt), ("action", &action)] {
         if value.len() > FILTER_BYTES_MAX {
@@ -75,7 +75,7 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
     Ok(html(blocking(work).await??))
 }
 
-/// The decision that a result stands for.
+/// The decision for a filter value.
 fn decision(result: &str) -> Result<Decision, Failure> {
     let wrong = || RequestError::Parameter { name: "result", reason: "use granted or denied".to_owned() };
     [Decision::Granted, Decision::Denied]
@@ -84,12 +84,12 @@ fn decision(result: &str) -> Result<Decision, Failure> {
         .ok_or_else(|| wrong().into())
 }
 
-/// The beginning of a day in UTC, written as `2026-03-20`; none where nothing is typed.
+/// The start of a day in UTC, written as `2026-03-20`; absent if empty.
 fn day(text: &str) -> Result<Option<Timestamp>, Failure> {
     if text.is_empty() { Ok(None) } else { moment(&format!("{text}T00:00")).map(Some) }
 }
 
-/// Makes the report for whoever sends the form.
+/// Creates the report for the sender of the form.
 pub(super) async fn report(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let from = moment(&field(&mut sent.form, "from")?)?;

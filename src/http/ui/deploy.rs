@@ -1,4 +1,4 @@
-//! Choosing what a label serves, and letting it serve that.
+//! The deploy page: choosing what a label serves, and deploying it.
 
 use std::sync::Arc;
 
@@ -27,12 +27,12 @@ use crate::web::pages::deploy::{AllowedActions, DeployPageData, REVIEWER, TriedS
 use crate::web::typed::Fields;
 use crate::web::typed::serving::{TypedServing, attributes};
 
-/// Versions to choose from; older ones have a link on the prompt's page.
+/// Number of versions to choose from; older ones have a link on the prompt's page.
 const VERSIONS: usize = 100;
-/// What a replica is told that it is not for.
+/// The hint on a replica, which cannot do this.
 const DEPLOYING: &str = "deploying";
 
-/// What somebody chose.
+/// The current selection.
 struct DeployForm {
     name: PromptName,
     label: String,
@@ -43,7 +43,7 @@ struct DeployForm {
 }
 
 impl DeployForm {
-    /// Takes it from the fields of a form, or of an address; what is not said is as it is now.
+    /// Reads the fields of a form or query; missing fields default to the current state.
     fn of(state: &CatalogueView, name: PromptName, fields: &Fields) -> Result<Self, Failure> {
         let view = state.prompt(&name)?;
         let said = |field: &str| fields.get(field).map(|text| text.trim().to_owned()).unwrap_or_default();
@@ -60,7 +60,7 @@ impl DeployForm {
         let typed = typed.unwrap_or_else(|| {
             let state = view.labels.iter().find(|state| state.label.as_str() == label);
             match (state.map(|state| &state.serving), newest) {
-                // Who looks here means to change it: for one version, to the newest that is there.
+                // A visitor of this page wants to deploy: by default, the latest version.
                 (Some(now), Some(newest)) if now.versions().iter().all(|one| *one < newest) && is_plain(now) => {
                     TypedServing::version(newest)
                 }
@@ -68,19 +68,19 @@ impl DeployForm {
                 (None, newest) => TypedServing::version(newest.unwrap_or(view.prompt.latest)),
             }
         });
-        // A subject is what it is, also with spaces around it.
+        // A subject is used literally, including spaces around it.
         let subject = fields.get("subject").cloned().unwrap_or_default();
         let (attributes, message) = (said("attributes"), said("message"));
         Ok(Self { name, label, typed, subject, attributes, message })
     }
 
-    /// The move that is meant; else what is wrong with it.
+    /// The requested move, or what is wrong with it.
     fn wanted(&self) -> Result<Move, String> {
         let label: Label = self.label.parse().map_err(|error: <Label as std::str::FromStr>::Err| error.to_string())?;
         Ok(Move { name: self.name.clone(), label, serving: self.typed.request()?, expected_deployment: None })
     }
 
-    /// The address that says the same.
+    /// The URL of the same selection.
     fn address(&self) -> String {
         let mut fields = vec![("label".to_owned(), self.label.clone())];
         fields.extend(self.typed.fields());
@@ -119,13 +119,13 @@ impl DeployForm {
     }
 }
 
-/// Whether a label serves one version to everybody.
+/// Whether a label serves one version to everyone.
 fn is_plain(serving: &Serving) -> bool {
     let typed = TypedServing::of(serving);
     typed.rules.is_empty() && typed.default.rows.len() == 1
 }
 
-/// What somebody gets of what is served now, and of what would be.
+/// What a subject gets now, and would get.
 fn tried(subject: &str, typed: &str, preview: Option<&MovePreview>) -> TriedSubject {
     let mut tried = TriedSubject { subject: subject.to_owned(), attributes: typed.to_owned(), gets: None };
     let Some(preview) = preview.filter(|_| !(subject.is_empty() && typed.is_empty())) else { return tried };
@@ -142,7 +142,7 @@ fn tried(subject: &str, typed: &str, preview: Option<&MovePreview>) -> TriedSubj
     tried
 }
 
-/// Shows what somebody chose, and what it would do.
+/// Shows the selection and its effect.
 pub(super) async fn look(
     State(app): State<App>,
     visitor: Visitor,
@@ -161,7 +161,7 @@ pub(super) async fn look(
         let state = visitor.view(&app)?;
         let mut chosen = DeployForm::of(&state, name, &fields)?;
         if let Some(action) = action {
-            // The button is pressed once, however often the page is loaded.
+            // The button works once, however often the page is loaded.
             chosen.typed.act(&action);
             return Ok(redirect(&chosen.address()));
         }
@@ -170,7 +170,7 @@ pub(super) async fn look(
     held.work.heavy(work).await?
 }
 
-/// Lets a label serve what was shown, or asks others for it.
+/// Deploys what was shown, or opens a change request for it.
 pub(super) async fn act(State(app): State<App>, segments: Segments, sent: SubmittedForm) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
     let (registry, actor) = sent.writer(&app)?;
@@ -196,7 +196,7 @@ pub(super) async fn act(State(app): State<App>, segments: Segments, sent: Submit
     }
 }
 
-/// Does what a button says; the path to go on with.
+/// Runs the action of a button; returns the path to continue with.
 async fn work(
     app: &App,
     visitor: &Visitor,
@@ -208,7 +208,7 @@ async fn work(
     let refuse = |reason| RequestError::Parameter { name: "serving", reason };
     let wanted = chosen.wanted().map_err(refuse)?;
     let message = fields.get("message").cloned().unwrap_or_default();
-    // A label that served nothing is told by an empty field.
+    // An empty field means that the label served nothing.
     let expected = fields.get("serves").map_or("", String::as_str);
     let wanted = Move { expected_deployment: Some(expected.parse().unwrap_or_default()), ..wanted };
     if action == "propose" {
@@ -226,7 +226,7 @@ async fn work(
         let (app, visitor) = (Arc::clone(app), visitor.clone());
         let preview = move || registry.preview_move(&visitor.view(&app)?, &actor, wanted, &message);
         let preview = blocking(preview).await?;
-        // What cannot be shown is refused below, with its reason.
+        // What cannot be shown is rejected below, with its reason.
         check_findings(&preview.map(|preview| preview.review.findings).unwrap_or_default(), fields)?;
     }
     let request = DeployRequest { moves: vec![wanted], message, allow_major, break_glass };

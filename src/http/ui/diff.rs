@@ -1,4 +1,4 @@
-//! What differs between two versions, or a version and what a label serves.
+//! The differences between two versions, or a version and a label.
 
 use std::collections::BTreeMap;
 
@@ -20,10 +20,10 @@ use crate::model::reference::Selector;
 use crate::resolve::CatalogueView;
 use crate::web::pages::diff::{Choices, ComparedVersions, Layout, choose, page, path};
 
-/// Versions that there are to choose from: the newest.
+/// Number of versions to choose from, newest first.
 const CHOICES_MAX: usize = 300;
 
-/// What a page is asked for.
+/// The parameters of the page.
 struct DiffQuery {
     from: Option<Selector>,
     to: Option<Selector>,
@@ -31,7 +31,7 @@ struct DiffQuery {
     context: Context,
 }
 
-/// Shows the difference; without further words, that between what production serves and the newest version.
+/// Shows the diff; by default, between what production serves and the latest version.
 pub(super) async fn diff(
     State(app): State<App>,
     visitor: Visitor,
@@ -85,7 +85,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: DiffQuery) ->
     Ok(page(&visitor.frame(app, &state), &ComparedVersions { answer, asked: words, choices, backs, layout, context }))
 }
 
-/// Both sides, where they were not both said: what is live, or what came before, and the newest.
+/// Both sides, with defaults: what is live, or the previous version, and the latest.
 fn sides(view: &PromptView, from: Option<Selector>, to: Option<Selector>) -> (Selector, Selector) {
     let latest = view.prompt.latest;
     let to = to.unwrap_or(Selector::Version(latest));
@@ -97,11 +97,11 @@ fn sides(view: &PromptView, from: Option<Selector>, to: Option<Selector>) -> (Se
     (from, to)
 }
 
-/// The same selector, where it means one version; else what the label serves.
+/// The selector itself if it means one version, otherwise what the label serves.
 fn meant(view: &PromptView, selector: Selector) -> Result<Selector, &LabelState> {
     let Selector::Label(label) = &selector else { return Ok(selector) };
     match view.labels.iter().find(|state| state.label == *label) {
-        // What was looked at is what is compared, also where the label moves meanwhile.
+        // The versions that were looked up are compared, even if the label moves meanwhile.
         Some(state) => state.serving.fixed().map(Selector::Version).ok_or(state),
         None => Ok(selector),
     }
@@ -113,7 +113,7 @@ fn choices(state: &CatalogueView, view: &PromptView, compared: [u64; 2]) -> Resu
     let mut versions: BTreeMap<u64, _> = newest.items.into_iter().map(|version| (version.number, version)).collect();
     for number in compared {
         if !versions.contains_key(&number) {
-            // The page of versions that begins with it.
+            // The page of versions that begins with this one.
             let cursor = number.saturating_add(1).to_string();
             let page = state.versions(name, Some(&cursor), 1)?;
             versions.extend(page.items.into_iter().map(|version| (version.number, version)));

@@ -1,4 +1,4 @@
-//! The editor: a draft that is saved as often as somebody likes, looked at from all sides, and published.
+//! The editor: a draft that is saved as often as needed, previewed, checked, and published.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,12 +39,12 @@ use crate::web::pages::new::page as new_page;
 use crate::web::typed::Fields;
 use crate::web::typed::content::{TypedBody, TypedContent, shown, value};
 
-/// What a replica is told that it is not for.
+/// The hint on a replica, which cannot do this.
 pub(super) const WRITING: &str = "writing";
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 1] = [("merged", "Merged. Check the result, then publish.")];
 
-/// One draft, and what it stands on.
+/// A draft and its parent.
 pub(super) struct DraftEditor {
     registry: Registry,
     actor: Actor,
@@ -53,16 +53,16 @@ pub(super) struct DraftEditor {
     kept: Option<Draft>,
     parent: u64,
     latest: u64,
-    /// What the parent was written as, and what is served of it.
+    /// The parent as written, and as served.
     written: Option<Content>,
     served: Option<Content>,
     labels: Vec<String>,
-    /// The values that the prompt is tried with.
+    /// The sample values of the prompt.
     samples: BTreeMap<String, Value>,
 }
 
 impl DraftEditor {
-    /// Finds a draft, or what one would begin from.
+    /// Finds a draft, or the start of a new one.
     fn open(
         state: &CatalogueView,
         registry: Registry,
@@ -95,13 +95,13 @@ impl DraftEditor {
         Ok(Self { registry, actor, name, draft, kept, parent, latest, written, served, labels, samples })
     }
 
-    /// What the form begins with.
+    /// The initial content of the form.
     fn content(&self) -> Content {
         let kept = self.kept.as_ref().map(|kept| &kept.content);
         kept.or(self.written.as_ref()).cloned().unwrap_or_else(|| Content::text(Syntax::default(), ""))
     }
 
-    /// What the page shows of what is typed.
+    /// What the page shows about the input.
     fn matter(
         &self,
         state: &CatalogueView,
@@ -139,7 +139,7 @@ impl DraftEditor {
         })
     }
 
-    /// The labels at which nothing stands between whoever writes and a new version that goes live.
+    /// The labels where the author could deploy a new version without further requirements.
     fn direct(&self, state: &CatalogueView) -> Result<Vec<String>, Failure> {
         let mut direct = Vec::new();
         let production = (!self.labels.iter().any(|label| label == PRODUCTION)).then_some(PRODUCTION);
@@ -188,7 +188,7 @@ impl DraftEditor {
     }
 }
 
-/// A content with samples filled in, and the names of those that are missing.
+/// A content with sample values, and the names of missing ones.
 fn filled(content: &Content, samples: &Fields, stop: &Cancellation) -> (Result<Content, String>, Vec<String>) {
     let (mut values, mut lists, mut missing) = (serde_json::Map::new(), BTreeMap::new(), Vec::new());
     for variable in &content.variables {
@@ -231,7 +231,7 @@ fn filled(content: &Content, samples: &Fields, stop: &Cancellation) -> (Result<C
     (shown, missing)
 }
 
-/// Shows a draft, or what one would begin from.
+/// Shows a draft, or the start of a new one.
 pub(super) async fn edit(
     State(app): State<App>,
     visitor: Visitor,
@@ -261,7 +261,7 @@ pub(super) async fn edit(
     Ok(html(held.work.heavy(work).await??))
 }
 
-/// Asks for the name of a prompt to write.
+/// Asks for the name of a new prompt.
 pub(super) async fn new(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
     let typed = params.text("name").unwrap_or_default();
     params.finish(&["name"])?;
@@ -278,12 +278,12 @@ pub(super) async fn new(State(app): State<App>, visitor: Visitor, mut params: Pa
     Ok(html(blocking(page).await??))
 }
 
-/// Sends somebody to sign in, and back.
+/// Redirects to sign in, and back.
 pub(super) fn sign_in_first(path: &str) -> Response {
     redirect(&format!("/ui/sign-in{}", query(&[("next", path)])))
 }
 
-/// Saves what is typed, and does what the button says.
+/// Saves the input, and runs the action of the button.
 pub(super) async fn act(
     State(app): State<App>,
     segments: Segments,
@@ -314,7 +314,7 @@ pub(super) async fn act(
     let place = if typed.act(&action) { place_of(&action, &typed) } else { String::new() };
     let asked = EditorAction::of(&action);
     let done = work(&app, &visitor, &desk, &typed, &fields, &asked).await;
-    // What is to be said about the version is no part of the draft, and not lost either.
+    // The fields about the new version are not part of the draft, but must not be lost.
     let message: String =
         fields.get("message").map_or("", String::as_str).chars().take(MESSAGE_CHARACTERS_MAX).collect();
     let label: String = fields.get("label").map_or("", String::as_str).chars().take(LABEL_BYTES_MAX).collect();
@@ -337,7 +337,7 @@ pub(super) async fn act(
     }
 }
 
-/// The page with everything that was typed, and why it was not done.
+/// The page with all input, and the error.
 fn refused(
     app: &Shared,
     visitor: &Visitor,
@@ -351,7 +351,7 @@ fn refused(
     let before = kept.map_or(0, |kept| kept.revision);
     let state = visitor.view(app)?;
     let desk = DraftEditor::open(&state, registry, actor, name, draft)?;
-    // What was saved is saved: the page goes on from there.
+    // What was saved stays saved: the page continues from there.
     let saved = !overtaken && desk.kept.as_ref().is_some_and(|kept| kept.revision != before || typed_is(&typed, kept));
     let lead = if saved { "Saved, but not published." } else { "Not saved." };
     let typed_in = |field: &str| fields.get(field).cloned().unwrap_or_default();
@@ -363,16 +363,16 @@ fn refused(
         label,
         ..desk.matter(&state, typed, samples_typed(fields), stop)?
     };
-    // As with every form that comes back: the page is there, and says why.
+    // As for every rejected form: the page is shown with the error.
     Ok(html(page(&visitor.frame(app, &state), &matter)))
 }
 
-/// Whether a draft says what is typed.
+/// Whether a draft has the same content as the input.
 fn typed_is(typed: &TypedContent, kept: &Draft) -> bool {
     typed.content().is_ok_and(|content| content == kept.content)
 }
 
-/// Where the page goes on after a message was added or moved.
+/// Where the page scrolls after a message was added or moved.
 fn place_of(action: &str, typed: &TypedContent) -> String {
     let TypedBody::Messages(messages) = &typed.body else { return String::new() };
     let last = messages.len().saturating_sub(1);
@@ -386,7 +386,7 @@ fn place_of(action: &str, typed: &TypedContent) -> String {
     format!("#m{at}")
 }
 
-/// The samples as somebody would type them.
+/// The samples in the form.
 fn samples_shown(typed: &TypedContent, samples: &BTreeMap<String, Value>) -> Fields {
     let placeholders = typed.placeholders();
     let shown = |(name, sample): (&String, &Value)| {
@@ -400,7 +400,7 @@ fn samples_shown(typed: &TypedContent, samples: &BTreeMap<String, Value>) -> Fie
     samples.iter().map(shown).collect()
 }
 
-/// The samples as they were typed.
+/// The samples as typed.
 fn samples_typed(fields: &Fields) -> Fields {
     let sample = |(name, typed): (&String, &String)| {
         let name = name.strip_prefix("s.").or_else(|| name.strip_prefix("p."))?;
@@ -409,7 +409,7 @@ fn samples_typed(fields: &Fields) -> Fields {
     fields.iter().filter_map(sample).collect()
 }
 
-/// What a button asks for beyond saving.
+/// What a button does besides saving.
 enum EditorAction {
     Save { overwrite: bool },
     Publish,
@@ -428,7 +428,7 @@ impl EditorAction {
     }
 }
 
-/// Saves, and publishes where that is asked for; the path to go on with, where it is not the editor's.
+/// Saves, and publishes if requested; returns the path to continue with, unless it is the editor.
 async fn work(
     app: &App,
     visitor: &Visitor,
@@ -443,7 +443,7 @@ async fn work(
     let labels = match asked {
         EditorAction::Save { .. } => return Ok(None),
         EditorAction::Publish => Vec::new(),
-        // A label that is none is refused before anything is published.
+        // An invalid label is rejected before anything is published.
         EditorAction::Propose => {
             label()?;
             Vec::new()
@@ -459,7 +459,7 @@ async fn work(
         let preview = blocking(preview).await??;
         check_findings(&preview.findings, fields)?;
     }
-    // What was typed is what is published, and nothing that somebody saved in between.
+    // Publishes exactly the input, not what someone else saved meanwhile.
     let expected_revision = Some(revision);
     let allow_major = fields.contains_key("allow_major");
     let request = PublishDraftRequest { message: message.clone(), bump: None, labels, expected_revision, allow_major };
@@ -486,7 +486,7 @@ async fn work(
     Ok(Some(format!("{}{query}", prompt_path(name.as_str()))))
 }
 
-/// Refuses to deploy what the risk rules find something high or worse in, until that is what somebody means.
+/// Requires a confirmation before deploying findings with a high risk or above.
 pub(super) fn check_findings(findings: &[Finding], fields: &Fields) -> Result<(), Failure> {
     let grave = findings.iter().filter(|one| one.is_grave()).max_by_key(|one| one.severity);
     match grave.filter(|_| !fields.contains_key(DESPITE_FINDINGS)) {
@@ -499,7 +499,7 @@ pub(super) fn check_findings(findings: &[Finding], fields: &Fields) -> Result<()
     }
 }
 
-/// Saves what is typed, and its samples; which save it is.
+/// Saves the input and its samples; returns the revision.
 async fn save(desk: &DraftEditor, typed: &TypedContent, fields: &Fields, overwrite: bool) -> Result<u64, Failure> {
     let fields_wrong = |wrong: Fields| {
         let named = wrong.iter().map(|(name, why)| format!("{name}: {why}"));
@@ -511,7 +511,7 @@ async fn save(desk: &DraftEditor, typed: &TypedContent, fields: &Fields, overwri
         .into_iter()
         .filter_map(|(name, typed_value)| {
             let kind = typed.variables.get(&name).map_or(VariableType::Any, |one| one.kind);
-            // A placeholder's messages are kept as they are typed.
+            // Messages of a placeholder are stored as typed.
             let sample = if fields.contains_key(&format!("p.{name}")) {
                 (!typed_value.is_empty()).then_some(Value::String(typed_value))
             } else {
@@ -528,7 +528,7 @@ async fn save(desk: &DraftEditor, typed: &TypedContent, fields: &Fields, overwri
     let (registry, actor, name) = (&desk.registry, &desk.actor, &desk.name);
     let saved = registry.save_draft(actor, name.clone(), desk.draft.clone(), request).await?;
     let kept = &desk.samples;
-    // What other drafts have samples for stays.
+    // Samples of other drafts are kept.
     let all: BTreeMap<String, Value> = kept
         .iter()
         .filter(|(name, _)| !fields.contains_key(&format!("s.{name}")) && !fields.contains_key(&format!("p.{name}")))

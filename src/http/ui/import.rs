@@ -1,7 +1,7 @@
-//! Bringing prompts in: the files of a folder, or another library's history.
+//! Importing prompts: a folder of files, or another library's history.
 //!
-//! Publishes and imports as the command line does, file after file and batch after batch. Whatever stops it, the answer
-//! says what became of each.
+//! Publishes and imports as the command line does, file by file and batch by batch. If it stops, the answer has the
+//! result of each.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -31,20 +31,20 @@ use crate::model::name::{Label, PromptName};
 use crate::registry::{Actor, FileOutcome, Registry};
 use crate::web::pages::import::{Imported, ImportedFile, LISTED_MAX, Outcome, brought, imported, page};
 
-/// Forms with files that are worked on at a time: each holds its files in memory.
+/// Number of upload forms processed at once: each holds its files in memory.
 static BRINGING: Semaphore = Semaphore::const_new(2);
-/// Bytes that a history may have when it is unpacked; longer ones are for the command line.
+/// Maximum size of an unpacked history, in bytes; longer ones need the command line.
 const UNPACKED_BYTES_MAX: u64 = 128 * 1024 * 1024;
-/// Memory that unpacking a history may take, as a power of two bytes.
+/// Memory for unpacking a history, as a power of two, in bytes.
 const WINDOW_LOG_MAX: u32 = 25;
 
-/// Shows what can be brought in, and how.
+/// Shows the import page.
 pub(super) async fn form(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Failure> {
     params.finish(&[])?;
     Ok(html(blocking(move || Ok::<_, Failure>(page(&visitor.frame_alone(&app)?))).await??))
 }
 
-/// Brings in what was sent, and says what became of it.
+/// Imports what was sent, and shows the results.
 pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Response, Failure> {
     let (mut sent, files, _share) = upload.into_parts();
     let (registry, actor) = sent.writer(&app)?;
@@ -75,14 +75,14 @@ pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Resp
     Ok(html(blocking(move || Ok::<_, Failure>(brought(&visitor.frame_alone(&app)?, &rows, left_alone))).await??))
 }
 
-/// Who brings something in, by which request.
+/// The actor and the request.
 struct ImportContext {
     registry: Registry,
     actor: Actor,
     id: RequestId,
 }
 
-/// A file that is yet to be published, and why it was not the last time.
+/// A file to publish, and why it failed the last time.
 struct PendingFile {
     path: String,
     name: PromptName,
@@ -91,7 +91,7 @@ struct PendingFile {
 }
 
 impl ImportContext {
-    /// Publishes prompt files; what became of each, by path.
+    /// Publishes prompt files; returns the result of each, by path.
     async fn files(
         &self,
         app: &App,
@@ -138,7 +138,7 @@ impl ImportContext {
         Ok(rows)
     }
 
-    /// Imports a history; what became of it as far as it came.
+    /// Imports a history; returns the results up to the first failure.
     async fn history(&self, file: UploadedFile, label: Label, syntax: Syntax) -> Result<Imported, Failure> {
         let mut total = Imported { path: file.path, ..Imported::default() };
         let unpacked = unpack(Cursor::new(file.bytes), WINDOW_LOG_MAX);
@@ -190,7 +190,7 @@ impl ImportContext {
         }
     }
 
-    /// A failure as others are told of it.
+    /// A failure, as the client sees it.
     fn said(&self, failure: &Failure) -> (ErrorCode, String) {
         let problem = failure.problem(self.id);
         let reasons: Vec<String> = std::iter::once(problem.detail).chain(problem.errors).collect();
@@ -198,7 +198,7 @@ impl ImportContext {
     }
 }
 
-/// Reads prompt files; those that are none are refused at once.
+/// Parses prompt files; invalid ones are rejected at once.
 fn read_all(files: Vec<UploadedFile>, stop: &Cancellation) -> (Vec<ImportedFile>, Vec<PendingFile>) {
     let (mut rows, mut waiting) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<PromptName, String> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Retiring and reinstating a version, and removing a prompt.
+//! Retiring and restoring a version, and removing a prompt.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::api::write::{MessageRequest, RemoveRequest};
 use crate::model::name::PromptName;
 use crate::web::layout::{prompt_path, query};
 
-/// Keeps a version from being deployed, or lets it be deployed again.
+/// Retires a version, or allows it to be deployed again.
 pub(super) async fn retire(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;
@@ -32,7 +32,7 @@ pub(super) async fn retire(State(app): State<App>, mut sent: SubmittedForm) -> R
     Ok(redirect(&format!("{}{said}", prompt_path(name.as_str()))))
 }
 
-/// Removes a prompt whose name was typed.
+/// Removes a prompt whose name was typed as confirmation.
 pub(super) async fn remove(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;

@@ -1,9 +1,9 @@
-//! Tells open pages that something changed, so that their scripts look again. What changed is not said here: a page
-//! asks for itself anew, and is answered as its visitor may read. A page says from which position on; so nothing is missed
-//! between its making and the stream, or between two streams.
+//! Notifies open pages of changes, so that their scripts refresh. The notification has no content: a page fetches
+//! itself again, with the permissions of its visitor. It names its position, so that nothing is missed between
+//! rendering and the stream, or between two streams.
 //!
-//! A stream lives for a minute. A browser then comes again and shows again who it is, so that nobody listens for long who
-//! may no longer look.
+//! A stream lives for a minute. The browser then reconnects and authenticates again, so that no one listens for long
+//! after losing access.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use super::visitor::Visitor;
 use crate::model::position::Position;
 use crate::store::Committed;
 
-/// How long a stream lives.
+/// Lifetime of a stream.
 const LIFE: Duration = Duration::from_secs(60);
-/// Least time between two words of one stream: changes that come together are told together.
+/// Minimum interval of notifications on one stream: changes in between are combined.
 const PAUSE: Duration = Duration::from_millis(400);
-/// What a browser waits before it comes again, in milliseconds.
+/// Reconnection delay for browsers, in milliseconds.
 const AGAIN_MS: u32 = 1_000;
 
-/// Tells of every commit, as server-sent events without names.
+/// Reports every commit, as server-sent events without names.
 pub(super) async fn live(
     State(app): State<App>,
     peer: Peer,
@@ -44,7 +44,7 @@ pub(super) async fn live(
 ) -> Result<Response, Failure> {
     let from: Option<Position> = params.get("from")?;
     params.finish(&["from"])?;
-    // A browser that comes again says what it heard last; what it says is no more than a hint.
+    // A reconnecting browser sends the last event ID, which is only a hint.
     let heard = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let share = app.watchers.take(app.share_holder(peer, visitor.seat()))?;
     let mut committed = app.committed.clone();
@@ -68,7 +68,7 @@ struct Listener {
 }
 
 impl Listener {
-    /// The next word; none when the stream ends.
+    /// The next notification; `None` at the end of the stream.
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
         if !self.greeted {
             self.greeted = true;

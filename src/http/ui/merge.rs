@@ -1,4 +1,4 @@
-//! Bringing a draft together with what was published since it began.
+//! Merging a draft with what was published since it began.
 
 use std::collections::BTreeSet;
 
@@ -24,10 +24,10 @@ use crate::web::layout::query;
 use crate::web::pages::editor::{edit_path, merge_path};
 use crate::web::pages::merge::{MergePageData, page};
 
-/// What is said where the draft or the prompt has gone on since the page was made.
+/// The message if the draft or the prompt has changed since the page was made.
 const MOVED: &str = "Not merged: the draft or the prompt changed since you opened the page. Check again.";
 
-/// Shows what has to be decided.
+/// Shows the conflicts.
 pub(super) async fn look(
     State(app): State<App>,
     visitor: Visitor,
@@ -79,7 +79,7 @@ fn matter(
     })
 }
 
-/// Saves what was decided as the draft, which then stands on the newest version.
+/// Saves the resolved draft, which is then based on the latest version.
 pub(super) async fn settle(
     State(app): State<App>,
     segments: Segments,

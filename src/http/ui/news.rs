@@ -1,8 +1,8 @@
-//! What a page says once of what was just done.
+//! The confirmation that a page shows once.
 //!
-//! A form that was done sends its browser on to a page whose address says which sentence to show (`done=…`). The session
-//! remembers that address until it is asked for, at most a minute: loading the page again, or following the address as a
-//! link, shows the page without the sentence.
+//! A form redirects to a page whose URL names the sentence to show (`done=…`). The session remembers that URL until it
+//! is requested, at most a minute: reloading the page, or following the URL as a link, shows the page without the
+//! sentence.
 
 use axum::body::Body;
 use axum::http::uri::PathAndQuery;
@@ -11,20 +11,20 @@ use axum::http::{Request, Response, StatusCode, Uri, header};
 use super::super::state::Shared;
 use super::visitor::Visitor;
 
-/// The parameter of an address that says what was done.
+/// The URL parameter of the confirmation.
 const DONE: &str = "done=";
 
-/// Remembers where a form that was done sends its browser.
+/// Remembers the redirect of a form.
 pub(in crate::http) fn keep(app: &Shared, visitor: &Visitor, response: &Response<Body>) {
     let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
     let Some((session, location)) = visitor.session().zip(location) else { return };
     if response.status() == StatusCode::SEE_OTHER && says_done(location) {
-        // What stands behind the `#` stays in the browser.
+        // Browsers do not send the part after `#`.
         app.sessions.tell_once(session, location.split('#').next().unwrap_or_default());
     }
 }
 
-/// Takes `done` out of the address of a request that no form sent its browser to just now.
+/// Removes `done` from the URL of a request that no form just redirected to.
 pub(in crate::http) fn take<B>(app: &Shared, visitor: &Visitor, request: &mut Request<B>) {
     let Some(path) = request.uri().path_and_query().map(PathAndQuery::as_str).filter(|path| says_done(path)) else {
         return;

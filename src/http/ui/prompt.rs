@@ -25,13 +25,13 @@ use crate::replication::connected_replicas::Propagation;
 use crate::resolve::{CatalogueView, ResolveError};
 use crate::web::pages::prompt::{At, PromptPageData, Rollout, ShownBecause, page};
 
-/// Versions of one page.
+/// Versions per page.
 const VERSIONS: usize = 30;
-/// Deployments that the picture is made of: the newest.
+/// Number of deployments in the timeline, newest first.
 const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
-/// How long a deployment is shown arriving: a minute, in milliseconds.
+/// How long the arrival of a deployment is shown: a minute, in milliseconds.
 const ARRIVING_MS: i64 = 60_000;
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 11] = [
     ("retired", "Retired. This version can no longer be deployed."),
     ("reinstated", "Reinstated. This version can be deployed again."),
@@ -46,7 +46,7 @@ const DONE: [(&str, &str); 11] = [
     ("moved", "Not deployed: someone else deployed to this label since you opened the page. Refresh and try again."),
 ];
 
-/// What a page is asked for.
+/// The parameters of the page.
 #[derive(Default)]
 struct PromptQuery {
     version: Option<u64>,
@@ -83,14 +83,14 @@ pub(super) async fn prompt(
     Ok(html(page))
 }
 
-/// A moment as a program writes it, or as a browser's field for moments does: in UTC, without saying so.
+/// A time as programs write it, or as browsers write date fields: in UTC, without a zone.
 pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
     let ways = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z")];
     let wrong = || RequestError::Parameter { name: "at", reason: "write it as 2026-03-20T15:00:00Z".to_owned() };
     ways.iter().find_map(|text| text.parse().ok()).ok_or_else(|| wrong().into())
 }
 
-/// A past moment, to the end of the unit that was given; none where that is now.
+/// A past time, at the end of the given unit; absent if that is now.
 fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
     let wrong = |error: AsOfError| RequestError::Parameter { name: "at", reason: error.to_string() };
     let as_of = text.parse::<AsOf>().map_err(wrong)?;
@@ -110,7 +110,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &PromptQuery)
     let mut findings = BTreeMap::new();
     if let Some(registry) = &app.registry {
         for number in numbers {
-            // A version that is not there has no findings.
+            // A version that does not exist has no findings.
             findings.insert(number, registry.findings(&state, name, number).unwrap_or_default());
         }
     }
@@ -139,18 +139,18 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &PromptQuery)
     Ok(page(&visitor.frame(app, &state), &matter))
 }
 
-/// Whether a visitor can write a version of it, or ask for one on a label: signed in, with the right to publish.
+/// Whether a visitor can write a version of it, or request its deployment: signed in, with the permission to publish.
 fn publishes(app: &Shared, visitor: &Visitor, name: &PromptName) -> bool {
     may(app, visitor, Permission::Publish, name)
 }
 
-/// Whether a visitor who is signed in may do something with a prompt.
+/// Whether a signed-in visitor has a permission for a prompt.
 fn may(app: &Shared, visitor: &Visitor, permission: Permission, name: &PromptName) -> bool {
     let signed = app.registry.as_ref().zip(visitor.signed());
     signed.is_some_and(|(registry, actor)| registry.may(actor, permission, name, None))
 }
 
-/// The policies that look after each of its labels, as far as a visitor may see them.
+/// The policies of each of its labels, as far as a visitor can see them.
 fn policies(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeMap<String, Vec<String>> {
     let Some((registry, actor)) = app.registry.as_ref().zip(visitor.actor()) else { return BTreeMap::new() };
     let all = registry.policies_for(actor);
@@ -162,7 +162,7 @@ fn policies(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeMap<Stri
     view.labels.iter().map(|state| of(&state.label)).collect()
 }
 
-/// How far the newest deployment has come, while that may interest somebody.
+/// The progress of the newest deployment, while it is recent.
 fn arriving(app: &Shared, deployments: &[Deployment]) -> Option<Rollout> {
     let now_ms = app.clock.now_ms();
     let newest = deployments.iter().filter(|one| !one.label.is_latest()).max_by_key(|one| one.id)?;
@@ -173,7 +173,7 @@ fn arriving(app: &Shared, deployments: &[Deployment]) -> Option<Rollout> {
     (known > 0).then_some(Rollout { holding, known, missing })
 }
 
-/// The labels of it that a visitor may move.
+/// Its labels that a visitor can deploy to.
 fn deploys(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeSet<String> {
     let Some((registry, actor)) = app.registry.as_ref().zip(visitor.signed()) else { return BTreeSet::new() };
     let may = |label: &&Label| registry.may(actor, Permission::Deploy, &view.prompt.name, Some(label));
@@ -182,14 +182,14 @@ fn deploys(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeSet<Strin
     labels.filter(may).map(ToString::to_string).collect()
 }
 
-/// Those of them that served something else before.
+/// Those that served something else before.
 pub(super) fn backs(
     app: &Shared,
     visitor: &Visitor,
     state: &CatalogueView,
     view: &PromptView,
 ) -> Result<BTreeSet<String>, Failure> {
-    /// Deployments of a label that are looked at for another serving: the newest.
+    /// Number of deployments of a label that are searched for another serving, newest first.
     const LOOKED_AT: usize = 20;
     let mut backs = deploys(app, visitor, view);
     backs.retain(|label| view.labels.iter().any(|served| served.label.as_str() == label));
@@ -216,7 +216,7 @@ fn deployments(state: &CatalogueView, name: &PromptName) -> Result<Vec<Deploymen
     Ok(all)
 }
 
-/// What each label served at a moment: the last deployment of each, newest first as they come.
+/// What each label served at a time: the last deployment of each, newest first.
 fn served_at(deployments: &[Deployment], at: Timestamp) -> At {
     let mut last: BTreeMap<&Label, &Deployment> = BTreeMap::new();
     for one in deployments.iter().filter(|one| one.at <= at && !one.label.is_latest()) {
@@ -228,7 +228,7 @@ fn served_at(deployments: &[Deployment], at: Timestamp) -> At {
     At { at, served: last.into_values().filter(|one| one.to.is_some()).cloned().collect() }
 }
 
-/// Which version is shown, and why: the one that was asked for, what was served then, what is live, or the newest.
+/// The shown version, and why: the requested one, what was served at the requested time, what is live, or the latest.
 fn chosen(view: &PromptView, asked: &PromptQuery, at: Option<&At>) -> (u64, ShownBecause) {
     if let Some(number) = asked.version {
         return (number, ShownBecause::Asked);
@@ -244,7 +244,7 @@ fn chosen(view: &PromptView, asked: &PromptQuery, at: Option<&At>) -> (u64, Show
     live.unwrap_or((view.prompt.latest, ShownBecause::Newest))
 }
 
-/// A version, or why it cannot be read; a version that never was is a failure of the whole page.
+/// A version, or why it cannot be read; a version that never existed fails the whole page.
 fn shown(state: &CatalogueView, name: &PromptName, number: u64) -> Result<Result<Box<VersionView>, String>, Failure> {
     match state.version(name, &Selector::Version(number)) {
         Ok(view) => Ok(Ok(Box::new(view))),

@@ -101,7 +101,7 @@ fn list(
     Ok(page(&frame, &listing))
 }
 
-/// Whether production served something else lately, and a visitor may take it back to that.
+/// Whether production served something else recently, and a visitor can roll back to it.
 fn goes_back(app: &Shared, visitor: &Visitor, prompt: &Prompt, recent: &[Deployment]) -> bool {
     let mut served = recent.iter().filter(|one| one.label.as_str() == PRODUCTION).filter_map(|one| one.to.as_ref());
     let (newest, production) = (served.next(), Label::production());

@@ -1,4 +1,4 @@
-//! Replicas: who follows this node, and how it follows another.
+//! Replicas: the followers of this node, and its own upstream.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,7 +14,7 @@ use crate::replication::publisher::Publisher;
 use crate::store::read::Head;
 use crate::web::pages::replicas::{ReplicaRow, ReplicasPageData, page};
 
-/// Shows them to whoever may ask for `/v1/status`.
+/// Shows them to visitors who can read `/v1/status`.
 pub(super) async fn replicas(State(app): State<App>, visitor: Visitor, _: NoParams) -> Result<Response, Failure> {
     let work = move || {
         let followers = app.publisher.as_ref().map(Publisher::followers);

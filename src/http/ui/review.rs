@@ -1,4 +1,4 @@
-//! Change requests: the queue, one of them, and what is done about it.
+//! Change requests: the queue, the detail page, and its forms.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -25,11 +25,11 @@ use crate::web::pages::queue::{Queue, QueueRow};
 use crate::web::pages::review::{AllowedActions, ReviewPageData, Side};
 use crate::web::pages::{queue as queue_page, review as review_page};
 
-/// Rows of one page of the queue: each is looked at from all sides.
+/// Rows per page of the queue: each is evaluated fully.
 const ROWS: usize = 25;
-/// What a replica is told that it is not for.
+/// The hint on a replica, which cannot do this.
 const KEEPING: &str = "keeping change requests";
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 10] = [
     ("propose", "Review requested. Approvers will see it under Review."),
     ("approve", "Approved."),
@@ -43,7 +43,7 @@ const DONE: [(&str, &str); 10] = [
     ("breaks", "Not deployed: this breaks callers. Tick the box to deploy anyway."),
 ];
 
-/// Lists change requests of one state.
+/// Lists change requests in one state.
 pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
     let state = params.get::<RequestState>("state")?.unwrap_or(RequestState::Open);
     let cursor = params.text("cursor");
@@ -55,7 +55,7 @@ pub(super) async fn queue(State(app): State<App>, visitor: Visitor, mut params: 
         let page = registry.change_requests(&view, Some(state), cursor.as_deref(), ROWS)?;
         let row = |request| queue_row(&app, &registry, &visitor, &view, request);
         let mut rows = page.items.into_iter().map(row).collect::<Result<Vec<_>, _>>()?;
-        // What waits for whoever looks comes first, and before it what they were asked for by name.
+        // What the visitor can review comes first, starting with requests that name them.
         rows.sort_by_key(|row| (!row.asked, !row.waits));
         Ok::<_, Failure>(queue_page::page(&visitor.frame(&app, &view), &Queue { state, rows, next: page.next }))
     };
@@ -91,7 +91,7 @@ fn is_open(app: &Shared, request: &ChangeRequest) -> bool {
     request.state == RequestState::Open && request.expires > Timestamp::from_ms(app.clock.now_ms())
 }
 
-/// Whether somebody approves all of it as it is now.
+/// Whether a principal approves all of it as it is now.
 fn approves(view: &RequestView, who: &Actor) -> bool {
     view.moves.iter().all(|one| one.approved_by.contains(&who.name))
 }
@@ -121,7 +121,7 @@ pub(super) async fn request(
     Ok(html(held.work.heavy(work).await??))
 }
 
-/// What stands beside a move; what cannot be read is left out.
+/// The context of a move; what cannot be read is left out.
 fn side(state: &CatalogueView, one: &ProposedMove) -> Side {
     let now = state.label(&one.name, &one.label).ok().map(|state| state.serving);
     let alone = one.serving.fixed().filter(|_| now.is_none());
@@ -147,7 +147,7 @@ fn may(
     })
 }
 
-/// Why somebody may not do something with every move, where they may not.
+/// Why the visitor cannot do something for every move; absent if they can.
 fn first_lack(
     registry: &Registry,
     state: &CatalogueView,
@@ -179,7 +179,7 @@ fn back(id: u64, done: &str) -> Response {
     redirect(&format!("{}{}", request_path(id), query(&[("done", done)])))
 }
 
-/// What a form does.
+/// The action of a form.
 #[derive(Clone, Copy)]
 enum ReviewAction {
     Say(EventKind),
@@ -199,7 +199,7 @@ impl ReviewAction {
     }
 }
 
-/// Reviews, withdraws or applies a change request, as it was shown.
+/// Reviews, withdraws or applies a change request as it was shown.
 pub(super) async fn act(
     State(app): State<App>,
     segments: Segments,
@@ -217,7 +217,7 @@ pub(super) async fn act(
     sent.form.finish(&["form", "kind", "message", "fingerprints", "allow_major", "break_glass"])?;
     let done = match deed {
         ReviewAction::Say(kind) => {
-            // A comment and a withdrawal are about the request, whatever it proposes.
+            // Comments and withdrawals apply to the request, whatever it proposes.
             registry.review(&actor, id, ReviewRequest { kind, message, fingerprints }).await.map(|_| ())
         }
         ReviewAction::Apply => {

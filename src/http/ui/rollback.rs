@@ -1,4 +1,4 @@
-//! Taking back what a label serves.
+//! Rolling a label back.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,7 +11,7 @@ use crate::model::name::{Label, PromptName};
 use crate::registry::RegistryError;
 use crate::web::layout::{prompt_path, query};
 
-/// Serves again what a label served before, unless it has moved since the page was made.
+/// Rolls a label back, unless it has moved since the page was made.
 pub(super) async fn rollback(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let name: PromptName = field(&mut sent.form, "name")?.parse()?;

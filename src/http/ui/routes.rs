@@ -1,4 +1,4 @@
-//! Every page there is. Pages are for people and may change; what programs call is in the other table.
+//! All pages. They are for people and can change; the API has its own table.
 
 use axum::routing::{get, post};
 
@@ -9,7 +9,7 @@ use super::{
     rollback, sign_in, sign_in_link,
 };
 
-/// Every page, what pages need, and what their forms are sent to.
+/// All pages, their assets, and the targets of their forms.
 #[rustfmt::skip]
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::new("GET",  "/ui",                 || get(assets::home)),

@@ -20,9 +20,9 @@ use crate::registry::SignedInBy;
 use crate::web::layout::Who;
 use crate::web::pages::sign_in::{SignIn, page};
 
-/// Where one goes who came from nowhere.
+/// The default page after signing in.
 pub(super) const HOME: &str = "/ui/";
-/// What is said of an access token that signs nobody in; the same whatever is wrong with it.
+/// The message for an invalid access token, the same for every cause.
 const REFUSED: &str = "That token is not valid. It may be mistyped, expired or revoked.";
 
 /// The form.
@@ -47,7 +47,7 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     let (presented, next) = (field(&mut form, "token")?, own_path(form.text("next")));
     form.finish(&["token", "next", "form"])?;
     let token = AccessToken::parse(presented.trim()).ok().map(|token| token.hash());
-    // Looked at first: whoever has an access token signs in, however many others guess from the same address.
+    // Checked first: a valid access token signs in, however many attempts from the same address have failed.
     let Some((token, seat)) = token.and_then(|token| Some((token, seat_of(&app, &token)?))) else {
         denied_log::log(peer, None, true);
         let many = |retry_after_s| RequestError::Attempts { retry_after_s };
@@ -59,7 +59,7 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     begin(&app, peer, &parts.headers, (SignedInBy::Token(token), &seat.actor().name), &next).await
 }
 
-/// Begins a session in place of the one that this browser has, and goes on.
+/// Starts a session that replaces the current one of this browser, and redirects.
 pub(super) async fn begin(
     app: &Shared,
     peer: Peer,
@@ -78,7 +78,7 @@ pub(super) async fn begin(
     Ok(response)
 }
 
-/// Ends this session, or all of whoever holds it.
+/// Ends this session, or all sessions of its principal.
 pub(super) async fn sign_out(State(app): State<App>, sent: SubmittedForm) -> Result<Response, Failure> {
     let SubmittedForm { session, seat, peer, mut form, .. } = sent;
     let everywhere = form.text("everywhere").is_some();
@@ -101,7 +101,7 @@ fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Opti
     let visit = known.map_or_else(new_id, Ok)?;
     let takes_tokens = app.registry.is_some() || app.read_token.is_some();
     let form = app.sessions.form_token(&visit);
-    // Whoever it names and is known has a session, and does not come here.
+    // A known person named by the header already has a session, and does not see this page.
     let unknown = app.door.signed_in(peer, headers);
     let matter = SignIn { next, form: &form, refused, unknown: unknown.as_deref(), takes_tokens };
     let who = if app.reads_openly(peer) { Who::Local } else { Who::Stranger };
@@ -111,7 +111,7 @@ fn show(app: &Shared, peer: Peer, headers: &HeaderMap, next: &str, refused: Opti
     Ok(response.into_response())
 }
 
-/// A path of the pages, so that nobody is sent elsewhere after signing in.
+/// A path of the pages, so that signing in never redirects to another site.
 fn own_path(next: Option<String>) -> String {
     let plain = |next: &String| {
         next.starts_with(HOME)

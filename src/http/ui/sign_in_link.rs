@@ -1,7 +1,7 @@
 //! Signing in with a link that an admin created: once, and without an access token.
 //!
-//! Opening the link shows a button and changes nothing, so that previews of links do not use it up. The secret is in the
-//! query, which no log of this node holds, and the page tells no other address where it is from.
+//! Opening the link shows a button and changes nothing, so that previews of links do not use it up. The secret is in
+//! the query, which this node never logs, and the page sends no referrer.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -26,7 +26,7 @@ use crate::registry::{Actor, Registry, SignedInBy};
 use crate::web::layout::Who;
 use crate::web::pages::sign_in::{SignInLinkPageData, link_page};
 
-/// Shows the person that the link signs in, and a button that does it.
+/// Shows who the link signs in, and a button to confirm.
 pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (parts, _) = request.into_parts();
     let peer = Peer::of(&parts);
@@ -47,7 +47,7 @@ pub(super) async fn form(State(app): State<App>, request: Request) -> Result<Res
     Ok(response)
 }
 
-/// Uses the link up and begins a session.
+/// Uses the link up and starts a session.
 pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<Response, Failure> {
     let (parts, body): (_, Body) = request.into_parts();
     let peer = Peer::of(&parts);
@@ -65,13 +65,13 @@ pub(super) async fn sign_in(State(app): State<App>, request: Request) -> Result<
     begin(&app, peer, &parts.headers, (SignedInBy::Link, &name), HOME).await
 }
 
-/// Links are of a primary: a replica knows no people.
+/// Only a primary has links: a replica knows no people.
 fn registry(app: &Shared) -> Result<Registry, Failure> {
     let replica = || RequestError::Replica { what: "signing in with a link", upstream: app.upstream.clone() };
     Ok(app.registry.clone().ok_or_else(replica)?)
 }
 
-/// Counts a link that does not work as a failed attempt to sign in, and says so; the same whatever is wrong with it.
+/// Counts an invalid link as a failed sign-in attempt, with the same message for every cause.
 fn refuse(app: &Shared, peer: Peer) -> Result<Response, Failure> {
     denied_log::log(peer, None, true);
     app.sessions.failed(peer.address).map_err(|retry_after_s| RequestError::Attempts { retry_after_s })?;
@@ -82,7 +82,7 @@ fn refuse(app: &Shared, peer: Peer) -> Result<Response, Failure> {
 
 fn page(app: &Shared, matter: &SignInLinkPageData<'_>) -> Response {
     let mut response = html(link_page(&frame(app, Who::Stranger), matter));
-    // Unlike `same-origin`, this keeps the query out of every `Referer`, and forms are still sent with their origin.
+    // Unlike `same-origin`, this keeps the query out of every `Referer`; forms are still sent with their origin.
     response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("strict-origin"));
     response
 }

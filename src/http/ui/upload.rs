@@ -1,8 +1,7 @@
-//! Forms with files in them.
+//! File upload forms.
 //!
-//! Invariant: the session, the page that the form comes from and the form's own token, which is its first part, are
-//! checked before anything else of it is kept. The whole has a limit in bytes, a deadline, and a share of the budget that
-//! all bodies have; so has each part.
+//! Invariant: the session, the origin of the form and its token, which is the first part, are verified before anything
+//! else is kept. The form has a size limit, a deadline, and a share of the body budget; so does each part.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,26 +22,26 @@ use super::super::state::App;
 use super::visitor::{SubmittedForm, check_origin, sender};
 use crate::files::prompt::PROMPT_FILE_EXTENSION;
 
-/// Largest form with files, in bytes.
+/// Largest upload form, in bytes.
 const UPLOAD_BYTES_MAX: usize = 24 * 1024 * 1024;
-/// Files of one form that are kept.
+/// Most files of one form.
 const FILES_MAX: usize = 2_000;
-/// Parts of one form, files that are left alone included.
+/// Most parts of one form, including skipped files.
 const PARTS_MAX: usize = 50_000;
-/// Largest part that is no file, in bytes.
+/// Largest part that is not a file, in bytes.
 const TEXT_BYTES_MAX: usize = 16 * 1024;
-/// Parts that are no files.
+/// Most parts that are not files.
 const TEXTS_MAX: usize = 16;
 /// Longest path of a file, in bytes.
 const PATH_BYTES_MAX: usize = 4_096;
-/// The field whose file is kept whatever it is called.
+/// The field whose file is accepted under any name.
 pub(super) const HISTORY: &str = "history";
-/// The field whose files have the folder that was chosen before their path.
+/// The field whose files have the selected folder at the start of their path.
 const FOLDER: &str = "folder";
 
-/// A form with files that somebody sent in a session of theirs.
+/// An upload form sent in a valid session.
 pub(super) struct Upload {
-    /// Everything but the files.
+    /// All fields except the files.
     pub(super) sent: SubmittedForm,
     pub(super) files: Files,
     share: OwnedSemaphorePermit,
@@ -51,9 +50,9 @@ pub(super) struct Upload {
 /// The files of a form.
 #[derive(Default)]
 pub(super) struct Files {
-    /// Prompt files by their path in the folder that was chosen, and histories.
+    /// Prompt files by their path in the selected folder, and histories.
     pub(super) kept: Vec<UploadedFile>,
-    /// How many others there were.
+    /// Number of other files.
     pub(super) left_alone: usize,
 }
 
@@ -64,7 +63,7 @@ pub(super) struct UploadedFile {
 }
 
 impl Upload {
-    /// What was sent, the files, and their share of the budget, which is to be kept as long as they are.
+    /// The fields and files with their share of the budget, which must live as long as they do.
     pub(super) fn into_parts(self) -> (SubmittedForm, Files, OwnedSemaphorePermit) {
         (self.sent, self.files, self.share)
     }
@@ -104,7 +103,7 @@ async fn read(
     match reading.await.map_err(slow)? {
         Ok(taken) => Ok(taken),
         Err(failure) => {
-            // Read on for a while, so that the browser reads the answer.
+            // Read to the end for a while, so that the browser reads the answer.
             let rest = async { while let Ok(Some(_)) = multipart.next_field().await {} };
             let _enough = tokio::time::timeout(DISCARD_TIME, rest).await;
             Err(failure)
@@ -112,7 +111,7 @@ async fn read(
     }
 }
 
-/// Takes a form apart, part after part.
+/// Parses a form, part by part.
 async fn take(
     app: &App,
     multipart: &mut Multipart<'static>,
@@ -137,7 +136,7 @@ async fn take(
             continue;
         };
         match place(&name, &path) {
-            // Nothing was chosen: browsers send a file without name and content.
+            // No selection: browsers send a file without name and content.
             None if path.is_empty() => {}
             None => files.left_alone += 1,
             Some(_) if files.kept.len() >= FILES_MAX => {
@@ -155,7 +154,7 @@ async fn take(
     Ok((Params::of(texts), files, share))
 }
 
-/// Where a file lies in the folder that was chosen; none where it is left alone.
+/// The path of a file in the selected folder; absent if it is skipped.
 fn place(field: &str, path: &str) -> Option<String> {
     if path.is_empty() || path.len() > PATH_BYTES_MAX {
         return None;

@@ -1,4 +1,4 @@
-//! Who looks at a page, and whether a form is really theirs.
+//! The visitor of a page, and whether a form is really theirs.
 
 use std::sync::Arc;
 
@@ -28,22 +28,22 @@ use crate::store::StoreError;
 use crate::web::form::FormValues;
 use crate::web::layout::{Frame, ReplicaStatus, Who, query};
 
-/// Largest form, in bytes, but for those that hold a content.
+/// Largest form without a content, in bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
-/// Largest form for signing in, in bytes: anybody may send one, and all bodies share one budget.
+/// Largest sign-in form, in bytes: anyone can send one, and all bodies share one budget.
 const VISIT_FORM_BYTES_MAX: usize = 8 * 1024;
-/// Largest form that holds a content: three bytes for each byte that has to be encoded, and its samples.
+/// Largest form with a content, in bytes: three bytes for each percent-encoded byte, plus samples.
 pub(super) const CONTENT_FORM_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Names of the cookie of a session: over TLS, over TLS below a path of a host that others share, and without TLS. The
-/// first prefix keeps other hosts of the domain from setting it, and demands the root path.
+/// Names of the session cookie: over TLS, over TLS below a path of a shared host, and without TLS. The `__Host-` prefix
+/// stops other hosts of the domain from setting it, and requires the root path.
 const SESSION: (&str, &str, &str) = ("__Host-bookholder", "__Secure-bookholder", "bookholder_session");
-/// And of that which ties the form for signing in to the browser that asked for it.
+/// Names of the cookie that ties the sign-in form to the browser that requested it.
 const VISIT: (&str, &str, &str) = ("__Host-bookholder-visit", "__Secure-bookholder-visit", "bookholder_visit");
 
-/// What a page says where its script asks and nobody acts.
+/// A parameter that scripts add to automatic requests.
 const BY_ITSELF: &str = "bookholder-live";
 
-/// The way between a browser and this node, as its cookies depend on it.
+/// Properties of the connection between browser and node that its cookies depend on.
 #[derive(Clone, Copy)]
 pub(super) struct CookieScope<'a> {
     encrypted: bool,
@@ -59,9 +59,9 @@ impl<'a> CookieScope<'a> {
 /// Which cookie.
 #[derive(Clone, Copy)]
 pub(super) enum Cookie {
-    /// Of a session.
+    /// For a session.
     Session,
-    /// Of whoever is about to sign in.
+    /// For the sign-in form.
     Visit,
 }
 
@@ -84,16 +84,16 @@ impl Cookie {
         let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut pairs = all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let value = pairs.find(|(found, _)| *found == name).map(|(_, value)| value);
-        // What this node never made ties nothing to anybody; an empty value least of all.
+        // A value that this node did not issue is ignored, especially an empty one.
         value.filter(|value| value.len() == ID_CHARACTERS)
     }
 
-    /// The header that sets it until the browser is closed.
+    /// The header that sets it for the browser session.
     pub(super) fn set(self, way: CookieScope<'_>, value: &str) -> HeaderValue {
         self.header(way, value, "")
     }
 
-    /// The header that takes it away.
+    /// The header that deletes it.
     pub(super) fn clear(self, way: CookieScope<'_>) -> HeaderValue {
         self.header(way, "", "; Max-Age=0")
     }
@@ -105,17 +105,17 @@ impl Cookie {
     }
 }
 
-/// Somebody who may look at pages: signed in, with an access token in the request, or local where reading is open.
+/// Someone who can view pages: signed in, with an access token in the request, or local if reads are open.
 #[derive(Clone)]
 pub(in crate::http) struct Visitor {
     seat: Option<Arc<AuthContext>>,
     session: Option<String>,
-    /// Where the registry stood when they asked; none where they sent a form.
+    /// The position of the registry at the request; absent for forms.
     from: Option<Position>,
 }
 
 impl Visitor {
-    /// Who sent a request, as far as it says; whether they may look at anything is another question.
+    /// The sender of a request; whether they can view anything is a separate question.
     pub(in crate::http) fn of(app: &Shared, peer: Peer, headers: &HeaderMap) -> Self {
         match session(app, peer, headers) {
             Some((id, seat)) => Self { seat: Some(seat), session: Some(id), from: None },
@@ -123,7 +123,7 @@ impl Visitor {
         }
     }
 
-    /// What a page says of them and of this node where their request failed.
+    /// The page frame if their request failed.
     pub(in crate::http) async fn frame_of_failure(self, app: &App, peer: Peer) -> Arc<Frame> {
         if self.seat.is_none() && !app.reads_openly(peer) {
             return Arc::new(frame(app, Who::Stranger));
@@ -133,18 +133,18 @@ impl Visitor {
         Arc::new(known.ok().and_then(Result::ok).unwrap_or_else(|| frame(app, Who::Stranger)))
     }
 
-    /// The state of now, as far as they may see it: what a page shows is read from one.
+    /// The current snapshot with their permissions: everything on a page comes from one.
     pub(super) fn view(&self, app: &Shared) -> Result<CatalogueView, StoreError> {
         let scope = self.seat.as_ref().map_or_else(ReadScope::open, |seat| seat.scope().clone());
         app.catalogue.as_reader(&scope)
     }
 
-    /// What pages that show nothing of the catalogue say of them and of this node.
+    /// The page frame for pages without catalogue data.
     pub(super) fn frame_alone(&self, app: &Shared) -> Result<Frame, StoreError> {
         Ok(self.frame(app, &self.view(app)?))
     }
 
-    /// What pages say of them and of this node.
+    /// The page frame: what pages show about the visitor and this node.
     pub(super) fn frame(&self, app: &Shared, view: &CatalogueView) -> Frame {
         let who = match (&self.seat, &self.session) {
             (Some(seat), Some(id)) if seat.is_single_sign_on() => {
@@ -175,34 +175,34 @@ impl Visitor {
         Frame { open: app.registry.as_ref().map(open), audits, access, from: self.from, ..frame(app, who) }
     }
 
-    /// Whether they may look at what is not for everybody.
+    /// Whether they can view what is not public.
     pub(super) fn holds(&self, app: &Shared, permission: Permission) -> bool {
         let asked = self.actor().zip(app.registry.as_ref());
         asked.is_some_and(|(actor, registry)| registry.may_look(actor, permission).is_ok())
     }
 
-    /// Whose access token is behind them, where one is.
+    /// The principal of their access token, if any.
     pub(in crate::http) fn seat(&self) -> Option<&AuthContext> {
         self.seat.as_deref()
     }
 
-    /// Their session, where they have one.
+    /// Their session, if any.
     pub(super) fn session(&self) -> Option<&str> {
         self.session.as_deref()
     }
 
-    /// As whom they would act; none where nobody is known.
+    /// The actor for their changes; absent if they are not known.
     pub(super) fn actor(&self) -> Option<&Actor> {
         self.seat.as_deref().map(AuthContext::actor)
     }
 
-    /// The same where they can send forms.
+    /// The actor, if they can send forms.
     pub(super) fn signed(&self) -> Option<&Actor> {
         self.session.as_ref().and_then(|_| self.actor())
     }
 }
 
-/// What pages say of this node to somebody.
+/// What pages show about this node.
 pub(super) fn frame(app: &Shared, who: Who) -> Frame {
     let freshly = app.freshness.now();
     let stale = freshly.freshness != Freshness::Fresh;
@@ -224,7 +224,7 @@ impl FromRequestParts<App> for Visitor {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         let peer = Peer::of(parts);
-        // Before anything is read for the page: what is committed from then on is news to it.
+        // Taken before anything is read for the page, so that later commits trigger a refresh.
         let from = Some(app.committed.borrow().head.position);
         if let Some((id, seat)) = session(app, peer, &parts.headers) {
             return Ok(Self { seat: Some(seat), session: Some(id), from });
@@ -239,7 +239,7 @@ impl FromRequestParts<App> for Visitor {
     }
 }
 
-/// The session of a request, and who it is of: that of its cookie, or of whom a trusted proxy has signed in.
+/// The session of a request and its person: from its cookie, or from a trusted proxy.
 pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<AuthContext>)> {
     session_of_cookie(app, peer, headers).or_else(|| {
         let name = app.door.signed_in(peer, headers)?;
@@ -248,7 +248,7 @@ pub(super) fn session(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(
     })
 }
 
-/// The session of a cookie; ends it where the access token or the person behind it is gone.
+/// The session of a cookie; ended if its access token or person is gone.
 fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(String, Arc<AuthContext>)> {
     let id = Cookie::Session.read(CookieScope::of(app, peer), headers)?;
     let seat = match app.sessions.find(id, !headers.contains_key(BY_ITSELF))? {
@@ -265,7 +265,7 @@ fn session_of_cookie(app: &Shared, peer: Peer, headers: &HeaderMap) -> Option<(S
     Some((id.to_owned(), seat))
 }
 
-/// A form of at most `MAX` bytes that somebody sent in a session of theirs.
+/// A form of at most `MAX` bytes sent in a valid session.
 pub(super) struct SubmittedForm<const MAX: usize = FORM_BYTES_MAX> {
     pub(super) session: String,
     pub(super) seat: Arc<AuthContext>,
@@ -275,28 +275,28 @@ pub(super) struct SubmittedForm<const MAX: usize = FORM_BYTES_MAX> {
 }
 
 impl<const MAX: usize> SubmittedForm<MAX> {
-    /// The same as who looks at the page that comes of it.
+    /// The visitor of the resulting page.
     pub(super) fn visitor(&self) -> Visitor {
         Visitor { seat: Some(Arc::clone(&self.seat)), session: Some(self.session.clone()), from: None }
     }
 
-    /// Everything that was typed.
+    /// All fields.
     pub(super) fn typed(&mut self) -> FormValues {
         FormValues::new(self.form.all(""))
     }
 
-    /// The write path, and as whom.
+    /// The write path, and the actor.
     pub(super) fn writer(&self, app: &Shared) -> Result<(Registry, Actor), Failure> {
         let replica = || RequestError::Replica { what: "changing anything", upstream: app.upstream.clone() };
         let registry = app.registry.clone().ok_or_else(replica)?;
-        // The seat says how it was proved: a token that was rotated out stays told apart.
+        // The session records how it was started, so a rotated-out token stays distinguishable.
         let method = AuthMethod::WebSession(Box::new(self.seat.actor().method.clone()));
         let request_id = self.request.as_ref().map(ToString::to_string);
         Ok((registry, Actor { method, request_id, client: self.peer.address, ..self.seat.actor().clone() }))
     }
 }
 
-/// The session that a form is sent in; whoever has none is asked to sign in, the same way as for pages.
+/// The session of a form; visitors without one are asked to sign in, as on pages.
 pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<(Peer, String, Arc<AuthContext>), Response> {
     let peer = Peer::of(parts);
     if let Some((session, seat)) = session(app, peer, &parts.headers) {
@@ -320,12 +320,12 @@ impl<const MAX: usize> FromRequest<App> for SubmittedForm<MAX> {
     }
 }
 
-/// Reads the form for signing in, which is tied to a visit.
+/// Reads the sign-in form, which is tied to a visit.
 pub(super) async fn read_visit_form(app: &App, parts: &Parts, body: Body, id: &str) -> Result<Params, Failure> {
     read_form(app, parts, (body, VISIT_FORM_BYTES_MAX), id).await
 }
 
-/// Reads a form, which must come from a page of this node and carry what the holder of an id was given.
+/// Reads a form, which must come from a page of this node and have a valid token.
 async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &str) -> Result<Params, Failure> {
     check_origin(&app.door, parts)?;
     let (bytes, _share) = body_in_time(app, &parts.headers, body, max).await?;
@@ -335,15 +335,14 @@ async fn read_form(app: &App, parts: &Parts, (body, max): (Body, usize), id: &st
     if app.sessions.is_form_token(id, &presented) { Ok(form) } else { Err(RequestError::FormStale.into()) }
 }
 
-/// Refuses what a page of somebody else sent. Browsers say where a form is from; where they say nothing, the form's own
-/// token decides.
+/// Rejects forms from other sites. Browsers send their origin; if they do not, the form's token decides.
 pub(super) fn check_origin(door: &Door, parts: &Parts) -> Result<(), Failure> {
     let said = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let peer = Peer::of(parts);
     match (said("sec-fetch-site"), said("origin")) {
         (Some("same-origin"), _) | (None, None) => Ok(()),
         (None, Some(origin)) if is_own_origin(door, origin, peer, &parts.uri, &parts.headers) => Ok(()),
-        // A browser that names a page of a host, and does not say that it is foreign: a proxy may have changed the host.
+        // A browser that sends an origin and does not call it cross-site: a proxy may have changed the host.
         (None, Some(origin)) if origin.contains("://") => {
             let origin = origin.chars().take(200).filter(char::is_ascii_graphic).collect();
             Err(RequestError::UnknownOrigin { origin, asked: asked_host(peer, &parts.uri, &parts.headers) }.into())
@@ -352,12 +351,12 @@ pub(super) fn check_origin(door: &Door, parts: &Parts) -> Result<(), Failure> {
     }
 }
 
-/// One field of a form, which must be there.
+/// A required field of a form.
 pub(super) fn field(form: &mut Params, name: &'static str) -> Result<String, Failure> {
     form.text(name).ok_or_else(|| RequestError::FormField { field: name }.into())
 }
 
-/// Sends a browser on, with a `GET`.
+/// Redirects a browser, with a `GET`.
 pub(super) fn redirect(path: &str) -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, text(path.to_owned()))]).into_response()
 }

@@ -1,4 +1,4 @@
-//! Archiving: what would go, and doing it.
+//! The archive page: a preview, and the action.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,12 +15,12 @@ use crate::clock::Cancellation;
 use crate::web::form::{FormValues, Outcome};
 use crate::web::pages::access::archive::{ArchivePageData, page};
 
-/// Days that the form begins with.
+/// Default number of days in the form.
 const LIKELY_DAYS: &str = "365";
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 1] = [("archive", "Archived.")];
 
-/// Shows what would go, once it is asked.
+/// Shows the preview, if requested.
 pub(in crate::http::ui) async fn look(
     State(app): State<App>,
     visitor: Visitor,

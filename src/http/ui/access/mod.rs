@@ -1,7 +1,7 @@
-//! The pages about access: who is who, who may what, and why.
+//! The pages about access: principals, permissions, and explanations.
 //!
-//! Every change is a command of the registry, as through every other door. A form that it refuses is shown again, with
-//! why and with what was typed.
+//! Every change is a command of the registry, as from every other entry point. A rejected form is shown again with the
+//! error and the input.
 
 pub(super) mod archive;
 pub(super) mod people;
@@ -32,27 +32,27 @@ use crate::registry::{Actor, Registry, RegistryError};
 use crate::web::form::{FormValues, Outcome, WHICH};
 use crate::web::pages::access::ROWS;
 
-/// What a replica is told that it is not for.
+/// The hint on a replica, which cannot do this.
 const KEEPING: &str = "keeping access";
-/// Principals that a field offers to choose from.
+/// Number of principals that a field suggests.
 const OFFERED_MAX: usize = 500;
-/// Longest name that is sought, in bytes.
+/// Longest name to search for, in bytes.
 const SOUGHT_BYTES_MAX: usize = 64;
 const DAY_S: u64 = 24 * 3_600;
 const HOUR_S: u64 = 3_600;
 
-/// The registry, and as whom somebody asks it.
+/// The registry, and the actor of the request.
 fn asked<'v>(app: &Shared, visitor: &'v Visitor) -> Result<(Registry, &'v Actor), Failure> {
     let registry = primary(app, KEEPING)?;
     Ok((registry, visitor.actor().ok_or(RequestError::TokenMissing)?))
 }
 
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 fn done(word: Option<String>, said: &[(&'static str, &'static str)]) -> Outcome {
     Outcome { done: super::said(word, said), ..Outcome::default() }
 }
 
-/// Shows a page, with what was done before where its address says so.
+/// Shows a page, with a confirmation if its URL has one.
 async fn show(
     mut params: Params,
     said: &[(&'static str, &'static str)],
@@ -63,7 +63,7 @@ async fn show(
     Ok(html(blocking(move || page(outcome)).await??))
 }
 
-/// Answers a form: leads on to where it led, or shows its page again with why it was refused.
+/// Answers a form: redirects after success, or shows the page again with the error.
 async fn answer<const MAX: usize>(
     sent: &SubmittedForm<MAX>,
     typed: FormValues,
@@ -79,7 +79,7 @@ async fn answer<const MAX: usize>(
     }
 }
 
-/// Shows a page again, with why its form was refused; what failed inside stays a failure.
+/// Shows a page again with the error of its form; internal failures stay failures.
 fn again(
     failure: Failure,
     typed: FormValues,
@@ -97,7 +97,7 @@ fn which(typed: &FormValues) -> &str {
     typed.get(WHICH)
 }
 
-/// A field as what it means; none where it is empty.
+/// A parsed field; absent if empty.
 fn value<T: std::str::FromStr>(typed: &FormValues, name: &str, field: &'static str) -> Result<Option<T>, Failure>
 where
     T::Err: Display,
@@ -107,7 +107,7 @@ where
     Ok((!text.is_empty()).then(|| text.parse().map_err(wrong)).transpose()?)
 }
 
-/// A field that has to be filled in.
+/// A required field.
 fn required<T: std::str::FromStr>(typed: &FormValues, name: &str, field: &'static str) -> Result<T, Failure>
 where
     T::Err: Display,
@@ -116,7 +116,7 @@ where
     Ok(value(typed, name, field)?.ok_or_else(empty)?)
 }
 
-/// The name of something new, which nothing may have yet.
+/// The name of a new object, which must not exist yet.
 fn new_name(
     typed: &FormValues,
     what: &'static str,
@@ -126,13 +126,13 @@ fn new_name(
     if is_taken(&name)? { Err(RegistryError::Exists { what, name }.into()) } else { Ok(name) }
 }
 
-/// The one that has a name.
+/// The object with this name.
 fn named<T>(all: Vec<T>, what: &'static str, name: &str, name_of: impl Fn(&T) -> &str) -> Result<T, Failure> {
     let absent = || RegistryError::NotFound { what, name: name.chars().take(64).collect() };
     Ok(all.into_iter().find(|one| name_of(one) == name).ok_or_else(absent)?)
 }
 
-/// Keeps a secret that was just made for the one page of this session that shows it.
+/// Holds a new secret for the one page of this session that shows it.
 fn show_once(app: &Shared, sent: &SubmittedForm, page: &str, secret: Option<&str>) -> Result<(), Failure> {
     let lost = || RequestError::Task("the answer holds no secret".to_owned());
     let secret = secret.and_then(|secret| AccessToken::parse(secret).ok()).ok_or_else(lost)?;
@@ -140,28 +140,28 @@ fn show_once(app: &Shared, sent: &SubmittedForm, page: &str, secret: Option<&str
     Ok(())
 }
 
-/// A field for a pattern, which means everything when it is empty.
+/// A pattern field; empty means everything.
 fn pattern(typed: &FormValues, name: &str, field: &'static str) -> Result<Pattern, Failure> {
     Ok(value(typed, name, field)?.unwrap_or_else(Pattern::everything))
 }
 
-/// A number of days or hours as seconds; none where the field is empty.
+/// A number of days or hours, in seconds; absent if empty.
 fn seconds(typed: &FormValues, name: &str, field: &'static str, unit_s: u64) -> Result<Option<u64>, Failure> {
     Ok(value::<u64>(typed, name, field)?.map(|number| number.saturating_mul(unit_s)))
 }
 
-/// The grant that a form names; none where it names no role.
+/// The grant in a form; absent if no role is selected.
 fn grant(typed: &FormValues) -> Result<Option<Grant>, Failure> {
     let (prompts, labels) = (pattern(typed, "prompts", "Prompts")?, pattern(typed, "labels", "Labels")?);
     Ok(value::<String>(typed, "role", "Role")?.map(|role| Grant { role, prompts, labels }))
 }
 
-/// What tells something from itself after a change.
+/// A hash of a value, to detect changes.
 fn fingerprint(one: &impl Serialize) -> String {
     blake3::hash(&serde_json::to_vec(one).unwrap_or_default()).to_hex().chars().take(32).collect()
 }
 
-/// Refuses to change what somebody else changed since the page was made.
+/// Rejects a change if someone else changed the object since the page was made.
 fn unchanged(typed: &FormValues, now: &impl Serialize) -> Result<(), Failure> {
     if typed.get("seen") == fingerprint(now) {
         return Ok(());
@@ -174,7 +174,7 @@ fn unknown_form() -> Failure {
     RequestError::FormField { field: WHICH }.into()
 }
 
-/// One page of a list by names: those that contain what is sought, after a name.
+/// One page of a list by name: those that contain the search text, after a name.
 fn page_of<T>(all: Vec<T>, name: impl Fn(&T) -> &str, sought: &str, after: &str) -> (Vec<T>, Option<String>) {
     let fits = |one: &T| name(one) > after && name(one).contains(sought);
     let mut rows: Vec<T> = all.into_iter().filter(fits).take(ROWS + 1).collect();
@@ -184,7 +184,7 @@ fn page_of<T>(all: Vec<T>, name: impl Fn(&T) -> &str, sought: &str, after: &str)
     (rows, next)
 }
 
-/// What a list is asked for.
+/// The parameters of a list.
 struct ListQuery {
     text: String,
     after: String,

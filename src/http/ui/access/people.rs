@@ -1,4 +1,4 @@
-//! People and services: the list, one of them, and what is done about them.
+//! People and services: the list, the detail page, and their forms.
 
 use std::collections::HashMap;
 
@@ -25,9 +25,9 @@ use crate::web::pages::access::people::{People, PersonRow, page};
 use crate::web::pages::access::person::{PersonPageData, page as person_page};
 use crate::web::pages::access::token_path;
 
-/// Entries of the log that a page of somebody shows.
+/// Number of audit entries on a principal's page.
 const DID: usize = 8;
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 5] = [
     ("create", "Created. Next, create an access token for them."),
     ("grant", "Granted. Takes effect immediately."),
@@ -64,7 +64,7 @@ fn shown(app: &Shared, visitor: &Visitor, sought: ListQuery, outcome: Outcome) -
     Ok(page(&visitor.frame_alone(app)?, &People { sought: sought.text, rows, next, roles, outcome }))
 }
 
-/// Makes a principal.
+/// Creates a principal.
 pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
@@ -99,7 +99,7 @@ pub(in crate::http::ui) async fn one(
     .await
 }
 
-/// Under which a sign-in link waits for the page that shows it; no name of an access token has a space.
+/// The key under which a sign-in link waits for the page that shows it; token names have no spaces.
 fn link_key(name: &str) -> String {
     format!("sign-in link of {name}")
 }
@@ -123,7 +123,7 @@ fn person(
     Ok(person_page(&visitor.frame(app, &state), &matter))
 }
 
-/// Grants, takes back, disables, enables, or makes an access token.
+/// Adds or removes a grant, disables, enables, or creates an access token.
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,
@@ -140,7 +140,7 @@ pub(in crate::http::ui) async fn act(
     answer(&sent, typed, did, move |visitor, outcome| person(&app, visitor, &name, (None, outcome))).await
 }
 
-/// Creates a sign-in link, which the page that follows shows once.
+/// Creates a sign-in link, which the next page shows once.
 async fn create_link(app: &Shared, sent: &SubmittedForm, name: &str, typed: &FormValues) -> Result<(), Failure> {
     let (registry, actor) = sent.writer(app)?;
     let request = SignInLinkRequest { expires_s: seconds(typed, "hours", "Hours", HOUR_S)? };
@@ -161,7 +161,7 @@ async fn change(registry: &Registry, actor: &Actor, name: &str, typed: &FormValu
     Ok(())
 }
 
-/// The grant that a form has to name.
+/// The required grant of a form.
 fn one_grant(typed: &FormValues) -> Result<Grant, Failure> {
     let none = || RequestError::FormValue { field: "Role", reason: "choose one".to_owned() };
     Ok(grant(typed)?.ok_or_else(none)?)

@@ -1,4 +1,4 @@
-//! Label policies: the list, one of them, and what is done about them.
+//! Label policies: the list, the detail page, and their forms.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -18,13 +18,13 @@ use crate::web::pages::access::policies::{Policies, page};
 use crate::web::pages::access::policy::{PolicyPageData, blank as blank_form, page as policy_page};
 use crate::web::pages::access::policy_path;
 
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 2] = [
     ("save", "Saved. Takes effect immediately, for everyone."),
     ("remove", "Removed. Its requirements no longer apply."),
 ];
 
-/// Lists the policies that may concern a prompt which the visitor can read.
+/// Lists the policies that can apply to a prompt that the visitor can read.
 pub(in crate::http::ui) async fn list(
     State(app): State<App>,
     visitor: Visitor,
@@ -85,7 +85,7 @@ fn shown(app: &Shared, visitor: &Visitor, name: Option<&str>, outcome: Outcome) 
     Ok(policy_page(&visitor.frame_alone(app)?, &matter))
 }
 
-/// Makes a policy.
+/// Creates a policy.
 pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();

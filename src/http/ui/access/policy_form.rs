@@ -1,4 +1,4 @@
-//! A form as the policy that it says.
+//! Converts a form to a policy.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::model::policy::{ClockTime, Freeze, POLICY_LIST_MAX, Policy, RiskRule,
 use crate::model::time::Timestamp;
 use crate::web::form::FormValues;
 
-/// The policy that a form says; whether it can be kept is the registry's business.
+/// The policy of a form; the registry validates it.
 pub(super) fn policy_of(name: String, typed: &FormValues) -> Result<Policy, Failure> {
     let gates = typed.get("gates").split([' ', ',', '\n', '\t', '\r']).filter(|gate| !gate.is_empty());
     let mut freeze = weekly(typed)?;
@@ -63,7 +63,7 @@ fn risk(typed: &FormValues) -> Result<Option<RiskRule>, Failure> {
     Ok(Some(RiskRule { from, approvers, block }))
 }
 
-/// The numbers of the rows of a kind of freeze in which something stands, in their order.
+/// The indexes of non-empty rows of a kind of freeze, in order.
 fn rows(typed: &FormValues, prefix: &str) -> Result<Vec<usize>, Failure> {
     let number = |rest: &str| rest.split_once('.').and_then(|(number, _)| number.parse::<usize>().ok());
     let filled = typed.all(prefix).filter(|(_, value)| !value.trim().is_empty());
@@ -97,7 +97,7 @@ fn once(typed: &FormValues) -> Result<Vec<Freeze>, Failure> {
     let row = |number: usize| {
         let prefix = format!("once.{number}.");
         let moment = |part: &str| -> Result<Timestamp, Failure> {
-            // A browser's field for moments leaves seconds out where they are none, and says no zone.
+            // Browsers omit zero seconds and the time zone in date fields.
             let text = typed.get(&format!("{prefix}{part}")).trim().to_owned();
             let ways = [text.clone(), format!("{text}Z"), format!("{text}:00Z")];
             let found = ways.iter().find_map(|text| text.parse().ok());

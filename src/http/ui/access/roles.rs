@@ -1,4 +1,4 @@
-//! Roles: the list, one of them, and what is done about them.
+//! Roles: the list, the detail page, and their forms.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::web::form::{FormValues, Outcome};
 use crate::web::pages::access::role_path;
 use crate::web::pages::access::roles::{RolePageData, Roles, one as role_page, page};
 
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 3] = [
     ("create", "Created. Grant it to a person or service on their page."),
     ("change", "Saved. Takes effect immediately."),
@@ -71,7 +71,7 @@ fn role(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result
     Ok(role_page(&visitor.frame_alone(app)?, &RolePageData { role, seen, holders, keeps, outcome }))
 }
 
-/// Makes a role.
+/// Creates a role.
 pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();

@@ -1,4 +1,4 @@
-//! Risk rules: the sets that there are, one of them, and what is done about them.
+//! Risk rules: the list of sets, the detail page, and their forms.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -15,9 +15,9 @@ use crate::web::form::{FormValues, Outcome};
 use crate::web::pages::access::rules::{Rules, RulesPageData, one as one_page, page};
 use crate::web::pages::access::rules_path;
 
-/// Where the list is.
+/// The URL of the list.
 const LIST: &str = "/ui/access/rules";
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 2] = [("save", "Saved. Applies to versions published from now on."), ("remove", "Removed.")];
 
 /// Lists rule sets.
@@ -35,7 +35,7 @@ fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Fail
     Ok(page(&visitor.frame_alone(app)?, &Rules { rows: registry.rule_sets()?, keeps, outcome }))
 }
 
-/// Makes a rule set.
+/// Creates a rule set.
 pub(in crate::http::ui) async fn create(
     State(app): State<App>,
     mut sent: SubmittedForm<CONTENT_FORM_BYTES_MAX>,

@@ -1,4 +1,4 @@
-//! Access tokens: the list, one of them, and what is done about them.
+//! Access tokens: the list, the detail page, and their forms.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -19,7 +19,7 @@ use crate::web::pages::access::token::{TokenPageData, page as token_page};
 use crate::web::pages::access::token_path;
 use crate::web::pages::access::tokens::{Tokens, page};
 
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 1] = [("revoke", "Token revoked.")];
 
 /// Lists access tokens.
@@ -40,7 +40,7 @@ fn shown(app: &Shared, visitor: &Visitor, sought: ListQuery, outcome: Outcome) -
     Ok(page(&visitor.frame_alone(app)?, &Tokens { sought: sought.text, rows, next, principals, outcome }))
 }
 
-/// Makes an access token.
+/// Creates an access token.
 pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let typed = sent.typed();
     let made = match required::<String>(&typed, "principal", "Person or service") {
@@ -53,7 +53,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Submit
     .await
 }
 
-/// Makes an access token of a principal, which the page of its name shows once; that name.
+/// Creates an access token of a principal, which its page shows once; returns its name.
 pub(super) async fn create_for(
     app: &Shared,
     sent: &SubmittedForm,
@@ -71,7 +71,7 @@ pub(super) async fn create_for(
     keep(app, sent, registry.create_token(&actor, request).await?)
 }
 
-/// How long it shall be good: not no time at all.
+/// Its lifetime, which must not be zero.
 fn lifetime(typed: &FormValues) -> Result<Option<u64>, Failure> {
     let nothing =
         || RequestError::FormValue { field: "Days", reason: "use 1 or more days, or leave it empty".to_owned() };
@@ -81,13 +81,13 @@ fn lifetime(typed: &FormValues) -> Result<Option<u64>, Failure> {
     }
 }
 
-/// Keeps what was just made for the one page that shows it.
+/// Holds a new token for the one page that shows it.
 fn keep(app: &Shared, sent: &SubmittedForm, made: TokenView) -> Result<String, Failure> {
     show_once(app, sent, &made.name, made.token.as_deref())?;
     Ok(made.name)
 }
 
-/// Shows one access token; what was just made in this session, once.
+/// Shows one access token, and once a token that was just created in this session.
 pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,
@@ -114,7 +114,7 @@ fn find(app: &Shared, visitor: &Visitor, name: &str) -> Result<TokenView, Failur
     Ok(found.ok_or_else(|| RequestError::NoRecord { what: format!("access token `{}`", shown()) })?)
 }
 
-/// Rotates or revokes.
+/// Rotates or revokes an access token.
 pub(in crate::http::ui) async fn act(
     State(app): State<App>,
     segments: Segments,

@@ -1,4 +1,4 @@
-//! Webhooks: the list, one of them with its deliveries, and what is done about them.
+//! Webhooks: the list, the detail page with deliveries, and their forms.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -14,11 +14,11 @@ use crate::web::form::{FormValues, Outcome};
 use crate::web::pages::access::webhook_path;
 use crate::web::pages::access::webhooks::{WebhookPageData, Webhooks, one as one_page, page};
 
-/// Deliveries that the page of one shows: the newest.
+/// Number of deliveries on a webhook's page, newest first.
 const DELIVERIES: usize = 50;
-/// Where the list is.
+/// The URL of the list.
 const LIST: &str = "/ui/access/webhooks";
-/// What was done, by the word that stands in the address.
+/// The confirmation, by the word in the URL.
 const DONE: [(&str, &str); 7] = [
     ("save", "Saved."),
     ("test", "Test event sent. Reload the page to see the result."),
@@ -43,7 +43,7 @@ fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Fail
     Ok(page(&visitor.frame_alone(app)?, &Webhooks { rows: registry.webhooks(actor)?, outcome }))
 }
 
-/// Makes a webhook.
+/// Creates a webhook.
 pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
@@ -57,7 +57,7 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Submit
     answer(&sent, typed, did, move |visitor, outcome| all(&app, visitor, outcome)).await
 }
 
-/// The webhook that a form says; whether it can be kept is the registry's business.
+/// The webhook of a form; the registry validates it.
 fn request(typed: &FormValues) -> Result<WebhookRequest, Failure> {
     Ok(WebhookRequest {
         url: required(typed, "url", "URL")?,
@@ -67,14 +67,14 @@ fn request(typed: &FormValues) -> Result<WebhookRequest, Failure> {
     })
 }
 
-/// Keeps a secret that was just made for the one page that shows it; where that is.
+/// Holds a new secret for the one page that shows it; returns its URL.
 fn keep(app: &Shared, sent: &SubmittedForm, made: &WebhookView) -> Result<String, Failure> {
     let path = webhook_path(&made.name);
     show_once(app, sent, &path, made.secret.as_deref())?;
     Ok(path)
 }
 
-/// Shows one webhook; a secret that was just made in this session, once.
+/// Shows one webhook, and once a secret that was just created in this session.
 pub(in crate::http::ui) async fn one(
     State(app): State<App>,
     visitor: Visitor,

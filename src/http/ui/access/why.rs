@@ -1,4 +1,4 @@
-//! Why somebody may do something, or may not.
+//! The page that explains whether someone is allowed to do something.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -50,7 +50,7 @@ pub(in crate::http::ui) async fn why(
     blocking(work).await?
 }
 
-/// The answer, where a permission is asked about.
+/// The answer, if a permission was asked about.
 fn explain(
     app: &Shared,
     visitor: &Visitor,
@@ -87,7 +87,7 @@ fn shown(
     let matter = WhyPageData {
         asked: typed.clone(),
         because,
-        // Nobody of that name, or nobody they may look at, is part of the answer.
+        // An unknown or invisible principal is part of the answer.
         principal: registry.principal(actor, typed.get("who")).ok(),
         roles: registry.roles().into_iter().map(|role| (role.name.clone(), role)).collect(),
         principals: if keeps { Some(names(registry.principals(actor)?)) } else { None },
