@@ -10,6 +10,7 @@ pub mod config;
 pub mod deliver;
 pub mod files;
 pub mod http;
+pub mod ingest;
 pub mod logging;
 pub mod metrics;
 pub mod registry;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
+use crate::moments::Millionths;
 
 /// Longest id of a response, session, user or evaluator, in bytes; longer ones are cut.
 pub const ID_BYTES_MAX: usize = 256;
@@ -260,14 +261,19 @@ pub enum ScoreTarget {
     /// All responses of this conversation.
     Session(String),
     /// A version as a whole.
-    Stamp(String),
+    Version {
+        /// The prompt.
+        prompt: PromptName,
+        /// The version.
+        version: u64,
+    },
 }
 
 /// The judgment of a score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ScoreValue {
-    /// A number; finite, and at most [`SCORE_MAX`] either way.
-    Number(f64),
+    /// A number.
+    Number(Millionths),
     /// Passed or failed.
     Boolean(bool),
     /// One of a few words.

@@ -7,6 +7,8 @@
 
 pub mod event;
 pub mod moments;
+pub mod rollup;
 pub mod sketch;
+pub mod store;
 
 use bookholder_model::model;

@@ -27,6 +27,9 @@ pub struct Millionths(i64);
 pub struct MillionthsError(f64);
 
 impl Millionths {
+    /// 1.
+    pub const ONE: Self = Self(1_000_000);
+
     /// The score, as a number of ones.
     #[must_use]
     pub fn number(self) -> f64 {

@@ -1,0 +1,403 @@
+//! Events into tables: recognized, placed, indexed, counted. One [`Changes`] is one transaction.
+
+use std::collections::{BTreeMap, HashMap};
+
+use redb::{ReadableTable, Table, WriteTransaction};
+
+use super::codec::{decode, decode_rollup, decode_series, encode, encode_rollup, encode_series, pack, split_bodies};
+use super::tables::{
+    BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, WAITING, bucket,
+    day, hash, index_key, series_key, series_prefix, span_hash,
+};
+use super::{Outcome, Recorded, TelemetryError};
+use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
+use crate::rollup::{Rollup, Series, SeriesOf};
+
+/// Events of one block: few enough that one is read in a fraction of a millisecond.
+const BLOCK_EVENTS: usize = 256;
+/// Most series of one version; what exceeds it is counted together.
+pub(super) const SERIES_PER_VERSION_MAX: usize = 64;
+/// Most series of the file.
+const SERIES_MAX: u64 = 100_000;
+/// Most series that are remembered between transactions.
+const SERIES_REMEMBERED_MAX: usize = 20_000;
+/// Most responses of a trace or a conversation that one score is counted for.
+const SCORED_MAX: usize = 1_000;
+/// Most scores that wait for their response.
+const WAITING_MAX: u64 = 100_000;
+/// How many days back a response is looked for that a score is about.
+pub(super) const LOOK_BACK_DAYS: u16 = 32;
+
+/// Numbers of series that were used lately.
+pub(super) type SeriesNumbers = HashMap<Series, u32>;
+
+/// The numbers about the file, inside a transaction.
+pub(super) struct Meta<'t>(Table<'t, &'static str, u64>);
+
+impl Meta<'_> {
+    /// A number; 0 if it was never set.
+    pub(super) fn get(&self, name: &str) -> Result<u64, TelemetryError> {
+        Ok(self.0.get(name)?.map_or(0, |value| value.value()))
+    }
+
+    pub(super) fn set(&mut self, name: &str, number: u64) -> Result<(), TelemetryError> {
+        self.0.insert(name, number)?;
+        Ok(())
+    }
+
+    /// The next of a sequence, from 1.
+    fn next(&mut self, name: &str) -> Result<u64, TelemetryError> {
+        let next = self.get(name)?.saturating_add(1);
+        self.set(name, next)?;
+        Ok(next)
+    }
+}
+
+/// The tables of one transaction, and what is to be written at its end.
+pub(super) struct Changes<'t> {
+    meta: Meta<'t>,
+    blocks: Table<'t, u64, &'static [u8]>,
+    block_ends: Table<'t, u64, i64>,
+    bodies: Table<'t, (u64, u16), &'static [u8]>,
+    index: Table<'t, &'static [u8; INDEX_KEY_BYTES], u32>,
+    series: Table<'t, &'static [u8], &'static [u8]>,
+    waiting: Table<'t, (&'static [u8; 16], u64), &'static [u8]>,
+    txn: &'t WriteTransaction,
+    numbers: &'t mut SeriesNumbers,
+    block: u64,
+    events: Vec<Event>,
+    rollups: BTreeMap<(usize, u32, u32), Rollup>,
+    now_ms: i64,
+}
+
+impl<'t> Changes<'t> {
+    pub(super) fn begin(
+        txn: &'t WriteTransaction,
+        numbers: &'t mut SeriesNumbers,
+        now_ms: i64,
+    ) -> Result<Self, TelemetryError> {
+        let meta = Meta(txn.open_table(META)?);
+        let block = meta.get("block")?;
+        if numbers.len() > SERIES_REMEMBERED_MAX {
+            numbers.clear();
+        }
+        Ok(Self {
+            meta,
+            blocks: txn.open_table(BLOCKS)?,
+            block_ends: txn.open_table(BLOCK_ENDS)?,
+            bodies: txn.open_table(BODIES)?,
+            index: txn.open_table(INDEX)?,
+            series: txn.open_table(SERIES)?,
+            waiting: txn.open_table(WAITING)?,
+            txn,
+            numbers,
+            block,
+            events: Vec::new(),
+            rollups: BTreeMap::new(),
+            now_ms,
+        })
+    }
+
+    /// With what follows arriving at this time.
+    pub(super) fn at(&mut self, now_ms: i64) -> &mut Self {
+        self.now_ms = now_ms;
+        self
+    }
+
+    /// The transaction, for tables that are not of events, and the numbers.
+    pub(super) fn parts(&mut self) -> (&'t WriteTransaction, &mut Meta<'t>) {
+        (self.txn, &mut self.meta)
+    }
+
+    /// Records events; each one counts once, however often it comes.
+    pub(super) fn record(&mut self, events: Vec<Recorded>) -> Result<Outcome, TelemetryError> {
+        let mut outcome = Outcome::default();
+        for Recorded { event, repeat } in events {
+            let new = match event {
+                Event::Response(response) => self.response(response, repeat)?,
+                Event::Score(score) => self.score(score, repeat)?,
+            };
+            if new {
+                outcome.recorded = outcome.recorded.saturating_add(1);
+            } else {
+                outcome.duplicates = outcome.duplicates.saturating_add(1);
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn response(&mut self, response: Box<Response>, repeat: Option<[u8; 16]>) -> Result<bool, TelemetryError> {
+        let day = day(response.ended_ms);
+        let id = response.id.as_deref().map(|id| hash(&[id.as_bytes()]));
+        let span = response.span.as_ref().map(span_hash);
+        let unique = [
+            span.map(|hash| (Kind::Span, hash)),
+            id.filter(|_| span.is_none()).map(|hash| (Kind::Response, hash)),
+            repeat.map(|hash| (Kind::Repeat, hash)),
+        ];
+        for (kind, hash) in unique.into_iter().flatten() {
+            if self.first(day, kind, &hash)?.is_some() {
+                return Ok(false);
+            }
+        }
+        let series = Series::of(&response);
+        let number = self.number(&series)?;
+        let place = self.place();
+        let text = |text: &Option<String>| text.as_deref().map(|text| hash(&[text.as_bytes()]));
+        let keys = [
+            span.map(|hash| (Kind::Span, hash)),
+            id.map(|hash| (Kind::Response, hash)),
+            response.span.map(|span| (Kind::Trace, hash(&[&span.trace]))),
+            text(&response.session).map(|hash| (Kind::Session, hash)),
+            text(&response.user).map(|hash| (Kind::User, hash)),
+            repeat.map(|hash| (Kind::Repeat, hash)),
+        ];
+        for (kind, hash) in keys.into_iter().flatten() {
+            self.index.insert(&index_key(day, kind, &hash, place), number)?;
+        }
+        let targets = targets_of(&response);
+        let ended_ms = response.ended_ms;
+        let event = Event::Response(response);
+        self.count(number, ended_ms, &event);
+        self.push(event)?;
+        if self.waiting_scores()? > 0 {
+            for target in targets {
+                self.settle_waiting(&target_hash(&target), number)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn score(&mut self, score: Score, repeat: Option<[u8; 16]>) -> Result<bool, TelemetryError> {
+        let repeat = match (&score.id, repeat) {
+            (Some(id), _) => hash(&[b"score", id.as_bytes()]),
+            (None, Some(repeat)) => repeat,
+            (None, None) => hash(&[b"score", &encode(&score)?]),
+        };
+        let day = day(score.at_ms);
+        if self.first(day, Kind::Repeat, &repeat)?.is_some() {
+            return Ok(false);
+        }
+        let place = self.place();
+        self.index.insert(&index_key(day, Kind::Repeat, &repeat, place), 0)?;
+        let series = self.scored(&score.target)?;
+        if series.is_empty() {
+            let waiting = self.waiting_scores()?;
+            if waiting < WAITING_MAX {
+                let number = self.meta.next("waiting_number")?;
+                self.waiting.insert((&target_hash(&score.target), number), encode(&score)?.as_slice())?;
+                self.meta.set("waiting", waiting.saturating_add(1))?;
+            }
+            return Ok(true);
+        }
+        self.keep_score(score, &series)?;
+        Ok(true)
+    }
+
+    /// Counts a score for series, and keeps it.
+    fn keep_score(&mut self, score: Score, series: &[u32]) -> Result<(), TelemetryError> {
+        let place = self.place();
+        let key = index_key(day(score.at_ms), Kind::Target, &target_hash(&score.target), place);
+        self.index.insert(&key, 0)?;
+        let at_ms = score.at_ms;
+        let event = Event::Score(score);
+        for number in series {
+            self.count(*number, at_ms, &event);
+        }
+        self.push(event)
+    }
+
+    /// Counts the scores that waited for a response.
+    fn settle_waiting(&mut self, target: &[u8; 16], series: u32) -> Result<(), TelemetryError> {
+        let mut found = Vec::new();
+        for entry in self.waiting.range((target, 0)..=(target, u64::MAX))? {
+            let (key, value) = entry?;
+            found.push((key.value().1, decode::<Score>(value.value())?));
+        }
+        for (number, score) in found {
+            self.waiting.remove((target, number))?;
+            let waiting = self.waiting_scores()?;
+            self.meta.set("waiting", waiting.saturating_sub(1))?;
+            self.keep_score(score, &[series])?;
+        }
+        Ok(())
+    }
+
+    fn waiting_scores(&self) -> Result<u64, TelemetryError> {
+        self.meta.get("waiting")
+    }
+
+    /// The series of what a score is about; none if it is not there yet.
+    fn scored(&mut self, target: &ScoreTarget) -> Result<Vec<u32>, TelemetryError> {
+        let (kind, hash) = match target {
+            ScoreTarget::Response(id) => (Kind::Response, hash(&[id.as_bytes()])),
+            ScoreTarget::Span(span) => (Kind::Span, span_hash(span)),
+            ScoreTarget::Trace(trace) => (Kind::Trace, hash(&[trace])),
+            ScoreTarget::Session(id) => (Kind::Session, hash(&[id.as_bytes()])),
+            ScoreTarget::Version { prompt, version } => {
+                let of = SeriesOf::Version { prompt: prompt.clone(), version: *version };
+                let series = Series { of, model: String::new(), environment: String::new(), label: None, rule: None };
+                return Ok(vec![self.number(&series)?]);
+            }
+        };
+        let today = day(self.now_ms).saturating_add(1);
+        let mut series = Vec::new();
+        for day in (today.saturating_sub(LOOK_BACK_DAYS)..=today).rev() {
+            let from = index_key(day, kind, &hash, Place { block: 0, index: 0 });
+            let to = index_key(day, kind, &hash, Place { block: u64::MAX, index: u16::MAX });
+            for entry in self.index.range::<&[u8; INDEX_KEY_BYTES]>(&from..=&to)?.take(SCORED_MAX) {
+                let number = entry?.1.value();
+                if !series.contains(&number) {
+                    series.push(number);
+                }
+            }
+            if !series.is_empty() {
+                break;
+            }
+        }
+        series.sort_unstable();
+        Ok(series)
+    }
+
+    /// The first place of a hash.
+    fn first(&self, day: u16, kind: Kind, hash: &[u8; 16]) -> Result<Option<u32>, TelemetryError> {
+        let from = index_key(day, kind, hash, Place { block: 0, index: 0 });
+        let to = index_key(day, kind, hash, Place { block: u64::MAX, index: u16::MAX });
+        let first = self.index.range::<&[u8; INDEX_KEY_BYTES]>(&from..=&to)?.next().transpose()?;
+        Ok(first.map(|(_, series)| series.value()))
+    }
+
+    /// The number of a series; a new one gets the next, or joins what exceeds the limits.
+    fn number(&mut self, series: &Series) -> Result<u32, TelemetryError> {
+        if let Some(number) = self.numbers.get(series) {
+            return Ok(*number);
+        }
+        let number = match self.known(series)? {
+            Some(number) => number,
+            None => {
+                let all = self.meta.get("series")?;
+                let prefix = series_prefix(&series.of);
+                let of_version = self.series.range(prefix.as_slice()..)?;
+                let of_version = of_version
+                    .take(SERIES_PER_VERSION_MAX)
+                    .take_while(|entry| entry.as_ref().is_ok_and(|(key, _)| key.value().starts_with(&prefix)))
+                    .count();
+                let series = if all >= SERIES_MAX {
+                    let of = SeriesOf::Unattributed(Unattributed::NoPrompt);
+                    Series { of, ..series.other() }
+                } else if of_version >= SERIES_PER_VERSION_MAX {
+                    series.other()
+                } else {
+                    series.clone()
+                };
+                match self.known(&series)? {
+                    Some(number) => number,
+                    None => self.new_series(&series)?,
+                }
+            }
+        };
+        self.numbers.insert(series.clone(), number);
+        Ok(number)
+    }
+
+    fn known(&self, series: &Series) -> Result<Option<u32>, TelemetryError> {
+        match self.series.get(series_key(series).as_slice())? {
+            Some(stored) => Ok(Some(decode_series(stored.value())?.0)),
+            None => Ok(None),
+        }
+    }
+
+    fn new_series(&mut self, series: &Series) -> Result<u32, TelemetryError> {
+        let number = u32::try_from(self.meta.next("series")?).unwrap_or(u32::MAX);
+        self.series.insert(series_key(series).as_slice(), encode_series(number, series)?.as_slice())?;
+        Ok(number)
+    }
+
+    /// Where the next event goes.
+    fn place(&self) -> Place {
+        Place { block: self.block, index: u16::try_from(self.events.len()).unwrap_or(u16::MAX) }
+    }
+
+    fn push(&mut self, event: Event) -> Result<(), TelemetryError> {
+        self.events.push(event);
+        if self.events.len() >= BLOCK_EVENTS { self.write_block() } else { Ok(()) }
+    }
+
+    fn count(&mut self, series: u32, at_ms: i64, event: &Event) {
+        for level in 0..LEVEL_MS.len() {
+            self.rollups.entry((level, series, bucket(at_ms, level))).or_default().add(event);
+        }
+    }
+
+    fn write_block(&mut self) -> Result<(), TelemetryError> {
+        let mut events = std::mem::take(&mut self.events);
+        let Some(end) = events.iter().map(time_of).max() else { return Ok(()) };
+        let mut bytes = 0;
+        for (index, body) in split_bodies(&mut events) {
+            let packed = pack(&body)?;
+            bytes += packed.len();
+            self.bodies.insert((self.block, index), packed.as_slice())?;
+        }
+        let packed = pack(&events)?;
+        bytes += packed.len();
+        self.blocks.insert(self.block, packed.as_slice())?;
+        self.block_ends.insert(self.block, end)?;
+        let all = self.meta.get("bytes")?;
+        self.meta.set("bytes", all.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX)))?;
+        self.block = self.block.saturating_add(1);
+        self.meta.set("block", self.block)?;
+        Ok(())
+    }
+
+    /// Writes the last block and the rollups.
+    pub(super) fn finish(mut self) -> Result<(), TelemetryError> {
+        self.write_block()?;
+        let mut level = None;
+        let mut table = None;
+        for ((of, series, bucket), mut rollup) in std::mem::take(&mut self.rollups) {
+            if level != Some(of) {
+                drop(table.take());
+                table = ROLLUPS.get(of).map(|rollups| self.txn.open_table(*rollups)).transpose()?;
+                level = Some(of);
+            }
+            let Some(table) = table.as_mut() else { continue };
+            if let Some(stored) = table.get((series, bucket))? {
+                rollup.merge(&decode_rollup(stored.value())?);
+            }
+            table.insert((series, bucket), encode_rollup(&rollup)?.as_slice())?;
+        }
+        Ok(())
+    }
+}
+
+/// What a score can be about that this response is.
+pub(super) fn targets_of(response: &Response) -> Vec<ScoreTarget> {
+    let mut targets = Vec::new();
+    targets.extend(response.id.clone().map(ScoreTarget::Response));
+    if let Some(span) = response.span {
+        targets.extend([ScoreTarget::Span(span), ScoreTarget::Trace(span.trace)]);
+    }
+    targets.extend(response.session.clone().map(ScoreTarget::Session));
+    targets
+}
+
+/// The hash of what a score is about.
+pub(super) fn target_hash(target: &ScoreTarget) -> [u8; 16] {
+    match target {
+        ScoreTarget::Response(id) => hash(&[b"response", id.as_bytes()]),
+        ScoreTarget::Span(span) => hash(&[b"span", &span.trace, &span.span]),
+        ScoreTarget::Trace(trace) => hash(&[b"trace", trace]),
+        ScoreTarget::Session(id) => hash(&[b"session", id.as_bytes()]),
+        ScoreTarget::Version { prompt, version } => {
+            hash(&[b"version", prompt.as_str().as_bytes(), &version.to_be_bytes()])
+        }
+    }
+}
+
+/// When an event happened.
+pub(super) fn time_of(event: &Event) -> i64 {
+    match event {
+        Event::Response(response) => response.ended_ms,
+        Event::Score(score) => score.at_ms,
+    }
+}

@@ -1,0 +1,157 @@
+//! Bytes of what is stored and sent: one byte of form, then bincode, compressed where it is large.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::TelemetryError;
+use crate::event::{Body, Event};
+use crate::rollup::{Rollup, ScoreRollup, Series, TokenSums};
+use crate::sketch::Sketch;
+
+/// The form of everything that this program writes.
+const FORM: u8 = 1;
+/// Most bytes that anything may have when it is decompressed.
+const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Level of zstd: what is faster compresses hardly less.
+const COMPRESSION: i32 = 1;
+
+/// Encodes a value.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, TelemetryError> {
+    let mut bytes = vec![FORM];
+    bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())
+        .map_err(|error| TelemetryError::Encoding(error.to_string()))?;
+    Ok(bytes)
+}
+
+/// Decodes a value; bytes behind it are an error.
+pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TelemetryError> {
+    let refuse = |reason: &str| TelemetryError::Encoding(reason.to_owned());
+    let (&form, body) = bytes.split_first().ok_or_else(|| refuse("it is empty"))?;
+    if form != FORM {
+        return Err(refuse("it was written by a newer program"));
+    }
+    let config = bincode::config::standard().with_limit::<DECODED_BYTES_MAX>();
+    let (value, read) = bincode::serde::decode_from_slice(body, config).map_err(|error| refuse(&error.to_string()))?;
+    if read == body.len() { Ok(value) } else { Err(refuse("it has trailing bytes")) }
+}
+
+/// Encodes and compresses a value.
+pub(super) fn pack<T: Serialize>(value: &T) -> Result<Vec<u8>, TelemetryError> {
+    zstd::bulk::compress(&encode(value)?, COMPRESSION).map_err(|error| TelemetryError::Encoding(error.to_string()))
+}
+
+/// Decompresses and decodes a value.
+pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TelemetryError> {
+    let plain = zstd::bulk::decompress(bytes, DECODED_BYTES_MAX)
+        .map_err(|error| TelemetryError::Encoding(error.to_string()))?;
+    decode(&plain)
+}
+
+/// A batch of events as a replica sends it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// The events, with what makes each recognizable when it comes again.
+    pub events: Vec<Recorded>,
+}
+
+/// An event, and what makes it recognizable when it comes again, where that is not an id of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The event.
+    pub event: Event,
+    /// Of the request and the place in it, where a request can be repeated.
+    pub repeat: Option<[u8; 16]>,
+}
+
+impl Batch {
+    /// The bytes to send.
+    ///
+    /// # Errors
+    /// It is too large.
+    pub fn encode(&self) -> Result<Vec<u8>, TelemetryError> {
+        pack(self)
+    }
+
+    /// Reads bytes from another node.
+    ///
+    /// # Errors
+    /// They are not a batch, or one of a newer program.
+    pub fn decode(bytes: &[u8]) -> Result<Self, TelemetryError> {
+        unpack(bytes)
+    }
+}
+
+/// A rollup as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredRollup {
+    calls: u64,
+    errors: u64,
+    priced: u64,
+    cost_pico_usd: u128,
+    counted: u64,
+    tokens: TokenSums,
+    latency_us: Vec<u8>,
+    first_token_us: Vec<u8>,
+    scores: Vec<(String, ScoreRollup)>,
+}
+
+/// The bytes of a rollup: equal rollups have equal bytes.
+pub(super) fn encode_rollup(rollup: &Rollup) -> Result<Vec<u8>, TelemetryError> {
+    let sketch = |sketch: &Sketch| {
+        let mut bytes = Vec::new();
+        sketch.encode(&mut bytes);
+        bytes
+    };
+    encode(&StoredRollup {
+        calls: rollup.calls,
+        errors: rollup.errors,
+        priced: rollup.priced,
+        cost_pico_usd: rollup.cost_pico_usd,
+        counted: rollup.counted,
+        tokens: rollup.tokens,
+        latency_us: sketch(&rollup.latency_us),
+        first_token_us: sketch(&rollup.first_token_us),
+        scores: rollup.scores.iter().map(|(name, score)| (name.clone(), score.clone())).collect(),
+    })
+}
+
+/// Reads the bytes of a rollup.
+pub(super) fn decode_rollup(bytes: &[u8]) -> Result<Rollup, TelemetryError> {
+    let stored: StoredRollup = decode(bytes)?;
+    let sketch = |bytes: &[u8]| Sketch::decode(bytes).map_err(|error| TelemetryError::Encoding(error.to_string()));
+    Ok(Rollup {
+        calls: stored.calls,
+        errors: stored.errors,
+        priced: stored.priced,
+        cost_pico_usd: stored.cost_pico_usd,
+        counted: stored.counted,
+        tokens: stored.tokens,
+        latency_us: sketch(&stored.latency_us)?,
+        first_token_us: sketch(&stored.first_token_us)?,
+        scores: stored.scores.into_iter().collect(),
+    })
+}
+
+/// The number of a series and the series, as they are stored.
+pub(super) fn encode_series(number: u32, series: &Series) -> Result<Vec<u8>, TelemetryError> {
+    encode(&(number, series))
+}
+
+/// Reads a number and its series.
+pub(super) fn decode_series(bytes: &[u8]) -> Result<(u32, Series), TelemetryError> {
+    decode(bytes)
+}
+
+/// Takes the bodies out of events, for a table of their own.
+pub(super) fn split_bodies(events: &mut [Event]) -> Vec<(u16, Box<Body>)> {
+    let mut bodies = Vec::new();
+    for (index, event) in events.iter_mut().enumerate() {
+        if let Event::Response(response) = event
+            && let Some(body) = response.body.take()
+            && let Ok(index) = u16::try_from(index)
+        {
+            bodies.push((index, body));
+        }
+    }
+    bodies
+}

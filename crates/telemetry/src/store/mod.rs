@@ -1,0 +1,232 @@
+//! `telemetry.redb`: what a node keeps of what applications report.
+//!
+//! A file of its own, with a writer thread of its own, so that a flood of telemetry never stands in front of a
+//! deployment or a rollback, and a damaged or newer file costs the telemetry alone. A primary keeps events in
+//! compressed blocks with an index, and counts them in rollups; a replica keeps them in a spool, in numbered batches,
+//! until the primary has them.
+//!
+//! An answer of [`TelemetryStore::record`] means durable.
+
+mod apply;
+mod codec;
+mod expire;
+mod query;
+mod spool;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use redb::{Builder, Database, DatabaseError, ReadableTable};
+use tokio::sync::oneshot;
+
+pub use codec::{Batch, Recorded};
+pub use expire::{Erase, Expired, Retention};
+pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Which};
+pub use spool::{SentBatch, SpoolId, SpoolState, Spooled};
+pub use tables::LEVEL_MS;
+use tables::META;
+
+/// The database's file in the data directory.
+pub const TELEMETRY_FILE: &str = "telemetry.redb";
+/// The number of the tables and their keys; a file with a higher one is left alone.
+const SCHEMA: u64 = 1;
+/// Memory for pages of the database, in bytes.
+const CACHE_BYTES: usize = 24 * 1024 * 1024;
+/// Requests that may wait for the writer; above it, one is refused as busy.
+const QUEUE_JOBS_MAX: usize = 256;
+/// Most events of one request or batch.
+pub const EVENTS_MAX: usize = 10_000;
+
+/// What the file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Keeps and counts what is reported: a primary.
+    Keep,
+    /// Keeps what is reported until the primary has it: a replica.
+    Spool {
+        /// How large the spool may grow; beyond half of it inputs and outputs are left out, at the limit reports are
+        /// refused until the primary has taken some.
+        bytes_max: u64,
+    },
+}
+
+/// Why telemetry is not recorded or read.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum TelemetryError {
+    #[error("telemetry is not recorded as fast as it arrives; send it again in a few seconds")]
+    Busy,
+    #[error("telemetry is not recorded: the writer has stopped")]
+    Stopped,
+    #[error("telemetry cannot be stored: {0}")]
+    Database(Box<redb::Error>),
+    #[error("{0}")]
+    Write(String),
+    #[error("the spool is full: the primary has not taken telemetry for a long time; send it again later")]
+    Full,
+    #[error("a record of telemetry cannot be read or written: {0}")]
+    Encoding(String),
+    #[error(
+        "{path} was written by a newer program (schema {found}; this one knows {SCHEMA}); upgrade, or move the file away"
+    )]
+    Newer { path: String, found: u64 },
+    #[error("{path} is damaged: {reason}; move the file away to begin a new one, the registry does not need it")]
+    Damaged { path: String, reason: String },
+    #[error("a request may have at most {EVENTS_MAX} events; this one has {0}")]
+    TooMany(usize),
+    #[error("batch {got} came before batch {expected}")]
+    Gap { expected: u64, got: u64 },
+    #[error("batch {0} came twice with different contents; the spool of that node was copied or restored")]
+    Conflict(u64),
+}
+
+impl<E: Into<redb::Error>> From<E> for TelemetryError {
+    fn from(error: E) -> Self {
+        Self::Database(Box::new(error.into()))
+    }
+}
+
+/// What became of recorded events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Events that were new.
+    pub recorded: u64,
+    /// Events that were there already.
+    pub duplicates: u64,
+}
+
+/// A handle to the file; clones share it.
+#[derive(Clone)]
+pub struct TelemetryStore {
+    shared: Arc<Shared>,
+    queue: SyncSender<writer::Job>,
+}
+
+/// What the handles and the writer thread share.
+struct Shared {
+    path: PathBuf,
+    role: Role,
+    database: Database,
+}
+
+impl TelemetryStore {
+    /// Opens the file in a data directory, or creates it, and starts its writer thread.
+    ///
+    /// # Errors
+    /// It is damaged, from a newer program, or in use; the disk is full or not writable.
+    pub fn open(directory: &Path, role: Role) -> Result<Self, TelemetryError> {
+        let path = directory.join(TELEMETRY_FILE);
+        let database = open(&path)?;
+        let shared = Arc::new(Shared { path, role, database });
+        let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
+        let writer = writer::Writer::new(Arc::clone(&shared))?;
+        std::thread::Builder::new()
+            .name("telemetry".to_owned())
+            .spawn(move || writer.run(&jobs))
+            .map_err(|error| TelemetryError::Database(Box::new(redb::Error::Io(error))))?;
+        Ok(Self { shared, queue })
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// What the file is for.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.shared.role
+    }
+
+    /// Records events; when it answers, they are durable. `now_ms` is when they arrived.
+    ///
+    /// # Errors
+    /// Too many at once, too many requests, or the disk does not take them.
+    pub async fn record(&self, events: Vec<Recorded>, now_ms: i64) -> Result<Outcome, TelemetryError> {
+        if events.len() > EVENTS_MAX {
+            return Err(TelemetryError::TooMany(events.len()));
+        }
+        if events.is_empty() {
+            return Ok(Outcome::default());
+        }
+        self.ask(|reply| writer::Job::Record { events, now_ms, reply }).await
+    }
+
+    /// Merges a batch from a replica's spool, once; answers how many batches of that spool are merged now.
+    ///
+    /// # Errors
+    /// A batch before it is missing, it differs from one with its number, or the disk does not take it.
+    pub async fn merge(&self, from: SpoolId, sent: SentBatch, now_ms: i64) -> Result<u64, TelemetryError> {
+        self.ask(|reply| writer::Job::Merge { from, sent, now_ms, reply }).await
+    }
+
+    /// Removes what is older than it is kept for.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn expire(&self, retention: Retention, now_ms: i64) -> Result<Expired, TelemetryError> {
+        self.ask(|reply| writer::Job::Expire { retention, now_ms, reply }).await
+    }
+
+    /// Forgets batches of the spool that the primary has.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn forget_spooled(&self, through: u64) -> Result<(), TelemetryError> {
+        self.ask(|reply| writer::Job::Forget { through, reply }).await
+    }
+
+    /// Removes what could identify somebody; how many responses there were. Counts stay.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn erase(&self, what: Erase) -> Result<u64, TelemetryError> {
+        self.ask(|reply| writer::Job::Erase { what, reply }).await
+    }
+
+    async fn ask<T>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, TelemetryError>>) -> writer::Job,
+    ) -> Result<T, TelemetryError> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.try_send(job(reply)).map_err(|error| match error {
+            TrySendError::Full(_) => TelemetryError::Busy,
+            TrySendError::Disconnected(_) => TelemetryError::Stopped,
+        })?;
+        answer.await.map_err(|_| TelemetryError::Stopped)?
+    }
+}
+
+fn open(path: &Path) -> Result<Database, TelemetryError> {
+    let shown = || path.display().to_string();
+    let damaged = |reason: String| TelemetryError::Damaged { path: shown(), reason };
+    let database = match Builder::new().set_cache_size(CACHE_BYTES).create(path) {
+        Ok(database) => database,
+        Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason))) => return Err(damaged(reason)),
+        Err(DatabaseError::Storage(redb::StorageError::Io(error)))
+            if error.kind() == std::io::ErrorKind::InvalidData =>
+        {
+            return Err(damaged(error.to_string()));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let write = database.begin_write()?;
+    {
+        let mut meta = write.open_table(META)?;
+        let found = meta.get("schema")?.map(|value| value.value());
+        match found {
+            None => drop(meta.insert("schema", SCHEMA)?),
+            Some(found) if found > SCHEMA => return Err(TelemetryError::Newer { path: shown(), found }),
+            Some(_) => {}
+        }
+        tables::create(&write)?;
+    }
+    write.commit()?;
+    Ok(database)
+}

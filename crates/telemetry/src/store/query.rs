@@ -1,0 +1,319 @@
+//! Reading what was recorded: single responses with their scores, and counts over time.
+
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+
+use super::apply::{target_hash, targets_of};
+use super::codec::{decode_rollup, decode_series, unpack};
+use super::tables::{
+    BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, bucket, day_of, hash,
+    index_key, place_of, prompt_prefix, span_hash,
+};
+use super::{TelemetryError, TelemetryStore};
+use crate::event::{Event, Response, Score, SpanContext};
+use crate::rollup::{Rollup, Series};
+
+/// Most responses of one trace, conversation or stretch of time.
+pub const RESPONSES_MAX: usize = 1_000;
+/// Most scores of one response.
+const SCORES_MAX: usize = 100;
+
+/// A recorded response, and what was said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// The response.
+    pub response: Response,
+    /// Its scores, and those of its trace and conversation.
+    pub scores: Vec<Score>,
+}
+
+/// How finely counts are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// By minute.
+    Minute = 0,
+    /// By hour.
+    Hour = 1,
+    /// By day, in UTC.
+    Day = 2,
+}
+
+/// What was counted in one stretch of time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bucket {
+    /// When it began.
+    pub from_ms: i64,
+    /// What was counted.
+    pub rollup: Rollup,
+}
+
+/// What was counted of one series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeriesBuckets {
+    /// The series.
+    pub series: Series,
+    /// Its buckets that are not empty, in order.
+    pub buckets: Vec<Bucket>,
+}
+
+/// How much a file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// Events and bodies, in bytes.
+    pub bytes: u64,
+    /// Series that are counted.
+    pub series: u64,
+    /// Scores that wait for their response.
+    pub waiting_scores: u64,
+    /// Scores whose response never came.
+    pub orphan_scores: u64,
+}
+
+/// Whose counts are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which<'w> {
+    /// Those of everything, with what could not be attributed.
+    All,
+    /// Those of one prompt.
+    Prompt(&'w str),
+}
+
+impl Level {
+    /// The finest level that has at most some hundred buckets in this many milliseconds, and is kept as long.
+    #[must_use]
+    pub fn for_range(ms: i64) -> Self {
+        const HOURS: i64 = 3_600_000;
+        if ms <= 3 * HOURS {
+            Self::Minute
+        } else if ms <= 8 * 24 * HOURS {
+            Self::Hour
+        } else {
+            Self::Day
+        }
+    }
+
+    /// How long a bucket is, in milliseconds.
+    #[must_use]
+    pub fn ms(self) -> i64 {
+        LEVEL_MS.get(self as usize).copied().unwrap_or(86_400_000)
+    }
+}
+
+impl TelemetryStore {
+    /// The response with an id; the newest, if there are several.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn response(&self, id: &str) -> Result<Option<Found>, TelemetryError> {
+        let reading = self.reading()?;
+        let found = reading.responses(Kind::Response, &hash(&[id.as_bytes()]), 1)?;
+        found.into_iter().next_back().map(|response| reading.scored(response)).transpose()
+    }
+
+    /// The response of a span.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn span(&self, span: &SpanContext) -> Result<Option<Found>, TelemetryError> {
+        let reading = self.reading()?;
+        let found = reading.responses(Kind::Span, &span_hash(span), 1)?;
+        found.into_iter().next().map(|response| reading.scored(response)).transpose()
+    }
+
+    /// All responses of a trace, in order.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn trace(&self, trace: &[u8; 16]) -> Result<Vec<Found>, TelemetryError> {
+        let reading = self.reading()?;
+        let found = reading.responses(Kind::Trace, &hash(&[trace]), RESPONSES_MAX)?;
+        found.into_iter().map(|response| reading.scored(response)).collect()
+    }
+
+    /// All responses of a conversation, in order.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn session(&self, id: &str) -> Result<Vec<Found>, TelemetryError> {
+        let reading = self.reading()?;
+        let found = reading.responses(Kind::Session, &hash(&[id.as_bytes()]), RESPONSES_MAX)?;
+        found.into_iter().map(|response| reading.scored(response)).collect()
+    }
+
+    /// The newest responses before a moment that a test takes, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest(
+        &self,
+        before_ms: i64,
+        most: usize,
+        mut wanted: impl FnMut(&Response) -> bool,
+    ) -> Result<Vec<Response>, TelemetryError> {
+        /// Blocks that are looked at.
+        const BLOCKS_MAX: usize = 400;
+        let reading = self.reading()?;
+        let blocks = reading.txn.open_table(BLOCKS)?;
+        let mut found = Vec::new();
+        for entry in blocks.iter()?.rev().take(BLOCKS_MAX) {
+            let (block, packed) = entry?;
+            let events: Vec<Event> = unpack(packed.value())?;
+            for (index, event) in events.into_iter().enumerate().rev() {
+                let Event::Response(mut response) = event else { continue };
+                if response.ended_ms >= before_ms || !wanted(&response) {
+                    continue;
+                }
+                response.body =
+                    reading.body(Place { block: block.value(), index: u16::try_from(index).unwrap_or(u16::MAX) })?;
+                found.push(*response);
+            }
+            if found.len() >= most {
+                break;
+            }
+        }
+        found.sort_by_key(|response| std::cmp::Reverse(response.ended_ms));
+        found.truncate(most);
+        Ok(found)
+    }
+
+    /// What was counted between two moments: buckets that begin in `from_ms..to_ms`.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn counts(
+        &self,
+        which: Which<'_>,
+        level: Level,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<SeriesBuckets>, TelemetryError> {
+        let txn = self.shared.database.begin_read()?;
+        let series = txn.open_table(SERIES)?;
+        let prefix = match which {
+            Which::All => Vec::new(),
+            Which::Prompt(name) => prompt_prefix(name),
+        };
+        let Some(rollups) = ROLLUPS.get(level as usize) else { return Ok(Vec::new()) };
+        let rollups = txn.open_table(*rollups)?;
+        let length = level.ms();
+        let (first, end) = (bucket(from_ms, level as usize), bucket(to_ms.saturating_add(length - 1), level as usize));
+        let mut found = Vec::new();
+        for entry in series.range(prefix.as_slice()..)? {
+            let (key, value) = entry?;
+            if !key.value().starts_with(&prefix) {
+                break;
+            }
+            let (number, series) = decode_series(value.value())?;
+            let mut buckets = Vec::new();
+            for entry in rollups.range((number, first)..(number, end))? {
+                let (key, value) = entry?;
+                let from_ms = i64::from(key.value().1).saturating_mul(length);
+                buckets.push(Bucket { from_ms, rollup: decode_rollup(value.value())? });
+            }
+            if !buckets.is_empty() {
+                found.push(SeriesBuckets { series, buckets });
+            }
+        }
+        Ok(found)
+    }
+
+    /// How much the file holds.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn holdings(&self) -> Result<Holdings, TelemetryError> {
+        let txn = self.shared.database.begin_read()?;
+        let meta = txn.open_table(META)?;
+        let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
+        Ok(Holdings {
+            bytes: number("bytes")?,
+            series: number("series")?,
+            waiting_scores: number("waiting")?,
+            orphan_scores: number("orphan_scores")?,
+        })
+    }
+
+    fn reading(&self) -> Result<Reading, TelemetryError> {
+        Ok(Reading { txn: self.shared.database.begin_read()? })
+    }
+}
+
+/// One state of the file.
+struct Reading {
+    txn: ReadTransaction,
+}
+
+impl Reading {
+    /// The places of a hash, days from the newest, until there are enough.
+    fn places(&self, kind: Kind, hash: &[u8; 16], most: usize) -> Result<Vec<Place>, TelemetryError> {
+        let index = self.txn.open_table(INDEX)?;
+        let days = match (index.first()?, index.last()?) {
+            (Some((first, _)), Some((last, _))) => day_of(first.value())..=day_of(last.value()),
+            _ => return Ok(Vec::new()),
+        };
+        let mut places = Vec::new();
+        for day in days.rev() {
+            let from = index_key(day, kind, hash, Place { block: 0, index: 0 });
+            let to = index_key(day, kind, hash, Place { block: u64::MAX, index: u16::MAX });
+            for entry in index.range::<&[u8; INDEX_KEY_BYTES]>(&from..=&to)?.take(most.saturating_sub(places.len())) {
+                places.push(place_of(entry?.0.value()));
+            }
+            if places.len() >= most {
+                break;
+            }
+        }
+        places.sort_unstable();
+        Ok(places)
+    }
+
+    fn events(&self, places: &[Place]) -> Result<Vec<Event>, TelemetryError> {
+        let blocks = self.txn.open_table(BLOCKS)?;
+        let mut read: Option<(u64, Vec<Event>)> = None;
+        let mut found = Vec::new();
+        for place in places {
+            if read.as_ref().is_none_or(|(block, _)| *block != place.block) {
+                // Its events were older than they are kept for, and the index is not cleared yet.
+                let Some(packed) = blocks.get(place.block)? else { continue };
+                read = Some((place.block, unpack(packed.value())?));
+            }
+            let event = read.as_ref().and_then(|(_, events)| events.get(usize::from(place.index)));
+            if let Some(event) = event {
+                let mut event = event.clone();
+                if let Event::Response(response) = &mut event {
+                    response.body = self.body(*place)?;
+                }
+                found.push(event);
+            }
+        }
+        Ok(found)
+    }
+
+    fn body(&self, place: Place) -> Result<Option<Box<crate::event::Body>>, TelemetryError> {
+        let bodies = self.txn.open_table(BODIES)?;
+        bodies.get((place.block, place.index))?.map(|packed| unpack(packed.value())).transpose()
+    }
+
+    fn responses(&self, kind: Kind, hash: &[u8; 16], most: usize) -> Result<Vec<Response>, TelemetryError> {
+        let events = self.events(&self.places(kind, hash, most)?)?;
+        let responses = events.into_iter().filter_map(|event| match event {
+            Event::Response(response) => Some(*response),
+            Event::Score(_) => None,
+        });
+        let mut responses: Vec<Response> = responses.collect();
+        responses.sort_by_key(|response| response.ended_ms);
+        Ok(responses)
+    }
+
+    fn scored(&self, response: Response) -> Result<Found, TelemetryError> {
+        let mut scores = Vec::new();
+        for target in targets_of(&response) {
+            for event in self.events(&self.places(Kind::Target, &target_hash(&target), SCORES_MAX)?)? {
+                if let Event::Score(score) = event {
+                    scores.push(score);
+                }
+            }
+        }
+        scores.sort_by_key(|score| score.at_ms);
+        scores.truncate(SCORES_MAX);
+        Ok(Found { response, scores })
+    }
+}

@@ -1,0 +1,168 @@
+//! The tables of `telemetry.redb` and their keys.
+//!
+//! Everything that is looked up by a hash begins with the day of the event, so that a day's entries lie together: new
+//! ones touch few pages, and old ones go away as a range.
+
+use redb::TableDefinition;
+
+use crate::event::SpanContext;
+use crate::rollup::{Series, SeriesOf};
+
+/// Numbers about the file, by name: `schema`, `block`, `bytes`, `series`, `waiting`, `spool`, `spool_bytes`, `node_high`,
+/// `node_low`.
+pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// Blocks of events, compressed, by number.
+pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
+/// Last time in each block, in milliseconds, by number.
+pub(super) const BLOCK_ENDS: TableDefinition<'_, u64, i64> = TableDefinition::new("block_ends");
+/// Recorded inputs and outputs, compressed, by block and place in it.
+pub(super) const BODIES: TableDefinition<'_, (u64, u16), &[u8]> = TableDefinition::new("bodies");
+/// Where events are, by [`index_key`], with the number of their series (0 for a score).
+pub(super) const INDEX: TableDefinition<'_, &[u8; INDEX_KEY_BYTES], u32> = TableDefinition::new("index");
+/// Series with their numbers, by [`series_key`].
+pub(super) const SERIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("series");
+/// Rollups of minutes, hours and days, by series and number of the bucket.
+pub(super) const ROLLUPS: [TableDefinition<'_, (u32, u32), &[u8]>; 3] =
+    [TableDefinition::new("rollups_minute"), TableDefinition::new("rollups_hour"), TableDefinition::new("rollups_day")];
+/// Scores that wait for their response, by hash of the response and number.
+pub(super) const WAITING: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("waiting_scores");
+/// Batches that the primary does not have yet, by number.
+pub(super) const SPOOL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("spool");
+/// The last batch of each replica's spool that was merged, by node and epoch of the spool: its number, its hash, and when.
+pub(super) const CURSORS: TableDefinition<'_, (&[u8; 16], u64), (u64, &[u8; 32], i64)> =
+    TableDefinition::new("cursors");
+
+/// Bytes of a key of [`INDEX`].
+pub(super) const INDEX_KEY_BYTES: usize = 2 + 1 + 16 + 8 + 2;
+/// Milliseconds of a bucket of each level.
+pub const LEVEL_MS: [i64; 3] = [60_000, 3_600_000, DAY_MS];
+/// Milliseconds of a day.
+pub(super) const DAY_MS: i64 = 86_400_000;
+
+/// What an entry of the index leads to events by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Trace and span of a response; unique.
+    Span = 1,
+    /// Id of a response.
+    Response = 2,
+    /// Trace of a response.
+    Trace = 3,
+    /// Conversation of a response.
+    Session = 4,
+    /// User of a response.
+    User = 5,
+    /// What makes a score or a report without an id recognizable when it comes again; unique.
+    Repeat = 6,
+    /// What a score is about, as the hash of its target.
+    Target = 7,
+}
+
+/// A place of an event: block, and index in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place {
+    pub(super) block: u64,
+    pub(super) index: u16,
+}
+
+/// The day of a moment, from 1970; the first or the last one that can be written where it lies beyond.
+pub(super) fn day(ms: i64) -> u16 {
+    u16::try_from(ms.div_euclid(DAY_MS).max(0)).unwrap_or(u16::MAX)
+}
+
+/// The bucket of a moment on a level.
+pub(super) fn bucket(ms: i64, level: usize) -> u32 {
+    let length = LEVEL_MS.get(level).copied().unwrap_or(DAY_MS);
+    u32::try_from(ms.div_euclid(length).max(0)).unwrap_or(u32::MAX)
+}
+
+/// A hash of what is looked up: 16 bytes, so that no two things meet by chance or on purpose.
+pub(super) fn hash(parts: &[&[u8]]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
+        hasher.update(part);
+    }
+    let mut short = [0; 16];
+    hasher.finalize_xof().fill(&mut short);
+    short
+}
+
+/// The hash of a span.
+pub(super) fn span_hash(span: &SpanContext) -> [u8; 16] {
+    hash(&[&span.trace, &span.span])
+}
+
+/// A key of the index: day, kind, hash, place.
+pub(super) fn index_key(day: u16, kind: Kind, hash: &[u8; 16], place: Place) -> [u8; INDEX_KEY_BYTES] {
+    let mut key = [0; INDEX_KEY_BYTES];
+    let parts: [&[u8]; 5] =
+        [&day.to_be_bytes(), &[kind as u8], hash, &place.block.to_be_bytes(), &place.index.to_be_bytes()];
+    for (to, from) in key.iter_mut().zip(parts.into_iter().flatten()) {
+        *to = *from;
+    }
+    key
+}
+
+/// The day at the beginning of a key of the index.
+pub(super) fn day_of(key: &[u8; INDEX_KEY_BYTES]) -> u16 {
+    let [high, low, ..] = *key;
+    u16::from_be_bytes([high, low])
+}
+
+/// The place at the end of a key of the index.
+pub(super) fn place_of(key: &[u8; INDEX_KEY_BYTES]) -> Place {
+    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    let (_, end) = key.split_at(INDEX_KEY_BYTES - 10);
+    let (block, index) = end.split_at(8);
+    Place { block: number(block), index: u16::try_from(number(index)).unwrap_or(u16::MAX) }
+}
+
+/// The key of a series: what it is of, in order, then the rest.
+pub(super) fn series_key(series: &Series) -> Vec<u8> {
+    let mut key = series_prefix(&series.of);
+    for text in
+        [series.model.as_str(), series.environment.as_str(), series.label.as_ref().map_or("", |label| label.as_str())]
+    {
+        key.extend_from_slice(text.replace('\0', " ").as_bytes());
+        key.push(0);
+    }
+    key.extend_from_slice(&series.rule.map_or(0, |rule| rule.saturating_add(1)).to_be_bytes());
+    key
+}
+
+/// What the keys of all series of a version, or of a reason, begin with.
+pub(super) fn series_prefix(of: &SeriesOf) -> Vec<u8> {
+    match of {
+        SeriesOf::Unattributed(reason) => vec![0, *reason as u8],
+        SeriesOf::Version { prompt, version } => {
+            let mut key = prompt_prefix(prompt.as_str());
+            key.extend_from_slice(&version.to_be_bytes());
+            key
+        }
+    }
+}
+
+/// What the keys of all series of a prompt begin with.
+pub(super) fn prompt_prefix(prompt: &str) -> Vec<u8> {
+    let mut key = vec![1];
+    key.extend_from_slice(prompt.as_bytes());
+    key.push(0);
+    key
+}
+
+/// Opens every table once, so that readers find all of them.
+pub(super) fn create(write: &redb::WriteTransaction) -> Result<(), redb::Error> {
+    write.open_table(BLOCKS)?;
+    write.open_table(BLOCK_ENDS)?;
+    write.open_table(BODIES)?;
+    write.open_table(INDEX)?;
+    write.open_table(SERIES)?;
+    for rollups in ROLLUPS {
+        write.open_table(rollups)?;
+    }
+    write.open_table(WAITING)?;
+    write.open_table(SPOOL)?;
+    write.open_table(CURSORS)?;
+    Ok(())
+}

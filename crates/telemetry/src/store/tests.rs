@@ -1,0 +1,396 @@
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::codec::encode_rollup;
+use super::*;
+use crate::event::{
+    Attributed, AttributedBy, Attribution, Body, Cost, CostSource, Event, Response, Score, ScoreTarget, ScoreValue,
+    SpanContext, Tokens, Unattributed,
+};
+use crate::model::content_id::ContentId;
+use crate::moments::Millionths;
+use crate::rollup::{OTHER, SeriesOf};
+
+const NOON: i64 = 1_790_000_000_000;
+const SPOOL: Role = Role::Spool { bytes_max: 1 << 30 };
+
+fn response(id: &str, version: u64, ms: i64) -> Response {
+    Response {
+        id: Some(id.to_owned()),
+        ended_ms: ms,
+        model_used: Some("gpt-5".to_owned()),
+        tokens: Tokens { input: Some(100), output: Some(10), ..Tokens::default() },
+        latency_us: Some(1_000_000),
+        cost: Some(Cost { pico_usd: 5, source: CostSource::Reported }),
+        attribution: Attribution::Version(Attributed {
+            prompt: "support/agent".parse().expect("a name"),
+            version,
+            content_id: ContentId::of(b"x"),
+            label: None,
+            arm: None,
+            by: AttributedBy::Version,
+        }),
+        ..Response::default()
+    }
+}
+
+fn score(target: ScoreTarget, value: f64, ms: i64) -> Score {
+    Score {
+        target,
+        name: "quality".to_owned(),
+        value: ScoreValue::Number(Millionths::try_from(value).expect("a score")),
+        evaluator: None,
+        explanation: None,
+        at_ms: ms,
+        id: None,
+    }
+}
+
+fn recorded(event: impl Into<Event>) -> Recorded {
+    Recorded { event: event.into(), repeat: None }
+}
+
+impl From<Response> for Event {
+    fn from(response: Response) -> Self {
+        Self::Response(Box::new(response))
+    }
+}
+
+impl From<Score> for Event {
+    fn from(score: Score) -> Self {
+        Self::Score(score)
+    }
+}
+
+/// Everything that is counted, in a form that two files can be compared by.
+fn counts(store: &TelemetryStore) -> BTreeMap<(String, usize, i64), Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for (index, level) in [Level::Minute, Level::Hour, Level::Day].into_iter().enumerate() {
+        for series in store.counts(Which::All, level, 0, i64::from(u32::MAX) * 60_000).expect("counts") {
+            for bucket in series.buckets {
+                let key = (format!("{:?}", series.series), index, bucket.from_ms);
+                all.insert(key, encode_rollup(&bucket.rollup).expect("bytes"));
+            }
+        }
+    }
+    all
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+fn keep() -> (tempfile::TempDir, TelemetryStore) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
+    (directory, store)
+}
+
+fn record(store: &TelemetryStore, events: Vec<Recorded>) -> Outcome {
+    block_on(store.record(events, NOON)).expect("recorded")
+}
+
+#[test]
+fn response_is_found_by_its_id_span_trace_and_session_with_its_scores() {
+    let (_directory, store) = keep();
+    let span = SpanContext { trace: [7; 16], span: [8; 8] };
+    let one = Response {
+        span: Some(span),
+        session: Some("chat-1".to_owned()),
+        body: Some(Box::new(Body { input: Some("hi".to_owned()), output: None })),
+        ..response("resp-1", 1, NOON)
+    };
+    let two = Response {
+        span: Some(SpanContext { span: [9; 8], ..span }),
+        session: Some("chat-1".to_owned()),
+        ..response("resp-2", 1, NOON + 5)
+    };
+    let judged = score(ScoreTarget::Response("resp-1".to_owned()), 0.5, NOON);
+    record(&store, vec![recorded(two.clone()), recorded(one.clone()), recorded(judged.clone())]);
+    let found = store.response("resp-1").expect("a read").expect("the response");
+    assert_eq!((found.response, found.scores), (one.clone(), vec![judged]));
+    assert_eq!(store.span(&span).expect("a read").expect("the response").response, one);
+    let ids = |found: Vec<Found>| -> Vec<Option<String>> { found.into_iter().map(|found| found.response.id).collect() };
+    let both = vec![Some("resp-1".to_owned()), Some("resp-2".to_owned())];
+    assert_eq!(ids(store.trace(&[7; 16]).expect("a read")), both);
+    assert_eq!(ids(store.session("chat-1").expect("a read")), both);
+    assert_eq!(store.response("resp-3").expect("a read"), None);
+    assert_eq!(store.newest(i64::MAX, 1, |_| true).expect("a read"), [two]);
+}
+
+#[test]
+fn the_same_event_counts_once_however_often_it_comes() {
+    let (_directory, store) = keep();
+    let judged = score(ScoreTarget::Response("a".to_owned()), 1.0, NOON);
+    let events = || vec![recorded(response("a", 1, NOON)), recorded(judged.clone())];
+    assert_eq!(record(&store, events()), Outcome { recorded: 2, duplicates: 0 });
+    let before = counts(&store);
+    assert_eq!(record(&store, events()), Outcome { recorded: 0, duplicates: 2 });
+    let nameless = Recorded { event: Response { id: None, ..response("", 1, NOON) }.into(), repeat: Some([3; 16]) };
+    assert_eq!(record(&store, vec![nameless.clone(), nameless]), Outcome { recorded: 1, duplicates: 1 });
+    assert_ne!(counts(&store), before);
+}
+
+#[test]
+fn score_that_comes_before_its_response_is_counted_with_it() {
+    let (_early_directory, early) = keep();
+    let (_late_directory, late) = keep();
+    let judged = || recorded(score(ScoreTarget::Response("a".to_owned()), 0.25, NOON));
+    record(&early, vec![judged()]);
+    assert_eq!(early.holdings().expect("holdings").waiting_scores, 1);
+    record(&early, vec![recorded(response("a", 2, NOON))]);
+    record(&late, vec![recorded(response("a", 2, NOON)), judged()]);
+    assert_eq!(early.holdings().expect("holdings").waiting_scores, 0);
+    assert_eq!(counts(&early), counts(&late));
+    assert_eq!(early.response("a").expect("a read").expect("the response").scores.len(), 1);
+}
+
+#[test]
+fn what_exceeds_the_series_of_a_version_is_counted_together() {
+    let (_directory, store) = keep();
+    let events = (0..200)
+        .map(|n| recorded(Response { model_used: Some(format!("model-{n}")), ..response(&n.to_string(), 1, NOON) }));
+    record(&store, events.collect());
+    let series = store.counts(Which::Prompt("support/agent"), Level::Day, 0, NOON * 2).expect("counts");
+    let calls: u64 = series.iter().flat_map(|series| &series.buckets).map(|bucket| bucket.rollup.calls).sum();
+    let other = series.iter().find(|series| series.series.model == OTHER).expect("the rest");
+    let rest = other.buckets.iter().map(|bucket| bucket.rollup.calls).sum::<u64>();
+    assert_eq!((calls, series.len(), rest), (200, 65, 136));
+}
+
+#[test]
+fn responses_without_a_version_are_counted_by_the_reason() {
+    let (_directory, store) = keep();
+    let lost =
+        Response { attribution: Attribution::Unattributed(Unattributed::UnknownPrompt), ..response("a", 1, NOON) };
+    record(&store, vec![recorded(lost)]);
+    let series = store.counts(Which::All, Level::Hour, 0, NOON * 2).expect("counts");
+    assert_eq!(series.len(), 1);
+    assert_eq!(series[0].series.of, SeriesOf::Unattributed(Unattributed::UnknownPrompt));
+    assert_eq!(store.counts(Which::Prompt("support/agent"), Level::Hour, 0, NOON * 2).expect("counts"), []);
+}
+
+#[test]
+fn spool_survives_a_restart_and_is_merged_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (_primary_directory, primary) = keep();
+    let before = {
+        let spool = TelemetryStore::open(directory.path(), SPOOL).expect("a spool");
+        record(&spool, vec![recorded(response("a", 1, NOON)), recorded(response("b", 1, NOON))]);
+        let state = spool.spool().expect("a read").expect("a spool");
+        let sent = spool.spooled().expect("batches").remove(0);
+        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
+        // The primary has it, and the answer is lost.
+        assert_eq!(block_on(primary.merge(state.id, sent, NOON)).expect("merged"), 1);
+        state
+    };
+    let spool = reopen(directory.path(), SPOOL);
+    record(&spool, vec![recorded(response("c", 1, NOON))]);
+    let state = spool.spool().expect("a read").expect("a spool");
+    assert_eq!((state.id.node, state.first, state.batches), (before.id.node, 1, 2));
+    assert_ne!(state.id.epoch, before.id.epoch);
+    for sent in spool.spooled().expect("batches") {
+        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
+        block_on(primary.merge(state.id, sent.clone(), NOON)).expect("merged");
+        assert_eq!(block_on(primary.merge(state.id, sent.clone(), NOON)).expect("merged"), sent.number);
+    }
+    block_on(spool.forget_spooled(2)).expect("forgotten");
+    assert_eq!(spool.spool().expect("a read").map(|state| (state.batches, state.bytes, state.first)), Some((0, 0, 3)));
+    let series = primary.counts(Which::All, Level::Day, 0, NOON * 2).expect("counts");
+    assert_eq!(series[0].buckets[0].rollup.calls, 3);
+}
+
+#[test]
+fn batch_out_of_turn_or_with_another_content_is_refused() {
+    let (_directory, primary) = keep();
+    let from = SpoolId { node: [1; 16], epoch: 5 };
+    let batch = |id: &str| Batch { events: vec![recorded(response(id, 1, NOON))] }.encode().expect("bytes");
+    let merge = |first, number, batch: Vec<u8>| {
+        let sent = SentBatch::decode(first, number, &batch)?;
+        block_on(primary.merge(from, sent, NOON))
+    };
+    assert!(matches!(merge(1, 2, batch("b")), Err(TelemetryError::Gap { expected: 1, got: 2 })));
+    assert_eq!(merge(1, 1, batch("a")).expect("merged"), 1);
+    assert!(matches!(merge(1, 1, batch("other")), Err(TelemetryError::Conflict(1))));
+    assert!(matches!(merge(1, 2, b"no batch".to_vec()), Err(TelemetryError::Encoding(_))));
+    assert_eq!(merge(1, 2, batch("b")).expect("merged"), 2);
+    // A primary that lost its file goes on with what the spool still has.
+    assert_eq!(merge(9, 9, batch("c")).expect("merged"), 9);
+}
+
+#[test]
+fn full_spool_leaves_bodies_out_and_then_refuses() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let spool = TelemetryStore::open(directory.path(), Role::Spool { bytes_max: 3_000 }).expect("a spool");
+    let mut refused = 0;
+    for n in 0..60_u32 {
+        let body = Body { input: Some(blake3::hash(&n.to_le_bytes()).to_hex().repeat(3)), output: None };
+        let event = Response { body: Some(Box::new(body)), ..response(&n.to_string(), 1, NOON) };
+        match block_on(spool.record(vec![recorded(event)], NOON)) {
+            Ok(_) => assert_eq!(refused, 0),
+            Err(TelemetryError::Full) => refused += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    let state = spool.spool().expect("a read").expect("a spool");
+    assert!(refused > 0 && state.bodies_dropped > 0 && state.bytes >= 3_000, "{refused} {state:?}");
+}
+
+#[test]
+fn what_is_older_than_it_is_kept_goes_and_counts_stay() {
+    let (_directory, store) = keep();
+    let day = 86_400_000;
+    record(&store, vec![recorded(response("old", 1, NOON - 40 * day))]);
+    record(&store, vec![recorded(response("new", 1, NOON))]);
+    record(&store, vec![recorded(score(ScoreTarget::Response("none".to_owned()), 1.0, NOON - 3 * day))]);
+    let expired = block_on(store.expire(Retention::default(), NOON)).expect("expired");
+    assert_eq!((expired.blocks, expired.rollups), (1, 1));
+    assert_eq!(store.response("old").expect("a read"), None);
+    assert!(store.response("new").expect("a read").is_some());
+    let holdings = store.holdings().expect("holdings");
+    assert_eq!((holdings.waiting_scores, holdings.orphan_scores), (0, 1));
+    let days = store.counts(Which::All, Level::Day, 0, NOON * 2).expect("counts");
+    assert_eq!(days[0].buckets.len(), 2);
+    let retention = Retention { events_bytes: 0, ..Retention::default() };
+    block_on(store.expire(retention, NOON)).expect("expired");
+    assert_eq!(store.response("new").expect("a read"), None);
+    assert_eq!(store.holdings().expect("holdings").bytes, 0);
+}
+
+#[test]
+fn erasing_a_user_removes_texts_and_ids_and_no_count() {
+    let (_directory, store) = keep();
+    let of = |id: &str, user: &str| {
+        recorded(Response {
+            user: Some(user.to_owned()),
+            session: Some(format!("chat of {user}")),
+            body: Some(Box::new(Body { input: Some("my secret".to_owned()), output: None })),
+            ..response(id, 1, NOON)
+        })
+    };
+    record(&store, vec![of("a", "ada"), of("b", "bob")]);
+    let before = counts(&store);
+    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()))).expect("erased"), 1);
+    let found = store.response("a").expect("a read").expect("the response").response;
+    assert_eq!((found.user, found.session, found.body), (None, None, None));
+    assert!(store.response("b").expect("a read").expect("the response").response.body.is_some());
+    assert_eq!(store.session("chat of ada").expect("a read"), []);
+    assert_eq!(counts(&store), before);
+    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()))).expect("erased"), 0);
+}
+
+#[test]
+fn newer_or_damaged_file_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    drop(reopen(directory.path(), Role::Keep));
+    let path = directory.path().join(TELEMETRY_FILE);
+    {
+        let database = retry(|| Database::open(&path));
+        let txn = database.begin_write().expect("a transaction");
+        txn.open_table(META).expect("a table").insert("schema", 2).expect("a write");
+        txn.commit().expect("a commit");
+    }
+    let refused = TelemetryStore::open(directory.path(), Role::Keep).err().expect("a refusal");
+    assert!(matches!(refused, TelemetryError::Newer { found: 2, .. }), "{refused}");
+    std::fs::write(&path, b"this is not a database, but some text that is long enough").expect("a write");
+    let refused = TelemetryStore::open(directory.path(), Role::Keep).err().expect("a refusal");
+    assert!(matches!(refused, TelemetryError::Damaged { .. }), "{refused}");
+    assert!(std::fs::read(&path).expect("a file").starts_with(b"this is"));
+}
+
+/// Opens a file that a thread of before may still hold for a moment.
+fn retry<T, E: std::fmt::Debug>(mut open: impl FnMut() -> Result<T, E>) -> T {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        match open() {
+            Ok(opened) => return opened,
+            Err(error) => assert!(Instant::now() < until, "{error:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn reopen(directory: &Path, role: Role) -> TelemetryStore {
+    retry(|| TelemetryStore::open(directory, role))
+}
+
+/// A step of two replicas and their primary.
+#[derive(Clone, Debug)]
+enum Step {
+    Report { replica: usize, event: usize },
+    Send { replica: usize, repeat: bool, forget: bool },
+    Restart { replica: usize },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..2_usize, 0..40_usize).prop_map(|(replica, event)| Step::Report { replica, event }),
+        4 => (0..2_usize, any::<bool>(), any::<bool>())
+            .prop_map(|(replica, repeat, forget)| Step::Send { replica, repeat, forget }),
+        1 => (0..2_usize).prop_map(|replica| Step::Restart { replica }),
+    ];
+    proptest::collection::vec(step, 0..60)
+}
+
+fn event(number: usize) -> Event {
+    let number_i64 = i64::try_from(number).expect("a small number");
+    let at = NOON + number_i64 * 7_000;
+    if number % 4 == 3 {
+        score(ScoreTarget::Response(format!("r{}", number - 1)), f64::from(u8::try_from(number).unwrap()) / 8.0, at)
+            .into()
+    } else {
+        let span = SpanContext { trace: [1; 16], span: [u8::try_from(number).unwrap() + 1; 8] };
+        let mut event = response(&format!("r{number}"), 1 + u64::try_from(number % 3).unwrap(), at);
+        event.span = (number % 2 == 0).then_some(span);
+        event.latency_us = Some(u64::try_from(number).unwrap() * 977);
+        event.into()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn primary_counts_what_one_node_would_that_saw_each_event_once(steps in steps()) {
+        let (_primary_directory, primary) = keep();
+        let (_one_directory, one) = keep();
+        let directories = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
+        let mut replicas = [reopen(directories[0].path(), SPOOL), reopen(directories[1].path(), SPOOL)];
+        let send = |replica: &TelemetryStore, repeat: bool, forget: bool| {
+            let state = replica.spool().expect("a read").expect("a spool");
+            let mut merged = 0;
+            for sent in replica.spooled().expect("batches") {
+                let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
+                merged = block_on(primary.merge(state.id, sent.clone(), NOON)).expect("merged");
+                if repeat {
+                    block_on(primary.merge(state.id, sent, NOON)).expect("merged");
+                }
+            }
+            if forget {
+                block_on(replica.forget_spooled(merged)).expect("forgotten");
+            }
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for step in steps {
+            match step {
+                Step::Report { replica, event: number } => {
+                    record(&replicas[replica], vec![recorded(event(number))]);
+                    seen.insert(number);
+                }
+                Step::Send { replica, repeat, forget } => send(&replicas[replica], repeat, forget),
+                Step::Restart { replica } => {
+                    let (_spare_directory, other) = keep();
+                    drop(std::mem::replace(&mut replicas[replica], other));
+                    replicas[replica] = reopen(directories[replica].path(), SPOOL);
+                }
+            }
+        }
+        for replica in &replicas {
+            send(replica, false, true);
+        }
+        record(&one, seen.into_iter().rev().map(|number| recorded(event(number))).collect());
+        prop_assert_eq!(counts(&primary), counts(&one));
+    }
+}

@@ -1,0 +1,154 @@
+//! The thread that writes: what waits is done in one transaction, and answered when that is durable.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use redb::Durability;
+use tokio::sync::oneshot;
+
+use super::apply::{Changes, SeriesNumbers};
+use super::expire::{Erase, Expired, Retention, erase, expire};
+use super::spool::{self, SentBatch, SpoolId, Turn};
+use super::{Outcome, Recorded, Role, Shared, TelemetryError};
+
+/// Most events of one transaction, so that nothing waits long for its answer.
+const GROUP_EVENTS_MAX: usize = 8_192;
+
+type Reply<T> = oneshot::Sender<Result<T, TelemetryError>>;
+
+/// What the thread is asked for.
+pub(super) enum Job {
+    Record { events: Vec<Recorded>, now_ms: i64, reply: Reply<Outcome> },
+    Merge { from: SpoolId, sent: SentBatch, now_ms: i64, reply: Reply<u64> },
+    Expire { retention: Retention, now_ms: i64, reply: Reply<Expired> },
+    Forget { through: u64, reply: Reply<()> },
+    Erase { what: Erase, reply: Reply<u64> },
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    numbers: SeriesNumbers,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Result<Self, TelemetryError> {
+        if let Role::Spool { .. } = shared.role {
+            spool::begin_epoch(&shared.database)?;
+        }
+        Ok(Self { shared, numbers: SeriesNumbers::new() })
+    }
+
+    /// Works until every handle is gone.
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        let mut held = None;
+        while let Some(job) = held.take().or_else(|| jobs.recv().ok()) {
+            match job {
+                Job::Record { events, now_ms, reply } => {
+                    let mut count = events.len();
+                    let mut group = vec![(events, now_ms, reply)];
+                    while count < GROUP_EVENTS_MAX {
+                        match jobs.try_recv() {
+                            Ok(Job::Record { events, now_ms, reply }) => {
+                                count += events.len();
+                                group.push((events, now_ms, reply));
+                            }
+                            Ok(other) => {
+                                held = Some(other);
+                                break;
+                            }
+                            Err(_) => break,
+                        }
+                    }
+                    self.record(group);
+                }
+                Job::Merge { from, sent, now_ms, reply } => answer(reply, self.merge(from, sent, now_ms)),
+                Job::Expire { retention, now_ms, reply } => {
+                    answer(reply, expire(&self.shared.database, retention, now_ms));
+                }
+                Job::Erase { what, reply } => answer(reply, erase(&self.shared.database, &what)),
+                Job::Forget { through, reply } => answer(reply, spool::forget(&self.shared.database, through)),
+            }
+        }
+    }
+
+    fn record(&mut self, group: Vec<(Vec<Recorded>, i64, Reply<Outcome>)>) {
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut replies = Vec::with_capacity(group.len());
+        let mut requests = Vec::with_capacity(group.len());
+        for (events, now_ms, reply) in group {
+            requests.push((events, now_ms));
+            replies.push(reply);
+        }
+        let done = self.commit(|changes, role| match role {
+            Role::Keep => {
+                for (events, now_ms) in requests {
+                    outcomes.push(changes.at(now_ms).record(events)?);
+                }
+                Ok(())
+            }
+            Role::Spool { bytes_max } => {
+                let mut spooled = Vec::new();
+                for (events, _) in requests {
+                    let recorded = u64::try_from(events.len()).unwrap_or(u64::MAX);
+                    outcomes.push(Outcome { recorded, duplicates: 0 });
+                    spooled.extend(events);
+                }
+                let (txn, meta) = changes.parts();
+                spool::append(txn, meta, spooled, bytes_max)
+            }
+        });
+        let mut outcomes = outcomes.into_iter();
+        for reply in replies {
+            let outcome = match &done {
+                Ok(()) => Ok(outcomes.next().unwrap_or_default()),
+                Err(TelemetryError::Full) => Err(TelemetryError::Full),
+                Err(error) => Err(TelemetryError::Write(error.to_string())),
+            };
+            answer(reply, outcome);
+        }
+    }
+
+    fn merge(&mut self, from: SpoolId, mut sent: SentBatch, now_ms: i64) -> Result<u64, TelemetryError> {
+        let mut merged = sent.number;
+        self.commit(|changes, _| {
+            let (txn, _) = changes.parts();
+            match spool::turn(txn, from, &sent)? {
+                Turn::Next => {
+                    changes.at(now_ms).record(std::mem::take(&mut sent.batch.events))?;
+                    spool::advance(txn, from, &sent, now_ms)
+                }
+                Turn::Merged(through) => {
+                    merged = through;
+                    Ok(())
+                }
+            }
+        })?;
+        Ok(merged)
+    }
+
+    /// Does something in one transaction; if it fails, nothing happened.
+    fn commit(
+        &mut self,
+        work: impl FnOnce(&mut Changes<'_>, Role) -> Result<(), TelemetryError>,
+    ) -> Result<(), TelemetryError> {
+        let done = (|| {
+            let mut txn = self.shared.database.begin_write()?;
+            txn.set_durability(Durability::Immediate)?;
+            let mut changes = Changes::begin(&txn, &mut self.numbers, 0)?;
+            work(&mut changes, self.shared.role)?;
+            changes.finish()?;
+            txn.commit()?;
+            Ok(())
+        })();
+        if done.is_err() {
+            // Numbers that were given in the transaction are free again.
+            self.numbers.clear();
+        }
+        done
+    }
+}
+
+fn answer<T>(reply: Reply<T>, result: Result<T, TelemetryError>) {
+    // Who asked may have gone.
+    let _unheard = reply.send(result);
+}

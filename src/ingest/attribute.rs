@@ -1,0 +1,124 @@
+//! Which version produced a response, by what its application said.
+//!
+//! A stamp and a version number say it by themselves. A label says it by what it serves now: reports come seconds after
+//! the response. Where a label serves several versions, the subject that the split chose for says it, and without one
+//! nothing does.
+
+use crate::model::name::PRODUCTION;
+use crate::model::reference::Selector;
+use crate::resolve::{Query, ResolveError, Resolver};
+use crate::telemetry::event::{Arm, Attributed, AttributedBy, Attribution, Claim, ScoreTarget, Unattributed};
+
+/// The version that a claim names.
+pub(super) fn attribute(resolver: &Resolver, claim: &Claim) -> Attribution {
+    let Wanted { reference, by, content } = match wanted(claim) {
+        Ok(wanted) => wanted,
+        Err(reason) => return Attribution::Unattributed(reason),
+    };
+    let query = Query { subject: claim.subject.clone().filter(|subject| !subject.is_empty()), ..Query::default() };
+    let answer = match resolver.resolve(&reference, &query) {
+        Ok(answer) => answer,
+        // The primary knows, if this node does not yet.
+        Err(ResolveError::NotReady) => return Attribution::Pending,
+        Err(error) => return Attribution::Unattributed(reason_of(&error)),
+    };
+    if content.is_some_and(|content| !answer.content_id.to_string().contains(content)) {
+        return Attribution::Unattributed(Unattributed::UnknownVersion);
+    }
+    let arm = match &answer.assignment {
+        Some(assignment) if assignment.bucket.is_some() && query.subject.is_none() => {
+            return Attribution::Unattributed(Unattributed::AmbiguousSplit);
+        }
+        Some(assignment) => {
+            Some(Arm { rule: assignment.rule.and_then(|rule| u16::try_from(rule).ok()), bucket: assignment.bucket })
+        }
+        None => None,
+    };
+    Attribution::Version(Attributed {
+        prompt: answer.name.clone(),
+        version: answer.version,
+        content_id: answer.content_id,
+        label: answer.label.clone(),
+        arm,
+        by,
+    })
+}
+
+/// What a score of a version as a whole is about: a stamp, or a reference to one version.
+pub(super) fn version_of(resolver: &Resolver, reference: &str) -> Option<ScoreTarget> {
+    let claim = Claim { stamp: Some(reference.to_owned()), ..Claim::default() };
+    match attribute(resolver, &claim) {
+        Attribution::Version(Attributed { prompt, version, .. }) => Some(ScoreTarget::Version { prompt, version }),
+        Attribution::Unattributed(_) | Attribution::Pending => None,
+    }
+}
+
+/// What to look up, what it is found by, and how the content id must begin, where a stamp tells.
+struct Wanted<'c> {
+    reference: String,
+    by: AttributedBy,
+    content: Option<&'c str>,
+}
+
+fn wanted(claim: &Claim) -> Result<Wanted<'_>, Unattributed> {
+    if let Some(stamp) = &claim.stamp {
+        let (reference, content) = stamp.rsplit_once('+').map_or((stamp.as_str(), None), |(it, hash)| (it, Some(hash)));
+        return Ok(Wanted { reference: reference.to_owned(), by: AttributedBy::Stamp, content });
+    }
+    let Some(prompt) = &claim.prompt else { return Err(Unattributed::NoPrompt) };
+    // A version beside a reference says more than the label in it.
+    let (name, at) = prompt.split_once('@').map_or((prompt.as_str(), None), |(name, at)| (name, Some(at)));
+    let version = claim.version.as_deref().map(str::trim).filter(|version| !version.is_empty());
+    let (version, content) = match version.or(at).unwrap_or(PRODUCTION).split_once('+') {
+        Some((version, content)) => (version, Some(content)),
+        None => (version.or(at).unwrap_or(PRODUCTION), None),
+    };
+    // `v7` is how some write a number.
+    let number = version.strip_prefix(['v', 'V']).filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
+    let version = number.unwrap_or(version);
+    let by = match version.parse().map_err(|_| Unattributed::UnknownVersion)? {
+        Selector::Version(_) => AttributedBy::Version,
+        Selector::Label(_) => AttributedBy::Label,
+        Selector::Content(_) => AttributedBy::ContentId,
+    };
+    Ok(Wanted { reference: format!("{name}@{version}"), by, content })
+}
+
+fn reason_of(error: &ResolveError) -> Unattributed {
+    match error {
+        ResolveError::Name(_) | ResolveError::PromptNotFound { .. } | ResolveError::PromptRemoved { .. } => {
+            Unattributed::UnknownPrompt
+        }
+        _ => Unattributed::UnknownVersion,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_application_says_becomes_a_reference() {
+        for (prompt, version, reference, by) in [
+            ("a/b", "7", "a/b@7", AttributedBy::Version),
+            ("a/b", "v7", "a/b@7", AttributedBy::Version),
+            ("a/b", "staging", "a/b@staging", AttributedBy::Label),
+            ("a/b", " ", "a/b@production", AttributedBy::Label),
+            ("a/b@staging", "", "a/b@staging", AttributedBy::Label),
+            ("a/b@staging", "3", "a/b@3", AttributedBy::Version),
+            ("a/b", "b3:0123456789", "a/b@b3:0123456789", AttributedBy::ContentId),
+            ("a/b", "7+3f9a1c2b7d41", "a/b@7", AttributedBy::Version),
+        ] {
+            let claim =
+                Claim { prompt: Some(prompt.to_owned()), version: Some(version.to_owned()), ..Claim::default() };
+            let found = wanted(&claim).expect("a reference");
+            assert_eq!((found.reference.as_str(), found.by), (reference, by), "{prompt} {version}");
+        }
+        let stamp = Claim { stamp: Some("a/b@7+3f9a1c2b7d41".to_owned()), ..Claim::default() };
+        let found = wanted(&stamp).expect("a reference");
+        assert_eq!((found.reference.as_str(), found.content), ("a/b@7", Some("3f9a1c2b7d41")));
+        assert_eq!(wanted(&Claim::default()).err(), Some(Unattributed::NoPrompt));
+        let odd = Claim { prompt: Some("a".to_owned()), version: Some("2025-05-01!".to_owned()), ..Claim::default() };
+        assert_eq!(wanted(&odd).err(), Some(Unattributed::UnknownVersion));
+    }
+}
