@@ -83,7 +83,7 @@ fn what_the_help_shows_can_be_said() {
         "bookholder draft publish support/agent warmer -m why --label staging",
         "bookholder archive --unused-days 365 --keep-lockfile a --keep-lockfile b --prompts trial/** --apply -m why",
         "bookholder audit verify --data d",
-        "bookholder webhook add bot https://a.example/b --event prompt.* --event edge.stale --prompts support/** --slack",
+        "bookholder webhook add bot https://a.example/b --event prompt.* --event approve.granted --prompts support/** --slack",
         "bookholder webhook deliveries bot --failed --limit 5",
         "bookholder webhook rotate bot --overlap-hours 24",
         "bookholder serve --webhook-allow 10.0.0.0/8,fd00::/8",

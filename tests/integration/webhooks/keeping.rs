@@ -92,13 +92,16 @@ async fn only_who_keeps_webhooks_sees_them_and_mistakes_are_explained() {
         ("bot", events(&[]), 422, "needs at least one event filter"),
         ("bot", events(&["prom*"]), 422, "invalid event filter `prom*`"),
         ("bot", events(&["*"; 33]), 422, "at most 32 filters"),
+        ("bot", events(&["prompt.version.bloked"]), 422, "no event matches the filter `prompt.version.bloked`"),
     ] {
         let (status, detail) = refused(sender.client.put_webhook(name, &request).await);
         assert!(status == expected && detail.contains(part), "{status} {detail}");
     }
     assert_eq!(refused(sender.client.remove_webhook("bot").await), (404, "there is no webhook `bot`".to_owned()));
     for number in 0..100 {
-        sender.add(&format!("bot-{number}"), &WebhookRequest { events: vec!["gate".to_owned()], ..here.clone() }).await;
+        sender
+            .add(&format!("bot-{number}"), &WebhookRequest { events: vec!["webhook.test".to_owned()], ..here.clone() })
+            .await;
     }
     let (status, detail) = refused(sender.client.put_webhook("bot", &here).await);
     assert_eq!((status, detail.as_str()), (413, "there are 101 webhooks; the limit is 100"));

@@ -2,6 +2,9 @@
 //!
 //! It sends nothing and signs nothing. Follows Standard Webhooks 1.0.0 where that has a rule.
 
+use super::announcement::TEST_EVENT;
+use super::event::{NAMED_EVENTS, plain_events};
+
 /// How long to wait before each attempt, in seconds; together a bit more than three days.
 const WAITS_S: [u64; 10] = [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
 /// Longest wait that a receiver can request, in seconds: a day.
@@ -41,6 +44,8 @@ pub enum FilterError {
         "invalid event filter `{filter}`: use an event type such as `prompt.label.moved`, a prefix such as `prompt.*`, or `*` (words of letters, digits and _ separated by dots, at most {FILTER_BYTES_MAX} bytes)"
     )]
     Syntax { filter: String },
+    #[error("no event matches the filter `{filter}`; `bookholder webhook --help` lists all events")]
+    NoEvent { filter: String },
 }
 
 /// How long to wait before the next attempt, in seconds; none when the message is given up.
@@ -95,7 +100,8 @@ pub fn wants(filters: &[String], event_type: &str) -> bool {
     })
 }
 
-/// Checks the filters of a webhook: exact types, `beginning.*`, or `*`.
+/// Checks the filters of a webhook: exact types, `beginning.*`, or `*`. Each must let some event through, so that a
+/// misspelt one is not kept in silence.
 ///
 /// # Errors
 /// None, too many, or the first that is none.
@@ -111,10 +117,21 @@ pub fn check_filters(filters: &[String]) -> Result<(), FilterError> {
         let words = filter.strip_suffix(".*").unwrap_or(filter);
         filter.len() <= FILTER_BYTES_MAX && (filter == "*" || words.split('.').all(word))
     };
-    match filters.iter().find(|filter| !fits(filter)) {
-        Some(filter) => Err(FilterError::Syntax { filter: filter.chars().take(FILTER_BYTES_MAX).collect() }),
+    if let Some(filter) = filters.iter().find(|filter| !fits(filter)) {
+        return Err(FilterError::Syntax { filter: filter.chars().take(FILTER_BYTES_MAX).collect() });
+    }
+    match filters.iter().find(|filter| !matches_event(filter)) {
+        Some(filter) => Err(FilterError::NoEvent { filter: filter.clone() }),
         None => Ok(()),
     }
+}
+
+/// Whether there is an event that a filter lets through.
+fn matches_event(filter: &String) -> bool {
+    let filter = std::slice::from_ref(filter);
+    NAMED_EVENTS.iter().any(|(event, _)| wants(filter, event))
+        || wants(filter, TEST_EVENT)
+        || plain_events().any(|event| wants(filter, &event))
 }
 
 #[cfg(test)]
@@ -227,7 +244,7 @@ mod tests {
             let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
             check_filters(&filters)
         };
-        for good in ["*", "prompt.*", "prompt.label.moved", "edge.stale", "gate", "experiment.srm_detected", "a1.*"] {
+        for good in ["*", "prompt.*", "prompt.label.moved", "prompt.version.blocked", "approve.granted", "put_role.*"] {
             assert_eq!(check(&[good]), Ok(()), "{good}");
         }
         let long = "a".repeat(FILTER_BYTES_MAX + 1);
@@ -235,6 +252,9 @@ mod tests {
         {
             let filter = bad.chars().take(FILTER_BYTES_MAX).collect();
             assert_eq!(check(&["*", bad]), Err(FilterError::Syntax { filter }), "{bad}");
+        }
+        for strange in ["prompt.version.bloked", "prompts.*", "approve", "approve.grantd", "prompt.label", "a1.*"] {
+            assert_eq!(check(&["*", strange]), Err(FilterError::NoEvent { filter: strange.to_owned() }), "{strange}");
         }
         assert_eq!(check(&[]), Err(FilterError::None));
         assert_eq!(check(&["*"; 51]), Err(FilterError::TooMany { count: 51 }));
