@@ -15,7 +15,7 @@ use crate::model::audit::{AuditEntry, AuditVerdict};
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
 impl ReadTxn {
-    /// Audit entries from the commit `from` (included) on, oldest first; at most `limit`.
+    /// Audit entries from the commit `from` (inclusive), oldest first; at most `limit`.
     ///
     /// # Errors
     /// The database fails.
@@ -31,7 +31,7 @@ impl ReadTxn {
             .collect()
     }
 
-    /// Calls `visitor` with audit entries before the commit `before`, newest first, until it says that it is enough.
+    /// Calls `visitor` with audit entries before the commit `before`, newest first, until it stops.
     ///
     /// # Errors
     /// The database fails.
@@ -61,8 +61,7 @@ impl ReadTxn {
         }
     }
 
-    /// Whether the newest checkpoint names this audit entry as the last; none on a replica, which
-    /// keeps no log of its own.
+    /// Whether the newest checkpoint names this audit entry as the last; absent on a replica, which has no log.
     ///
     /// # Errors
     /// The database fails.
@@ -77,10 +76,10 @@ impl ReadTxn {
         Ok(Some(*blake3::Hash::from(checkpoint.audit).to_hex() == *head))
     }
 
-    /// Checks that each audit entry's hash fits itself and the entry before.
+    /// Verifies that each audit entry's hash matches the entry and the previous one.
     ///
     /// # Errors
-    /// The database fails, or an entry cannot be read at all.
+    /// The database fails, or an entry cannot be read.
     pub fn verify_audit(&self) -> Result<AuditVerdict, StoreError> {
         self.guarded(|| self.look_through_audit())
     }
@@ -91,10 +90,10 @@ impl ReadTxn {
             AuditVerdict { whole: true, entries: 0, head: AuditEntry::genesis(), broken_at: None, anchored: None };
         for item in table.iter()? {
             let (seq, value) = item?;
-            // What a newer program wrote is checked like everything else, though it cannot be shown.
+            // Entries of newer programs are verified like all others, although they cannot be shown.
             let (seq, link) = (seq.value(), decode_link(value.value())?);
             verdict.entries += 1;
-            // Each commit has one entry, from the first on: a hole is something that was taken out.
+            // Each commit has one entry, from the first on: a gap means that entries were removed.
             let placed = seq == verdict.entries && link.seq == seq;
             if !placed || link.previous != verdict.head || !link.holds {
                 verdict.whole = false;

@@ -12,18 +12,18 @@ use super::tables;
 /// Memory that the copy may use for pages, in bytes.
 const COPY_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// Copies everything that a transaction sees into a new database file, compactly.
+/// Copies everything that a transaction sees into a new, compact database file.
 ///
 /// # Errors
-/// The file exists, or a disk or database fails.
+/// The file exists, or the disk or database fails.
 pub fn copy(txn: &ReadTxn, path: &Path) -> Result<(), StoreError> {
     copy_into(txn, File::options().read(true).write(true).create_new(true).open(path)?)
 }
 
-/// The same into a file that is open already, and empty.
+/// The same into an open, empty file.
 ///
 /// # Errors
-/// A disk or database fails.
+/// The disk or database fails.
 pub fn copy_into(txn: &ReadTxn, file: File) -> Result<(), StoreError> {
     let mut target = Builder::new().set_cache_size(COPY_CACHE_BYTES).create_file(file)?;
     let mut out = target.begin_write()?;
@@ -42,7 +42,7 @@ pub fn copy_into(txn: &ReadTxn, file: File) -> Result<(), StoreError> {
     table(from, &out, tables::EPOCHS)?;
     table(from, &out, tables::META)?;
     out.commit()?;
-    // Written in one go, pages are left half full and large texts scattered.
+    // Writing in one transaction would leave pages half full and large texts scattered.
     target.compact().map_err(|error| match error {
         redb::CompactionError::Storage(error) => error.into(),
         error => StoreError::Io(std::io::Error::other(error)),

@@ -1,25 +1,24 @@
 //! The envelope of a stored record: one byte of kind, one of version, then bincode.
 //!
-//! No other file names bincode. Decoding is bounded, and bytes behind the record are an error. A
-//! number may still be written with more bytes than it needs: what is hashed and compared are the stored bytes, never a
-//! record that was encoded again.
+//! No other file uses bincode. Decoding is bounded, and trailing bytes are an error. A number can have a longer
+//! encoding than necessary, so hashes and comparisons use the stored bytes, never a re-encoded record.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::StoreError;
 
-/// Most bytes that decoding one record may claim; a version's record is far smaller, and a delta's
-/// operation carries at most one content.
+/// Limit of what decoding one record can allocate, in bytes; a version's record is far smaller, and a delta's operation
+/// carries at most one content.
 const RECORD_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// A struct that is stored, with the number that tells its bytes from others'.
+/// A stored struct, with the numbers that identify its encoding.
 pub(super) trait Record: Serialize + DeserializeOwned {
-    /// First byte of the envelope: which record this is; never used twice.
+    /// First byte of the envelope: the kind of record; never reused.
     const KIND: u8;
-    /// Second byte of the envelope: which layout of it.
+    /// Second byte of the envelope: the version of its layout.
     const VERSION: u8;
-    /// What error messages call it.
+    /// Its name in error messages.
     const NAME: &'static str;
 }
 
@@ -28,7 +27,7 @@ pub(super) fn encode<R: Record>(record: &R) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![R::KIND, R::VERSION];
     bincode::serde::encode_into_std_write(record, &mut bytes, bincode::config::standard())
         .map_err(|error| StoreError::Record { kind: R::NAME, reason: error.to_string() })?;
-    // What could not be read back is not written.
+    // A record that could not be decoded is not written.
     if bytes.len() > RECORD_BYTES_MAX {
         let reason = format!("it is {} bytes long; the limit is {RECORD_BYTES_MAX}", bytes.len());
         return Err(StoreError::Record { kind: R::NAME, reason });

@@ -5,31 +5,31 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
-/// What is wrong, and since when.
+/// A problem, and since when it exists.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// A stable word: `closed`, `damaged` or `disk_failed`.
+    /// A stable code: `closed`, `damaged` or `disk_failed`.
     pub reason: &'static str,
     /// What happened.
     pub detail: String,
     /// Since when it is so.
     pub since: Instant,
-    /// How often it was noticed since.
+    /// How often it was noticed since then.
     pub times: u64,
 }
 
-/// What works of the disk and the data.
+/// Whether the disk and the data work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageHealth {
     /// Whether the database can be read.
     pub readable: bool,
     /// Whether it can be written.
     pub writable: bool,
-    /// Whether stored data is known not to be what was stored.
+    /// Whether stored data is known to be damaged.
     pub damaged: bool,
 }
 
-/// How the disk and the data of a node are; clones share it.
+/// The condition of a node's disk and data; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Condition(Arc<Shared>);
 
@@ -43,13 +43,13 @@ struct Shared {
 struct Faults {
     /// Nothing can be read.
     closed: Option<Fault>,
-    /// Stored data is not what was stored.
+    /// Stored data is damaged.
     damaged: Option<Fault>,
-    /// Nothing can be written; what is there is read.
+    /// Nothing can be written; existing data can be read.
     disk_failed: Option<Fault>,
-    /// Contents that were refused because their bytes do not fit their id, since the start.
+    /// Contents that were refused because their bytes do not match their ID, since the start.
     contents_refused: u64,
-    /// What is to be done about damaged data; nothing is said where this is empty.
+    /// The remedy for damaged data; empty if there is none.
     remedy: String,
 }
 
@@ -82,13 +82,12 @@ impl Condition {
         self.lock().disk_failed.as_ref().map(|fault| fault.detail.clone())
     }
 
-    /// Says that stored data is not what was stored, or that a whole look at it found it right.
+    /// Records that stored data is damaged, or that a full check found it intact.
     pub fn set_damaged(&self, detail: Option<String>) {
         self.lock().set_damaged(detail);
     }
 
-    /// Says what an operator is to do about damaged data, or what this node does itself; told with all damage from now
-    /// on.
+    /// Sets the remedy for damaged data; reported with all damage from now on.
     pub fn set_remedy(&self, remedy: String) {
         self.lock().remedy = remedy;
     }
@@ -109,7 +108,7 @@ impl Condition {
         self.0.noticed.notify_one();
     }
 
-    /// Asks for a whole look at the data.
+    /// Requests a full check of the data.
     pub fn ask_for_audit(&self) {
         self.0.noticed.notify_one();
     }
@@ -119,14 +118,14 @@ impl Condition {
         self.0.noticed.notified().await;
     }
 
-    /// What is wrong, the worst first.
+    /// The problems, worst first.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         let faults = self.lock();
         faults.closed.as_ref().or(faults.damaged.as_ref()).or(faults.disk_failed.as_ref()).cloned()
     }
 
-    /// What keeps this node from being sent requests: it cannot read, or its data is damaged.
+    /// Why this node should get no requests: it cannot read, or its data is damaged.
     #[must_use]
     pub fn not_ready(&self) -> Option<Fault> {
         let faults = self.lock();
@@ -145,7 +144,7 @@ impl Condition {
         }
     }
 
-    /// Contents that were refused because their bytes do not fit their id, since the start.
+    /// Contents that were refused because their bytes do not match their ID, since the start.
     #[must_use]
     pub fn contents_refused(&self) -> u64 {
         self.lock().contents_refused

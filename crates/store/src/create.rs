@@ -10,13 +10,13 @@ use super::error::StoreError;
 use super::opening::refusal;
 use super::writer::REGISTRY_FILE;
 
-/// Keeps other processes from opening, making or restoring a database in the same directory, until it is dropped.
+/// Prevents other processes from opening, creating or restoring a database in the same directory, until it is dropped.
 #[derive(Debug)]
 pub struct DirectoryLock(File);
 
 impl Drop for DirectoryLock {
     fn drop(&mut self) {
-        // Closing would not do: a process that is being started may have inherited the file.
+        // Closing the file would not release the lock: a child process may have inherited it.
         let _closed_anyway = self.0.unlock();
     }
 }
@@ -33,7 +33,7 @@ pub fn lock(directory: &Path) -> Result<DirectoryLock, StoreError> {
         Ok(()) => return Ok(DirectoryLock(file)),
         Err(TryLockError::Error(_)) => {}
     }
-    // Some network file systems lock files alone, and some nothing.
+    // Some network file systems support only locks on files, and some none.
     let Ok(database) = File::options().read(true).write(true).open(&path) else { return Ok(DirectoryLock(file)) };
     match database.try_lock() {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
@@ -41,7 +41,7 @@ pub fn lock(directory: &Path) -> Result<DirectoryLock, StoreError> {
     }
 }
 
-/// Makes a directory that only its owner can read, and those above it, where they are absent.
+/// Creates a directory that only its owner can read, with missing parents.
 ///
 /// # Errors
 /// The file system refuses.
@@ -53,8 +53,8 @@ pub fn directory(path: &Path) -> Result<(), StoreError> {
         .map_err(|source| StoreError::NotWritable { path: path.to_owned(), source })
 }
 
-/// Whether a directory has a database file with something in it, or one that cannot be looked at: nothing begins beside
-/// that.
+/// Whether a directory has a database file that is not empty or cannot be inspected: then nothing new is created beside
+/// it.
 #[must_use]
 pub fn has_database(directory: &Path) -> bool {
     match std::fs::metadata(directory.join(REGISTRY_FILE)) {

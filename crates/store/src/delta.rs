@@ -1,10 +1,9 @@
 //! Deltas: the net change between two positions, and the whole state as a delta from nothing.
 //!
-//! The form, inside one zstd frame: records in the envelope of `codec`, each behind its length
-//! (`u32`, little-endian) — a header, then operations in strictly ascending order of their entry
-//! key, then a length of 0. A message carries no old value and no count. Whoever applies it stops
-//! at the bounds that a checkpoint signs, and keeps nothing unless the resulting state is the
-//! signed one.
+//! The form, inside one zstd frame: records in the envelope of `codec`, each after its length (`u32`, little-endian): a
+//! header, then operations in strictly ascending order of their entry key, then a length of 0. A message carries no old
+//! value and no count. Applying it stops at the bounds that a checkpoint signs, and stores nothing unless the result is
+//! the signed state.
 
 use std::io::{Read, Write};
 
@@ -23,18 +22,18 @@ use crate::trust::checkpoint::Checkpoint;
 
 /// Largest encoded operation, in bytes: a content at its limit, and its key.
 const OPERATION_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// What one operation may take besides what the checkpoint counts as the bytes of its entry.
+/// Overhead of one operation, besides what the checkpoint counts as the bytes of its entry.
 const OPERATION_OVERHEAD_BYTES: u64 = 64;
-/// What one deletion may take: its key at the limit.
+/// Limit of one deletion: the longest key.
 const DELETION_BYTES: u64 = 1_100;
-/// What a header may take.
+/// Limit of a header.
 const HEADER_BYTES: u64 = 4_096;
-/// Largest window that a zstd frame may ask for, as a power of two: 8 MiB.
+/// Largest window of a zstd frame, as a power of two: 8 MiB.
 const WINDOW_LOG_MAX: u32 = 23;
-/// How hard to compress: zstd's own default.
+/// Compression level: zstd's default.
 const COMPRESSION_LEVEL: i32 = 3;
 
-/// Why a delta is refused.
+/// Why a delta is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum DeltaError {
@@ -67,7 +66,7 @@ pub enum DeltaError {
 }
 
 impl DeltaError {
-    /// A stable word for metrics and status.
+    /// A stable code for metrics and status.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -82,18 +81,18 @@ impl DeltaError {
     }
 }
 
-/// Which state a delta is of.
+/// The state of a delta.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// The registry's name.
     pub registry: String,
     /// The view's name.
     pub view: String,
-    /// Which definition of the view.
+    /// The version of the view's definition.
     pub view_generation: u64,
 }
 
-/// What was written or applied.
+/// The result of writing or applying a delta.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Entries put.
@@ -102,12 +101,12 @@ pub struct Counts {
     pub deletes: u64,
     /// Whether it was the whole state.
     pub whole: bool,
-    /// Commits that this node held and that are no part of the new state.
+    /// Commits of this node that are not part of the new state.
     pub given_up: u64,
 }
 
-/// Writes the net change from `from` to the state that `txn` sees; the whole state when `from` is
-/// before everything, or below the floor.
+/// Writes the net change from `from` to the state that `txn` sees; the whole state if `from` is before everything, or
+/// below the floor.
 ///
 /// # Errors
 /// The database or the writer fails.
@@ -163,7 +162,7 @@ pub fn write(txn: &ReadTxn, scope: &Scope, from: Position, out: impl Write) -> R
 fn put(txn: &ReadTxn, key: &[u8], mod_seq: u64, value: &[u8]) -> Result<OperationV1, StoreError> {
     let parts = parts(key)?;
     if let Some(id) = parts.content_id() {
-        // No replica would take it, and this one would ask for it again and again.
+        // No replica would accept it, and this one would request it again and again.
         txn.check_content(&id, value)?;
     }
     Ok(OperationV1::Put {
@@ -186,27 +185,27 @@ fn frame(out: &mut impl Write, record: &[u8]) -> Result<(), StoreError> {
     Ok(out.write_all(record)?)
 }
 
-/// What an accepted checkpoint says that a delta leads to.
+/// The result of a delta, according to an accepted checkpoint.
 #[derive(Clone, Debug)]
 pub struct DeltaTarget {
     /// Which state.
     pub scope: Scope,
-    /// Where this node stands once the delta is applied.
+    /// The position of this node after the delta.
     pub head: Head,
     /// The signed number of entries.
     pub entries: u64,
     /// The signed size of the entries, in bytes.
     pub bytes: u64,
-    /// The signed number of remembered deletions.
+    /// The signed number of stored deletions.
     pub tombstones: u64,
     /// The signed hash of the state.
     pub state: [u8; 32],
-    /// When it is applied; what a deletion is remembered under.
+    /// When it is applied: the time of its deletions.
     pub now: Timestamp,
 }
 
 impl DeltaTarget {
-    /// What a checkpoint says that a delta leads to.
+    /// The result of a delta, according to a checkpoint.
     #[must_use]
     pub fn of(checkpoint: &Checkpoint, now: Timestamp) -> Self {
         Self {
@@ -230,21 +229,21 @@ impl DeltaTarget {
     }
 }
 
-/// The history that a node holds before a delta is applied, which must be part of what it leads to.
+/// The history of a node before a delta, which must be part of the result.
 pub struct HeldHistory {
-    /// Sees that history.
+    /// A reader of that history.
     pub state: ReadTxn,
     /// Its last commit.
     pub seq: u64,
-    /// Another history may take its place; how much is given up is counted.
+    /// Whether another history can replace it; the number of lost commits is counted.
     pub given_up: bool,
 }
 
-/// Applies a delta inside a transaction, and compares what comes out with what was signed.
+/// Applies a delta inside a transaction, and compares the result with the signed state.
 ///
 /// # Errors
-/// The delta breaks its form, passes a signed bound, leads elsewhere, or is of another history than `before`; then the
-/// transaction must be abandoned.
+/// The delta is malformed, exceeds a signed bound, has another result, or belongs to another history than `before`;
+/// then the transaction must be aborted.
 pub fn apply(
     txn: &mut WriteTxn<'_>,
     source: impl Read,
@@ -320,7 +319,7 @@ pub fn apply(
         if counts.whole {
             history.kept(txn)?;
         }
-        // What is damaged here says nothing of the other side.
+        // Damage here is not the sender's fault.
         if let Some(seq) = history.first_difference()? {
             if !before.given_up {
                 return Err(DeltaError::Fork { held: held.position, to: target.head.position, from: seq }.into());
@@ -351,7 +350,7 @@ fn check_header(header: &DeltaHeaderV1, target: &DeltaTarget, head: Head) -> Res
     }
     let from = Position { epoch: header.from.0, seq: header.from.1 };
     let to = Position { epoch: header.to.0, seq: header.to.1 };
-    // A delta that begins before the last change could replace what is held.
+    // A delta that begins before the last change could replace existing entries.
     let (held, whole) = (head.position, from == Position::default());
     if to != target.head.position || from.seq > held.seq || (!whole && from.seq < head.changed) {
         return Err(DeltaError::Positions { from, to, held, target: target.head.position });
@@ -359,7 +358,7 @@ fn check_header(header: &DeltaHeaderV1, target: &DeltaTarget, head: Head) -> Res
     Ok(from)
 }
 
-/// Takes a delta apart, record by record, within a bound on what it inflates to.
+/// Parses a delta record by record, with a limit on its decompressed size.
 struct DeltaReader<R: Read> {
     source: std::io::Take<zstd::stream::read::Decoder<'static, std::io::BufReader<R>>>,
     record: Vec<u8>,

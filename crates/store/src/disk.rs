@@ -1,9 +1,8 @@
 //! The bytes of the database, as redb sees them.
 //!
-//! [`StorageMedium`] says where they lie. [`WatchedBackend`] stands between them and redb: it remembers the first error, after which
-//! redb refuses everything; it can be cut off, so that a database that was given up never touches the file again; and
-//! it can keep what redb writes in memory, so that a file that cannot be written is read all the same, redb's own
-//! repair included.
+//! [`StorageMedium`] is where they are stored. [`WatchedBackend`] is between it and redb: it records the first error,
+//! after which redb refuses everything; it can be cut off, so that a discarded database never touches the file again;
+//! and it can hold redb's writes in memory, so that a read-only file can still be read, including redb's own repair.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -18,42 +17,41 @@ use super::error::is_full;
 use super::priority::give_way;
 use redb::StorageBackend;
 
-/// How often bytes are read before the disk counts as failed: redb gives up everything after one error.
+/// Attempts to read bytes before the disk counts as failed: redb stops working after one error.
 const READ_TRIES: u32 = 8;
-/// How long they are read again; a disk that fails slowly is not asked eight times.
+/// Time limit of these attempts, so that a slow failing disk is not read eight times.
 const READ_TRIES_TIME: Duration = Duration::from_millis(200);
 
-/// What the bytes are opened for.
+/// The access mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reading and writing.
     Write,
-    /// Reading alone; nothing in the file changes.
+    /// Reading only; nothing in the file changes.
     Read,
 }
 
-/// Where the bytes of a database lie. Tests put one that fails in the place of the file.
+/// Where the bytes of a database are stored. Tests replace the file with one that fails.
 pub trait StorageMedium: Send + Sync + 'static {
-    /// Opens the bytes that are there.
+    /// Opens the existing bytes.
     ///
     /// # Errors
-    /// They are not there, or the disk refuses.
+    /// They do not exist, or the disk fails.
     fn open(&self, access: Access) -> io::Result<Box<dyn StorageBackend>>;
 
-    /// Makes an empty place beside them, for a new database; what lay there is replaced.
+    /// Creates empty storage beside them, for a new database; leftovers are replaced.
     ///
     /// # Errors
-    /// The disk refuses.
+    /// The disk fails.
     fn create(&self) -> io::Result<Box<dyn StorageBackend>>;
 
-    /// Puts what [`StorageMedium::create`] made in the place of the bytes, durably; the old ones are kept aside when `keep`
-    /// says so.
+    /// Replaces the bytes with what [`StorageMedium::create`] created, durably; keeps the old ones if `keep` is set.
     ///
     /// # Errors
-    /// The disk refuses; then nothing has moved.
+    /// The disk fails; then nothing has changed.
     fn install(&self, keep: bool) -> io::Result<()>;
 
-    /// Gives up what [`StorageMedium::create`] made, and its room on the disk.
+    /// Removes what [`StorageMedium::create`] created, and frees its space.
     fn discard(&self) {}
 }
 
@@ -77,7 +75,7 @@ impl FileMedium {
     }
 }
 
-/// Where a damaged database is put aside, beside its path.
+/// The path for a damaged database, beside its own.
 pub(super) fn set_aside_path(path: &Path) -> PathBuf {
     FileMedium::new(path.to_owned()).sibling(".damaged")
 }
@@ -99,7 +97,7 @@ impl StorageMedium for FileMedium {
             let aside = set_aside_path(&self.path);
             match std::fs::remove_file(&aside) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                // Some file systems have no links; there the database has no name for a moment.
+                // Some file systems have no hard links; there the database has no name for a moment.
                 _ => std::fs::hard_link(&self.path, &aside).or_else(|_| std::fs::rename(&self.path, &aside))?,
             }
         }
@@ -154,12 +152,12 @@ struct DiskFailure {
 }
 
 impl DatabaseHealth {
-    /// The first error of the disk, if there was one: since then redb refuses to do anything.
+    /// The first error of the disk, if any: redb refuses everything since then.
     pub(super) fn failure(&self) -> Option<&str> {
         self.failure.get().map(|failed| failed.what.as_str())
     }
 
-    /// Whether that was for want of room.
+    /// Whether the disk was full.
     pub(super) fn ran_full(&self) -> bool {
         self.failure.get().is_some_and(|failed| failed.full)
     }
@@ -169,13 +167,13 @@ impl DatabaseHealth {
         self.given_up.store(true, Ordering::Release);
     }
 
-    /// Whether the database is of no more use.
+    /// Whether the database can no longer be used.
     pub(super) fn is_over(&self) -> bool {
         self.failure.get().is_some() || self.given_up.load(Ordering::Acquire)
     }
 }
 
-/// The bytes of a database, watched.
+/// The storage of a database, with error tracking.
 #[derive(Debug)]
 pub(super) struct WatchedBackend {
     inner: Box<dyn StorageBackend>,
@@ -184,7 +182,7 @@ pub(super) struct WatchedBackend {
 }
 
 impl WatchedBackend {
-    /// Watches bytes; what is written to those opened for reading stays in memory.
+    /// Wraps storage; writes to storage opened for reading stay in memory.
     pub(super) fn new(inner: Box<dyn StorageBackend>, access: Access, fate: Arc<DatabaseHealth>) -> io::Result<Self> {
         let memory = match access {
             Access::Write => None,
@@ -252,7 +250,7 @@ fn lock(memory: &Mutex<Memory>) -> std::sync::MutexGuard<'_, Memory> {
     memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads bytes, and tries again at once when the operating system reports an error.
+/// Reads bytes, and retries at once after an error of the operating system.
 fn read_again(bytes: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Result<()> {
     let began = Instant::now();
     for _ in 1..READ_TRIES {
@@ -267,11 +265,11 @@ fn read_again(bytes: &dyn StorageBackend, offset: u64, out: &mut [u8]) -> io::Re
 const BLOCK_BYTES: u64 = 4_096;
 type Block = [u8; 4_096];
 
-/// What was written over bytes that cannot be written.
+/// Pages written over read-only bytes.
 #[derive(Debug)]
 struct Memory {
     len: u64,
-    /// So many of the bytes beneath are still what is there; what lies behind was cut off once and is zero.
+    /// Length of the underlying bytes that are still valid; beyond that, they were truncated and are zero.
     visible: u64,
     blocks: BTreeMap<u64, Box<Block>>,
 }

@@ -8,15 +8,15 @@
 //! | 4 label | name 0x00 label | record |
 //! | 5 deployment | name 0x00 label 0x00 commit (8 bytes) | record |
 //!
-//! Names and labels hold no control character, so 0x00 always ends them.
+//! Names and labels contain no control characters, so 0x00 always ends them.
 
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 
-/// Longest key of an entry with its namespace, in bytes; a longer one is refused from the wire.
+/// Longest key of an entry with its namespace, in bytes; longer ones in deltas are rejected.
 pub const ENTRY_KEY_BYTES_MAX: usize = 1_024;
 
-/// What an entry is.
+/// The kind of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "see the table above")]
@@ -102,25 +102,25 @@ impl EntryKey {
         Self::new(name.namespace(), Kind::Deployment, &parts)
     }
 
-    /// What every label key of a prompt begins with.
+    /// The prefix of all label keys of a prompt.
     #[must_use]
     pub fn labels_of(name: &PromptName) -> Self {
         Self::new(name.namespace(), Kind::Label, &[name.as_str().as_bytes(), b""])
     }
 
-    /// What every deployment key of a prompt begins with.
+    /// The prefix of all deployment keys of a prompt.
     #[must_use]
     pub fn deployments_of(name: &PromptName) -> Self {
         Self::new(name.namespace(), Kind::Deployment, &[name.as_str().as_bytes(), b""])
     }
 
-    /// What every key of this kind in a namespace begins with.
+    /// The prefix of all keys of this kind in a namespace.
     #[must_use]
     pub fn all(namespace: &str, kind: Kind) -> Self {
         Self::new(namespace, kind, &[])
     }
 
-    /// The key with these parts, as they came from a delta; none when they make no key.
+    /// The key with these parts from a delta; `None` if they are not valid.
     #[must_use]
     pub fn from_parts(namespace: &str, kind: u8, key: &[u8]) -> Option<Self> {
         let fits = !namespace.is_empty()
@@ -141,7 +141,7 @@ impl EntryKey {
         &self.0
     }
 
-    /// The least byte string above every key that begins with this one.
+    /// The smallest byte string above every key with this prefix.
     #[must_use]
     pub fn after(&self) -> Vec<u8> {
         let mut bytes = self.0.clone();
@@ -156,7 +156,7 @@ impl EntryKey {
 }
 
 impl<'a> Parts<'a> {
-    /// Takes an encoded key apart; none when it is no key.
+    /// Parses an encoded key; `None` if it is not valid.
     #[must_use]
     pub fn of(bytes: &'a [u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == 0)?;
@@ -165,7 +165,7 @@ impl<'a> Parts<'a> {
         Some(Self { namespace: std::str::from_utf8(namespace).ok()?, kind: *kind, key })
     }
 
-    /// The prompt that the entry belongs to; none for contents and for kinds of the future.
+    /// The prompt of the entry; absent for contents and unknown kinds.
     #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         let kind = Kind::from_number(self.kind)?;
@@ -176,7 +176,7 @@ impl<'a> Parts<'a> {
         std::str::from_utf8(self.key.get(..end)?).ok()
     }
 
-    /// The id of a content; none for every other kind.
+    /// The ID of a content; absent for other kinds.
     #[must_use]
     pub fn content_id(&self) -> Option<ContentId> {
         let hash = <[u8; 32]>::try_from(self.key).ok()?;

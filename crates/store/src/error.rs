@@ -64,7 +64,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the cause is a disk without room.
+    /// Whether the cause is a full disk.
     #[must_use]
     pub fn is_full(&self) -> bool {
         match self {
@@ -74,7 +74,7 @@ impl StoreError {
         }
     }
 
-    /// Whether stored data is not what was stored.
+    /// Whether stored data is damaged.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -84,12 +84,12 @@ impl StoreError {
         }
     }
 
-    /// Whether a database that cannot be opened for writing may be read all the same.
+    /// Whether a database that cannot be opened for writing may still be readable.
     pub(super) const fn may_be_read(&self) -> bool {
         matches!(self, Self::NotWritable { .. } | Self::Disk { .. } | Self::Interrupted | Self::Io(_))
     }
 
-    /// What happened, with what the operating system said, in one line.
+    /// The failed operation with the error of the operating system, in one line.
     pub(super) fn with_cause(&self) -> String {
         match self {
             Self::Disk { reason } => reason.clone(),
@@ -100,7 +100,7 @@ impl StoreError {
         }
     }
 
-    /// The same, for another job that it takes along.
+    /// A copy of the error for another job of the same group.
     pub(super) fn for_another(&self) -> Self {
         match self {
             Self::Full { free_bytes, needed_bytes } => {
@@ -115,7 +115,7 @@ impl StoreError {
     }
 }
 
-/// What is said when the disk itself says that there is no room.
+/// The message if the disk reports that it is full.
 const FULL: &str = "the disk is full; nothing was written, reads continue";
 
 pub(super) fn is_full(error: &std::io::Error) -> bool {

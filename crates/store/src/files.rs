@@ -4,13 +4,13 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// The file in which a replica keeps the highest rank that it ever accepted.
+/// The file in which a replica stores the highest rank that it ever accepted.
 pub const WATERMARK_FILE: &str = "watermark";
 
 /// Replaces a file: temporary file, fsync, rename, fsync of the directory. `mode` is its permissions.
 ///
 /// # Errors
-/// The file system refuses; then the old file is as it was.
+/// The file system fails; then the old file is unchanged.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -29,15 +29,15 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
     written
 }
 
-/// Makes renames and new names in a directory durable.
+/// Makes renames and new files in a directory durable.
 ///
 /// # Errors
-/// The file system refuses.
+/// The file system fails.
 pub fn sync_directory(directory: &Path) -> std::io::Result<()> {
     std::fs::File::open(directory)?.sync_all()
 }
 
-/// Removes what processes left behind that were killed while they replaced a file here.
+/// Removes leftovers of processes that were killed while they replaced a file.
 pub fn sweep(directory: &Path) {
     let of_another = |name: &str| {
         let process =

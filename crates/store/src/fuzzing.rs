@@ -1,4 +1,5 @@
-//! What the targets in `fuzz/` need of the stored records, which are private to the store; built for them alone.
+//! Support for the targets in `fuzz/`: access to stored records, which are private to the store; compiled only for
+//! them.
 
 use super::codec::{self, Record};
 use super::documents::Document;
@@ -13,7 +14,8 @@ use crate::model::policy::Policy;
 use crate::model::principal::Principal;
 use crate::model::webhook::Webhook;
 
-/// Reads bytes as each kind of record and document. What is read is written in a form that reads back as the same.
+/// Parses bytes as each kind of record and document. A value that parses must encode to bytes that parse to the same
+/// value.
 pub fn read_record(bytes: &[u8]) {
     same::<HeadV1>(bytes);
     same::<DeltaHeaderV1>(bytes);

@@ -1,4 +1,4 @@
-//! Work on a database whose pages may be torn: redb panics on some of them, and that is an answer, not an accident.
+//! Work on a database with possibly torn pages: redb panics on some of them, and the panic becomes an error.
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -9,12 +9,12 @@ thread_local! {
     static SAID: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs work that may panic on a torn page. Nothing is printed, and nothing unwinds further.
+/// Runs work that may panic on a torn page. Nothing is printed, and the panic does not propagate.
 ///
-/// What owns a database must live outside of `work`, so that no destructor runs while a panic unwinds.
+/// The owner of the database must live outside of `work`, so that no destructor runs during unwinding.
 ///
 /// # Errors
-/// It panicked; with what it said.
+/// It panicked; with the panic message.
 pub(super) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

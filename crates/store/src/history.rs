@@ -1,8 +1,8 @@
-//! Checks whether a new state continues the history of the one that is held.
+//! Checks whether a new state continues the current history.
 //!
-//! Every entry carries the commit that last changed it. So a state that goes on from commit `n` has, of what was
-//! changed by then, exactly what this node has; and what never changes once it is written, versions and deployments,
-//! it still has as it was. A state that breaks this is of another history, whoever signed it.
+//! Every entry carries the commit that last changed it. So a state that continues from commit `n` has exactly the same
+//! entries that were last changed up to `n`; and versions and deployments, which never change, are still there. A state
+//! that violates this belongs to another history, regardless of its signature.
 
 use std::ops::ControlFlow;
 
@@ -15,12 +15,12 @@ use super::write::WriteTxn;
 use crate::model::deployment::Deployment;
 use crate::model::time::Timestamp;
 
-/// The history that a node holds, compared entry by entry with a new state.
+/// The current history of a node, compared entry by entry with a new state.
 pub(super) struct History<'a> {
     held: &'a ReadTxn,
     /// Its last commit.
     seq: u64,
-    /// The first commit in which both differ, as far as was looked.
+    /// The first commit that differs, so far.
     parted: Option<u64>,
 }
 
@@ -29,7 +29,7 @@ impl<'a> History<'a> {
         Self { held, seq, parted: None }
     }
 
-    /// Looks at an entry of the new state.
+    /// Compares an entry of the new state.
     pub(super) fn put(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
         let settled = mod_seq <= self.seq;
         let Some(parts) = Parts::of(key.as_bytes()) else { return Ok(()) };
@@ -46,7 +46,7 @@ impl<'a> History<'a> {
         Ok(())
     }
 
-    /// Looks in a new state for everything that is held and is never deleted.
+    /// Checks that a new state contains everything current that is never deleted.
     pub(super) fn kept(&mut self, new: &WriteTxn<'_>) -> Result<(), StoreError> {
         let held = self.held;
         held.visit(&[], &[0xff; 4], false, &mut |key, mod_seq, _| {
@@ -63,8 +63,7 @@ impl<'a> History<'a> {
         self.parted = Some(self.parted.map_or(seq, |first| first.min(seq)));
     }
 
-    /// The first commit in which both differ; none where they agree, or where what is held is damaged and so proves
-    /// nothing.
+    /// The first commit that differs; absent if they agree, or if the current state is damaged and proves nothing.
     pub(super) fn first_difference(&self) -> Result<Option<u64>, StoreError> {
         let Some(seq) = self.parted else { return Ok(None) };
         let report = verify(self.held, &mut |_| {})?;
@@ -72,8 +71,8 @@ impl<'a> History<'a> {
     }
 }
 
-/// Whether a version or deployment that was written again is still the same one. A version may have been retired or
-/// archived since, and dates may have been repaired.
+/// Whether a rewritten version or deployment is still the same one. A version may have been retired or archived since,
+/// and dates may have been repaired.
 fn is_same(parts: &Parts<'_>, held: &[u8], new: &[u8]) -> bool {
     match Kind::from_number(parts.kind) {
         _ if held == new => true,

@@ -1,4 +1,4 @@
-//! Inspects a whole database, however damaged, without changing a byte of its file.
+//! Inspects a whole database, however damaged, without changing its file.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::opening::{Handle, damaged_database};
 use super::read::ReadTxn;
 use super::writer::REGISTRY_FILE;
 
-/// A database that is looked through. No node may be running on it.
+/// A database under inspection. No node may be running on it.
 pub struct Inspection {
     path: PathBuf,
     handle: Handle,
@@ -19,10 +19,10 @@ pub struct Inspection {
 }
 
 impl Inspection {
-    /// Opens the database of a data directory for reading alone; what redb repairs stays in memory.
+    /// Opens the database of a data directory for reading; redb's repairs stay in memory.
     ///
     /// # Errors
-    /// It is absent, in use, from a newer program, or so damaged that it cannot be opened.
+    /// It does not exist, is in use, from a newer program, or too damaged to be opened.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         let path = directory.join(REGISTRY_FILE);
         if !path.exists() {
@@ -30,23 +30,22 @@ impl Inspection {
         }
         let lock = create::lock(directory)?;
         let medium = FileMedium::new(path.clone());
-        // Before anything is brought up to date, in memory: a page that is written gets another checksum.
+        // Before anything is upgraded in memory: a written page gets another checksum.
         let whole = Handle::open(&medium, &path, Access::Read)?.pages_are_whole(&path)?;
         let (handle, _) = Handle::ready(&medium, &path, Access::Read)?;
         Ok(Self { path, handle, whole, _lock: lock })
     }
 
-    /// Whether every page that is in use has the checksum that it was written with. Free pages have none, and mean
-    /// nothing.
+    /// Whether every page in use has the checksum that it was written with. Free pages have none, and do not matter.
     #[must_use]
     pub const fn pages_are_whole(&self) -> bool {
         self.whole
     }
 
-    /// Looks at what is there; a page on which that panics is damage.
+    /// Runs an inspection; a panic on a page is reported as damage.
     ///
     /// # Errors
-    /// The look's own, or the database cannot be read.
+    /// The inspection fails, or the database cannot be read.
     pub fn look<T>(&self, work: impl FnOnce(&ReadTxn) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let txn = guarded(|| ReadTxn::begin(self.handle.database()?));
         let txn = txn.unwrap_or_else(|panic| Err(damaged_database(&self.path, &panic)))?;

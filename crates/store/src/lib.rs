@@ -1,10 +1,9 @@
 //! The data directory: everything a node stores, in one redb file.
 //!
-//! The replicated state is one ordered map of entries; [`write::WriteTxn`] is the only code that
-//! changes it, and it derives the state hash from each change it makes, so that a primary's commit
-//! and a replica's delta take the same path. What may be written is decided above: by `registry` on
-//! a primary, by `replication` on a replica. One thread writes; everything here is synchronous but
-//! [`Store::write`], whose answer means durable.
+//! The replicated state is one ordered map of entries; [`write::WriteTxn`] is the only code that changes it, and it
+//! derives the state hash from each change, so that a primary's commit and a replica's delta use the same code. What is
+//! written is decided above: by `registry` on a primary, by `replication` on a replica. One thread writes; everything
+//! here is synchronous except [`Store::write`], whose answer means durable.
 
 pub mod audit;
 pub mod backup;

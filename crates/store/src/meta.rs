@@ -1,7 +1,7 @@
-//! The catalogue of single values: what a node stores once, each as its own type.
+//! The catalogue of single values that a node stores, each with its own type.
 //!
-//! A cell's name and the layout of its value are on disk; numbers are little-endian. Invariant: no other file names a
-//! cell by a text.
+//! A cell's name and the layout of its value are on disk; numbers are little-endian. Invariant: no other file uses the
+//! name of a cell.
 
 use std::marker::PhantomData;
 
@@ -14,37 +14,37 @@ use super::write::WriteTxn;
 use crate::api::status::NodeRole;
 use crate::trust::root::RootKeyId;
 
-/// The layout of the whole file.
+/// The schema of the file.
 pub(super) const SCHEMA: Cell<u64> = Cell::new("schema");
-/// Where the registry stands.
+/// The position of the registry.
 pub(super) const HEAD: Cell<Head> = Cell::new("head");
-/// What the node is for; [`ReadTxn::role`] asks.
+/// The role of the node; use [`ReadTxn::role`].
 pub const ROLE: Cell<NodeRole> = Cell::new("role");
 /// The name of the registry.
 pub const REGISTRY: Cell<String> = Cell::new("registry");
 /// The signed note of the newest checkpoint.
 pub const NOTE: Cell<Vec<u8>> = Cell::new("note");
-/// A primary's: the hash of the note of the commit before.
+/// On a primary: the hash of the note of the previous commit.
 pub const PREVIOUS: Cell<[u8; 32]> = Cell::new("previous");
-/// A primary's: the latest time that was signed or committed, in milliseconds since 1970.
+/// On a primary: the latest time that was signed or committed, in milliseconds since 1970.
 pub const LATEST_TIME_MS: Cell<i64> = Cell::new("latest_time");
-/// A primary's: how often the rules, principals or access tokens were changed.
+/// On a primary: how often the rules, principals or access tokens were changed.
 pub const RULES_GENERATION: Cell<u64> = Cell::new("rules");
-/// A primary's: the key that hides what findings matched.
+/// On a primary: the key of the hashes of matched text in findings.
 pub const FINDING_KEY: Cell<[u8; 32]> = Cell::new("finding_key");
-/// A primary's: the number of the newest change request.
+/// On a primary: the number of the newest change request.
 pub const CHANGE_REQUESTS: Cell<u64> = Cell::new("change_requests");
-/// A primary's: that more was published than it knows of.
+/// On a primary: that newer state was published than this directory has.
 pub(super) const OUTDATED: Cell<Outdated> = Cell::new("outdated");
-/// A primary's: the note of what it does not know.
+/// On a primary: the note of that state.
 pub(super) const OUTDATED_NOTE: Cell<Vec<u8>> = Cell::new("outdated_note");
-/// A replica's: the root key that it trusts.
+/// On a replica: the root key that it trusts.
 pub const TRUSTED_ROOT: Cell<RootKeyId> = Cell::new("trusted_root");
-/// A replica's: when a verified note last came, in milliseconds since 1970.
+/// On a replica: when a verified note last arrived, in milliseconds since 1970.
 pub const CONTACT_MS: Cell<i64> = Cell::new("contact");
-/// A replica's: the note of another history than the one that it holds.
+/// On a replica: the note of another history than its own.
 pub const FORK: Cell<Vec<u8>> = Cell::new("fork");
-/// A replica's: the note that it held when it saw [`FORK`].
+/// On a replica: its own note when it saw [`FORK`].
 pub const FORK_HELD: Cell<Vec<u8>> = Cell::new("fork_held");
 
 /// One value of the table `meta`.
@@ -64,7 +64,7 @@ impl<T> Cell<T> {
     }
 }
 
-/// What a cell can hold.
+/// A type that a cell can store.
 pub trait CellValue: Sized {
     /// Its bytes.
     ///
@@ -72,7 +72,7 @@ pub trait CellValue: Sized {
     /// It cannot be stored.
     fn encode(&self) -> Result<Vec<u8>, StoreError>;
 
-    /// Reads it; none where the bytes are no such value.
+    /// Parses it; `None` if the bytes are not valid.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
@@ -171,7 +171,7 @@ impl CellValue for Head {
 }
 
 impl ReadTxn {
-    /// What the node of this directory is for; none before it was decided.
+    /// The role of the node of this directory; absent until it is decided.
     ///
     /// # Errors
     /// The database fails.
@@ -181,7 +181,7 @@ impl ReadTxn {
 }
 
 impl WriteTxn<'_> {
-    /// Makes this the directory of a replica that trusts this root key.
+    /// Makes this the directory of a replica with this trusted root key.
     ///
     /// # Errors
     /// The database fails.

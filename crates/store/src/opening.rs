@@ -1,4 +1,4 @@
-//! Opening the database: for writing, or for reading alone; and what is wrong with it, in the words of an operator.
+//! Opening the database, for writing or for reading only; and its problems, in terms for an operator.
 
 use std::io;
 use std::path::Path;
@@ -18,12 +18,12 @@ use super::writer::{Committed, Touched};
 
 /// Memory that redb may use for pages, in bytes.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
-/// Size from which on it is looked at whether compacting pays, and unused space from which on it does, in bytes.
+/// File size from which compacting is considered, and unused space from which it is done, in bytes.
 const COMPACT_BYTES_MIN: u64 = 64 * 1024 * 1024;
-/// What is said of a database on which redb panics.
+/// The message for a database on which redb panics.
 const TORN: &str = "its structure is inconsistent";
 
-/// An opened database, and what became of it.
+/// An opened database, and its state.
 pub(super) struct Handle {
     database: Option<Database>,
     fate: Arc<DatabaseHealth>,
@@ -31,7 +31,7 @@ pub(super) struct Handle {
 }
 
 impl Handle {
-    /// Opens a database that is there.
+    /// Opens an existing database.
     pub(super) fn open(medium: &dyn StorageMedium, path: &Path, access: Access) -> Result<Self, StoreError> {
         let bytes = medium.open(access).map_err(|error| refusal(path, error))?;
         if bytes.len().map_err(|error| refusal(path, error))? == 0 {
@@ -40,7 +40,7 @@ impl Handle {
         Self::over(bytes, path, access)
     }
 
-    /// Makes a new database, beside the one that may be there.
+    /// Creates a new database, beside an existing one.
     pub(super) fn create(medium: &dyn StorageMedium, path: &Path) -> Result<Self, StoreError> {
         let handle = Self::over(medium.create().map_err(|error| refusal(path, error))?, path, Access::Write)?;
         prepare(&handle, path)?;
@@ -64,7 +64,7 @@ impl Handle {
         Ok(Self { database: Some(database), fate, access })
     }
 
-    /// Opens a database and makes it ready: its tables are there and its newest state can be read.
+    /// Opens a database and makes it ready: its tables exist and its newest state can be read.
     pub(super) fn ready(
         medium: &dyn StorageMedium,
         path: &Path,
@@ -78,7 +78,7 @@ impl Handle {
         Ok((handle, first))
     }
 
-    /// Works on the database; a panic on a torn page is an answer.
+    /// Runs work on the database; a panic on a torn page becomes an error.
     pub(super) fn guarded<T>(
         &self,
         path: &Path,
@@ -93,7 +93,7 @@ impl Handle {
             }
             Ok(done) => done,
             Err(panic) => {
-                // Closing it in good order would walk the torn pages once more.
+                // A regular close would walk the torn pages again.
                 self.fate.give_up();
                 Err(damaged_database(path, &panic))
             }
@@ -104,7 +104,7 @@ impl Handle {
         self.database.as_ref().ok_or(StoreError::Interrupted)
     }
 
-    /// What became of it.
+    /// Its state.
     pub(super) const fn health(&self) -> &Arc<DatabaseHealth> {
         &self.fate
     }
@@ -113,14 +113,14 @@ impl Handle {
         self.access == Access::Write
     }
 
-    /// Commits nothing, durably: whether the disk takes writes.
+    /// Commits an empty transaction durably: whether the disk accepts writes.
     pub(super) fn probe(&self) -> Result<(), StoreError> {
         let mut txn = self.database()?.begin_write()?;
         txn.set_quick_repair(true);
         Ok(txn.commit()?)
     }
 
-    /// Gives unused space back to the disk; how many bytes.
+    /// Returns unused space to the disk; the number of bytes.
     pub(super) fn compact(&mut self, medium: &dyn StorageMedium, path: &Path) -> Result<u64, StoreError> {
         let length = |medium: &dyn StorageMedium| medium.open(Access::Read).and_then(|bytes| bytes.len());
         let before = length(medium)?;
@@ -138,7 +138,7 @@ impl Handle {
         }
     }
 
-    /// Whether compacting pays: more than half of a large file is unused. Looks at every page of a large file.
+    /// Whether compacting is worthwhile: more than half of a large file is unused. Reads every page of a large file.
     pub(super) fn compacting_pays(&self, medium: &dyn StorageMedium) -> Result<bool, StoreError> {
         let length = medium.open(Access::Read)?.len()?;
         if length <= COMPACT_BYTES_MIN {
@@ -152,8 +152,8 @@ impl Handle {
         Ok(unused > COMPACT_BYTES_MIN && unused > length / 2)
     }
 
-    /// Whether every page that is in use has the sum that it was written with. Repairs nothing in the file when it
-    /// was opened for reading.
+    /// Whether every page in use has the checksum that it was written with. Repairs nothing in a file opened for
+    /// reading.
     pub(super) fn pages_are_whole(&mut self, path: &Path) -> Result<bool, StoreError> {
         let fate = Arc::clone(&self.fate);
         let database = self.database.as_mut().ok_or(StoreError::Interrupted)?;
@@ -177,7 +177,7 @@ impl Drop for Handle {
     }
 }
 
-/// What is said of a database on which redb panics.
+/// The message for a database on which redb panics.
 pub(super) fn damaged_database(path: &Path, panic: &str) -> StoreError {
     tracing::debug!(panic, "the database panicked");
     damaged(path, TORN)
@@ -187,7 +187,7 @@ fn damaged(path: &Path, reason: &str) -> StoreError {
     StoreError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
 }
 
-/// What an error of the operating system means for a database.
+/// Maps an error of the operating system to one of the database.
 pub(super) fn refusal(path: &Path, error: io::Error) -> StoreError {
     use io::ErrorKind as Kind;
     match error.kind() {
@@ -204,7 +204,7 @@ pub(super) fn refusal(path: &Path, error: io::Error) -> StoreError {
     }
 }
 
-/// Makes the tables of a new database, and refuses one of a newer program.
+/// Creates the tables of a new database, and rejects one of a newer program.
 fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
     let database = handle.database()?;
     let found = {
@@ -223,7 +223,7 @@ fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
     let found = found.map(|bytes| <[u8; 8]>::try_from(bytes.as_slice()).map_or(u64::MAX, u64::from_le_bytes));
     match found {
         Some(tables::SCHEMA) => return Ok(()),
-        // The place to bring an older schema up to date, in the transaction that says so.
+        // The place to upgrade an older schema, in the same transaction.
         None => {}
         Some(found) => return Err(StoreError::Newer { path: path.to_owned(), found, known: tables::SCHEMA }),
     }
@@ -237,7 +237,7 @@ fn prepare(handle: &Handle, path: &Path) -> Result<(), StoreError> {
     Ok(txn.commit()?)
 }
 
-/// What a database holds.
+/// The contents of a database.
 pub(super) fn first(handle: &Handle) -> Result<Committed, StoreError> {
     let txn = ReadTxn::begin(handle.database()?)?;
     let state = txn.view_state()?;

@@ -1,7 +1,7 @@
-//! Whether a primary signed more than its data directory knows of.
+//! Detects that a primary signed more than its data directory contains.
 //!
-//! A directory that was set back, copied, or restored without a new epoch would sign a second history under the numbers
-//! of the first. Once that is known it is kept here, and [`WriteTxn::commit`] refuses until a new epoch begins.
+//! A directory that was set back, copied, or restored without a new epoch would sign a second history with the numbers
+//! of the first. Once that is known it is recorded here, and [`WriteTxn::commit`] fails until a new epoch begins.
 
 use super::error::StoreError;
 use super::meta::{self, CellValue};
@@ -10,17 +10,17 @@ use super::write::WriteTxn;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
-/// That a checkpoint is signed which a data directory does not know.
+/// Evidence of a signed checkpoint that a data directory does not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outdated {
-    /// What the checkpoint describes.
+    /// The position of the checkpoint.
     pub published: Position,
-    /// When it was shown.
+    /// When it was received.
     pub since: Timestamp,
 }
 
 impl Outdated {
-    /// What is stored, unless an epoch began since.
+    /// The stored evidence, unless an epoch began since.
     fn since(stored: Option<Self>, head: Position) -> Option<Self> {
         stored.filter(|stored| stored.published.epoch >= head.epoch)
     }
@@ -42,7 +42,7 @@ impl CellValue for Outdated {
 }
 
 impl ReadTxn {
-    /// Whether more was published than this directory knows of.
+    /// Whether newer state was published than this directory contains.
     ///
     /// # Errors
     /// The database fails.
@@ -52,7 +52,7 @@ impl ReadTxn {
 }
 
 impl WriteTxn<'_> {
-    /// Keeps that a checkpoint is signed which this directory does not know.
+    /// Records a signed checkpoint that this directory does not contain.
     ///
     /// # Errors
     /// The database fails.
@@ -63,7 +63,7 @@ impl WriteTxn<'_> {
         self.put_meta(&meta::OUTDATED, &outdated)
     }
 
-    /// Refuses a commit to a directory that more was published than it knows of.
+    /// Rejects commits to a directory that is older than the published state.
     pub(super) fn check_newest(&self) -> Result<(), StoreError> {
         let held = self.head().position;
         match Outdated::since(self.meta(&meta::OUTDATED)?, held) {

@@ -1,26 +1,26 @@
-//! Lets the threads that answer requests go first, on a background thread.
+//! Makes a background thread yield to the threads that answer requests.
 //!
-//! A low priority is not enough: once such a thread runs, the system lets it go on for a time slice of milliseconds,
-//! although a thread that has to answer was woken on the same core. So it also pauses by itself in the middle of large
-//! work. On all other threads [`give_way`] does nothing.
+//! A low priority is not enough: once such a thread runs, the scheduler gives it a time slice of milliseconds, although
+//! a thread with a request was woken on the same core. So it also pauses during large work. On other threads
+//! [`give_way`] does nothing.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// By how much a thread that gives way is nicer than others: a tenth of the processor where all is taken.
+/// Nice value of a yielding thread: a tenth of the CPU time on a busy machine.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
-/// How long it works without a pause: less than an answer may be late.
+/// Longest stretch of work without a pause: less than the acceptable delay of an answer.
 const STRETCH: Duration = Duration::from_micros(100);
-/// How long it pauses at least; the system adds what its timers are late, about 50 µs.
+/// Shortest pause; the system adds the delay of its timers, about 50 µs.
 const PAUSE: Duration = Duration::from_micros(1);
 
 thread_local! {
-    /// When the thread last paused; none where it does not give way.
+    /// When the thread last paused; absent if it does not yield.
     static PAUSED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Makes this thread one that gives way; only Linux has priorities for single threads.
+/// Makes this thread yield; only Linux has priorities for single threads.
 pub(super) fn lower() {
     PAUSED.set(Some(Instant::now()));
     #[cfg(target_os = "linux")]
@@ -29,14 +29,14 @@ pub(super) fn lower() {
     }
 }
 
-/// Begins work after a time without any, which counts as a pause.
+/// Starts work after an idle time, which counts as a pause.
 pub(super) fn begin() {
     if PAUSED.get().is_some() {
         PAUSED.set(Some(Instant::now()));
     }
 }
 
-/// Pauses where this thread gives way and has worked for long enough.
+/// Pauses if this thread yields and has worked for long enough.
 pub(super) fn give_way() {
     if PAUSED.get().is_some_and(|paused| paused.elapsed() >= STRETCH) {
         std::thread::sleep(PAUSE);
@@ -60,7 +60,7 @@ mod tests {
             give_way();
             let paused = PAUSED.get().expect("lowered");
             assert!(paused > long_ago, "it paused");
-            // Ahead of the clock, no stretch of work is over.
+            // If the clock is ahead, no stretch of work is over.
             let later = Instant::now() + Duration::from_secs(3_600);
             PAUSED.set(Some(later));
             give_way();

@@ -14,7 +14,7 @@ use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 
-/// Questions about prompts. Every method fails only when the database or a record does.
+/// Queries on prompts. Methods fail only if the database or a record does.
 #[allow(clippy::missing_errors_doc, reason = "said above, once")]
 pub trait Queries: Entries {
     /// The prompt with this name, removed or not.
@@ -54,8 +54,8 @@ pub trait Queries: Entries {
         Ok(labels)
     }
 
-    /// Shows the deployments of one label, or of all labels of a prompt, newest first within a
-    /// label, from the commit `before` (excluded) downwards.
+    /// Visits the deployments of one label, or of all labels of a prompt, newest first within a label, before the
+    /// commit `before` (exclusive).
     fn visit_deployments(
         &self,
         name: &PromptName,
@@ -71,7 +71,7 @@ pub trait Queries: Entries {
         })
     }
 
-    /// Shows every deployment of a prompt, by label and then oldest first.
+    /// Visits every deployment of a prompt, by label and then oldest first.
     fn visit_deployments_of(
         &self,
         name: &PromptName,
@@ -92,7 +92,7 @@ pub trait Queries: Entries {
         Ok(found)
     }
 
-    /// The last deployment of a label at or before a moment.
+    /// The last deployment of a label at or before a time.
     fn deployment_at(&self, name: &PromptName, label: &Label, at: Timestamp) -> Result<Option<Deployment>, StoreError> {
         let mut found = None;
         self.visit_deployments(name, label, u64::MAX, &mut |deployment| {
@@ -106,7 +106,7 @@ pub trait Queries: Entries {
         Ok(found)
     }
 
-    /// Shows versions of a prompt, newest first, from the number `before` (excluded) downwards.
+    /// Visits versions of a prompt, newest first, below the number `before` (exclusive).
     fn visit_versions(
         &self,
         name: &PromptName,
@@ -121,7 +121,7 @@ pub trait Queries: Entries {
         })
     }
 
-    /// The newest version that was published at or before a moment.
+    /// The newest version that was published at or before a time.
     fn version_at(&self, name: &PromptName, at: Timestamp) -> Result<Option<Version>, StoreError> {
         self.find_version(name, &mut |version| version.created <= at)
     }
@@ -149,7 +149,7 @@ pub trait Queries: Entries {
         Ok(found)
     }
 
-    /// Shows the prompts of a namespace in order of name, from `from` (included) on.
+    /// Visits the prompts of a namespace by name, from `from` (inclusive).
     fn visit_prompts(
         &self,
         namespace: &str,
@@ -165,7 +165,7 @@ pub trait Queries: Entries {
         })
     }
 
-    /// The entry of a content, whose bytes are those that its id says; fails when they are not.
+    /// The entry of a content, checked against its ID.
     fn content_in(&self, namespace: &str, id: &ContentId) -> Result<Option<Entry>, StoreError> {
         let entry = self.entry(EntryKey::content(namespace, id).as_bytes())?;
         if let Some(entry) = &entry {
@@ -174,7 +174,7 @@ pub trait Queries: Entries {
         Ok(entry)
     }
 
-    /// Fails when the bytes of a content are not those that its id says; what is wrong is noted.
+    /// Fails if the bytes of a content do not match its ID, and records the damage.
     fn check_content(&self, id: &ContentId, bytes: &[u8]) -> Result<(), StoreError> {
         let found = ContentId::of(bytes);
         if found == *id {
@@ -188,10 +188,10 @@ pub trait Queries: Entries {
 
 impl<E: Entries + ?Sized> Queries for E {}
 
-/// Reads a deployment from its key and its value.
+/// Decodes a deployment from its key and value.
 ///
 /// # Errors
-/// They are no deployment.
+/// They are not a deployment.
 pub fn deployment(key: &[u8], value: &[u8]) -> Result<Deployment, StoreError> {
     let refuse = || StoreError::Record { kind: "deployment", reason: "its key is truncated".to_owned() };
     let parts = Parts::of(key).ok_or_else(refuse)?;

@@ -1,7 +1,7 @@
-//! Reading one consistent state.
+//! Reads one consistent state.
 //!
-//! A [`ReadTxn`] sees the state of one commit for as long as it lives, whatever is written in between. `query`
-//! interprets entries.
+//! A [`ReadTxn`] is a snapshot of one commit for as long as it lives, whatever is written meanwhile. `query` interprets
+//! entries.
 
 use std::ops::Bound;
 
@@ -25,13 +25,13 @@ pub struct Entry {
     pub value: Vec<u8>,
 }
 
-/// What a visitor of a range says after each entry.
+/// What a visitor of a range returns after each entry.
 pub type Visit = Result<std::ops::ControlFlow<()>, StoreError>;
 
-/// Looks at an entry: its encoded key, the commit that last changed it, and its value.
+/// Visits an entry: its encoded key, the commit that last changed it, and its value.
 pub type Visitor<'a> = dyn FnMut(&[u8], u64, &[u8]) -> Visit + 'a;
 
-/// The map of entries, as a reader and as a writer see it.
+/// The map of entries, for readers and writers.
 pub trait Entries {
     /// The entry with this encoded key.
     ///
@@ -39,13 +39,13 @@ pub trait Entries {
     /// The database fails.
     fn entry(&self, key: &[u8]) -> Result<Option<Entry>, StoreError>;
 
-    /// Shows the entries from `from` (included) to `to` (excluded) in order, or from the end.
+    /// Visits the entries from `from` (inclusive) to `to` (exclusive) in order, or from the end.
     ///
     /// # Errors
     /// The database fails, or the visitor does.
     fn visit(&self, from: &[u8], to: &[u8], backwards: bool, visitor: &mut Visitor<'_>) -> Result<(), StoreError>;
 
-    /// Learns that what is stored is not what was stored.
+    /// Records that stored data is damaged.
     fn notice_damage(&self, _damage: &StoreError) {}
 
     /// The prompts that include `name`: `(including prompt, its version, included version)`.
@@ -55,7 +55,7 @@ pub trait Entries {
     fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError>;
 }
 
-/// Looks through a table of entries; what [`Entries::visit`] is for every kind of transaction.
+/// Scans a table of entries; [`Entries::visit`] for every kind of transaction.
 pub(super) fn visit(
     table: &impl ReadableTable<&'static [u8], (u64, &'static [u8])>,
     (from, to): (&[u8], &[u8]),
@@ -93,14 +93,14 @@ pub(super) fn dependents(
     Ok(found)
 }
 
-/// Where a node stands.
+/// The position of a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     /// The last commit.
     pub position: Position,
     /// The last commit that altered entries.
     pub changed: u64,
-    /// Deltas reach back to here.
+    /// The oldest position that deltas can start from.
     pub floor: u64,
     /// Remembered deletions.
     pub tombstones: u64,
@@ -129,7 +129,7 @@ impl From<Head> for HeadV1 {
     }
 }
 
-/// The size and the hash of everything in one namespace.
+/// The size and hash of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct NamespaceState {
     /// Number of entries.
@@ -148,7 +148,7 @@ impl NamespaceState {
     }
 }
 
-/// One consistent state, for reading.
+/// A snapshot for reading.
 pub struct ReadTxn {
     txn: ReadTransaction,
     entries: ReadOnlyTable<&'static [u8], (u64, &'static [u8])>,
@@ -162,12 +162,12 @@ impl ReadTxn {
         Ok(Self { txn, entries, condition: Condition::default() })
     }
 
-    /// Says what it finds damaged to this one.
+    /// Where it reports damage.
     pub(super) fn noticing(self, condition: Condition) -> Self {
         Self { condition, ..self }
     }
 
-    /// Where this state stands.
+    /// The position of this state.
     ///
     /// # Errors
     /// The database fails.
@@ -178,7 +178,7 @@ impl ReadTxn {
     /// The value of a cell.
     ///
     /// # Errors
-    /// The database fails, or it holds another value.
+    /// The database fails, or the value is invalid.
     pub fn meta<T: CellValue>(&self, cell: &Cell<T>) -> Result<Option<T>, StoreError> {
         let table = self.txn.open_table(tables::META)?;
         table.get(cell.name())?.map(|value| meta::decode(cell, value.value())).transpose()
@@ -198,7 +198,7 @@ impl ReadTxn {
             .collect()
     }
 
-    /// Count, size and hash of all entries, as they are kept.
+    /// Count, size and hash of all entries, as stored.
     ///
     /// # Errors
     /// The database fails.
@@ -216,7 +216,7 @@ impl ReadTxn {
         table.iter()?.map(|item| Ok(item?.0.value().to_owned())).collect()
     }
 
-    /// A namespace that holds the content with this hash.
+    /// A namespace that contains the content with this hash.
     ///
     /// # Errors
     /// The database fails.
@@ -246,7 +246,7 @@ impl ReadTxn {
             .collect()
     }
 
-    /// Shows the keys that changed at or before `seq`, newest first, with whether each was deleted.
+    /// Visits the keys that changed at or before `seq`, newest first, with whether each was deleted.
     ///
     /// # Errors
     /// The database fails, or the visitor does.
@@ -295,7 +295,7 @@ impl ReadTxn {
         Ok((all(self.txn.open_table(tables::ROOTS)?)?, all(self.txn.open_table(tables::EPOCHS)?)?))
     }
 
-    /// Reads what may lie on a torn page, on which redb panics.
+    /// Reads data that may be on a torn page, on which redb panics.
     pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         guarded(work).unwrap_or_else(|panic| {
             tracing::error!(panic, "reading the database panicked");
@@ -372,7 +372,7 @@ pub fn view_state<'a>(namespaces: impl IntoIterator<Item = (&'a str, &'a Namespa
     state
 }
 
-/// What a checkpoint says of a view's entries.
+/// The description of a view's entries in a checkpoint.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ViewState {
     /// Number of entries.

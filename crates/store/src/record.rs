@@ -1,4 +1,4 @@
-//! The stored forms of the nouns: frozen structs, and the way between them and `model`.
+//! The stored forms of the domain types: frozen structs, and conversions to and from `model`.
 //!
 //! A struct here never changes: a new layout is a new struct with the next version, and the old one
 //! stays with a conversion.
@@ -121,7 +121,7 @@ impl VersionV1 {
     }
 }
 
-/// Reads a version, in whichever form it was written.
+/// Decodes a version, in any stored form.
 pub(super) fn decode_version(bytes: &[u8], number: u64) -> Result<Version, StoreError> {
     codec::decode::<VersionV1>(bytes)?.into_model(number)
 }
@@ -248,7 +248,7 @@ impl DeploymentV1 {
     }
 }
 
-/// Reads a deployment, in whichever form it was written.
+/// Decodes a deployment, in any stored form.
 pub(super) fn decode_deployment(
     bytes: &[u8],
     name: PromptName,
@@ -258,7 +258,7 @@ pub(super) fn decode_deployment(
     codec::decode::<DeploymentV1>(bytes)?.into_model(name, label, id)
 }
 
-/// An audit entry as the canonical JSON that its hash is made over.
+/// An audit entry as the canonical JSON that its hash covers.
 #[derive(Serialize, Deserialize)]
 pub(super) struct AuditV1 {
     json: Vec<u8>,
@@ -272,24 +272,24 @@ pub(super) fn decode_audit(bytes: &[u8], seq: u64) -> Result<AuditEntry, StoreEr
     let json = codec::decode::<AuditV1>(bytes)?.json;
     let entry: AuditEntry = serde_json::from_slice(&json).map_err(|error| {
         let reason = error.to_string();
-        // An intact hash means that a newer program wrote it, not damage.
+        // An intact hash means that a newer program wrote it; it is not damage.
         if Link::read(&json).is_ok_and(|link| link.holds) {
             StoreError::AuditEntry { seq, reason }
         } else {
             StoreError::Record { kind: AuditV1::NAME, reason }
         }
     })?;
-    // Another number than its key's is no entry of this log; the chain then says so.
+    // A number that differs from the key means that the entry does not belong here; the chain reports it.
     Ok(AuditEntry { seq, ..entry })
 }
 
-/// What binds an audit entry to the chain, whatever it says.
+/// The chain fields of an audit entry, whatever its content.
 pub(super) fn decode_link(bytes: &[u8]) -> Result<Link, StoreError> {
     let json = codec::decode::<AuditV1>(bytes)?.json;
     Link::read(&json).map_err(|error| StoreError::Record { kind: AuditV1::NAME, reason: error.to_string() })
 }
 
-/// Where the registry stands.
+/// The position of the registry.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct HeadV1 {
     pub(super) epoch: u64,
@@ -317,7 +317,7 @@ pub(super) enum OperationV1 {
     DropNamespace { namespace: String },
 }
 
-/// Reads a name or label that this program once wrote.
+/// Parses a name or label that this program once wrote.
 pub(super) fn parse<T: std::str::FromStr<Err = crate::model::name::NameError>>(text: &str) -> Result<T, StoreError> {
     text.parse()
         .map_err(|error: crate::model::name::NameError| StoreError::Record { kind: "key", reason: error.to_string() })

@@ -1,15 +1,15 @@
-//! Opening files that others put there: regular files, and nothing that a reader could wait on for ever.
+//! Opens regular files that others put there, and nothing that a reader could block on forever.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens a regular file for reading. A named pipe, a socket or a device is refused at once, where `File::open` would
-/// wait for a writer.
+/// Opens a regular file for reading. A named pipe, socket or device is rejected at once, where `File::open` would wait
+/// for a writer.
 ///
 /// # Errors
-/// It is not there, not readable, or not a regular file.
+/// It does not exist, is not readable, or is not a regular file.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let file = std::fs::OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;

@@ -1,7 +1,7 @@
-//! Verifies the database: recomputes everything that follows from the entries, and compares.
+//! Verifies the database: recomputes everything that is derived from the entries, and compares.
 //!
-//! Nothing is trusted: not the stored counts, the index or the id of a content. The caller compares [`Report::state`]
-//! with the signed state.
+//! Nothing is trusted: not the stored counts, the index or content IDs. The caller compares [`Report::state`] with the
+//! signed state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -19,26 +19,26 @@ use crate::crypto::lattice::Leaf;
 use crate::model::content_id::ContentId;
 use crate::model::name::PromptName;
 
-/// Differences that a report lists one by one; more are counted.
+/// Number of differences that a report lists; more are only counted.
 const DIFFERENCES_MAX: usize = 100;
 
-/// What was found.
+/// The result.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Where the state stands.
+    /// The position of the state.
     pub head: Head,
     /// Count, size and hash of the entries, recomputed.
     pub state: ViewState,
     /// Number of entries of each kind, by number of the kind.
     pub kinds: BTreeMap<u8, u64>,
-    /// What differs, in words; empty when all is well.
+    /// The differences, as text; empty if there are none.
     pub differences: Vec<String>,
-    /// How many more differences there are than are listed.
+    /// Number of differences that are not listed.
     pub more: u64,
 }
 
 impl Report {
-    /// Notes that something differs.
+    /// Records a difference.
     pub fn differ(&mut self, what: impl Into<String>) {
         if self.differences.len() < DIFFERENCES_MAX {
             self.differences.push(what.into());
@@ -48,10 +48,10 @@ impl Report {
     }
 }
 
-/// Checks the whole state that a transaction sees. `progress` hears how many entries are done.
+/// Checks the whole state that a transaction sees. `progress` is called with the number of checked entries.
 ///
 /// # Errors
-/// The database cannot be read at all; what is read and wrong is in the report.
+/// The database cannot be read at all; wrong data is in the report.
 pub fn verify(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreError> {
     txn.guarded(|| look(txn, progress))
 }
@@ -105,7 +105,7 @@ fn look(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Result<Report, StoreErr
     Ok(report)
 }
 
-/// Checks what one entry's value says by itself.
+/// Checks the value of one entry by itself.
 fn check_entry(
     txn: &ReadTxn,
     parts: &Parts<'_>,
@@ -161,7 +161,7 @@ fn check_entry(
     Ok(())
 }
 
-/// Names the versions whose text was changed behind the program's back.
+/// Names the versions whose content was changed outside of the program.
 fn changed_text(txn: &ReadTxn, namespace: &str, id: &ContentId, found: &ContentId) -> Result<String, StoreError> {
     let mut of = Vec::new();
     let versions = EntryKey::all(namespace, Kind::Version);
@@ -222,7 +222,7 @@ fn check_derived(
     Ok(())
 }
 
-/// What governance keeps is in no hash; that it can be read at all is what can be said of it, besides its pages' sums.
+/// Documents are covered by no hash; besides the page checksums, it can only be checked that they can be read.
 fn check_documents(txn: &ReadTxn, report: &mut Report) -> Result<(), StoreError> {
     for item in redb::ReadableTable::iter(&txn.raw().open_table(tables::DOCUMENTS)?)? {
         let (_, value) = item?;

@@ -1,11 +1,11 @@
-//! What kind of file system a data directory lies on.
+//! The kind of file system of a data directory.
 //!
-//! A database needs locks that exclude other machines, and flushes that reach a disk. Network file systems promise both,
-//! and keep neither promise under every server and option.
+//! A database needs locks that exclude other machines, and flushes that reach a disk. Network file systems promise
+//! both, but do not guarantee either with every server and option.
 
 use std::path::Path;
 
-/// Network file systems, by the number that Linux gives them.
+/// Network file systems, by their number on Linux.
 #[cfg(target_os = "linux")]
 const NETWORK: [(u32, &str); 9] = [
     (0x0000_6969, "NFS"),
@@ -19,8 +19,8 @@ const NETWORK: [(u32, &str); 9] = [
     (0x6573_5546, "FUSE"),
 ];
 
-/// The name of the network file system that a directory lies on; none where the system names none of those that are known.
-/// FUSE counts as one, as most of what is mounted with it lies elsewhere.
+/// The name of the network file system of a directory; absent if it is not a known one. FUSE counts as one, because
+/// most FUSE mounts are remote.
 #[must_use]
 pub fn network_file_system(directory: &Path) -> Option<&'static str> {
     #[cfg(target_os = "linux")]

@@ -1,8 +1,7 @@
-//! Changing the state: the one place where entries, their index and their hash move together.
+//! Changes the state: the one place where entries, their index and their hash change together.
 //!
-//! The state hash follows from what the map itself held before and holds after each change, never
-//! from what a message says it held. A [`WriteTxn`] lives on the writer thread; nothing that it did
-//! is visible, or durable, before the whole group is committed.
+//! The state hash is derived from what the map held before and after each change, never from what a message claims. A
+//! [`WriteTxn`] lives on the writer thread; nothing is visible or durable before the whole group is committed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,10 +27,10 @@ use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 
-/// Most names that one group of commits reports one by one; above it, everything counts as changed.
+/// Most names that one group of commits reports; beyond that, everything counts as changed.
 pub const TOUCHED_NAMES_MAX: usize = 10_000;
 
-/// A change of one entry, of a kind that this program knows.
+/// A change of an entry of a known kind.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "one variant a kind of entry")]
 pub enum Change {
@@ -40,12 +39,12 @@ pub enum Change {
     Content(String, ContentId, Vec<u8>),
     Label(PromptName, LabelState),
     Unlabel(PromptName, crate::model::name::Label),
-    /// Drops the bytes of a content from a namespace.
+    /// Removes the bytes of a content from a namespace.
     Forget(String, ContentId),
     Deployment(Deployment),
 }
 
-/// One group of commits in the making.
+/// One group of commits in progress.
 pub struct WriteTxn<'t> {
     entries: Table<'t, &'static [u8], (u64, &'static [u8])>,
     changes: Table<'t, (u64, &'static [u8]), bool>,
@@ -69,7 +68,7 @@ pub struct WriteTxn<'t> {
 }
 
 impl<'t> WriteTxn<'t> {
-    /// Begins a group; `namespaces` is what the group before left, or none to read it.
+    /// Begins a group; `namespaces` is what the previous group returned, or `None` to read it.
     pub(super) fn begin(
         txn: &'t WriteTransaction,
         namespaces: Option<BTreeMap<String, NamespaceState>>,
@@ -107,29 +106,29 @@ impl<'t> WriteTxn<'t> {
         })
     }
 
-    /// Where the registry stands, with the commits made so far.
+    /// The position of the registry, including the commits of this group.
     #[must_use]
     pub const fn head(&self) -> Head {
         self.head
     }
 
-    /// The state of all namespaces, with the commits made so far.
+    /// The state of all namespaces, including the commits of this group.
     #[must_use]
     pub fn view_state(&self) -> ViewState {
         view_state(self.namespaces.iter().map(|(name, state)| (name.as_str(), state)))
     }
 
-    /// The number of the commit that [`WriteTxn::commit`] would make next.
+    /// The number of the next commit.
     #[must_use]
     pub const fn next_seq(&self) -> u64 {
         self.head.position.seq.saturating_add(1)
     }
 
-    /// Makes one commit: the changes and the audit entry, under the next number. Format, number, time and the chain of
-    /// the entry are set here, whatever the draft says.
+    /// Makes one commit: the changes and the audit entry, with the next number. Format, number, time and chain fields
+    /// of the entry are set here, whatever the draft contains.
     ///
     /// # Errors
-    /// More was published than this directory knows of, or the database fails; then the whole group is abandoned.
+    /// Newer state was published than this directory contains, or the database fails; then the whole group is aborted.
     pub fn commit(&mut self, at: Timestamp, changes: Vec<Change>, audit: AuditEntry) -> Result<u64, StoreError> {
         self.check_newest()?;
         let seq = self.next_seq();
@@ -158,7 +157,7 @@ impl<'t> WriteTxn<'t> {
                     None => (key, bytes),
                     Some((_, true)) => return Ok(()),
                     Some((mod_seq, false)) => {
-                        // Damaged since: the bytes are put back as they were, which changes nothing that was signed.
+                        // Restores damaged bytes of a content, which changes nothing that was signed.
                         self.entries.insert(key.as_bytes(), (mod_seq, bytes.as_slice()))?;
                         return Ok(());
                     }
@@ -167,7 +166,7 @@ impl<'t> WriteTxn<'t> {
             Change::Label(name, state) => (EntryKey::label(&name, &state.label), codec::encode(&LabelV1::new(&state))?),
             Change::Unlabel(name, label) => return self.delete_entry(&EntryKey::label(&name, &label), seq, at),
             Change::Forget(namespace, id) => {
-                // What is taken out of the state's hash must be what was put in.
+                // What is removed from the state hash must be what was added.
                 let _fits = self.content_in(&namespace, &id)?;
                 return self.delete_entry(&EntryKey::content(&namespace, &id), seq, at);
             }
@@ -179,7 +178,7 @@ impl<'t> WriteTxn<'t> {
         self.put_entry(&key, seq, &value)
     }
 
-    /// Puts an entry, whatever it was before.
+    /// Puts an entry, whatever its previous value.
     pub(super) fn put_entry(&mut self, key: &EntryKey, mod_seq: u64, value: &[u8]) -> Result<(), StoreError> {
         self.mutations += 1;
         let parts = parts(key)?;
@@ -210,7 +209,7 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Deletes an entry and remembers that; an absent one changes nothing.
+    /// Deletes an entry and records the deletion; deleting an absent one changes nothing.
     pub(super) fn delete_entry(&mut self, key: &EntryKey, seq: u64, at: Timestamp) -> Result<(), StoreError> {
         self.mutations += 1;
         let parts = parts(key)?;
@@ -237,7 +236,7 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Forgets deletions older than a moment, which raises the floor that deltas reach back to.
+    /// Drops records of deletions before a time, which raises the floor for deltas.
     ///
     /// # Errors
     /// The database fails.
@@ -261,7 +260,7 @@ impl<'t> WriteTxn<'t> {
         Ok(count)
     }
 
-    /// Empties the state, before a whole one takes its place in the same transaction.
+    /// Clears the state, before a whole one replaces it in the same transaction.
     pub(super) fn clear(&mut self) -> Result<(), StoreError> {
         self.mutations += 1;
         self.entries.retain(|_, _| false)?;
@@ -277,7 +276,7 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Takes every entry of a namespace away.
+    /// Removes every entry of a namespace.
     pub(super) fn drop_namespace(&mut self, namespace: &str, seq: u64, at: Timestamp) -> Result<(), StoreError> {
         let mut keys = Vec::new();
         let mut from = namespace.as_bytes().to_vec();
@@ -297,25 +296,25 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Sets where a replica stands after a delta.
+    /// Sets the position of a replica after a delta.
     pub(super) fn set_head(&mut self, head: Head) {
         self.mutations += 1;
         self.head = Head { tombstones: self.head.tombstones, ..head };
     }
 
-    /// Sets which commit a replica stands at, where the commits on the way altered nothing.
+    /// Sets the commit of a replica, if the commits in between changed nothing.
     pub fn set_position(&mut self, position: Position) {
         self.mutations += 1;
         self.head.position = position;
     }
 
-    /// Starts another epoch from where the registry stands.
+    /// Starts another epoch at the current position of the registry.
     pub fn set_epoch(&mut self, epoch: u64) {
         self.mutations += 1;
         self.head.position.epoch = epoch;
     }
 
-    /// Keeps what other tables derive from an entry's value.
+    /// Updates the tables that are derived from an entry's value.
     fn derive(&mut self, parts: &Parts<'_>, value: &[u8]) -> Result<(), StoreError> {
         match Kind::from_number(parts.kind) {
             Some(Kind::Content) => {
@@ -383,7 +382,7 @@ impl<'t> WriteTxn<'t> {
         Ok(head)
     }
 
-    /// One entry of the audit log, with those of the commits made so far.
+    /// One entry of the audit log, including those of this group.
     pub(super) fn audit_at(&self, seq: u64) -> Result<Option<AuditEntry>, StoreError> {
         self.audit.get(seq)?.map(|value| decode_audit(value.value(), seq)).transpose()
     }
@@ -398,7 +397,7 @@ impl<'t> WriteTxn<'t> {
         &mut self.documents
     }
 
-    /// The commit that brought an imported change, if one did.
+    /// The commit that imported a change, if any.
     ///
     /// # Errors
     /// The database fails.
@@ -406,7 +405,7 @@ impl<'t> WriteTxn<'t> {
         Ok(self.imports.get(id)?.map(|seq| seq.value()))
     }
 
-    /// Remembers which commit brought an imported change.
+    /// Records which commit imported a change.
     ///
     /// # Errors
     /// The database fails.
@@ -416,7 +415,7 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Keeps a signed root document under its number.
+    /// Stores a signed root document under its number.
     ///
     /// # Errors
     /// The database fails.
@@ -426,7 +425,7 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Keeps a signed epoch record under its number.
+    /// Stores a signed epoch record under its number.
     ///
     /// # Errors
     /// The database fails.
@@ -436,7 +435,7 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
-    /// Puts a value into a cell.
+    /// Stores a value in a cell.
     ///
     /// # Errors
     /// The database fails.
@@ -449,22 +448,22 @@ impl<'t> WriteTxn<'t> {
     /// The value of a cell.
     ///
     /// # Errors
-    /// The database fails, or it holds another value.
+    /// The database fails, or the value is invalid.
     pub fn meta<T: CellValue>(&self, cell: &Cell<T>) -> Result<Option<T>, StoreError> {
         self.meta.get(cell.name())?.map(|value| meta::decode(cell, value.value())).transpose()
     }
 
-    /// How often something was changed; a job that fails must not have raised it.
+    /// The number of changes so far; a job that fails must not have raised it.
     pub(super) const fn mutations(&self) -> u64 {
         self.mutations
     }
 
-    /// Hands the namespaces back when nothing was changed.
+    /// Returns the namespaces if nothing was changed.
     pub(super) fn into_namespaces(self) -> BTreeMap<String, NamespaceState> {
         self.namespaces
     }
 
-    /// Writes what was collected along the way; the names of the prompts that changed.
+    /// Writes the collected changes; returns the names of the changed prompts.
     pub(super) fn finish(mut self) -> Result<GroupResult, StoreError> {
         for name in &self.dirty_namespaces {
             match self.namespaces.get(name) {
@@ -483,7 +482,7 @@ impl<'t> WriteTxn<'t> {
     }
 }
 
-/// What a group of commits hands on to its observers.
+/// What observers learn about a group of commits.
 pub(super) struct GroupResult {
     pub(super) head: Head,
     pub(super) state: ViewState,
@@ -491,7 +490,7 @@ pub(super) struct GroupResult {
     pub(super) namespaces: BTreeMap<String, NamespaceState>,
 }
 
-/// The state of a namespace, about to be changed.
+/// The state of a namespace, for a change.
 fn namespace<'a>(namespaces: &'a mut BTreeMap<String, NamespaceState>, name: &str) -> &'a mut NamespaceState {
     let state = namespaces.entry(name.to_owned()).or_default();
     state.digest.take();

@@ -1,9 +1,8 @@
-//! The data directory as seen by the layers above: any thread reads, one thread writes.
+//! The data directory for the layers above: any thread reads, one thread writes.
 //!
-//! Jobs wait in a bounded queue. The thread takes what waits, runs the jobs one after another in
-//! one redb transaction, seals and commits it, lets the readers' caches know, and only then answers:
-//! an answer means durable. A job that refuses has changed nothing; one that fails half-way takes
-//! its whole group with it.
+//! Jobs wait in a bounded queue. The thread takes all waiting jobs, runs them one after another in one redb
+//! transaction, signs and commits it, notifies the readers' caches, and only then answers: an answer means durable. A
+//! rejected job has changed nothing; one that fails halfway aborts its whole group.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,11 +26,11 @@ use super::writing::{Task, Writer, WriterCommand};
 
 /// The database's file in the data directory.
 pub const REGISTRY_FILE: &str = "registry.redb";
-/// Writes that may wait; above it, a write is refused as busy.
+/// Most waiting writes; beyond that, writes are rejected as busy.
 const QUEUE_JOBS_MAX: usize = 4_096;
-/// How long a reader waits for a database that is being opened again: that takes some milliseconds.
+/// How long a reader waits for a database that is being reopened: this takes milliseconds.
 const REOPEN_WAIT: Duration = Duration::from_millis(250);
-/// How often a question is asked again because the database was opened again beneath it.
+/// How often a query is retried because the database was reopened.
 const VIEW_TRIES: u32 = 4;
 
 /// How to open a store.
@@ -39,20 +38,20 @@ const VIEW_TRIES: u32 = 4;
 pub struct Options {
     /// The data directory.
     pub directory: PathBuf,
-    /// Whether to make the database when it is absent.
+    /// Whether to create the database if it does not exist.
     pub create: bool,
 }
 
-/// What a commit left behind, for readers' caches, long polls and event streams.
+/// The result of a commit, for readers' caches, long polls and event streams.
 #[derive(Clone, Debug)]
 pub struct Committed {
-    /// Where the registry stands.
+    /// The position of the registry.
     pub head: Head,
     /// Count, size and hash of all entries.
     pub state: ViewState,
     /// Which prompts changed in the last group.
     pub touched: Touched,
-    /// How long the group took, from its first job until it was durable.
+    /// Duration of the group, from its first job until it was durable.
     pub took: Duration,
 }
 
@@ -65,7 +64,7 @@ pub enum Touched {
     Everything,
 }
 
-/// Puts its seal under every group of commits, inside their transaction.
+/// Signs every group of commits, inside its transaction.
 pub type Seal = Box<dyn FnMut(&mut WriteTxn<'_>) -> Result<(), StoreError> + Send>;
 /// Is notified of every group once it is durable, before its jobs are answered.
 pub type Observer = Box<dyn Fn(&Committed) + Send>;
@@ -85,23 +84,23 @@ pub(super) struct Shared {
     pub(super) medium: Arc<dyn StorageMedium>,
     pub(super) condition: Condition,
     handle: ArcSwapOption<Handle>,
-    /// Whether the writer thread knows of a handle that is of no more use.
+    /// Whether the writer thread knows that the handle is unusable.
     woken: AtomicBool,
     /// Wakes readers that wait for another handle.
     swapped: (Mutex<()>, Condvar),
-    /// How many states were opened for reading.
+    /// Number of snapshots opened so far.
     snapshots: std::sync::atomic::AtomicU64,
-    /// Keeps other processes out; after the handle, so that it is let go last.
+    /// Excludes other processes; declared after the handle, so that it is released last.
     lock: Mutex<Option<DirectoryLock>>,
 }
 
 impl Shared {
-    /// The database as it is open now.
+    /// The currently open database.
     pub(super) fn handle(&self) -> Option<Arc<Handle>> {
         self.handle.load_full()
     }
 
-    /// Replaces the handle and cuts off the old one: its readers are interrupted and not waited for.
+    /// Replaces the handle and cuts off the old one: its readers are interrupted, without waiting for them.
     pub(super) fn swap(&self, handle: Option<Handle>) {
         let before = self.handle.swap(handle.map(Arc::new));
         if let Some(before) = before {
@@ -112,13 +111,13 @@ impl Shared {
         self.swapped.1.notify_all();
     }
 
-    /// Closes the database in good order, and lets other processes have the directory.
+    /// Closes the database cleanly, and releases the directory.
     pub(super) fn close(&self) {
         drop(self.handle.swap(None));
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Waits, not long, until another handle than this one is there.
+    /// Waits briefly until another handle is available.
     fn wait_for_another(&self, than: &Arc<Handle>) {
         let until = Instant::now() + REOPEN_WAIT;
         let mut guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -136,23 +135,23 @@ impl Store {
     /// Opens a data directory for reading and writing, and starts its writer thread.
     ///
     /// # Errors
-    /// The directory is absent, in use, not writable, damaged, or from a newer program.
+    /// The directory does not exist, is in use, not writable, damaged, or from a newer program.
     pub fn open(options: &Options) -> Result<Self, StoreError> {
         let medium = FileMedium::new(options.directory.join(REGISTRY_FILE));
         Self::begin(options, Arc::new(medium), false)
     }
 
-    /// Opens a data directory for a node: one that cannot be written is read, and writing is tried again every second;
-    /// one that is largely empty is made smaller first.
+    /// Opens a data directory for a node: if it cannot be written, it is opened for reading and writing is tried again
+    /// every second; if it is largely unused, it is compacted first.
     ///
     /// # Errors
-    /// The directory is absent, in use, damaged, or from a newer program, or cannot even be read.
+    /// The directory does not exist, is in use, damaged, or from a newer program, or cannot be read.
     pub fn open_to_serve(options: &Options) -> Result<Self, StoreError> {
         let medium = FileMedium::new(options.directory.join(REGISTRY_FILE));
         Self::open_on(options, Arc::new(medium))
     }
 
-    /// As [`Store::open_to_serve`], on other bytes than those of the file.
+    /// As [`Store::open_to_serve`], on other storage than the file.
     ///
     /// # Errors
     /// As [`Store::open_to_serve`].
@@ -213,10 +212,11 @@ impl Store {
         Ok(Self { shared, queue, committed })
     }
 
-    /// Gives unused space of a database that no node runs on back to the disk; how many bytes.
+    /// Returns unused space of a stopped node's database to the disk; the number of bytes.
     ///
     /// # Errors
-    /// As [`Store::open`]; a page in use is damaged, which moving it would hide; or the disk has no room to move pages.
+    /// As [`Store::open`]; or a page in use is damaged, which moving it would hide; or the disk has no space for moving
+    /// pages.
     pub fn compact(directory: &Path) -> Result<u64, StoreError> {
         let path = directory.join(REGISTRY_FILE);
         if !path.exists() {
@@ -231,11 +231,11 @@ impl Store {
         handle.compact(&medium, &path)
     }
 
-    /// Puts a damaged database aside, so that the next opening makes a new one. No node may be running on it.
-    /// Returns where it lies now.
+    /// Moves a damaged database aside, so that the next open creates a new one. No node may be running on it. Returns
+    /// its new path.
     ///
     /// # Errors
-    /// The directory is in use, or the disk refuses.
+    /// The directory is in use, or the disk fails.
     pub fn put_aside(directory: &Path) -> Result<PathBuf, StoreError> {
         let path = directory.join(REGISTRY_FILE);
         let _lock = create::lock(directory)?;
@@ -256,24 +256,24 @@ impl Store {
         &self.shared.path
     }
 
-    /// What is wrong with the disk and the data, if anything is.
+    /// The problems of the disk and the data.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         &self.shared.condition
     }
 
-    /// Sees the newest durable state.
+    /// A snapshot of the newest durable state.
     ///
     /// # Errors
-    /// The database fails, or is closed because it did.
+    /// The database fails, or was closed because it failed.
     pub fn read(&self) -> Result<ReadTxn, StoreError> {
         self.begin_read().map(|(txn, _)| txn)
     }
 
-    /// Asks a question to the newest durable state, once more when the database was opened again beneath it.
+    /// Queries the newest durable state, and retries if the database was reopened meanwhile.
     ///
     /// # Errors
-    /// The question's own, or the store's.
+    /// The query fails, or the store does.
     pub fn view<T, E: From<StoreError>>(&self, question: impl Fn(&ReadTxn) -> Result<T, E>) -> Result<T, E> {
         let mut tries = 1;
         loop {
@@ -316,7 +316,7 @@ impl Store {
         })
     }
 
-    /// How many states were opened for reading until now.
+    /// Number of snapshots opened so far.
     #[must_use]
     pub fn snapshots(&self) -> u64 {
         self.shared.snapshots.load(Ordering::Relaxed)
@@ -328,25 +328,24 @@ impl Store {
         StoreError::Torn
     }
 
-    /// Follows what is committed; the value is there from the start.
+    /// Subscribes to commits; the current value is available at once.
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<Arc<Committed>> {
         self.committed.clone()
     }
 
-    /// Sets what is put under every group of commits from now on.
+    /// Sets the signer of every group of commits from now on.
     pub fn set_seal(&self, seal: Seal) {
         let _sent = self.queue.send(WriterCommand::Seal(seal));
     }
 
-    /// Makes the writer thread give way to threads that answer requests: right where writes come from upstream and are
-    /// not waited for.
+    /// Makes the writer thread yield to threads that answer requests: for replicas, where no client waits for writes.
     pub fn lower_write_priority(&self) {
         let _sent = self.queue.send(WriterCommand::LowerPriority);
     }
 
-    /// Adds somebody who learns of every group once it is durable; when this returns, no group will be
-    /// missed. Waits for the group that is being written.
+    /// Adds an observer of every group once it is durable; when this returns, no group will be missed. Waits for the
+    /// group that is being written.
     pub fn observe(&self, observer: Observer) {
         let (added, wait) = sync_channel(1);
         if self.queue.send(WriterCommand::Observe(observer, added)).is_ok() {
@@ -354,11 +353,11 @@ impl Store {
         }
     }
 
-    /// Runs a job on a new and empty database, which takes the place of this one once the job is durable; this one is
-    /// put aside. Until then everything is read from it.
+    /// Runs a job on a new and empty database, which replaces this one once the job is durable; this one is moved
+    /// aside. Until then everything is read from it.
     ///
     /// # Errors
-    /// The job's own, or the store's; then nothing has changed.
+    /// The job fails, or the store does; then nothing has changed.
     pub async fn write_rebuilding<T, E>(
         &self,
         job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
@@ -372,12 +371,12 @@ impl Store {
         wait.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
-    /// Runs a job on the writer thread; its answer means that what it did is durable.
+    /// Runs a job on the writer thread; its answer means that its changes are durable.
     ///
-    /// A job that returns an error must have changed nothing, or its whole group is abandoned.
+    /// A job that returns an error must have changed nothing, or its whole group is aborted.
     ///
     /// # Errors
-    /// The job's own, or the store's.
+    /// The job fails, or the store does.
     pub async fn write<T, E>(
         &self,
         job: impl FnOnce(&mut WriteTxn<'_>) -> Result<T, E> + Send + 'static,
@@ -389,7 +388,7 @@ impl Store {
         self.submit(Task::new, job)?.await.unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
-    /// As [`Store::write`], and may use the last room on the disk: for small writes that stop something bad.
+    /// As [`Store::write`], with access to the reserved disk space: for small writes that stop something harmful.
     ///
     /// # Errors
     /// As [`Store::write`].
@@ -419,7 +418,7 @@ impl Store {
         self.submit(Task::new, job)?.blocking_recv().unwrap_or_else(|_| Err(StoreError::Stopped.into()))
     }
 
-    /// Queues a job as the task that `task` makes of it; where its answer arrives.
+    /// Queues a job as the task that `task` makes of it; returns the receiver of its answer.
     fn submit<T, E, F>(
         &self,
         task: impl FnOnce(F, oneshot::Sender<Result<T, E>>) -> Task<T, E, F>,
@@ -451,7 +450,7 @@ impl Store {
         }
     }
 
-    /// Finishes what waits, then closes the database.
+    /// Finishes waiting jobs, then closes the database.
     pub async fn close(&self) {
         let (done, wait) = oneshot::channel();
         if self.queue.send(WriterCommand::Stop(done)).is_ok() {

@@ -1,8 +1,8 @@
-//! The writer thread: groups of jobs that share one durable commit, and the way back after an error of the disk.
+//! The writer thread: groups of jobs that share one durable commit, and recovery from disk errors.
 //!
-//! After an error redb refuses everything. The thread then opens the database for reading, whatever the disk says to
-//! writes, so that what was readable stays readable; and tries to write again with each group that comes, and every
-//! second when none does, at first sooner.
+//! After an error redb refuses everything. The thread then opens the database for reading, even if the disk accepts no
+//! writes, so that it stays readable; and tries to write again with each new group, and otherwise every second, sooner
+//! at first.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,28 +20,28 @@ use super::read::NamespaceState;
 use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
 use super::writer::{Committed, Observer, Seal, Shared, Touched};
 
-/// Jobs that may share one commit: enough to spread the cost of a disk flush thin.
+/// Most jobs of one commit: enough to amortize a disk flush.
 const GROUP_JOBS_MAX: usize = 256;
-/// Room on the disk below which no write is begun, in bytes: a group, its index and redb's own pages.
+/// Free disk space below which no write is started, in bytes: a group, its index and redb's own pages.
 const FREE_BYTES_MIN: u64 = 4 * 1024 * 1024;
-/// The same for urgent writes, which are small: what others may not use is left for them.
+/// The same for urgent writes, which are small: they can use the reserved space.
 const FREE_BYTES_MIN_URGENT: u64 = 512 * 1024;
-/// Pauses before reopening the database while the disk fails and nothing is written: the first, which doubles, and the
-/// longest.
+/// Delays before the database is reopened while the disk fails and nothing is written: the first, which doubles, and
+/// the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// A job with the channel for its answer.
 pub(super) trait QueuedCommand: Send {
-    /// Whether it may use the last room on the disk.
+    /// Whether it can use the reserved disk space.
     fn is_urgent(&self) -> bool;
-    /// Runs the job; whether it refused.
+    /// Runs the job; returns whether it was rejected.
     fn run(&mut self, txn: &mut WriteTxn<'_>) -> bool;
-    /// Answers, once the group is committed or was not.
+    /// Answers, after the group was committed or aborted.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
-/// A job, its result, and who waits for it.
+/// A job, its result, and the channel for the answer.
 pub(super) struct Task<T, E, F> {
     job: Option<F>,
     result: Option<Result<T, E>>,
@@ -54,7 +54,7 @@ impl<T, E, F> Task<T, E, F> {
         Self { job: Some(job), result: None, answer, urgent: false }
     }
 
-    /// One that may use the last room on the disk.
+    /// A job that can use the reserved disk space.
     pub(super) const fn urgent(job: F, answer: oneshot::Sender<Result<T, E>>) -> Self {
         Self { job: Some(job), result: None, answer, urgent: true }
     }
@@ -77,7 +77,7 @@ where
 
     fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
         let result = match (self.result, committed) {
-            // What a job says of a disk that failed beneath it is less than what the store knows.
+            // The store's error about a failed disk is more precise than the job's.
             (Some(Err(_)) | None, Err(error @ (StoreError::Disk { .. } | StoreError::Closed { .. }))) => {
                 Err(error.into())
             }
@@ -90,30 +90,30 @@ where
     }
 }
 
-/// What the writer thread is told.
+/// Messages to the writer thread.
 pub(super) enum WriterCommand {
     Write(Box<dyn QueuedCommand>),
-    /// A job for a new database, which takes the place of this one.
+    /// A job for a new database, which replaces this one.
     Rebuild(Box<dyn QueuedCommand>),
     Seal(Seal),
     Observe(Observer, SyncSender<()>),
-    /// The threads that answer requests go first from now on.
+    /// Yield to the threads that answer requests from now on.
     LowerPriority,
-    /// A reader met a closed database.
+    /// A reader found a closed database.
     Wake,
     Stop(oneshot::Sender<()>),
 }
 
-/// The writer thread's own.
+/// The state of the writer thread.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     committed: watch::Sender<Arc<Committed>>,
     seal: Option<Seal>,
     observers: Vec<Observer>,
     namespaces: Option<BTreeMap<String, NamespaceState>>,
-    /// Why the database cannot be opened again, since it cannot.
+    /// Why the database cannot be reopened.
     refusal: Option<StoreError>,
-    /// How long to wait before the database is opened again.
+    /// How long to wait before the database is reopened.
     pause: Duration,
 }
 
@@ -219,7 +219,7 @@ impl Writer {
         self.committed.send_replace(committed);
     }
 
-    /// What a group that was not committed is told; the database is opened again when it is of no more use.
+    /// The error of a group that was not committed; the database is reopened if it is unusable.
     fn failed(&mut self, error: StoreError) -> StoreError {
         self.namespaces = None;
         let failure = self.handle().and_then(|handle| handle.health().failure().map(str::to_owned));
@@ -294,7 +294,7 @@ impl Writer {
         }
     }
 
-    /// Opens the database again: for reading first, whatever the disk says to writes, then for writing.
+    /// Reopens the database: for reading first, even if the disk accepts no writes, then for writing.
     fn recover(&mut self) {
         let shared = Arc::clone(&self.shared);
         let (medium, path) = (&*shared.medium, shared.path.as_path());
@@ -349,7 +349,7 @@ impl Writer {
         }
     }
 
-    /// A handle for writing that has shown that it works. Its first commit changes no page that is being read.
+    /// A handle for writing that was proven to work. Its first commit changes no page that is being read.
     fn try_to_write(&self, path: &Path) -> Result<Handle, StoreError> {
         let (handle, _) = Handle::ready(&*self.shared.medium, path, Access::Write)?;
         handle.probe().map_err(|error| match handle.health().failure() {
@@ -359,7 +359,7 @@ impl Writer {
         Ok(handle)
     }
 
-    /// Runs a job on a new database, and puts that in the place of the one that is there.
+    /// Runs a job on a new database, which then replaces the current one.
     fn run_rebuild(&mut self, mut job: Box<dyn QueuedCommand>) {
         let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.rebuild(&mut *job)));
         let outcome = caught.unwrap_or(Err(StoreError::Aborted));
@@ -373,7 +373,7 @@ impl Writer {
         job.finish(outcome);
     }
 
-    /// Removes the damaged database that was put aside, where it takes more room than is left.
+    /// Removes a damaged database that was moved aside, if it takes more space than is left.
     fn drop_damaged_without_room(&self) {
         let aside = super::disk::set_aside_path(&self.shared.path);
         let Ok(length) = std::fs::metadata(&aside).map(|file| file.len()) else { return };
@@ -412,7 +412,7 @@ impl Writer {
     }
 }
 
-/// Refuses to begin a write that the disk may have no room for, while the database is still sound.
+/// Rejects a write that may not fit on the disk, while the database is still intact.
 fn check_room(directory: &Path, needed_bytes: u64) -> Result<(), StoreError> {
     let Ok(status) = rustix::fs::statvfs(directory) else { return Ok(()) };
     let free_bytes = status.f_bavail.saturating_mul(status.f_frsize);

@@ -1,4 +1,4 @@
-//! Keys, signatures, and what a replica of a registry believes.
+//! Keys, signatures, and what a replica trusts.
 
 #![forbid(unsafe_code)]
 pub mod crypto;

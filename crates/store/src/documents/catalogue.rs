@@ -1,7 +1,7 @@
-//! The catalogue: every kind of document, its number, what is stored and by which key.
+//! The catalogue of document kinds: number, type and key of each.
 //!
-//! A kind's number is stored before each key and never used twice. What is stored is the JSON of the noun: a new field
-//! has a default.
+//! A kind's number precedes each key and is never reused. The value is the JSON of the type: a new field needs a
+//! default.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ use crate::model::webhook::{Delivery, Webhook};
 
 macro_rules! documents {
     ($($number:literal $document:ident by $key:ty;)+) => {
-        /// What kind of document it is.
+        /// The kind of a document.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum DocumentKind {
@@ -44,7 +44,7 @@ macro_rules! documents {
     };
 }
 
-// The texts are names; the number of a version follows its prompt, that of a change request stands alone.
+// Text parts are names; a version's number follows its prompt, and a change request has only a number.
 documents! {
     1  Principal       by &'a str;
     2  TokenRecord     by &'a str;
@@ -73,15 +73,15 @@ documents! {
     25 OpenSignInLink  by &'a str;
 }
 
-/// A change request of this number is open.
+/// An open change request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRequest;
 
-/// A delivery waits until the time in its key.
+/// A pending delivery, by due time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DueDelivery;
 
-/// A draft as it was at one of its saves.
+/// A saved revision of a draft.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DraftSave(pub Draft);
@@ -91,7 +91,7 @@ pub struct DraftSave(pub Draft);
 #[serde(transparent)]
 pub struct RuleSetToml(pub String);
 
-/// What the risk rules found in a version, worst first.
+/// The findings of the risk rules in a version, worst first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Findings(pub Vec<Finding>);
@@ -101,27 +101,27 @@ pub struct Findings(pub Vec<Finding>);
 #[serde(transparent)]
 pub struct LastUse(pub u64);
 
-/// When an access token was used last, in milliseconds since 1970.
+/// When an access token was last used, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TokenUse(pub i64);
 
-/// Who else than its author made a version.
+/// The contributors to a version besides its author.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Contributors(pub Vec<String>);
 
-/// The id of the rules that the findings of a version were found under.
+/// The ID of the rules with which the findings of a version were made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ScannedUnder(pub String);
 
-/// The values of variables that a prompt is tried with.
+/// The sample values of a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Samples(pub BTreeMap<String, serde_json::Value>);
 
-/// How many drafts a principal has, and how many bytes those and their saves take.
+/// Number of a principal's drafts, and the bytes of them and their revisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "said above")]
 pub struct DraftUsage {
@@ -129,38 +129,38 @@ pub struct DraftUsage {
     pub bytes: u64,
 }
 
-/// What a webhook signs with. It has no `Debug`, so that nothing prints it.
+/// The secrets of a webhook. It has no `Debug`, so that they are never printed.
 #[derive(Serialize, Deserialize)]
 pub struct WebhookSecrets {
-    /// The newest one.
+    /// The newest secret.
     pub current: String,
-    /// The one before the last rotation, and until when it signs as well.
+    /// The previous secret, and until when it still signs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<(String, Timestamp)>,
 }
 
-/// A session of the pages, by the hex hash of its id.
+/// A session of the pages, by the hex hash of its ID.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WebSessionRecord {
-    /// Hex of the hash of the access token that it was begun with; none where a sign-in link began it.
+    /// Hex hash of the access token that it was started with; absent if it was a sign-in link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// Who is signed in.
     pub principal: String,
-    /// When it began, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970.
     pub began_ms: i64,
     /// When it was last used, in milliseconds since 1970.
     pub used_ms: i64,
 }
 
-/// A sign-in link that was not used yet, by the hex hash of its secret.
+/// An unused sign-in link, by the hex hash of its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenSignInLink {
     /// The person it signs in.
     pub principal: String,
     /// Who created it.
     pub created_by: String,
-    /// When it stops working.
+    /// When it expires.
     pub expires: Timestamp,
 }
 
@@ -173,20 +173,20 @@ pub fn delivery_key(delivery: &Delivery) -> DeliveryKey<'_> {
     DeliveryKey { webhook: &delivery.webhook, seq: delivery.seq, effect: delivery.effect }
 }
 
-/// The key of a delivery among those that wait; what was never tried comes first, in order.
+/// The key of a pending delivery; new ones come first, in order.
 #[must_use]
 pub fn due_key(delivery: &Delivery) -> DueDeliveryKey<'_> {
     let due_ms = delivery.next_at.map_or(0, |at| u64::try_from(at.ms()).unwrap_or(0));
     DueDeliveryKey { webhook: &delivery.webhook, due_ms, seq: delivery.seq, effect: delivery.effect }
 }
 
-/// The key of a save of a draft.
+/// The key of a revision of a draft.
 #[must_use]
 pub fn save_key(draft: &Draft) -> DraftSaveKey<'_> {
     DraftSaveKey { prompt: draft.prompt.as_str(), draft: &draft.name, revision: draft.revision }
 }
 
-/// Whether a document can have this key.
+/// Whether this key is valid for a document.
 #[must_use]
 pub fn is_key(key: impl DocumentKey) -> bool {
     key.text().is_some()

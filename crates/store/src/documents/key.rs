@@ -1,7 +1,7 @@
-//! Keys of documents: parts, separated by 0x00, that sort as what they say does.
+//! Keys of documents: parts separated by 0x00, in the sort order of their values.
 //!
-//! A text is a part as it is; a number is 20 decimal digits. Invariant: no part holds a control character, so that the
-//! parts of a key can be told apart, and a name that was never checked reaches no other document.
+//! A text is a part as it is; a number is 20 decimal digits. Invariant: no part contains a control character, so that
+//! the parts of a key can be separated, and an unchecked name cannot reach another document.
 
 use crate::model::name::PromptName;
 
@@ -12,10 +12,10 @@ const SEPARATOR: char = '\0';
 
 /// One part of a key.
 pub trait KeyPart: Copy {
-    /// What it is when it is read from a stored key.
+    /// The type when it is parsed from a stored key.
     type Read<'k>;
 
-    /// Appends its text; none where it can be no part of a key.
+    /// Appends its text; `None` if it cannot be part of a key.
     fn write_part(self, text: &mut String) -> Option<()>;
 
     /// Reads it.
@@ -59,18 +59,18 @@ impl KeyPart for u64 {
     }
 }
 
-/// The key of a document, or what the keys of several begin with.
+/// The key of a document, or a prefix of several keys.
 pub trait DocumentKey: Copy {
-    /// What it is when it is read from a stored key.
+    /// The type when it is parsed from a stored key.
     type Read<'k>;
 
-    /// Appends its text; none where it can be no key.
+    /// Appends its text; `None` if it is not a valid key.
     fn write(self, text: &mut String) -> Option<()>;
 
     /// Reads it.
     fn read(text: &str) -> Option<Self::Read<'_>>;
 
-    /// Its text; none where no document can have this key.
+    /// Its text; `None` if it is not a valid key.
     fn text(self) -> Option<String> {
         let mut text = String::new();
         self.write(&mut text)?;
@@ -152,19 +152,19 @@ macro_rules! key {
 }
 
 key! {
-    /// A save of a draft.
+    /// A revision of a draft.
     DraftSaveKey, under (&'a str, &'a str) { prompt: &'a str, draft: &'a str, revision: u64 }
 }
 key! {
-    /// Who used a version.
+    /// A caller of a version.
     UseKey, under (&'a str, u64) { prompt: &'a str, version: u64, by: &'a str }
 }
 key! {
-    /// One event for one webhook: an audit entry, and which of its effects.
+    /// One event for one webhook: an audit entry, and the index of the effect.
     DeliveryKey, under &'a str { webhook: &'a str, seq: u64, effect: u64 }
 }
 key! {
-    /// A delivery that waits, by when it is due, in milliseconds since 1970.
+    /// A pending delivery, by its due time in milliseconds since 1970.
     DueDeliveryKey, under &'a str { webhook: &'a str, due_ms: u64, seq: u64, effect: u64 }
 }
 

@@ -1,9 +1,9 @@
-//! Documents: what governance keeps on a primary beside the replicated map.
+//! Documents: the governance records of a primary, stored beside the replicated map.
 //!
-//! Principals, policies, change requests and their like are small, few, written by people, and grow new optional fields
-//! as features come. They are stored as the JSON of their nouns under `kind key`, where records of the replicated map are
-//! frozen structs. No replica ever gets one. Invariant: a kind of document is read and written as its one type, by its
-//! one shape of key; [`catalogue`] says which.
+//! Principals, policies, change requests and similar records are few and small, written by people, and grow optional
+//! fields as features are added. They are stored as the JSON of their types under `kind key`, whereas records of the
+//! replicated map are frozen structs. Documents are never replicated. Invariant: a kind of document is read and written
+//! as one type, with one form of key; [`catalogue`] lists them.
 
 mod catalogue;
 mod key;
@@ -28,18 +28,18 @@ use super::tables;
 use super::write::WriteTxn;
 use crate::model::audit::AuditEntry;
 
-/// What is stored as a document.
+/// A type that is stored as a document.
 pub trait Document: Serialize + DeserializeOwned {
-    /// Its kind, which stands before its key.
+    /// Its kind, which precedes its key.
     const KIND: DocumentKind;
     /// Its key.
     type Key<'a>: DocumentKey;
 }
 
-/// A part of a document that can be read without the rest.
+/// A part of a document that can be read alone.
 pub trait Excerpt<D: Document>: DeserializeOwned {}
 
-/// A stored document, not read yet.
+/// A stored document that is not parsed yet.
 pub struct Found<'k, D> {
     key: &'k str,
     json: &'k [u8],
@@ -50,7 +50,7 @@ impl<'k, D: Document> Found<'k, D> {
     /// Its key.
     ///
     /// # Errors
-    /// It is no key of such a document.
+    /// It is not a key of such a document.
     pub fn key(&self) -> Result<<D::Key<'static> as DocumentKey>::Read<'k>, StoreError> {
         <D::Key<'static> as DocumentKey>::read(self.key)
             .ok_or_else(|| fault(format!("{:?} is not a key of a {:?}", self.key, D::KIND)))
@@ -59,7 +59,7 @@ impl<'k, D: Document> Found<'k, D> {
     /// The document.
     ///
     /// # Errors
-    /// It is none of this kind.
+    /// It is not a document of this kind.
     pub fn read(&self) -> Result<D, StoreError> {
         self.parse()
     }
@@ -83,7 +83,7 @@ impl<'k, D: Document> Found<'k, D> {
     }
 }
 
-/// Which documents of a kind to visit, and in which order.
+/// Which documents of a kind to visit, in which order.
 pub struct Scan<D> {
     prefix: Option<String>,
     backwards: bool,
@@ -91,13 +91,13 @@ pub struct Scan<D> {
 }
 
 impl<D: Document> Scan<D> {
-    /// All of them, by key.
+    /// All of them, ordered by key.
     #[must_use]
     pub const fn all() -> Self {
         Self { prefix: Some(String::new()), backwards: false, document: PhantomData }
     }
 
-    /// Those whose keys begin with these parts, by key.
+    /// Those whose keys begin with these parts, ordered by key.
     #[must_use]
     pub fn under<'a>(parts: <D::Key<'a> as CompoundKey>::Prefix) -> Self
     where
@@ -107,27 +107,27 @@ impl<D: Document> Scan<D> {
         Self { prefix, ..Self::all() }
     }
 
-    /// The same, in the opposite order.
+    /// The same, in reverse order.
     #[must_use]
     pub fn backwards(self) -> Self {
         Self { backwards: true, ..self }
     }
 }
 
-/// Looks at a document; says whether to go on.
+/// Visits a document; returns whether to continue.
 pub type Visitor<'a, D> = dyn FnMut(Found<'_, D>) -> Result<ControlFlow<()>, StoreError> + 'a;
 
-/// Questions about documents. Every method fails only when the database or a document does.
+/// Queries on documents. Methods fail only if the database or a document does.
 #[allow(clippy::missing_errors_doc, reason = "said above, once")]
 pub trait Documents {
-    /// Shows one document, where there is one.
+    /// Visits one document, if it exists.
     fn inspect<D: Document, T>(
         &self,
         key: D::Key<'_>,
         look: impl FnOnce(Found<'_, D>) -> Result<T, StoreError>,
     ) -> Result<Option<T>, StoreError>;
 
-    /// Shows documents, until the visitor has seen enough.
+    /// Visits documents, until the visitor stops.
     fn visit_documents<D: Document>(&self, scan: &Scan<D>, visitor: &mut Visitor<'_, D>) -> Result<(), StoreError>;
 
     /// One entry of the audit log.
@@ -138,7 +138,7 @@ pub trait Documents {
         self.inspect::<D, D>(key, |found| found.read())
     }
 
-    /// Whether there is a document.
+    /// Whether a document exists.
     fn has<D: Document>(&self, key: D::Key<'_>) -> Result<bool, StoreError> {
         Ok(self.inspect::<D, ()>(key, |_| Ok(()))?.is_some())
     }
@@ -186,7 +186,7 @@ fn visit<D: Document>(
 ) -> Result<(), StoreError> {
     let Some(prefix) = &scan.prefix else { return Ok(()) };
     let begin = encoded(D::KIND, prefix);
-    // Keys are UTF-8, in which no byte is 0xff.
+    // Keys are UTF-8, which never contains the byte 0xff.
     let end = [begin.as_slice(), &[0xff]].concat();
     let mut range = table.range::<&[u8]>((Bound::Included(begin.as_slice()), Bound::Excluded(end.as_slice())))?;
     while let Some(item) = if scan.backwards { range.next_back() } else { range.next() } {
@@ -237,10 +237,10 @@ impl Documents for WriteTxn<'_> {
 }
 
 impl WriteTxn<'_> {
-    /// Stores a document, in place of the one with the same key.
+    /// Stores a document, and replaces one with the same key.
     ///
     /// # Errors
-    /// It can be no key, or the database fails.
+    /// The key is invalid, or the database fails.
     pub fn put<D: Document>(&mut self, key: D::Key<'_>, document: &D) -> Result<(), StoreError> {
         let key = key.text().ok_or_else(|| fault(format!("the key of a {:?} is too long or not text", D::KIND)))?;
         let json = serde_json::to_vec(document).map_err(|error| fault(error.to_string()))?;
@@ -248,12 +248,12 @@ impl WriteTxn<'_> {
         Ok(())
     }
 
-    /// Removes a document; whether there was one.
+    /// Removes a document; returns whether it existed.
     ///
     /// # Errors
     /// The database fails.
     pub fn remove<D: Document>(&mut self, key: D::Key<'_>) -> Result<bool, StoreError> {
-        // An absent one is no change, so that a command which finds nothing has changed nothing.
+        // Removing an absent one is no change, so that a command that finds nothing changes nothing.
         let Some(key) = key.text().map(|key| encoded(D::KIND, &key)) else { return Ok(false) };
         if self.documents_table().get(key.as_slice())?.is_none() {
             return Ok(false);

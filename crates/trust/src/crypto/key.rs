@@ -1,9 +1,9 @@
-//! Ed25519 keys, their text forms, and the short id by which a signed note names one.
+//! Ed25519 keys, their text forms, and the short ID that identifies one in a signed note.
 //!
-//! It reads and writes no files and gives keys no roles; `trust` and its callers do.
+//! It reads and writes no files and assigns keys no roles; `trust` and its callers do.
 //!
 //! Invariant: a [`VerifyingKey`] is a canonical encoding of a point that is not of small order, so one key has one
-//! spelling and no signature verifies under two of them by accident of encoding.
+//! encoding, and no signature verifies under two of them by accident of encoding.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -15,24 +15,24 @@ use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::Signer;
 use sha2::{Digest, Sha256};
 
-/// What the text of a key file starts with; it names the algorithm, so another can stand beside it.
+/// The prefix of a key file; it names the algorithm, so that others can be added.
 pub const KEY_FILE_PREFIX: &str = "bookholder-ed25519-v1:";
 /// The C2SP algorithm byte of Ed25519.
 const ALGORITHM_ED25519: u8 = 0x01;
 
-/// Why a text is no key, or none could be made. No message repeats the text.
+/// Why a text is not a key, or no key could be generated. No message repeats the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// A key file of another kind, or none.
+    /// Another kind of key file, or not a key file.
     #[error("not a bookholder signing key: it must start with `{KEY_FILE_PREFIX}`; check that this is the right file")]
     Prefix,
-    /// The base64 does not read as 32 bytes.
+    /// The base64 does not decode to 32 bytes.
     #[error("a key is 32 bytes in base64, 44 characters with one `=` at the end; copy it whole")]
     Encoding,
-    /// The bytes are no usable point of the curve.
+    /// The bytes are not a usable point of the curve.
     #[error("not a usable ed25519 public key; copy the key again from its owner")]
     Point,
-    /// The operating system gave no randomness.
+    /// The operating system provided no randomness.
     #[error("the system's random number generator failed; check /dev/urandom and try again")]
     Randomness,
 }
@@ -50,26 +50,26 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`KeyError::Randomness`] when the operating system gives none.
+    /// [`KeyError::Randomness`] if the operating system provides none.
     pub fn generate() -> Result<Self, KeyError> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|_| KeyError::Randomness)?;
         Ok(Self::from_seed(seed))
     }
 
-    /// The key that this 32-byte seed stands for.
+    /// The key with this 32-byte seed.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         Self(ed25519_dalek::SigningKey::from_bytes(&seed))
     }
 
-    /// The secret as the one line of a key file, without a line end: `bookholder-ed25519-v1:<base64 seed>`.
+    /// The secret as the one line of a key file, without a line break: `bookholder-ed25519-v1:<base64 seed>`.
     pub fn to_key_file(&self) -> String {
         let mut text = String::from(KEY_FILE_PREFIX);
         STANDARD.encode_string(self.0.as_bytes(), &mut text);
         text
     }
 
-    /// Reads the text of a key file; white space at its end is allowed.
+    /// Parses a key file; white space at its end is allowed.
     ///
     /// # Errors
     ///
@@ -126,8 +126,8 @@ impl VerifyingKey {
         self.0.verify_strict(message, &signature).is_ok()
     }
 
-    /// The id of this key under a signer's name, as C2SP signed notes define it: the first four bytes of
-    /// `SHA-256(name | 0x0A | 0x01 | key)`.
+    /// The ID of this key with a signer's name, as C2SP signed notes define it: the first four bytes of `SHA-256(name |
+    /// 0x0A | 0x01 | key)`.
     pub fn id(&self, signer: &str) -> KeyId {
         let hash: [u8; 32] = Sha256::new()
             .chain_update(signer)
@@ -186,7 +186,7 @@ impl FromStr for VerifyingKey {
     }
 }
 
-/// Padded standard base64 of exactly 32 bytes, in its one canonical spelling.
+/// Padded standard base64 of exactly 32 bytes, in canonical form.
 fn bytes32(text: &str) -> Result<[u8; 32], KeyError> {
     STANDARD.decode(text).ok().and_then(|bytes| bytes.try_into().ok()).ok_or(KeyError::Encoding)
 }
@@ -242,7 +242,7 @@ mod tests {
         let mut identity = [0; 32];
         identity[0] = 1;
         let order_four = [0; 32];
-        // y = 2^255 - 16 is y = 3 once more, a point of large order in an encoding that decompresses.
+        // y = 2^255 - 16 is y = 3 again, a point of large order in a non-canonical encoding that decompresses.
         let mut three_again = [0xff; 32];
         three_again[0] = 0xf0;
         three_again[31] = 0x7f;

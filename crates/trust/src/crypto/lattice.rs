@@ -1,13 +1,13 @@
 //! The lattice hash of a set of entries: a sum that a commit updates in O(changes).
 //!
 //! Each entry expands to a [`Leaf`] of 1,024 16-bit lanes; a [`Lattice`] is the lane-wise wrapping sum of its leaves.
-//! Adding and subtracting commute, so the sum depends on the entries and not on the path that led to them. Claimed
-//! strength is 128 bits, that of BLAKE3 itself.
+//! Adding and subtracting commute, so the sum depends on the entries and not on their order. Claimed strength is 128
+//! bits, that of BLAKE3 itself.
 //!
-//! This module keeps no set: it cannot tell whether a leaf is already in the sum. A leaf counted twice, or removed
-//! without having been there, lets an attacker build any digest in a second of CPU time. So the caller keeps the
-//! invariant: **leaves come from transitions of a map that the caller owns, never from what a message claims**, and
-//! each entry is in the sum exactly once.
+//! This module stores no set: it cannot tell whether a leaf is already in the sum. If a leaf is counted twice, or
+//! removed without having been added, an attacker can produce any digest in a second of CPU time. So the caller must
+//! maintain the invariant: **leaves come from transitions of a map that the caller owns, never from what a message
+//! claims**, and each entry is in the sum exactly once.
 
 use std::fmt;
 use std::sync::OnceLock;
@@ -33,7 +33,7 @@ impl Leaf {
     ///
     /// # Panics
     ///
-    /// If a part is 4 GiB or longer, since its length would not fit and two entries could share a leaf.
+    /// If a part is 4 GiB or longer: its length would not fit, and two entries could share a leaf.
     pub fn new(kind: u8, namespace: &[u8], key: &[u8], mod_seq: u64, value: &[u8]) -> Self {
         let mut hasher = leaf_hasher().clone();
         hasher.update(&[kind]);
@@ -72,24 +72,24 @@ impl fmt::Debug for Lattice {
 }
 
 impl Lattice {
-    /// Puts an entry into the set.
+    /// Adds an entry to the set.
     pub fn add(&mut self, leaf: &Leaf) {
         add_lanes(&mut self.lanes, &leaf.lanes);
     }
 
-    /// Takes an entry out of the set.
+    /// Removes an entry from the set.
     pub fn subtract(&mut self, leaf: &Leaf) {
         for (sum, lane) in self.lanes.iter_mut().zip(&leaf.lanes) {
             *sum = sum.wrapping_sub(*lane);
         }
     }
 
-    /// Joins a set that shares no entry with this one.
+    /// Adds a set that shares no entry with this one.
     pub fn combine(&mut self, other: &Lattice) {
         add_lanes(&mut self.lanes, &other.lanes);
     }
 
-    /// Reads a stored lattice; every 2,048 bytes are one.
+    /// Reads a stored lattice; any 2,048 bytes are valid.
     pub fn from_bytes(bytes: &[u8; LATTICE_BYTES]) -> Self {
         Self { lanes: lanes_of(bytes) }
     }
@@ -99,13 +99,13 @@ impl Lattice {
         bytes_of(&self.lanes)
     }
 
-    /// The 32 bytes that stand for the set: BLAKE3 of [`Lattice::to_bytes`].
+    /// The 32-byte digest of the set: BLAKE3 of [`Lattice::to_bytes`].
     pub fn digest(&self) -> [u8; 32] {
         digest_of(&self.lanes).into()
     }
 }
 
-/// The keyed start of every leaf hash, prepared once: deriving it again would double the cost of a small leaf.
+/// The keyed start of every leaf hash, prepared once: deriving it each time would double the cost of a small leaf.
 fn leaf_hasher() -> &'static blake3::Hasher {
     static HASHER: OnceLock<blake3::Hasher> = OnceLock::new();
     HASHER.get_or_init(|| blake3::Hasher::new_derive_key(LEAF_CONTEXT))
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What other implementations are checked against, too.
+    /// Other implementations are tested against these vectors, too.
     const VECTORS: &str = include_str!("../../../../fixtures/replication/lattice.json");
 
     fn sum_of<'a>(leaves: impl IntoIterator<Item = &'a Leaf>) -> Lattice {

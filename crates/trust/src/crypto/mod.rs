@@ -1,6 +1,6 @@
 //! Cryptography: the lattice hash of a state, keys, signed notes, access tokens, webhook secrets.
 //!
-//! Nothing here knows a domain word, reads a file or asks for the time. Randomness is drawn in exactly three places,
+//! Nothing here knows domain terms, reads files or reads the time. Randomness is drawn in exactly three places,
 //! [`key::SigningKey::generate`], [`secret::AccessToken::generate`] and [`webhook::WebhookSecret::generate`].
 //!
 //! Invariant: every value has exactly one accepted text or byte form, so equal values are equal byte for byte.

@@ -4,7 +4,7 @@
 //! each signature. This module does not interpret the text, and does not decide which signers to trust or how many
 //! signatures are enough.
 //!
-//! Invariant: a parsed note serialises to exactly the bytes it was parsed from. Base64 has one form, there is nothing
+//! Invariant: a parsed note serializes to exactly the bytes it was parsed from. Base64 has one form, there is nothing
 //! before, between or after the parts, and each signer signs once.
 
 use base64::Engine;
@@ -12,25 +12,25 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::key::{KeyId, SigningKey, VerifyingKey};
 
-/// Longest note in bytes, unless the caller knows better: a checkpoint with room for signatures of other kinds.
+/// Default limit of a note, in bytes: a checkpoint with room for signatures of other kinds.
 pub const NOTE_BYTES_MAX: usize = 16 * 1_024;
 /// Most signatures of one note.
 pub const NOTE_SIGNATURES_MAX: usize = 16;
 /// What a signature line starts with: an em dash and a space.
 const SIGNATURE_START: &str = "\u{2014} ";
 
-/// Why bytes are no note, or a note is not good.
+/// Why bytes are not a note, or a note is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoteError {
-    /// More bytes than this kind of note may have.
+    /// More bytes than this kind of note allows.
     #[error("a signed note of {bytes} bytes is over the limit of {bytes_max}; fetch it again from another source")]
     TooLarge {
-        /// How many there are.
+        /// The actual number.
         bytes: usize,
-        /// How many there may be.
+        /// The maximum.
         bytes_max: usize,
     },
-    /// The text is empty, does not end its last line, or holds something that is not printable ASCII.
+    /// The text is empty, does not end with a line break, or contains something other than printable ASCII.
     #[error(
         "the text of a signed note must be lines of printable ASCII, each ending in a newline; copy the file unchanged"
     )]
@@ -38,7 +38,7 @@ pub enum NoteError {
     /// No blank line between text and signatures, or no signature after it.
     #[error("the signed note has no signature; fetch the whole file, down to its last line")]
     Unsigned,
-    /// A signature line that does not read.
+    /// An invalid signature line.
     #[error("line {line} after the text of the signed note is not a signature; copy the file unchanged")]
     SignatureLine {
         /// Counted from 1, after the blank line.
@@ -47,37 +47,37 @@ pub enum NoteError {
     /// Too many signature lines.
     #[error("the signed note has more than {NOTE_SIGNATURES_MAX} signatures; remove those that are not needed")]
     TooManySignatures,
-    /// The same name and key twice.
+    /// Two signatures with the same name and key.
     #[error("`{signer}` signed the note twice; remove one of its signatures")]
     SignedTwice {
         /// The repeated name.
         signer: String,
     },
-    /// A name that cannot stand in a signature line.
+    /// A name that is not valid in a signature line.
     #[error("invalid signer name `{signer}`: use visible ASCII characters without spaces")]
     Signer {
-        /// The name in question.
+        /// The name.
         signer: String,
     },
-    /// A key that is known, a signature that is not its own.
+    /// The signature of a known key does not verify.
     #[error("the signature of `{signer}` does not match the text; discard the note and fetch it from another source")]
     BadSignature {
-        /// Whose signature it claims to be.
+        /// The claimed signer.
         signer: String,
     },
 }
 
-/// Whether a key signed a note. A signature that is there but bad is an error instead.
+/// Whether a key signed a note. An invalid signature is an error instead.
 #[must_use = "a note without a known signer parses, too"]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signed {
-    /// The key's signature is there and good.
+    /// The key's signature exists and is valid.
     Yes,
     /// The key did not sign.
     No,
 }
 
-/// One signature line. Of an unknown kind it may have any length.
+/// One signature line. One of an unknown kind can have any length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signature {
     signer: String,
@@ -86,12 +86,12 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// The name that the line gives.
+    /// The name in the line.
     pub fn signer(&self) -> &str {
         &self.signer
     }
 
-    /// The key that the line gives.
+    /// The key in the line.
     pub fn key_id(&self) -> KeyId {
         self.key_id
     }
@@ -111,7 +111,7 @@ impl Signature {
     }
 }
 
-/// A text and its signatures, of which none has been checked yet.
+/// A text and its signatures, none of them verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     text: String,
@@ -119,11 +119,11 @@ pub struct Note {
 }
 
 impl Note {
-    /// Signs a text that ends its last line with `\n`, once for each signer.
+    /// Signs a text that ends with `\n`, once for each signer.
     ///
     /// # Errors
     ///
-    /// A text or name that cannot stand in a note, no signer, too many, or one of them twice.
+    /// A text or name that is not valid in a note, no signer, too many, or a duplicate.
     pub fn sign(text: &str, signers: &[(&str, &SigningKey)]) -> Result<Self, NoteError> {
         if !is_text(text) {
             return Err(NoteError::Text);
@@ -138,11 +138,11 @@ impl Note {
         Ok(note)
     }
 
-    /// Signs the text once more.
+    /// Adds a signature.
     ///
     /// # Errors
     ///
-    /// A name that cannot stand in a note, a seventeenth signature, or one that is already there.
+    /// A name that is not valid in a note, a seventeenth signature, or a duplicate.
     pub fn add_signature(&mut self, signer: &str, key: &SigningKey) -> Result<(), NoteError> {
         if !is_signer(signer) {
             return Err(NoteError::Signer { signer: signer.to_owned() });
@@ -154,11 +154,11 @@ impl Note {
         })
     }
 
-    /// Reads a note of at most `bytes_max` bytes; what it says is not believed yet.
+    /// Parses a note of at most `bytes_max` bytes; its signatures are not verified yet.
     ///
     /// # Errors
     ///
-    /// Anything that is not exactly one note.
+    /// Anything other than exactly one note.
     pub fn parse(bytes: &[u8], bytes_max: usize) -> Result<Self, NoteError> {
         if bytes.len() > bytes_max {
             return Err(NoteError::TooLarge { bytes: bytes.len(), bytes_max });
@@ -190,17 +190,17 @@ impl Note {
         Ok(())
     }
 
-    /// The text that the signatures are over, with its last line end.
+    /// The signed text, with its last line break.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The signatures in the order in which they stand.
+    /// The signatures in their order.
     pub fn signatures(&self) -> &[Signature] {
         &self.signatures
     }
 
-    /// The note as it travels.
+    /// The serialized note.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut whole = format!("{}\n", self.text);
         for signature in &self.signatures {
@@ -214,12 +214,12 @@ impl Note {
         whole.into_bytes()
     }
 
-    /// Whether this key, under this name, signed the text. Signatures of others do not matter.
+    /// Whether this key, with this name, signed the text. Other signatures are ignored.
     ///
     /// # Errors
     ///
-    /// [`NoteError::BadSignature`] when there is a signature by this name and key id, and it is not good: somebody
-    /// has tampered with the note, so no other signature redeems it.
+    /// [`NoteError::BadSignature`] if there is a signature with this name and key ID that does not verify: the note was
+    /// tampered with, so other signatures do not count.
     pub fn verify(&self, signer: &str, key: &VerifyingKey) -> Result<Signed, NoteError> {
         let key_id = key.id(signer);
         let Some(signature) = self.signatures.iter().find(|s| s.is_by(signer, key_id)) else {
@@ -233,7 +233,7 @@ impl Note {
     }
 }
 
-/// Lines of printable ASCII, at least one, each ended.
+/// Lines of printable ASCII, at least one, each ended by a line break.
 fn is_text(text: &str) -> bool {
     let printable = |byte: u8| byte == b'\n' || byte == b' ' || byte.is_ascii_graphic();
     text.ends_with('\n') && text.bytes().all(printable)

@@ -12,7 +12,7 @@ fn note_bytes() -> Vec<u8> {
     Note::sign(TEXT, &[("example.org+a", &key(1))]).unwrap().to_bytes()
 }
 
-/// What a reader that knows one key makes of these bytes: the text, if it is believed.
+/// The text for a reader who knows one key, if it verifies.
 fn believed(bytes: &[u8]) -> Option<String> {
     let note = Note::parse(bytes, NOTE_BYTES_MAX).ok()?;
     match note.verify("example.org+a", &key(1).verifying_key()) {
@@ -78,7 +78,7 @@ fn a_note_with_a_byte_put_in_or_taken_out_is_not_believed() {
 
 #[test]
 fn base64_with_stray_last_bits_is_refused() {
-    // 68 bytes end in `x=`: two bits of the last character carry nothing and must be zero.
+    // 68 bytes end in `x=`: two bits of the last character are unused and must be zero.
     let text = String::from_utf8(note_bytes()).unwrap();
     let body = text.strip_suffix("=\n").unwrap();
     let (head, last) = body.split_at(body.len() - 1);

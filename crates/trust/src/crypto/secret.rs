@@ -10,16 +10,16 @@ use std::fmt;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// What every generated access token starts with, so that scanners for leaked secrets find it.
+/// The prefix of every generated access token, so that scanners for leaked secrets find it.
 pub const ACCESS_TOKEN_PREFIX: &str = "bh_";
-/// Shortest access token that is accepted, in characters; an operator may choose their own.
+/// Shortest accepted access token, in characters; an operator can choose their own.
 pub const ACCESS_TOKEN_CHARS_MIN: usize = 16;
-/// Longest access token that is accepted, in characters, so that a header stays small.
+/// Longest accepted access token, in characters, so that headers stay small.
 pub const ACCESS_TOKEN_CHARS_MAX: usize = 200;
 /// Domain of the token hash.
 const HASH_CONTEXT: &str = "bookholder access token v1";
 
-/// Why a text is no access token, or none could be made.
+/// Why a text is not an access token, or none could be generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// Too short or too long.
@@ -27,18 +27,18 @@ pub enum SecretError {
         "the access token has {chars} characters; use {ACCESS_TOKEN_CHARS_MIN} to {ACCESS_TOKEN_CHARS_MAX}, or let bookholder generate one"
     )]
     Length {
-        /// How many characters the text has.
+        /// The length of the text.
         chars: usize,
     },
     /// A space, a control character or a character outside ASCII.
     #[error("an access token can only contain visible ASCII characters; remove spaces, newlines and accented letters")]
     Character,
-    /// The operating system gave no randomness.
+    /// The operating system provided no randomness.
     #[error("the system's random number generator failed; check /dev/urandom and try again")]
     Randomness,
 }
 
-/// A credential in plain text, held only between generating or receiving it and hashing it.
+/// A credential in plain text, held only until it is hashed.
 #[derive(Clone)]
 pub struct AccessToken(String);
 
@@ -47,7 +47,7 @@ impl AccessToken {
     ///
     /// # Errors
     ///
-    /// [`SecretError::Randomness`] when the operating system gives none.
+    /// [`SecretError::Randomness`] if the operating system provides none.
     pub fn generate() -> Result<Self, SecretError> {
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|_| SecretError::Randomness)?;
@@ -56,8 +56,8 @@ impl AccessToken {
         Ok(Self(text))
     }
 
-    /// Accepts a text that a caller sent or an operator chose: 16 to 200 visible ASCII characters, and perhaps the line
-    /// end behind them that files and secrets from files have.
+    /// Accepts a text that a caller sent or an operator chose: 16 to 200 visible ASCII characters, with an optional
+    /// trailing line break, as in files.
     ///
     /// # Errors
     ///
@@ -73,12 +73,12 @@ impl AccessToken {
         Ok(Self(text.to_owned()))
     }
 
-    /// The plain text, for the one moment at which it is shown to its owner or sent.
+    /// The plain text, to be shown to its owner once or sent.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// What is stored instead of the token.
+    /// The hash that is stored instead of the token.
     pub fn hash(&self) -> TokenHash {
         TokenHash(blake3::derive_key(HASH_CONTEXT, self.0.as_bytes()).into())
     }
@@ -90,12 +90,12 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The hash of an access token. `==` takes the same time whatever the bytes are.
+/// The hash of an access token. `==` takes constant time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenHash(blake3::Hash);
 
 impl TokenHash {
-    /// A hash as it was stored.
+    /// A stored hash.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes.into())
     }

@@ -15,21 +15,21 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootC
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
-/// Makes ring the provider for whatever in this process speaks TLS; any number of calls come to the same.
+/// Makes ring the TLS provider of this process; can be called repeatedly.
 pub fn use_ring() {
-    // An error means that somebody was first, with the same provider: there is no other.
+    // An error means that it was set before, to the same provider: there is no other.
     let _same = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A text that should hold certificates holds none, or one that cannot be read.
+/// A text without valid certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the file contains no PEM certificate")]
 pub struct NoCertificates;
 
-/// How a client speaks TLS that trusts the certificates in a PEM text, besides the public authorities.
+/// The TLS configuration of a client that trusts the certificates in a PEM text, besides the public authorities.
 ///
 /// # Errors
-/// The text holds no certificate that can be read.
+/// The text contains no valid certificate.
 pub fn trusting(pem: &[u8]) -> Result<ClientConfig, NoCertificates> {
     let named = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>().map_err(|_| NoCertificates)?;
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
@@ -50,7 +50,7 @@ pub fn trusting(pem: &[u8]) -> Result<ClientConfig, NoCertificates> {
     Ok(config)
 }
 
-/// Trusts authorities, and the certificates that were named.
+/// Trusts authorities, and the configured certificates.
 #[derive(Debug)]
 struct Named {
     authorities: Arc<WebPkiServerVerifier>,
@@ -67,7 +67,7 @@ impl ServerCertVerifier for Named {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match self.authorities.verify_server_cert(server, between, name, ocsp, now) {
-            // Found after the time of the certificate was looked at, and before its name is.
+            // Found after the certificate's validity period is checked, and before its name is.
             Err(error) if calls_itself_an_authority(&error) && self.named.contains(server) => {
                 let parsed = ParsedCertificate::try_from(server)?;
                 rustls::client::verify_server_name(&parsed, name)?;
@@ -100,7 +100,7 @@ impl ServerCertVerifier for Named {
     }
 }
 
-/// How rustls names the fault of a server's certificate that says `CA:TRUE` of itself.
+/// The error of rustls for a server certificate with `CA:TRUE`.
 const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
 
 fn calls_itself_an_authority(error: &Error) -> bool {
@@ -110,7 +110,7 @@ fn calls_itself_an_authority(error: &Error) -> bool {
     }
 }
 
-/// What is wrong with the certificate of a server, or with what it speaks, in words; none where rustls has good ones.
+/// The problem with a server's certificate or protocol, as text; absent if the message of rustls is good enough.
 fn explain(error: &Error) -> Option<String> {
     let text = match error {
         _ if calls_itself_an_authority(error) => {
@@ -131,7 +131,7 @@ fn explain(error: &Error) -> Option<String> {
     Some(text.to_owned())
 }
 
-/// What TLS has against a server, if that is what went wrong.
+/// The TLS error of a server, if that is the cause.
 #[must_use]
 pub fn tls_fault(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut next = Some(error);
@@ -139,7 +139,7 @@ pub fn tls_fault(error: &(dyn StdError + 'static)) -> Option<String> {
         if let Some(tls) = error.downcast_ref::<Error>() {
             return Some(explain(tls).unwrap_or_else(|| tls.to_string()));
         }
-        // An `io::Error` skips what it wraps when it is asked for its source.
+        // `io::Error::source` skips the wrapped error itself.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         next = match inner {
             Some(inner) => Some(inner as &(dyn StdError + 'static)),

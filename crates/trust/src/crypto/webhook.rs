@@ -10,22 +10,22 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-/// What every secret starts with, so that scanners for leaked secrets find it.
+/// The prefix of every secret, so that scanners for leaked secrets find it.
 pub const SECRET_PREFIX: &str = "whsec_";
-/// Fewest bytes of a secret: the standard's lower end.
+/// Fewest bytes of a secret: the standard's minimum.
 pub const SECRET_BYTES_MIN: usize = 24;
-/// Most bytes of a secret: the standard's upper end, and one block of SHA-256.
+/// Most bytes of a secret: the standard's maximum, and one block of SHA-256.
 pub const SECRET_BYTES_MAX: usize = 64;
 /// How far a message's time may be from the receiver's, in seconds, before it counts as replayed.
 pub const TOLERANCE_S: u64 = 300;
 /// Bytes of a new secret.
 const GENERATED_BYTES: usize = 32;
-/// What stands before a signature with a shared secret.
+/// The prefix of a signature with a shared secret.
 const SIGNATURE_PREFIX: &str = "v1,";
-/// Most signatures of one message that are looked at; a rotation has two.
+/// Most signatures of one message that are checked; a rotation has two.
 const SIGNATURES_MAX: usize = 16;
 
-/// Why a text is no secret, none could be made, or a message is not believed.
+/// Why a text is not a secret, none could be generated, or a message does not verify.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum WebhookError {
@@ -45,7 +45,7 @@ pub enum WebhookError {
     Signature,
 }
 
-/// What sender and receiver share.
+/// The shared secret of sender and receiver.
 #[derive(Clone)]
 pub struct WebhookSecret(Vec<u8>);
 
@@ -53,14 +53,14 @@ impl WebhookSecret {
     /// A new secret of 256 random bits.
     ///
     /// # Errors
-    /// [`WebhookError::Randomness`] when the operating system gives none.
+    /// [`WebhookError::Randomness`] if the operating system provides none.
     pub fn generate() -> Result<Self, WebhookError> {
         let mut bytes = vec![0; GENERATED_BYTES];
         getrandom::fill(&mut bytes).map_err(|_| WebhookError::Randomness)?;
         Ok(Self(bytes))
     }
 
-    /// Reads `whsec_` and the standard base64 of 24 to 64 bytes.
+    /// Parses `whsec_` and the standard base64 of 24 to 64 bytes.
     ///
     /// # Errors
     /// [`WebhookError::Spelling`] or [`WebhookError::Length`], neither of which repeats the text.
@@ -73,13 +73,13 @@ impl WebhookSecret {
         Ok(Self(bytes))
     }
 
-    /// The secret as text, for the one moment at which it is shown to its owner or stored.
+    /// The secret as text, to be shown to its owner once or stored.
     pub fn reveal(&self) -> String {
         format!("{SECRET_PREFIX}{}", STANDARD.encode(&self.0))
     }
 
     fn mac(&self, id: &str, timestamp_s: i64, body: &[u8]) -> Hmac<Sha256> {
-        // HMAC fills a key up to a block with zeros; no secret is longer than one.
+        // HMAC pads a key to a block with zeros; no secret is longer than one.
         let mut block = [0; SECRET_BYTES_MAX];
         block.iter_mut().zip(&self.0).for_each(|(byte, secret)| *byte = *secret);
         let mut mac = <Hmac<Sha256> as hmac::digest::KeyInit>::new(&block.into());
@@ -98,11 +98,11 @@ impl fmt::Debug for WebhookSecret {
     }
 }
 
-/// The value of `webhook-signature`: one signature for each secret, so that a receiver may know the old one or the
-/// new one while they change; empty without secrets.
+/// The value of `webhook-signature`: one signature per secret, so that a receiver can use the old or the new one during
+/// a rotation; empty without secrets.
 ///
-/// `id` is the value of `webhook-id`, the same for every attempt and without a dot (a dot would let a part of it pass
-/// for the time); `timestamp_s` that of `webhook-timestamp`, Unix seconds of this attempt; `body` exactly what is sent.
+/// `id` is the value of `webhook-id`, the same for every attempt and without a dot (a dot would make the signed text
+/// ambiguous); `timestamp_s` that of `webhook-timestamp`, Unix seconds of this attempt; `body` exactly what is sent.
 pub fn sign(secrets: &[WebhookSecret], id: &str, timestamp_s: i64, body: &[u8]) -> String {
     let signature = |secret: &WebhookSecret| {
         let bytes = secret.mac(id, timestamp_s, body).finalize().into_bytes();
@@ -111,8 +111,8 @@ pub fn sign(secrets: &[WebhookSecret], id: &str, timestamp_s: i64, body: &[u8]) 
     secrets.iter().map(signature).collect::<Vec<_>>().join(" ")
 }
 
-/// Checks a received message: its time is near `now_s` (Unix seconds), and one of the space separated `signatures` is
-/// from one of the secrets. Signatures of other kinds than `v1` are passed over. Bytes are compared in constant time.
+/// Verifies a received message: its time is near `now_s` (Unix seconds), and one of the space-separated `signatures` is
+/// from one of the secrets. Signatures of other kinds than `v1` are ignored. Bytes are compared in constant time.
 ///
 /// # Errors
 /// [`WebhookError::Time`] or [`WebhookError::Signature`].
@@ -168,7 +168,7 @@ mod tests {
             let theirs = reference.sign(ID, TIME_S, BODY).unwrap();
             assert_eq!(sign(&secrets, ID, TIME_S, BODY), theirs);
             assert_eq!(verify(&secrets, ID, TIME_S, BODY, &theirs, TIME_S), Ok(()));
-            // The reference asks for the time itself.
+            // The reference implementation reads the time itself.
             let now_s = SystemClock::new().now_ms() / 1_000;
             let values = [ID.to_owned(), now_s.to_string(), sign(&secrets, ID, now_s, BODY)];
             let names = ["webhook-id", "webhook-timestamp", "webhook-signature"];

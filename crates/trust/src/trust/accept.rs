@@ -1,13 +1,12 @@
-//! The one decision of a replica: is this checkpoint to be accepted, and is it news?
+//! Whether a replica accepts a checkpoint, and whether it is newer.
 //!
-//! A pure function of the bytes and of what the replica knows. It fetches nothing, remembers nothing and applies
-//! nothing: a checkpoint that is accepted says what the state must be, and the bytes that make up the state are
-//! checked against it elsewhere.
+//! A pure function of the bytes and of the replica's state. It fetches, stores and applies nothing: an accepted
+//! checkpoint defines what the state must be, and the bytes of the state are checked against it elsewhere.
 //!
-//! Three invariants. What is accepted was signed by the key bound to its epoch, which the newest known root document
-//! still lists. And positions only rise, in root version and in (epoch, seq) alike; they fall only as far as a `reset`
-//! in a root document allows, never because somebody signed a lower one under a newer root. And no clock keeps a replica
-//! on an older state: only what claims to come from the future is refused for its time once a state is held.
+//! Three invariants. An accepted checkpoint was signed by the key bound to its epoch, which the newest known root
+//! document still lists. Positions only rise, in root version and in (epoch, seq) alike; they fall only as far as a
+//! `reset` in a root document allows, never because a lower one was signed under a newer root. And no clock keeps a
+//! replica on an older state: once it has a state, only checkpoints from the future are rejected because of their time.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -22,7 +21,7 @@ use crate::model::position::Position;
 pub use super::refusal::{ForkEvidence, Refusal};
 pub use super::time::TrustedTime;
 
-/// A position and the root document in force there. Shown as `2/1.4529`.
+/// A position with the version of its root document. Shown as `2/1.4529`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateRank {
     /// The version of the root document.
@@ -37,14 +36,14 @@ impl fmt::Display for StateRank {
     }
 }
 
-/// The accepted checkpoint whose state a replica holds.
+/// The accepted checkpoint whose state a replica has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldCheckpoint {
-    /// Where it stands.
+    /// Its position.
     pub rank: StateRank,
     /// The state of the view.
     pub state: [u8; 32],
-    /// The last commit that altered the view.
+    /// The last commit that changed the view.
     pub changed: u64,
     /// Hash of the newest audit entry.
     pub audit: [u8; 32],
@@ -54,12 +53,12 @@ pub struct HeldCheckpoint {
     pub issued: i64,
 }
 
-/// What a replica knows and asks for when a checkpoint arrives.
+/// The state of a replica and its settings when a checkpoint arrives.
 #[derive(Debug, Clone, Copy)]
 pub struct AcceptanceContext<'a> {
     /// The registry that it follows.
     pub registry: &'a str,
-    /// The view that it was granted.
+    /// The view that it follows.
     pub view: &'a str,
     /// Generation and hash of the view's definition.
     pub definition: (u64, [u8; 32]),
@@ -67,9 +66,9 @@ pub struct AcceptanceContext<'a> {
     pub chain: &'a RootChain,
     /// The epoch records known so far, in any order.
     pub epochs: &'a [VerifiedEpoch],
-    /// The state that it has, if any.
+    /// Its state, if any.
     pub held: Option<&'a HeldCheckpoint>,
-    /// The highest rank ever accepted for this view, which outlives the data: a wiped replica keeps it.
+    /// The highest rank ever accepted for this view. It survives the loss of the data.
     pub watermark: Option<StateRank>,
     /// The newest format that this program reads.
     pub reader_version: u32,
@@ -77,35 +76,35 @@ pub struct AcceptanceContext<'a> {
     pub now: TrustedTime,
 }
 
-/// What an accepted checkpoint is to a replica.
+/// What an accepted checkpoint means for a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// A position that is not held yet: fetch and apply, then hold it.
+    /// A new position: download and apply, then store it.
     Newer,
-    /// Another position with the state that is held, because the commits between altered nothing in this view: store
-    /// the note and hold its position; there is nothing to fetch.
+    /// Another position with the same state, because the commits in between did not change this view: store the note
+    /// and the position; there is nothing to download.
     Unchanged,
-    /// The position and state that are held, signed later: store the note, the data stays.
+    /// The same position and state, signed later: store the note, keep the data.
     Same,
-    /// The position and state that are held, not signed later: nothing to do. Caches send these.
+    /// The same position and state, not signed later: nothing to do. Caches send these.
     Known,
 }
 
-/// A checkpoint to be believed.
+/// An accepted checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// What it says.
+    /// Its contents.
     pub checkpoint: Checkpoint,
-    /// What it is to this replica.
+    /// What it means for this replica.
     pub verdict: Verdict,
     /// [`note_hash`] of its bytes.
     pub note_hash: [u8; 32],
-    /// Commits that this replica holds and that the registry gave up in a failover or reset: report them.
+    /// Commits of this replica that the registry gave up in a failover or reset: report them.
     pub lost_commits: u64,
 }
 
 impl Accepted {
-    /// What to remember once the state is applied.
+    /// What to store once the state is applied.
     pub fn held(&self) -> HeldCheckpoint {
         HeldCheckpoint {
             rank: rank_of(&self.checkpoint),
@@ -120,12 +119,12 @@ impl Accepted {
 
 /// Decides on the bytes of a signed checkpoint.
 ///
-/// Up to the signature nothing that the note says is believed; `UnknownRoot` and `UnknownEpoch` merely tell what to
-/// fetch, each of which is verified by itself. All other refusals that speak of contents come after the signature.
+/// Before the signature is verified, nothing in the note is trusted; `UnknownRoot` and `UnknownEpoch` merely say what
+/// to fetch, each of which is verified by itself. All other refusals about contents come after the signature.
 ///
 /// # Errors
 ///
-/// The first [`Refusal`] that applies. A fork, a rollback or a fenced primary is named as such even if the note has
+/// The first [`Refusal`] that applies. A fork, a rollback or a fenced primary is reported as such even if the note has
 /// also expired.
 pub fn accept(note_bytes: &[u8], expected: &AcceptanceContext<'_>) -> Result<Accepted, Refusal> {
     let note = Note::parse(note_bytes, CHECKPOINT_BYTES_MAX)?;
@@ -162,8 +161,8 @@ fn check_scope(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> Res
     Ok(())
 }
 
-/// The key is the one that the epoch's root document bound to it, and the newest root document still lists that very
-/// key: a name that was given to another key since, or dropped, does not sign any more.
+/// The key is the one that the epoch's root document bound to it, and the newest root document still lists that key: a
+/// name that was reassigned or removed since does not sign any more.
 fn check_signature<'a>(
     note: &Note,
     checkpoint: &Checkpoint,
@@ -259,11 +258,11 @@ fn not_below(offered: StateRank, reached: StateRank, chain: &RootChain) -> Resul
     Err(Refusal::Rollback { lowest, offered })
 }
 
-/// Whether a signed checkpoint and the held one cannot belong to one history.
+/// Whether a signed checkpoint and the current one cannot belong to one history.
 ///
-/// Two at one position must agree in state and in audit log. Of two at different positions, the later one says with
-/// `changed` which commit was the last to alter the view: if that is no later than the earlier one, both must agree in
-/// it and in the state. After a reset, and in another epoch, positions may be reached a second time.
+/// Two at one position must agree in state and audit log. Of two at different positions, `changed` in the later one is
+/// the last commit that changed the view: if it is not after the earlier one, both must agree in it and in the state.
+/// After a reset, and in another epoch, positions can be reached a second time.
 fn is_fork(checkpoint: &Checkpoint, held: &HeldCheckpoint, chain: &RootChain) -> bool {
     let older = held.rank.root.min(checkpoint.root);
     let newer = held.rank.root.max(checkpoint.root);
@@ -282,8 +281,8 @@ fn is_unchanged(checkpoint: &Checkpoint, held: &HeldCheckpoint) -> bool {
     checkpoint.state == held.state && checkpoint.changed == held.changed
 }
 
-/// Keeps an old state from being the first one. What comes after a held state is never refused for its age: that
-/// would leave a replica on an older one. Whoever holds an expired checkpoint says so with every answer.
+/// Prevents an old state from being the first one. After the first, nothing is rejected for its age: that would leave a
+/// replica on an even older one. A replica with an expired checkpoint says so in every answer.
 fn check_expiry(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> Result<(), Refusal> {
     if expected.held.is_some() || checkpoint.expires >= expected.now.now_s {
         return Ok(());
@@ -303,7 +302,7 @@ fn verdict(checkpoint: &Checkpoint, held: Option<&HeldCheckpoint>) -> Verdict {
     }
 }
 
-/// How far the held position lies beyond the point up to which its commits were kept.
+/// How far the current position is beyond the point up to which its commits were kept.
 fn lost_commits(checkpoint: &Checkpoint, expected: &AcceptanceContext<'_>) -> u64 {
     let Some(held) = expected.held.map(|held| held.rank) else {
         return 0;

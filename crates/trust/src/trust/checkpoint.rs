@@ -1,6 +1,6 @@
-//! The checkpoint: one signed page that says what a view holds at a position. The only file that changes in place.
+//! The checkpoint: a signed statement of what a view contains at a position. The only file that changes in place.
 //!
-//! It is read and written here, and signed; whether a replica accepts one is [`super::accept`]'s decision.
+//! Parsing, writing and signing; [`super::accept`] decides whether a replica accepts one.
 //!
 //! Invariant: [`Checkpoint::parse`] accepts a text only if [`Checkpoint::to_text`] of the result is that text.
 
@@ -14,70 +14,70 @@ use crate::model::position::Position;
 
 /// Longest signed checkpoint, in bytes.
 pub const CHECKPOINT_BYTES_MAX: usize = crate::crypto::note::NOTE_BYTES_MAX;
-/// What the first checkpoint of a view names as its predecessor.
+/// The predecessor of the first checkpoint of a view.
 pub const NO_PREVIOUS: [u8; 32] = [0; 32];
 const CONTEXT_LINE: &str = "bookholder/checkpoint/v1";
 
 /// Why a checkpoint cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// A field that no replica would read.
+    /// An invalid field.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// A text or name that cannot stand in a note.
+    /// A text or name that is not valid in a note.
     #[error(transparent)]
     Note(#[from] NoteError),
-    /// A key name that no root document can list.
+    /// A key name that is not valid in a root document.
     #[error("invalid checkpoint key name `{name}`: use 1 to 64 of a-z 0-9 -")]
     KeyName {
-        /// The name in question.
+        /// The name.
         name: String,
     },
 }
 
-/// What a view holds at a position.
+/// The state of a view at a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpoint {
     /// The registry's name.
     pub registry: String,
     /// The view's name, `[a-z0-9._-]`, 1 to 64 bytes.
     pub view: String,
-    /// The root document in force.
+    /// The current root document.
     pub root: u64,
-    /// The reign of the primary that signs.
+    /// The epoch of the primary that signs.
     pub epoch: u64,
     /// The commit that this describes, registry-wide.
     pub seq: u64,
-    /// The last commit that altered this view.
+    /// The last commit that changed this view.
     pub changed: u64,
-    /// Deltas reach back to here.
+    /// The oldest position that deltas can start from.
     pub floor: u64,
     /// The state of the view.
     pub state: [u8; 32],
     /// How many entries the view has.
     pub entries: u64,
-    /// How many tombstones stand behind them.
+    /// Number of tombstones.
     pub tombstones: u64,
-    /// How many bytes the entries take, inflated.
+    /// Size of the entries in bytes, uncompressed.
     pub bytes: u64,
     /// Generation and hash of the view's definition.
     pub view_definition: (u64, [u8; 32]),
-    /// Hash and length in bytes of the manifest, where the static layout is published.
+    /// Hash and length in bytes of the manifest, if the static layout is published.
     pub manifest: Option<([u8; 32], u64)>,
-    /// [`note_hash`] of the checkpoint before, or [`NO_PREVIOUS`].
+    /// [`note_hash`] of the previous checkpoint, or [`NO_PREVIOUS`].
     pub previous: [u8; 32],
     /// Hash of the newest entry of the audit log.
     pub audit: [u8; 32],
     /// When it was signed, in unix seconds.
     pub issued: i64,
-    /// When a replica becomes stale without a newer one, in unix seconds.
+    /// When a replica without a newer one is expired, in unix seconds.
     pub expires: i64,
     /// The oldest reader that understands what this describes.
     pub min_reader: u32,
 }
 
 impl Checkpoint {
-    /// Where in the registry's history this stands.
+    /// Its position in the registry's history.
     pub fn position(&self) -> Position {
         Position { epoch: self.epoch, seq: self.seq }
     }
@@ -87,11 +87,11 @@ impl Checkpoint {
         self.to_string()
     }
 
-    /// Reads the text of a checkpoint; says nothing about signatures.
+    /// Parses the text of a checkpoint; does not verify signatures.
     ///
     /// # Errors
     ///
-    /// A line that is not exactly as it must be, or numbers that contradict each other.
+    /// An invalid line, or inconsistent numbers.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut lines = Lines::new(text);
         let (registry, view) = lines.parse_line("<registry>/view/<view>", |line| {
@@ -150,7 +150,7 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// When a replica would not read what this says: nothing unreadable is ever signed.
+    /// A replica would not accept it: nothing unreadable is ever signed.
     pub fn sign(&self, key_name: &str, key: &SigningKey) -> Result<Vec<u8>, CheckpointError> {
         if !is_key(key_name) {
             return Err(CheckpointError::KeyName { name: key_name.to_owned() });
@@ -183,7 +183,7 @@ impl fmt::Display for Checkpoint {
     }
 }
 
-/// The name of a signed checkpoint in its successor's `previous`, and in evidence of a fork: BLAKE3 of its bytes.
+/// The hash of a signed checkpoint, used in its successor's `previous` and as evidence of a fork: BLAKE3 of its bytes.
 pub fn note_hash(note_bytes: &[u8]) -> [u8; 32] {
     blake3::hash(note_bytes).into()
 }

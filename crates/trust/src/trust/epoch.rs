@@ -1,9 +1,10 @@
-//! Epoch records: the grant of one reign to one primary, and the position that it starts from.
+//! Epoch records: the grant of one epoch to one primary, and its starting position.
 //!
-//! A record does not fence an older primary by itself; the first accepted checkpoint of the epoch does. Choosing the
-//! number of the next epoch, and publishing the record only once, is the caller's work.
+//! A record does not fence an older primary by itself; the first accepted checkpoint of the epoch does. The caller
+//! chooses the number of the next epoch, and publishes the record only once.
 //!
-//! Invariant: a [`VerifiedEpoch`] exists only for a record that the roots, or a failover key they still name, signed.
+//! Invariant: a [`VerifiedEpoch`] exists only for a record that was signed by the roots, or by a failover key that they
+//! still list.
 
 use std::fmt;
 
@@ -17,16 +18,16 @@ use crate::model::position::Position;
 
 const CONTEXT_LINE: &str = "bookholder/epoch/v1";
 
-/// Why bytes are no epoch record, or one that is not believed.
+/// Why bytes are not an epoch record, or one is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EpochError {
-    /// No signed note, or a bad signature of a known key.
+    /// Not a signed note, or the signature of a known key is invalid.
     #[error(transparent)]
     Note(#[from] NoteError),
     /// Not the lines of an epoch record.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// The record speaks of another registry.
+    /// The record belongs to another registry.
     #[error("this epoch record is for the registry `{found}`, not `{expected}`; check the upstream's address")]
     WrongRegistry {
         /// The registry of the chain.
@@ -34,20 +35,20 @@ pub enum EpochError {
         /// The registry of the record.
         found: String,
     },
-    /// The record names a root document that is not known yet.
+    /// The record names an unknown root document.
     #[error("the epoch record needs root document {needs}; fetch the root documents up to it first")]
     UnknownRoot {
-        /// The version it names.
+        /// The version.
         needs: u64,
     },
-    /// The root document that the record names does not list its key.
+    /// The root document of the record does not list its key.
     #[error(
         "root document {root} does not list the checkpoint key `{name}`; issue a root document that does, then the epoch"
     )]
     UnknownCheckpointKey {
-        /// The version it names.
+        /// The version.
         root: u64,
-        /// The key it names.
+        /// The key.
         name: String,
     },
     /// Neither enough root keys nor a failover key signed.
@@ -59,12 +60,12 @@ pub enum EpochError {
         epoch: u64,
         /// Distinct root keys that signed.
         found: usize,
-        /// How many must.
+        /// The required number.
         needed: u8,
     },
 }
 
-/// Where an epoch starts: the last commit of its predecessor that it keeps, and the state there.
+/// The start of an epoch: the last commit of its predecessor that it keeps, and the state there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EpochBase {
     /// The commit that the epoch's numbering continues from.
@@ -73,18 +74,18 @@ pub struct EpochBase {
     pub state: [u8; 32],
 }
 
-/// One reign of one primary.
+/// One epoch of a registry, granted to one primary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EpochRecord {
     /// The registry's name.
     pub registry: String,
     /// 1, 2, 3 …
     pub epoch: u64,
-    /// Nothing for a registry that starts empty.
+    /// Absent for a registry that starts empty.
     pub base: Option<EpochBase>,
-    /// The name of the checkpoint key that signs during this epoch, and no other does.
+    /// The name of the only checkpoint key that signs during this epoch.
     pub checkpoint_key: String,
-    /// The root document whose key of that name is meant.
+    /// The root document that lists this key.
     pub root: u64,
     /// When it was granted, in unix seconds.
     pub issued: i64,
@@ -96,11 +97,11 @@ impl EpochRecord {
         self.to_string()
     }
 
-    /// Reads the text of an epoch record; says nothing about signatures.
+    /// Parses the text of an epoch record; does not verify signatures.
     ///
     /// # Errors
     ///
-    /// A line that is not as it must be, or an epoch that does not follow its base.
+    /// An invalid line, or an epoch that does not follow its base.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut lines = Lines::new(text);
         let registry = lines
@@ -177,7 +178,7 @@ fn read_base(value: &str) -> Option<EpochBase> {
     Some(EpochBase { position: position.parse().ok()?, state: read_hash(state)? })
 }
 
-/// An epoch record that is believed, and the bytes that it came in.
+/// A verified epoch record, and its original bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedEpoch {
     record: EpochRecord,
@@ -185,15 +186,15 @@ pub struct VerifiedEpoch {
 }
 
 impl VerifiedEpoch {
-    /// Believes a record that is signed by a threshold of root keys, of the document it names or of the current one,
-    /// or by one failover key of the current one.
+    /// Verifies a record, which must be signed by a threshold of root keys, of the document that it names or of the
+    /// current one, or by one failover key of the current one.
     ///
-    /// Old root keys keep old records valid after a rotation. A failover key that was removed grants nothing any
-    /// more; before removing it, let the roots sign again the record of an epoch that it alone granted.
+    /// Old root keys keep old records valid after a rotation. A removed failover key grants nothing any more; before
+    /// removing it, let the roots sign the record of an epoch again that it alone granted.
     ///
     /// # Errors
     ///
-    /// Anything else; [`EpochError::UnknownRoot`] says how far to walk before trying again.
+    /// Anything else; [`EpochError::UnknownRoot`] says up to which document to walk before trying again.
     pub fn verify(note_bytes: &[u8], chain: &RootChain) -> Result<Self, EpochError> {
         let note = Note::parse(note_bytes, NOTE_BYTES_MAX)?;
         let record = EpochRecord::parse(note.text())?;
@@ -218,7 +219,7 @@ impl VerifiedEpoch {
         Ok(Self { record, note: note_bytes.to_vec() })
     }
 
-    /// What it says.
+    /// Its contents.
     pub fn record(&self) -> &EpochRecord {
         &self.record
     }

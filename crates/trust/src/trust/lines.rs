@@ -1,7 +1,7 @@
-//! Reading the exact lines of a signed text, in their exact order.
+//! Parses the exact lines of a signed text, in order.
 //!
-//! It knows how a line is cut, not what a document means. Spelling is not judged line by line: a reader writes what
-//! it understood once more and calls [`canonical`], which refuses whatever is not the same text.
+//! It only splits lines and does not interpret a document. Spelling is not checked line by line: a parser serializes
+//! its result and calls [`canonical`], which rejects any difference.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,17 +9,17 @@ use std::str::FromStr;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-/// Why a text is not the document that it should be.
+/// Why a text is not a valid document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SyntaxError {
-    /// A line that is missing, out of order, or not readable.
+    /// A line that is missing, out of order, or invalid.
     #[error(
         "line {line} of the signed text must be `{expected}`; copy the file unchanged, or upgrade bookholder if it is newer"
     )]
     Line {
         /// Counted from 1.
         line: usize,
-        /// The line that should stand there.
+        /// The expected line.
         expected: &'static str,
     },
     /// Lines after the last one.
@@ -30,13 +30,13 @@ pub enum SyntaxError {
         /// Counted from 1.
         line: usize,
     },
-    /// Readable, but with another spelling of a number or a key.
+    /// Valid, but with a non-canonical spelling of a number or key.
     #[error("the signed text is not in bookholder's canonical form; copy the file unchanged")]
     Spelling,
-    /// Numbers that contradict each other.
+    /// Inconsistent numbers.
     #[error("the signed text contradicts itself: {rule}; report it to the operator of the primary")]
     Contradiction {
-        /// What should hold.
+        /// The violated rule.
         rule: &'static str,
     },
 }
@@ -59,12 +59,12 @@ impl<'a> Lines<'a> {
         Ok(line)
     }
 
-    /// The line just read is not what `expected` describes.
+    /// The line just read does not match `expected`.
     pub(super) fn unexpected_line(&self, expected: &'static str) -> SyntaxError {
         SyntaxError::Line { line: self.line, expected }
     }
 
-    /// A whole line through a reader of the caller's.
+    /// A whole line, parsed by the caller.
     pub(super) fn parse_line<T>(
         &mut self,
         expected: &'static str,
@@ -74,12 +74,12 @@ impl<'a> Lines<'a> {
         read(line).ok_or(self.unexpected_line(expected))
     }
 
-    /// A line that is known in advance.
+    /// A line with a fixed text.
     pub(super) fn exact(&mut self, expected: &'static str) -> Result<(), SyntaxError> {
         self.parse_line(expected, |line| (line == expected).then_some(()))
     }
 
-    /// A line `<key> <value>`, its value through a reader of the caller's; `expected` starts with the key.
+    /// A line `<key> <value>`, with the value parsed by the caller; `expected` starts with the key.
     pub(super) fn field<T>(
         &mut self,
         expected: &'static str,
@@ -98,7 +98,7 @@ impl<'a> Lines<'a> {
         self.field(expected, |value| value.parse().ok().filter(|s| *s >= 0))
     }
 
-    /// As many lines `<key> <value>` as follow here, possibly none.
+    /// Any number of lines `<key> <value>`.
     pub(super) fn list<T>(
         &mut self,
         expected: &'static str,
@@ -120,18 +120,18 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// What follows the key of `expected` and one space at the start of `line`.
+/// The rest of `line` after the key of `expected` and one space.
 fn value_of<'a>(line: &'a str, expected: &str) -> Option<&'a str> {
     let key = expected.split(' ').next()?;
     line.strip_prefix(key)?.strip_prefix(' ')
 }
 
-/// Refuses a text that its own contents would be written differently.
+/// Rejects a text that differs from the serialization of its contents.
 pub(super) fn canonical(text: &str, written: &str) -> Result<(), SyntaxError> {
     if text == written { Ok(()) } else { Err(SyntaxError::Spelling) }
 }
 
-/// Reads 32 bytes of padded base64.
+/// Parses 32 bytes of padded base64.
 pub(super) fn read_hash(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }

@@ -1,9 +1,9 @@
 //! The manifest of a report: a signed summary of the report file, with everything needed to verify it.
 //!
-//! It is signed by the checkpoint key of the epoch in which the report was made. A [`ManifestFile`] carries every
-//! root document, every epoch record and a checkpoint with it, so that the root key id alone verifies it on a machine
-//! that never heard of the registry. What it cannot show is what came later: that a key was replaced because somebody
-//! stole it is known only to who follows the registry.
+//! It is signed by the checkpoint key of the epoch in which the report was made. A [`ManifestFile`] includes every root
+//! document, every epoch record and a checkpoint, so that the ID of the root key alone verifies it on a machine without
+//! other data of the registry. It cannot show later events: that a key was replaced because it was stolen is known only
+//! to followers of the registry.
 //!
 //! Invariant: [`Manifest::parse`] accepts a text only if [`Manifest::to_text`] of the result is that text.
 
@@ -26,17 +26,17 @@ use crate::crypto::note::{NOTE_BYTES_MAX, Note, NoteError, Signed};
 use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
 
-/// Most epoch records that a manifest may carry: one a day for eleven years.
+/// Most epoch records of a manifest: one a day for eleven years.
 pub const MANIFEST_EPOCHS_MAX: usize = 4_096;
 /// Longest manifest file, in bytes: both chains at their longest, as JSON.
 pub const MANIFEST_FILE_BYTES_MAX: usize = 64 * 1_024 * 1_024;
 const CONTEXT_LINE: &str = "bookholder/report/v1";
-/// Pieces in which a document is read, in bytes.
+/// Chunk size for reading a document, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
-/// What stands encoded in a name or pattern: whatever a line cannot hold.
+/// Characters that are encoded in a name or pattern, because a line cannot contain them.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// Why a manifest, or the file that it is about, is not believed.
+/// Why a manifest or its file does not verify.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ManifestError {
@@ -79,7 +79,7 @@ pub struct AuditMark {
 }
 
 impl AuditMark {
-    /// The mark of an entry whose hash is written as hex; none for what is no hash.
+    /// The reference to an entry whose hash is in hex; absent if it is not a hash.
     #[must_use]
     pub fn of(seq: u64, hash: &str) -> Option<Self> {
         Some(Self { seq, hash: blake3::Hash::from_hex(hash).ok()?.into() })
@@ -90,7 +90,7 @@ impl AuditMark {
         Some(Self { seq: seq.parse().ok()?, hash: read_hash(hash)? })
     }
 
-    /// The hash as audit entries write it, in hex.
+    /// The hash in hex, as in audit entries.
     #[must_use]
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.hash).to_hex().to_string()
@@ -103,40 +103,40 @@ impl fmt::Display for AuditMark {
     }
 }
 
-/// What one report holds.
+/// The contents of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     /// The registry's name.
     pub registry: String,
-    /// The root document in force.
+    /// The current root document.
     pub root: u64,
     /// The epoch whose checkpoint key signs.
     pub epoch: u64,
-    /// The first moment that the report is about.
+    /// The start of the period.
     pub from: Timestamp,
-    /// The moment behind the last.
+    /// The end of the period, exclusive.
     pub to: Timestamp,
-    /// Which prompts it is about.
+    /// The prompts that it covers.
     pub prompts: Pattern,
-    /// How it is written: `[a-z0-9-]`, for example `jsonl`.
+    /// The format: `[a-z0-9-]`, for example `jsonl`.
     pub format: String,
-    /// How many decisions it holds.
+    /// Number of decisions.
     pub decisions: u64,
     /// How many deployments it holds: each time that a label served something.
     pub deployments: u64,
-    /// The first and the last decision; none without any.
+    /// The first and last decision; absent if there are none.
     pub ends: Option<(AuditMark, AuditMark)>,
-    /// The newest audit entry when it was made.
+    /// The newest audit entry at the time of the report.
     pub audit: AuditMark,
-    /// How long the file is, in bytes.
+    /// Length of the file, in bytes.
     pub bytes: u64,
     /// BLAKE3 of the file.
     pub file: [u8; 32],
     /// When it was signed, in unix seconds.
     pub issued: i64,
-    /// Who asked for it.
+    /// Who requested it.
     pub by: String,
-    /// The program that made it, and its version.
+    /// The name and version of the program.
     pub tool: String,
 }
 
@@ -146,11 +146,11 @@ impl Manifest {
         self.to_string()
     }
 
-    /// Reads the text of a manifest; says nothing about signatures.
+    /// Parses the text of a manifest; does not verify signatures.
     ///
     /// # Errors
     ///
-    /// A line that is not exactly as it must be, or numbers that contradict each other.
+    /// An invalid line, or inconsistent numbers.
     pub fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut lines = Lines::new(text);
         let registry = lines
@@ -248,26 +248,26 @@ fn decode(value: &str) -> Option<String> {
     percent_decode_str(value).decode_utf8().ok().map(Into::into)
 }
 
-/// What lies beside a report: its manifest, and everything but the root key that it takes to verify it.
+/// The file beside a report: its manifest, and everything that is needed to verify it except the root key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ManifestFile {
-    /// For people: what this is, and how it is verified.
+    /// A description for people, with instructions for verification.
     pub how_to_read: String,
     /// The signed note of the [`Manifest`].
     pub manifest: String,
-    /// The signed root documents, from the first to the one in force.
+    /// The signed root documents, from the first to the current one.
     pub roots: Vec<String>,
     /// The signed epoch records, in order.
     pub epochs: Vec<String>,
-    /// A signed checkpoint of the moment at which the report was made; its `audit` line anchors the audit log.
+    /// A signed checkpoint from the time of the report; its `audit` line anchors the audit log.
     pub checkpoint: String,
 }
 
-/// A report that is believed.
+/// A verified report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedManifest {
-    /// What it holds.
+    /// Its contents.
     pub manifest: Manifest,
     /// The checkpoint that anchors it.
     pub checkpoint: Checkpoint,
@@ -275,13 +275,13 @@ pub struct VerifiedManifest {
     pub signer: String,
 }
 
-/// Believes a report by the root key id alone: walks the roots, finds the checkpoint key of the manifest's epoch,
-/// verifies manifest and checkpoint, hashes the document, and compares the head of the audit log with the
+/// Verifies a report with the ID of the root key alone: walks the roots, finds the checkpoint key of the manifest's
+/// epoch, verifies manifest and checkpoint, hashes the document, and compares the head of the audit log with the
 /// checkpoint's.
 ///
 /// # Errors
 ///
-/// The first thing that does not hold.
+/// The first check that fails.
 pub fn verify(
     file: &ManifestFile,
     document: impl Read,
@@ -320,7 +320,7 @@ pub fn verify(
 }
 
 /// The name and the key that sign during an epoch: the key that the epoch's root document bound to it, if the newest
-/// root document still lists that very key.
+/// root document still lists that key.
 fn checkpoint_key(
     chain: &RootChain,
     epochs: &[VerifiedEpoch],

@@ -1,10 +1,10 @@
 //! What a replica trusts: signed root documents, epochs and checkpoints, and the decision to accept one.
 //!
-//! Pure rules over untrusted bytes. No files, no network, no clock and no keys of its own: time comes in as an
-//! argument, and what is to be remembered is returned to the caller as a value.
+//! Pure rules over untrusted bytes. No files, no network, no clock and no keys: time is an argument, and what has to be
+//! stored is returned to the caller.
 //!
-//! Invariant: a document is believed only through [`root_chain::RootChain`], which starts at the key id that an operator
-//! typed; and no text has two spellings that are both accepted.
+//! Invariant: a document is trusted only through [`root_chain::RootChain`], which starts at the key ID that an operator
+//! entered; and no text has two accepted spellings.
 
 pub mod accept;
 pub mod checkpoint;

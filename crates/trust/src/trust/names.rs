@@ -1,11 +1,11 @@
 //! Names that are valid in signed texts, and names of signers.
 //!
-//! Invariant: no accepted name holds a space, a line end, `/` or `+`, so a line that is built from names splits back
-//! into the same names.
+//! Invariant: no accepted name contains a space, a line break, `/` or `+`, so a line that is built from names splits
+//! back into the same names.
 
 /// Longest name of a registry, a view or a key, in bytes.
 const NAME_BYTES_MAX: usize = 64;
-/// What stands between the registry and the key in a signer's name.
+/// The separator of registry and key in a signer's name.
 const SIGNER_SEPARATOR: char = '+';
 
 /// The name under which a key of a registry signs: `<registry>+<key>`.

@@ -5,7 +5,7 @@ use super::root::{ROOT_BYTES_MAX, RootDocument, RootError, RootKeyId};
 use super::root_chain::RootChain;
 use crate::crypto::note::Note;
 
-/// Why signed records do not hold together.
+/// Why signed records are inconsistent.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RecordsError {
@@ -17,8 +17,8 @@ pub enum RecordsError {
     Epoch { number: usize, source: EpochError },
 }
 
-/// Builds the chain of roots and the epochs under it, each verified. Without a pinned root the first
-/// document vouches for itself, which is right only for the registry's own directory.
+/// Builds the chain of roots and the epochs under it, each verified. Without a pinned root the first document is
+/// trusted by itself, which is right only for the registry's own directory.
 ///
 /// # Errors
 /// The first record that does not verify.

@@ -1,41 +1,41 @@
-//! The reasons for which a checkpoint is refused, one variant each, with the evidence and a name for metrics.
+//! The reasons for rejecting a checkpoint, one variant each, with the evidence and a name for metrics.
 //!
-//! What a replica does about a refusal (walk the roots, try another source, raise an alarm) is decided elsewhere.
+//! The reaction (walk the roots, try another source, raise an alert) is decided elsewhere.
 //!
-//! Invariant: [`Refusal::reason`] never changes for a variant; dashboards and alarms hang on it.
+//! Invariant: [`Refusal::reason`] never changes for a variant; dashboards and alerts depend on it.
 
 use super::accept::StateRank;
 use super::lines::SyntaxError;
 use crate::crypto::note::NoteError;
 use crate::model::position::Position;
 
-/// Two checkpoints that no single history has: proof, signed by one key, that a primary was copied or set back, or that
-/// its key was stolen.
+/// Two checkpoints that cannot be in one history: proof, signed by one key, that a primary was copied or set back, or
+/// that its key was stolen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ForkEvidence {
-    /// Where the held checkpoint stands.
+    /// The position of the current checkpoint.
     pub held: Position,
-    /// The state that is held.
+    /// The current state.
     pub held_state: [u8; 32],
-    /// The hash of the note that is held.
+    /// The hash of the current note.
     pub held_note: [u8; 32],
-    /// Where the offered checkpoint stands.
+    /// The position of the offered checkpoint.
     pub offered: Position,
-    /// The state that was offered.
+    /// The offered state.
     pub offered_state: [u8; 32],
-    /// The hash of the note that was offered; keep its bytes, too.
+    /// The hash of the offered note; keep its bytes, too.
     pub offered_note: [u8; 32],
 }
 
-/// Why a checkpoint is not accepted.
+/// Why a checkpoint is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Longer than a checkpoint may be.
+    /// Longer than the limit.
     #[error("the checkpoint has {bytes} bytes, over the limit of {bytes_max}; try another source")]
     Size {
-        /// How many there are.
+        /// The actual length.
         bytes: usize,
-        /// How many there may be.
+        /// The limit.
         bytes_max: usize,
     },
     /// Not a signed note.
@@ -62,26 +62,26 @@ pub enum Refusal {
         /// The view of the checkpoint.
         found: String,
     },
-    /// It describes a view of that name with other namespaces.
+    /// It describes another definition of that view.
     #[error(
         "the checkpoint has generation {found} of the view's definition, not {expected}; fetch the definition again"
     )]
     WrongDefinition {
-        /// The generation that this replica knows.
+        /// The generation on this replica.
         expected: u64,
         /// The generation of the checkpoint; equal to `expected` when only the hash differs.
         found: u64,
     },
-    /// It names a root document that is not known yet.
+    /// It names an unknown root document.
     #[error("the checkpoint needs root document {needs}; fetch the root documents up to it first")]
     UnknownRoot {
-        /// The version it names.
+        /// The version.
         needs: u64,
     },
-    /// It belongs to an epoch whose record is not known yet.
+    /// It belongs to an epoch whose record is unknown.
     #[error("the checkpoint belongs to epoch {needs}; fetch and verify that epoch record first")]
     UnknownEpoch {
-        /// The epoch it names.
+        /// The epoch.
         needs: u64,
     },
     /// Not signed by the one key bound to its epoch, or that key is no longer trusted.
@@ -92,30 +92,30 @@ pub enum Refusal {
         /// The key's name in the epoch record.
         key: String,
     },
-    /// The right key's signature does not fit.
+    /// The right key's signature does not verify.
     #[error("the signature of `{signer}` does not match the checkpoint; discard it and try another source")]
     BadSignature {
-        /// Whose signature it claims to be.
+        /// The claimed signer.
         signer: String,
     },
-    /// Issued later than it is.
+    /// Issued in the future.
     #[error(
         "the checkpoint was issued at {issued}, {ahead_s} s after this machine's clock; correct the clock; if it is right, the checkpoint key may be stolen"
     )]
     Future {
         /// Its `issued`, in unix seconds.
         issued: i64,
-        /// How far ahead that is.
+        /// How far in the future.
         ahead_s: i64,
     },
-    /// Meant to live longer than the roots allow.
+    /// Its lifetime exceeds what the roots allow.
     #[error(
         "the checkpoint is valid for {lifetime_s} s, but the root document allows {allowed_s} s; shorten the lifetime setting of the primary"
     )]
     Lifetime {
         /// From `issued` to `expires`.
         lifetime_s: u64,
-        /// What the root document allows.
+        /// The limit of the root document.
         allowed_s: u64,
     },
     /// Older than what was accepted before.
@@ -123,23 +123,23 @@ pub enum Refusal {
         "the checkpoint is at {offered}, behind {lowest}, which was already reached; try a source that is up to date"
     )]
     Rollback {
-        /// The lowest that would be accepted.
+        /// The lowest acceptable rank.
         lowest: StateRank,
-        /// What was offered.
+        /// The offered rank.
         offered: StateRank,
     },
-    /// Further on than what was accepted, but from an earlier primary.
+    /// Newer than what was accepted, but from an earlier primary.
     #[error("the checkpoint at {offered} comes from a primary that was replaced at {lowest}; stop that primary")]
     Fenced {
-        /// What was accepted before.
+        /// The accepted rank.
         lowest: StateRank,
-        /// What was offered.
+        /// The offered rank.
         offered: StateRank,
     },
-    /// Another history than the held one.
+    /// Another history than the current one.
     #[error("{}", two_histories(.0))]
     Fork(Box<ForkEvidence>),
-    /// Too old to be taken as news.
+    /// Expired, and not acceptable as a first state.
     #[error(
         "the checkpoint expired at {expires} and it is now {now_s}; fetch a new one, or check this machine's clock"
     )]
@@ -149,10 +149,10 @@ pub enum Refusal {
         /// The time of the decision.
         now_s: i64,
     },
-    /// Describes something that this program cannot read.
+    /// A format that this program cannot read.
     #[error("the checkpoint needs reader version {needs}, but this program has {has}; upgrade bookholder on this node")]
     MinReader {
-        /// The version it asks for.
+        /// The required version.
         needs: u32,
         /// The version of this program.
         has: u32,

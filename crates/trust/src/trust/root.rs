@@ -1,10 +1,9 @@
-//! Root documents: which keys sign for a registry, and the key id that an operator pins.
+//! Root documents: which keys sign for a registry, and the key ID that an operator pins.
 //!
-//! A document says what it says; whether it is to be believed is decided in [`super::root_chain`]. Nothing here holds
-//! a private key longer than one call.
+//! [`super::root_chain`] decides whether a document is trusted. Nothing here holds a private key longer than one call.
 //!
-//! Invariant: [`RootDocument::parse`] and [`RootDocument::to_text`] are inverse, and a parsed document keeps its own
-//! rules: keys sorted and unique, a threshold that its keys can reach.
+//! Invariant: [`RootDocument::parse`] and [`RootDocument::to_text`] are inverse, and a parsed document satisfies its
+//! own rules: keys sorted and unique, a threshold that its keys can reach.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +14,8 @@ use crate::crypto::key::{SigningKey, VerifyingKey};
 use crate::crypto::note::{Note, NoteError};
 use crate::model::position::Position;
 
-/// Longest signed root document, in bytes: three full lists of keys and as many signatures take a tenth of it.
+/// Longest signed root document, in bytes: three full lists of keys and the same number of signatures take a tenth of
+/// it.
 pub const ROOT_BYTES_MAX: usize = 64 * 1_024;
 /// Most keys in one list of a root document.
 pub const ROOT_KEYS_MAX: usize = 16;
@@ -23,19 +23,19 @@ const CONTEXT_LINE: &str = "bookholder/root/v1";
 const ID_CONTEXT: &str = "bookholder root id v1";
 const ID_PREFIX: &str = "bk1-";
 
-/// Why bytes are no root document, or one that is not believed.
+/// Why bytes are not a root document, or one is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RootError {
-    /// No signed note, or a bad signature of a root key.
+    /// Not a signed note, or the signature of a root key is invalid.
     #[error(transparent)]
     Note(#[from] NoteError),
     /// Not the lines of a root document.
     #[error(transparent)]
     Syntax(#[from] SyntaxError),
-    /// Readable, but no sound set of keys.
+    /// Well-formed, but not a valid set of keys.
     #[error("invalid root document: {rule}; correct it before signing")]
     Unsound {
-        /// What should hold.
+        /// The violated rule.
         rule: &'static str,
     },
     /// The first document is not the one that was pinned.
@@ -43,20 +43,20 @@ pub enum RootError {
         "the registry's root key id is {found}, but {pinned} was configured; check --root-key with the registry's operator"
     )]
     PinMismatch {
-        /// What the operator typed.
+        /// The pinned ID.
         pinned: RootKeyId,
-        /// What the document hashes to.
+        /// The hash of the document.
         found: RootKeyId,
     },
     /// A version was skipped, repeated, or is not the first.
     #[error("root document {found} cannot follow here; fetch root document {expected} first")]
     NotNext {
-        /// The version that may come.
+        /// The expected version.
         expected: u64,
-        /// The version that came.
+        /// The actual version.
         found: u64,
     },
-    /// The document speaks of another registry.
+    /// The document belongs to another registry.
     #[error("this root document is for the registry `{found}`, not `{expected}`; check the upstream's address")]
     WrongRegistry {
         /// The registry of the chain.
@@ -69,16 +69,16 @@ pub enum RootError {
         "root document {version} has {found} of the {needed} signatures that root {by} requires; collect the missing ones"
     )]
     TooFewSignatures {
-        /// The document that was signed.
+        /// The signed document.
         version: u64,
-        /// The document whose keys and threshold count.
+        /// The document with the required keys and threshold.
         by: u64,
-        /// Distinct keys of it that signed.
+        /// Number of its distinct keys that signed.
         found: usize,
         /// Its threshold.
         needed: u8,
     },
-    /// The longest chain is reached.
+    /// The chain has the maximum length.
     #[error("a chain has at most {documents_max} root documents; set this node up again with a later root key id")]
     ChainFull {
         /// The limit.
@@ -93,24 +93,24 @@ pub struct RootDocument {
     pub registry: String,
     /// 1, 2, 3 …
     pub version: u64,
-    /// How many root keys must sign.
+    /// The number of root keys that must sign.
     pub threshold: u8,
     /// Sorted, unique, 1 to 16.
     pub root_keys: Vec<VerifyingKey>,
-    /// Who may sign checkpoints, by name `[a-z0-9-]`; sorted by name, names and keys unique, at most 16.
+    /// Keys that sign checkpoints, by name `[a-z0-9-]`; sorted by name, names and keys unique, at most 16.
     pub checkpoint_keys: Vec<(String, VerifyingKey)>,
-    /// Who may grant an epoch alone; the same rules.
+    /// Keys that can grant an epoch alone; the same rules.
     pub failover_keys: Vec<(String, VerifyingKey)>,
     /// Longest time between a checkpoint's `issued` and `expires`, in seconds.
     pub max_lifetime_s: u64,
-    /// Lets positions fall back to this one, and no further.
+    /// Allows positions to fall back to this one, and no further.
     pub reset: Option<Position>,
     /// When it was written, in unix seconds.
     pub issued: i64,
 }
 
 impl RootDocument {
-    /// The same document with its lists in the order in which they must be signed.
+    /// The document with its lists sorted, as it must be signed.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         self.root_keys.sort_unstable();
@@ -124,7 +124,7 @@ impl RootDocument {
         self.to_string()
     }
 
-    /// Reads the text of a root document; says nothing about signatures.
+    /// Parses the text of a root document; does not verify signatures.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ impl RootDocument {
         Ok(document)
     }
 
-    /// Whether the document keeps the rules of its fields.
+    /// Checks the rules of its fields.
     fn check(&self) -> Result<(), RootError> {
         let named = |list: &[(String, VerifyingKey)]| {
             list.len() <= ROOT_KEYS_MAX
@@ -187,17 +187,17 @@ impl RootDocument {
         }
     }
 
-    /// The checkpoint key of this name.
+    /// The checkpoint key with this name.
     pub fn checkpoint_key(&self, name: &str) -> Option<&VerifyingKey> {
         find(&self.checkpoint_keys, name)
     }
 
-    /// The failover key of this name.
+    /// The failover key with this name.
     pub fn failover_key(&self, name: &str) -> Option<&VerifyingKey> {
         find(&self.failover_keys, name)
     }
 
-    /// What an operator pins, if this is document 1.
+    /// The ID to pin, if this is document 1.
     pub fn key_id(&self) -> RootKeyId {
         RootKeyId(blake3::derive_key(ID_CONTEXT, self.to_text().as_bytes()))
     }
@@ -242,7 +242,7 @@ fn distinct<'a>(keys: impl Iterator<Item = &'a VerifyingKey>) -> bool {
     keys.is_sorted_by(|a, b| a < b)
 }
 
-/// The name under which a root key signs: `<registry>+root-<first 8 hex digits of the BLAKE3 of the key>`.
+/// The signer name of a root key: `<registry>+root-<first 8 hex digits of the BLAKE3 of the key>`.
 pub fn root_signer_name(registry: &str, key: &VerifyingKey) -> String {
     let hash = blake3::hash(key.as_bytes()).to_hex();
     let short: String = hash.chars().take(8).collect();
@@ -253,7 +253,7 @@ pub fn root_signer_name(registry: &str, key: &VerifyingKey) -> String {
 ///
 /// # Errors
 ///
-/// [`RootError::Unsound`] when nobody would accept the document, or [`RootError::Note`] for no key or a repeated one.
+/// [`RootError::Unsound`] if the document is invalid, or [`RootError::Note`] for no key or a repeated one.
 pub fn sign_root(document: &RootDocument, keys: &[&SigningKey]) -> Result<Vec<u8>, RootError> {
     document.check()?;
     let names: Vec<String> =
@@ -262,11 +262,11 @@ pub fn sign_root(document: &RootDocument, keys: &[&SigningKey]) -> Result<Vec<u8
     Ok(Note::sign(&document.to_text(), &signers)?.to_bytes())
 }
 
-/// Adds one key's signature to a draft that other keys signed before: how m of n people sign, one after another.
+/// Adds one key's signature to a draft that other keys have signed: for m of n people who sign one after another.
 ///
 /// # Errors
 ///
-/// When the draft is no root document, or the key already signed it.
+/// The draft is not a root document, or the key has already signed it.
 pub fn add_root_signature(draft: &[u8], key: &SigningKey) -> Result<Vec<u8>, RootError> {
     let mut note = Note::parse(draft, ROOT_BYTES_MAX)?;
     let document = RootDocument::parse(note.text())?;
@@ -275,12 +275,12 @@ pub fn add_root_signature(draft: &[u8], key: &SigningKey) -> Result<Vec<u8>, Roo
     Ok(note.to_bytes())
 }
 
-/// What an operator types as `--root-key`: a hash of the exact text of root document 1, hence of the registry's
-/// name, its first keys and its threshold. Written `bk1-` and 64 hexadecimal digits.
+/// What an operator passes as `--root-key`: a hash of the exact text of root document 1, hence of the registry's name,
+/// its first keys and its threshold. Written `bk1-` and 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RootKeyId([u8; 32]);
 
-/// The text is no root key id.
+/// The text is not a root key ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a root key id is `bk1-` and 64 lower-case hex digits; copy it whole from the registry's operator")]
 pub struct RootKeyIdError;

@@ -1,18 +1,18 @@
-//! The chain of root documents, from the one an operator pinned to the newest one known.
+//! The chain of root documents, from the one that an operator pinned to the newest one known.
 //!
-//! It is walked one document at a time and only forwards; fetching the next document is the caller's work.
+//! It is walked one document at a time and only forwards; the caller fetches the next document.
 //!
-//! Invariant: document 1 hashes to the pinned id, and every later one is signed by a threshold of its predecessor's
+//! Invariant: document 1 hashes to the pinned ID, and every later one is signed by a threshold of its predecessor's
 //! root keys and by a threshold of its own.
 
 use super::root::{ROOT_BYTES_MAX, RootDocument, RootError, RootKeyId, root_signer_name};
 use crate::crypto::note::{Note, NoteError, Signed};
 use crate::model::position::Position;
 
-/// Most documents of a chain: 85 years of monthly rotations, and a bound on what a hostile mirror can make us walk.
+/// Most documents of a chain: 85 years of monthly rotations, and a limit against hostile mirrors.
 pub const ROOT_DOCUMENTS_MAX: usize = 1_024;
 
-/// A root document that is believed, and the bytes that it came in, to be stored and served on.
+/// A trusted root document, and its original bytes, to be stored and served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedRoot {
     document: RootDocument,
@@ -20,7 +20,7 @@ pub struct SignedRoot {
 }
 
 impl SignedRoot {
-    /// What it says.
+    /// Its contents.
     pub fn document(&self) -> &RootDocument {
         &self.document
     }
@@ -43,7 +43,7 @@ impl RootChain {
     ///
     /// # Errors
     ///
-    /// [`RootError::PinMismatch`] and whatever makes a note no sound, sufficiently signed document 1.
+    /// [`RootError::PinMismatch`], or the note is not a valid, sufficiently signed document 1.
     pub fn begin(pinned: &RootKeyId, note_bytes: &[u8]) -> Result<Self, RootError> {
         let (note, document) = read(note_bytes)?;
         expect_version(&document, 1)?;
@@ -55,11 +55,11 @@ impl RootChain {
         Ok(Self { first: SignedRoot { document, note: note_bytes.to_vec() }, later: Vec::new() })
     }
 
-    /// Walks one step: the document after the current one, signed by a threshold of both.
+    /// Adds the next document, which must be signed by a threshold of both.
     ///
     /// # Errors
     ///
-    /// Any document that is not exactly the next; the chain is unchanged then.
+    /// Any document other than the next one; then the chain is unchanged.
     pub fn extend(&mut self, note_bytes: &[u8]) -> Result<&RootDocument, RootError> {
         if self.later.len() + 1 >= ROOT_DOCUMENTS_MAX {
             return Err(RootError::ChainFull { documents_max: ROOT_DOCUMENTS_MAX });
@@ -76,19 +76,19 @@ impl RootChain {
         Ok(self.current())
     }
 
-    /// The chain as it was when this version was the newest: what a note from then is checked against.
+    /// The chain when this version was the newest, for verifying a note from that time.
     #[must_use]
     pub fn up_to(&self, version: u64) -> Self {
         let later = self.later.iter().take_while(|root| root.document.version <= version).cloned().collect();
         Self { first: self.first.clone(), later }
     }
 
-    /// The newest document, whose keys count now.
+    /// The newest document, whose keys are current.
     pub fn current(&self) -> &RootDocument {
         self.later.last().unwrap_or(&self.first).document()
     }
 
-    /// The document of this version, if it is known.
+    /// The document with this version, if it is known.
     pub fn get(&self, version: u64) -> Option<&SignedRoot> {
         match version.checked_sub(2) {
             None => (version == 1).then_some(&self.first),
@@ -101,12 +101,12 @@ impl RootChain {
         std::iter::once(&self.first).chain(&self.later)
     }
 
-    /// The id that pins this chain.
+    /// The ID that pins this chain.
     pub fn key_id(&self) -> RootKeyId {
         self.first.document.key_id()
     }
 
-    /// The newest reset in the documents after `after`, up to `upto` inclusive.
+    /// The newest reset in the documents after `after`, up to and including `upto`.
     pub fn reset_between(&self, after: u64, upto: u64) -> Option<Position> {
         self.later
             .iter()
@@ -121,7 +121,7 @@ impl RootChain {
 ///
 /// # Errors
 ///
-/// When one of them signed badly.
+/// An invalid signature of one of them.
 pub(super) fn root_signatures(note: &Note, authority: &RootDocument) -> Result<usize, NoteError> {
     let mut count = 0;
     for key in &authority.root_keys {

@@ -1,4 +1,4 @@
-//! Tests of trust by attack name, and the small world in which they happen: one registry, its keys, one replica.
+//! Tests of trust, named by attack, and their setup: one registry, its keys, one replica.
 
 mod attacks;
 mod epochs;
@@ -23,7 +23,7 @@ fn key(seed: u8) -> SigningKey {
     SigningKey::from_seed([seed; 32])
 }
 
-/// The keys of the registry by what they are for; others are what an attacker made.
+/// The keys of the registry by purpose; others belong to an attacker.
 fn root_key() -> SigningKey {
     key(1)
 }
@@ -100,7 +100,7 @@ fn signed(checkpoint: &Checkpoint) -> Vec<u8> {
     checkpoint.sign("checkpoint-2026a", &checkpoint_key()).unwrap()
 }
 
-/// What one replica knows.
+/// The state of one replica.
 #[derive(Clone)]
 struct Replica {
     chain: RootChain,
@@ -111,7 +111,7 @@ struct Replica {
 }
 
 impl Replica {
-    /// Freshly provisioned: root 1 and epoch 1, no data.
+    /// Newly set up: root 1 and epoch 1, no data.
     fn fresh() -> Self {
         let mut replica = Self {
             chain: chain_of(&root_document()),
@@ -124,7 +124,7 @@ impl Replica {
         replica
     }
 
-    /// Holds the state of [`checkpoint`] at a position of epoch 1.
+    /// Has the state of [`checkpoint`] at a position of epoch 1.
     fn holding(seq: u64) -> Self {
         let mut replica = Self::fresh();
         let accepted = replica.offer(&signed(&checkpoint(1, seq))).unwrap();
@@ -149,7 +149,7 @@ impl Replica {
         self.learn_epoch(&EpochRecord { base, ..record });
     }
 
-    /// Walks to the next root document, which is the current one after `change`.
+    /// Adds the next root document: the current one after `change`.
     fn walk(&mut self, change: impl FnOnce(&mut RootDocument)) {
         let mut next = self.chain.current().clone();
         next.version += 1;
@@ -183,7 +183,7 @@ impl Replica {
         self.held = Some(held);
     }
 
-    /// The reason for which this checkpoint is refused, after a reading of the message.
+    /// The reason for which this checkpoint is rejected, after parsing the message.
     fn refuses(&self, note: &[u8]) -> &'static str {
         match self.offer(note) {
             Ok(accepted) => panic!("accepted as {:?}", accepted.verdict),

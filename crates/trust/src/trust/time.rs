@@ -1,37 +1,37 @@
-//! What time it is, as far as it matters for trust, on a machine whose clock may be wrong.
+//! The current time for trust decisions, on a machine whose clock may be wrong.
 //!
-//! The clock is read elsewhere. The *floor of time* is the `issued` of the checkpoint that is held: it follows positions
-//! and not clocks, so that a primary whose clock was in 2038 for one commit is believed again after the next. It is
-//! never raised from the local clock.
+//! The clock is read elsewhere. The *floor of time* is the `issued` of the current checkpoint: it follows positions and
+//! not clocks, so that a primary whose clock was in 2038 for one commit is trusted again after the next. The local
+//! clock never raises it.
 //!
-//! Invariant: the time that decisions use never lies below the floor.
+//! Invariant: the time for decisions is never below the floor.
 
-/// How far below the floor a clock may lie before it is called untrusted, in seconds.
+/// How far a clock can be below the floor before it is untrusted, in seconds.
 pub const CLOCK_BEHIND_S_MAX: i64 = 600;
-/// How far beyond a trusted clock something may claim to have been issued, in seconds; no more than a clock may lie
-/// below the floor, so that nothing that is accepted makes a right clock untrusted.
+/// How far ahead of a trusted clock something can be issued, in seconds; at most the tolerance below the floor, so that
+/// nothing that is accepted makes a right clock untrusted.
 pub const CLOCK_AHEAD_S_MAX: i64 = CLOCK_BEHIND_S_MAX;
 
 /// The time of one decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrustedTime {
-    /// The time to decide by, in unix seconds.
+    /// The time for the decision, in unix seconds.
     pub now_s: i64,
-    /// What the clock says, in unix seconds.
+    /// The wall clock, in unix seconds.
     pub wall_s: i64,
-    /// False when the wall clock lies far below what has been verified; then nothing is refused as being from the
-    /// future, and an operator is told.
+    /// False if the wall clock is far below verified times; then nothing is rejected as being from the future, and the
+    /// operator is notified.
     pub clock_trusted: bool,
 }
 
 impl TrustedTime {
-    /// Combines the wall clock with the floor of time; a floor of 0 says that nothing was verified yet.
+    /// Combines the wall clock with the floor of time; a floor of 0 means that nothing is verified yet.
     pub fn at(wall_s: i64, floor_s: i64) -> Self {
         Self { now_s: wall_s.max(floor_s), wall_s, clock_trusted: wall_s >= floor_s.saturating_sub(CLOCK_BEHIND_S_MAX) }
     }
 
-    /// Whether something claims to have been issued later than can be true: by the clock itself, so that the floor
-    /// cannot be raised step by step.
+    /// Whether an issue time is in the future, by the wall clock itself, so that the floor cannot be raised step by
+    /// step.
     pub fn is_future(&self, issued_s: i64) -> bool {
         self.clock_trusted && issued_s > self.wall_s.saturating_add(CLOCK_AHEAD_S_MAX)
     }

@@ -18,7 +18,7 @@ fn valid_checkpoint_is_new_then_known_then_refreshed() {
     }
 }
 
-/// One page, changed and signed properly, and the reason for which nobody takes it.
+/// One validly signed change, and the reason for which it is rejected.
 #[test]
 fn pages_that_say_the_wrong_thing_are_refused_by_reason() {
     let replica = Replica::holding(100);

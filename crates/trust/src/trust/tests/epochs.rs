@@ -1,4 +1,4 @@
-//! Who may grant an epoch, before and after keys were rotated.
+//! Which keys can grant an epoch, before and after rotations.
 
 use super::*;
 use crate::trust::epoch::EpochError;

@@ -1,4 +1,4 @@
-//! Attacks with positions: rollback, fast-forward, forks, and primaries that were replaced.
+//! Attacks with positions: rollback, fast-forward, forks, and replaced primaries.
 
 use super::*;
 use crate::trust::accept::Verdict;

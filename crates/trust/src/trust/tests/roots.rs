@@ -1,4 +1,4 @@
-//! Attacks on the walk through root documents, and the ceremony of several signers.
+//! Attacks on the walk through root documents, and signing by several people.
 
 use super::*;
 use crate::crypto::note::{Note, NoteError};
@@ -81,13 +81,13 @@ fn one_key_counts_once_however_often_it_signs() {
     let twice = add_root_signature(&draft, &key(11));
     assert!(matches!(twice, Err(RootError::Note(NoteError::SignedTwice { .. }))));
 
-    // The same key under a second name is a stranger's signature.
+    // The same key under a second name counts as an unknown signer.
     let mut note = Note::parse(&draft, ROOT_BYTES_MAX).unwrap();
     let borrowed = root_signer_name(REGISTRY, &key(12).verifying_key());
     note.add_signature(&borrowed, &key(11)).unwrap();
     assert_eq!(too_few(chain.extend(&note.to_bytes())), (1, 1));
 
-    // A document that lists one key twice does not read.
+    // A document that lists one key twice is invalid.
     let mut doubled = next;
     doubled.root_keys = vec![key(11).verifying_key(); 2];
     assert!(matches!(sign_root(&doubled, &[&key(11)]), Err(RootError::Unsound { .. })));
