@@ -7,6 +7,7 @@
 
 pub mod event;
 pub mod moments;
+pub mod otlp;
 pub mod rollup;
 pub mod sketch;
 pub mod store;

@@ -1,0 +1,357 @@
+//! What a span says: whether it is a call of a model, and which.
+
+use std::borrow::Cow;
+
+use super::attributes::Attributes;
+use super::content::Conversation;
+use super::memory::{Call, Node, Said};
+use super::names::Field;
+use super::read::{Batch, Options, Reason, Reasons};
+use super::score::scores_of_span;
+use super::usage::{cost, has_usage, tokens};
+use super::value::{Value, whole};
+use super::{EARLIEST_MS, FUTURE_MS_MAX, LATENCY_US_MAX};
+use crate::event::{Attribution, Claim, ID_BYTES_MAX, NAME_BYTES_MAX, Operation, Response, SpanContext, cut};
+
+/// Nanoseconds of a microsecond.
+const US_NS: u64 = 1_000;
+/// Nanoseconds of a millisecond.
+const MS_NS: u64 = 1_000_000;
+/// Microseconds of a second.
+const S_US: f64 = 1e6;
+/// Microseconds of a millisecond.
+const MS_US: f64 = 1e3;
+
+/// A span, with those of its attributes that are of interest.
+#[derive(Debug)]
+pub(super) struct Span<'a> {
+    pub(super) context: SpanContext,
+    pub(super) parent: Option<[u8; 8]>,
+    pub(super) start_ns: u64,
+    pub(super) end_ns: u64,
+    pub(super) attributes: Attributes<'a>,
+    pub(super) events: Vec<SpanEvent<'a>>,
+    /// Whether its status is an error.
+    pub(super) failed: bool,
+}
+
+impl Span<'_> {
+    pub(super) fn new(context: SpanContext) -> Self {
+        Self {
+            context,
+            parent: None,
+            start_ns: 0,
+            end_ns: 0,
+            attributes: Attributes::default(),
+            events: Vec::new(),
+            failed: false,
+        }
+    }
+}
+
+/// An event of a span.
+#[derive(Debug, Default)]
+pub(super) struct SpanEvent<'a> {
+    pub(super) time_ns: u64,
+    pub(super) name: Cow<'a, str>,
+    pub(super) attributes: Attributes<'a>,
+    pub(super) exception: Option<Exception>,
+}
+
+/// The kind of an exception that was recorded on a span.
+#[derive(Clone, Debug)]
+pub(super) struct Exception(String);
+
+impl Exception {
+    pub(super) fn of(event: &SpanEvent<'_>) -> Option<Self> {
+        let kind = event.attributes.text(Field::ExceptionType).filter(|_| event.name == "exception")?;
+        // Python has the module before the name, which says little and changes between versions.
+        let name = kind.rsplit(['.', ':']).next().unwrap_or(&kind);
+        Some(Self(name.to_owned()))
+    }
+}
+
+/// A log record.
+#[derive(Debug, Default)]
+pub(super) struct LogRecord<'a> {
+    pub(super) context: Option<SpanContext>,
+    pub(super) time_ns: u64,
+    pub(super) observed_ns: u64,
+    pub(super) event_name: Cow<'a, str>,
+    pub(super) attributes: Attributes<'a>,
+    pub(super) body: Option<Value<'a>>,
+}
+
+/// The ids of a span; none if a length is wrong or one is all zero.
+pub(super) fn span_context(trace: &[u8], span: &[u8]) -> Option<SpanContext> {
+    let trace: [u8; 16] = trace.try_into().ok()?;
+    (trace != [0; 16]).then_some(SpanContext { trace, span: span_id(span)? })
+}
+
+/// The id of a span in its trace.
+pub(super) fn span_id(bytes: &[u8]) -> Option<[u8; 8]> {
+    bytes.try_into().ok().filter(|id| *id != [0; 8])
+}
+
+/// Reads a span into a batch.
+pub(super) fn read_span(span: &Span<'_>, resource: &Attributes<'_>, options: &Options, batch: &mut Batch) {
+    let said = said(&span.attributes, resource);
+    let usage = has_usage(&span.attributes);
+    let operation = match kind(&span.attributes) {
+        Kind::Call(operation) => Some(operation),
+        // Unless a call in it turns out to have the same usage.
+        Kind::Unknown if usage => Some(Operation::Chat),
+        Kind::Unknown | Kind::Other => None,
+    };
+    scores_of_span(span, operation.is_some(), options, batch);
+    let call = operation.map(|operation| {
+        Box::new(Call { response: response(span, operation, &said, options, &mut batch.reasons), has_usage: usage })
+    });
+    batch.nodes.push(Node {
+        context: span.context,
+        parent: span.parent,
+        said: (!said.is_empty()).then(|| Box::new(said)),
+        system: None,
+        call,
+        is_span: true,
+    });
+}
+
+/// What kind of span it is, as its instrumentation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A call of a model.
+    Call(Operation),
+    /// Something else, which may carry the sums of calls below it: an agent, a chain, a tool.
+    Other,
+    /// Nothing says.
+    Unknown,
+}
+
+/// The kind of a span, by the first of the conventions that says it.
+fn kind(attributes: &Attributes<'_>) -> Kind {
+    let by = |field, kind: fn(&str) -> Option<Operation>| {
+        attributes.text(field).map(|said| kind(&said).map_or(Kind::Other, Kind::Call))
+    };
+    let conventions = [
+        by(Field::Operation, |name| match name {
+            "chat" | "generate_content" | "responses" => Some(Operation::Chat),
+            "text_completion" | "completion" => Some(Operation::TextCompletion),
+            "embeddings" | "embedding" => Some(Operation::Embeddings),
+            _ => None,
+        }),
+        by(Field::OpenInferenceKind, |kind| match kind {
+            "LLM" => Some(Operation::Chat),
+            "EMBEDDING" => Some(Operation::Embeddings),
+            _ => None,
+        }),
+        by(Field::AiOperation, |name| {
+            let step = name.rsplit('.').next().unwrap_or(name);
+            match step {
+                "doGenerate" | "doStream" => Some(Operation::Chat),
+                "doEmbed" => Some(Operation::Embeddings),
+                _ => None,
+            }
+        }),
+        by(Field::LangfuseType, |kind| match kind.to_ascii_lowercase().as_str() {
+            "generation" => Some(Operation::Chat),
+            "embedding" => Some(Operation::Embeddings),
+            _ => None,
+        }),
+        by(Field::RequestType, |kind| match kind {
+            "chat" => Some(Operation::Chat),
+            "completion" => Some(Operation::TextCompletion),
+            "embedding" => Some(Operation::Embeddings),
+            _ => None,
+        }),
+        attributes.has(Field::TraceloopKind).then_some(Kind::Other),
+    ];
+    conventions.into_iter().flatten().next().unwrap_or(Kind::Unknown)
+}
+
+/// What a span says that holds for the calls below it too.
+pub(super) fn said(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Said {
+    let text = |field, bytes| {
+        let text = attributes.text(field).or_else(|| resource.text(field))?;
+        Some(cut(text.into_owned(), bytes))
+    };
+    let mut claim = Claim {
+        prompt: text(Field::Prompt, ID_BYTES_MAX),
+        version: text(Field::Version, ID_BYTES_MAX),
+        stamp: text(Field::Stamp, ID_BYTES_MAX),
+        system: None,
+        subject: text(Field::Subject, ID_BYTES_MAX),
+    };
+    if claim.prompt.is_none() {
+        let ours = attributes.text(Field::PromptVendor).is_some_and(|vendor| vendor.eq_ignore_ascii_case("bookholder"));
+        claim.prompt = text(Field::PromptId, ID_BYTES_MAX).filter(|_| ours);
+    }
+    if claim.prompt.is_none()
+        && let Some(object) = attributes.json(Field::PromptObject)
+        && let Some(name) = object.get("name").and_then(serde_json::Value::as_str)
+    {
+        claim.prompt = Some(cut(name.to_owned(), ID_BYTES_MAX));
+        let version =
+            object.get("version").map(|version| version.as_str().map_or_else(|| version.to_string(), str::to_owned));
+        claim.version = claim.version.or(version).map(|version| cut(version, ID_BYTES_MAX));
+    }
+    if claim.prompt.is_none() && claim.stamp.is_none() {
+        // Conventions without a name have room for a version alone: a stamp or a reference names both.
+        if claim.version.as_deref().is_some_and(|version| version.contains('@')) {
+            let reference = claim.version.take();
+            if reference.as_deref().is_some_and(|reference| reference.contains('+')) {
+                claim.stamp = reference;
+            } else {
+                claim.prompt = reference;
+            }
+        }
+    }
+    if !claim.names_prompt() {
+        // A version of nothing: other registries' templates have one too.
+        claim.version = None;
+    }
+    Said {
+        claim,
+        session: text(Field::Session, ID_BYTES_MAX),
+        user: text(Field::User, ID_BYTES_MAX),
+        environment: text(Field::Environment, NAME_BYTES_MAX),
+    }
+}
+
+fn response(
+    span: &Span<'_>,
+    operation: Operation,
+    said: &Said,
+    options: &Options,
+    reasons: &mut Reasons,
+) -> Box<Response> {
+    let attributes = &span.attributes;
+    let name = |field| Some(cut(attributes.text(field)?.into_owned(), NAME_BYTES_MAX));
+    let mut conversation = Conversation::of(attributes, options.record_content);
+    for event in &span.events {
+        conversation.add_event(&event.name, &event.attributes);
+    }
+    let mut claim = said.claim.clone();
+    claim.system = conversation.system_hash();
+    Box::new(Response {
+        id: attributes
+            .text(Field::ResponseId)
+            .map(Cow::into_owned)
+            .or_else(|| id_in_output(attributes))
+            .map(|id| cut(id, ID_BYTES_MAX)),
+        span: Some(span.context),
+        parent: span.parent,
+        ended_ms: believed_ms(span.end_ns, options.now_ms, reasons),
+        operation,
+        provider: attributes.text(Field::Provider).map(|name| cut(provider(&name), NAME_BYTES_MAX)),
+        model_requested: name(Field::ModelRequested),
+        model_used: name(Field::ModelUsed),
+        service_tier: name(Field::ServiceTier).map(|tier| tier.to_ascii_lowercase()).filter(|tier| !is_standard(tier)),
+        tokens: tokens(attributes, reasons),
+        latency_us: latency_us(span, reasons),
+        first_token_us: first_token_us(span, reasons),
+        cost: cost(attributes, reasons),
+        error: error(span).map(|kind| cut(kind, NAME_BYTES_MAX)),
+        session: said.session.clone(),
+        user: said.user.clone(),
+        environment: said.environment.clone(),
+        claim,
+        attribution: Attribution::Pending,
+        body: if options.record_content { conversation.body() } else { None },
+    })
+}
+
+/// Whether a service level is the one that is had without asking.
+fn is_standard(tier: &str) -> bool {
+    matches!(tier, "default" | "auto" | "standard" | "on_demand")
+}
+
+/// The name of a provider, without what the AI SDK adds to it.
+fn provider(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let apis = [".chat", ".responses", ".completion", ".embedding", ".messages", ".generative-ai"];
+    apis.iter().find_map(|api| name.strip_suffix(api)).unwrap_or(&name).to_owned()
+}
+
+/// The id in an answer that was recorded as it came, where no attribute has it.
+fn id_in_output(attributes: &Attributes<'_>) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+
+    let output = attributes.text(Field::OutputMessages).filter(|output| output.starts_with('{'))?;
+    let answer: Answer<'_> = serde_json::from_str(&output).ok()?;
+    Some(answer.id.into_owned())
+}
+
+/// A time in milliseconds; that of arrival if it is not believed.
+pub(super) fn believed_ms(time_ns: u64, now_ms: i64, reasons: &mut Reasons) -> i64 {
+    let time_ms = i64::try_from(time_ns / MS_NS).unwrap_or(i64::MAX);
+    if (EARLIEST_MS..=now_ms.saturating_add(FUTURE_MS_MAX)).contains(&time_ms) {
+        return time_ms;
+    }
+    reasons.add(Reason::TimeClamped, 1);
+    now_ms
+}
+
+/// How long a span took: a clock that is wrong still measures durations.
+fn latency_us(span: &Span<'_>, reasons: &mut Reasons) -> Option<u64> {
+    if span.start_ns == 0 || span.end_ns == 0 {
+        return None;
+    }
+    let latency = span.end_ns.checked_sub(span.start_ns).map(|ns| ns / US_NS).filter(|us| *us <= LATENCY_US_MAX);
+    if latency.is_none() {
+        reasons.add(Reason::BadDuration, 1);
+    }
+    latency
+}
+
+/// How long the first token took: a number of seconds or milliseconds, or the time at which it came.
+fn first_token_us(span: &Span<'_>, reasons: &mut Reasons) -> Option<u64> {
+    let attributes = &span.attributes;
+    let seconds = attributes.number(Field::FirstTokenSeconds).map(|seconds| seconds * S_US);
+    let millis = attributes.number(Field::FirstTokenMillis).map(|millis| millis * MS_US);
+    if let Some(us) = seconds.or(millis) {
+        let us = whole(us, LATENCY_US_MAX);
+        if us.is_none() {
+            reasons.add(Reason::BadDuration, 1);
+        }
+        return us;
+    }
+    let event = span.events.iter().find(|event| event.name == "First Token Stream Event");
+    let at_ns = match event {
+        Some(event) => event.time_ns,
+        None => time_ns(&attributes.text(Field::FirstTokenAt)?)?,
+    };
+    let us = at_ns.checked_sub(span.start_ns)? / US_NS;
+    (us <= LATENCY_US_MAX).then_some(us)
+}
+
+/// A time in words, which may stand in quotation marks.
+fn time_ns(text: &str) -> Option<u64> {
+    let time: jiff::Timestamp = text.trim_matches('"').parse().ok()?;
+    u64::try_from(time.as_nanosecond()).ok()
+}
+
+/// The kind of error of a span that failed.
+fn error(span: &Span<'_>) -> Option<String> {
+    let attributes = &span.attributes;
+    if let Some(kind) = attributes.text(Field::Error) {
+        return Some(kind.into_owned());
+    }
+    let finished_badly = || match attributes.value(Field::FinishReasons) {
+        Some(Value::Tree(reasons)) => {
+            reasons.as_array().is_some_and(|list| list.iter().any(|reason| reason == "error"))
+        }
+        Some(reason) => reason.text().is_some_and(|reason| matches!(&*reason, "error" | "[\"error\"]")),
+        None => false,
+    };
+    let at_level = || attributes.text(Field::Level).is_some_and(|level| level.eq_ignore_ascii_case("error"));
+    if !span.failed && !at_level() && !finished_badly() {
+        return None;
+    }
+    let exception = span.events.iter().rev().find_map(|event| event.exception.as_ref());
+    Some(exception.map_or_else(|| "error".to_owned(), |Exception(kind)| kind.clone()))
+}
