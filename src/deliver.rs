@@ -18,16 +18,16 @@ use reqwest::{Response, Url};
 use crate::client::{CONNECT_TIMEOUT, ClientError, USER_AGENT};
 use crate::crypto::tls::use_ring;
 
-/// How long a delivery may take, with everything: the standard advises 15 to 30 s.
+/// Deadline of a delivery: the standard recommends 15 to 30 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest URL of a webhook, in bytes; longer ones do not pass every proxy.
 pub const URL_BYTES_MAX: usize = 2_048;
-/// How much of an answer is read before the connection is closed, in bytes; nothing of it is kept.
+/// How much of an answer is read before the connection is closed, in bytes; it is discarded.
 const ANSWER_BYTES_READ: usize = 4 * 1024;
 /// Most addresses of one name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
-/// Why nothing is sent to a URL.
+/// Why a URL is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum UrlError {
@@ -51,23 +51,23 @@ pub enum UrlError {
     Nowhere { host: String },
 }
 
-/// What became of one delivery.
+/// The result of one delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    /// What the receiver answered; none when it could not be reached or was not asked.
+    /// The status of the receiver; absent if it could not be reached or was not contacted.
     pub status: Option<u16>,
-    /// What went wrong, for people; none for an answer of 2xx.
+    /// The error, for people; absent for a 2xx answer.
     pub error: Option<String>,
-    /// How long the receiver asks to be left alone, in seconds. A date counts from the answer's own `date`.
+    /// The pause that the receiver asks for, in seconds. A date is relative to the answer's own `date`.
     pub retry_after_s: Option<u64>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
 }
 
-/// Sends webhooks. Connections are not kept, so that every delivery checks the address it goes to.
+/// Sends webhooks. Connections are not reused, so that every delivery checks its address.
 #[derive(Clone, Debug)]
 pub struct Deliverer {
-    /// Made at the first delivery: most nodes have no webhooks, and trusting the authorities takes memory.
+    /// Created at the first delivery: most nodes have no webhooks, and loading root certificates takes memory.
     clients: Arc<OnceLock<Clients>>,
     allow: Arc<[IpNet]>,
     timeout: Duration,
@@ -81,7 +81,7 @@ struct Clients {
 }
 
 impl Deliverer {
-    /// Prepares to send to public addresses, and to the networks in `allow` whatever they are.
+    /// Prepares to send to public addresses, and to the networks in `allow`.
     #[must_use]
     pub fn new(allow: Vec<IpNet>) -> Self {
         Self::within(allow, DELIVERY_TIMEOUT)
@@ -114,7 +114,7 @@ impl Deliverer {
         Ok(self.clients.get_or_init(|| clients))
     }
 
-    /// Posts the body once. `headers` say what it is and who signed it.
+    /// Posts the body once. `headers` have its type and signatures.
     pub async fn post(&self, url: &str, headers: HeaderMap, body: Bytes) -> Delivery {
         let started = Instant::now();
         let mut delivery = match check_url(url, &self.allow) {
@@ -159,7 +159,7 @@ impl Delivery {
 /// Checks a URL without DNS, for when a webhook is created: resolved addresses are checked at each delivery.
 ///
 /// # Errors
-/// The URL is none of a webhook, or says by itself that it leads where `allow` does not.
+/// The URL is not valid for a webhook, or its host is an address that `allow` does not include.
 pub fn check_url(url: &str, allow: &[IpNet]) -> Result<Url, UrlError> {
     if url.len() > URL_BYTES_MAX {
         return Err(UrlError::TooLong { bytes: url.len() });
@@ -176,7 +176,7 @@ pub fn check_url(url: &str, allow: &[IpNet]) -> Result<Url, UrlError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(UrlError::UserInfo);
     }
-    // The parser has already turned odd spellings of an address, such as `0x7f.1`, into the usual one.
+    // The parser has already normalized unusual spellings of an address, such as `0x7f.1`.
     let host = url.host_str().ok_or(UrlError::Parse)?;
     let name = host.trim_end_matches('.');
     if let Ok(address) = host.trim_matches(['[', ']']).parse::<IpAddr>() {
@@ -191,7 +191,7 @@ pub fn check_url(url: &str, allow: &[IpNet]) -> Result<Url, UrlError> {
     Ok(url)
 }
 
-/// Whether something may be sent to this address of `host`.
+/// Whether this address of `host` is allowed.
 fn check_address(host: &str, address: IpAddr, tls: bool, allow: &[IpNet]) -> Result<(), UrlError> {
     let address = address.to_canonical();
     if allow.iter().any(|network| network.contains(&address)) {
@@ -208,7 +208,7 @@ fn check_address(host: &str, address: IpAddr, tls: bool, allow: &[IpNet]) -> Res
     }
 }
 
-/// What an address is that is not somewhere on the public network; after the registry of special addresses (RFC 6890).
+/// The class of an address that is not public, from the registry of special addresses (RFC 6890).
 const fn class_v4(address: Ipv4Addr) -> Option<&'static str> {
     match address.octets() {
         [0, ..] => Some("unspecified"),
@@ -226,7 +226,7 @@ const fn class_v4(address: Ipv4Addr) -> Option<&'static str> {
     }
 }
 
-/// As [`class_v4`]. An address that holds one of IPv4 is what that is.
+/// As [`class_v4`]. An address that embeds an IPv4 address has its class.
 fn class_v6(address: Ipv6Addr) -> Option<&'static str> {
     let v4 = |high: u16, low: u16| {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
@@ -248,7 +248,7 @@ fn class_v6(address: Ipv6Addr) -> Option<&'static str> {
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some("reserved for documentation"),
         [0x2001, 0..=0x1ff, ..] => Some("reserved"),
         [0x2000..=0x3fff, ..] => None,
-        // Only 2000::/3 is handed out.
+        // Only 2000::/3 is allocated.
         _ => Some("reserved"),
     }
 }
@@ -264,7 +264,7 @@ impl Resolve for AddressGuard {
     fn resolve(&self, name: Name) -> Resolving {
         let (tls, allow) = (self.tls, Arc::clone(&self.allow));
         Box::pin(async move {
-            // Port 0 stands for the URL's.
+            // Port 0 means that of the URL.
             let found = tokio::net::lookup_host((name.as_str(), 0)).await?.take(ADDRESSES_MAX);
             let addresses = choose(name.as_str(), found, tls, &allow)?;
             Ok::<Addrs, _>(Box::new(addresses.into_iter()))
@@ -272,7 +272,7 @@ impl Resolve for AddressGuard {
     }
 }
 
-/// The addresses that may be used; why not, when there is none.
+/// The allowed addresses; the reason if there are none.
 fn choose(
     host: &str,
     found: impl Iterator<Item = SocketAddr>,
@@ -293,8 +293,8 @@ fn choose(
     Ok(chosen)
 }
 
-/// Reads a little of the answer, so that a receiver which says something short is not cut off; the rest does not
-/// matter, and neither does how it ends.
+/// Reads a little of the answer, so that a receiver with a short answer is not cut off; the rest is ignored, and so are
+/// errors.
 async fn read_some(response: &mut Response) {
     let mut read = 0;
     while read < ANSWER_BYTES_READ

@@ -12,8 +12,8 @@ const LEVEL_DEFAULT: &str = "info";
 pub fn start(json: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LEVEL_DEFAULT));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A line that cannot be written (the disk of the log is full, its reader is gone) is lost. To report that on standard
-    // error, as is the default, would panic for the same reason, and end the node.
+    // A line that cannot be written (the log's disk is full, its reader is gone) is lost. The default, reporting that
+    // on standard error, would panic for the same reason and stop the node.
     let lines = lines.log_internal_errors(false);
     let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
     let started = if json { lines.json().flatten_event(true).try_init() } else { lines.with_ansi(colour).try_init() };

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A thread of it gives back what large work (reports, backups, whole states) has freed, a second later; how many
-/// arenas there are stands in `.cargo/config.toml`.
+/// A background thread returns memory of finished large work (reports, backups, whole states) to the system after a
+/// second; the number of arenas is set in `.cargo/config.toml`.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

@@ -1,10 +1,10 @@
 //! The metrics of this process.
 //!
-//! It knows names, units and labels; who counts what, and when, is decided where it happens. The fields are the
-//! instruments themselves: counting is one relaxed atomic addition, so the hot path may do it; histograms take a
-//! lock and belong to what takes longer than a microsecond.
+//! It defines names, units and labels; other modules decide what is counted when. The fields are the instruments
+//! themselves: counting is one relaxed atomic addition, cheap enough for the hot path; histograms take a lock, for
+//! operations of more than a microsecond.
 //!
-//! Invariant: but for the names of some replicas, no label's value comes from outside, so the number of time series is
+//! Invariant: except for the names of some replicas, no label value comes from outside, so the number of time series is
 //! bounded.
 
 use std::fmt;
@@ -24,17 +24,17 @@ use prometheus_client::registry::{Metric, Registry};
 mod process;
 mod text_format;
 
-/// A form in which measurements are said.
+/// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// What every collector reads.
+    /// Supported by every collector.
     Text,
-    /// What newer ones ask for.
+    /// Requested by newer collectors.
     OpenMetrics,
 }
 
 impl Format {
-    /// The form that a collector asks for by its header `Accept`.
+    /// The format that a collector requests in its `Accept` header.
     #[must_use]
     pub fn asked(accept: &str) -> Self {
         if accept.contains("application/openmetrics-text") { Self::OpenMetrics } else { Self::Text }
@@ -50,7 +50,7 @@ impl Format {
     }
 }
 
-/// Whose measurements a process has: those of the other role are not there, so no alert reads them as zero.
+/// The role of a process: metrics of the other role are absent, so no alert reads them as zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It accepts changes.
@@ -62,7 +62,7 @@ pub enum Role {
 /// A gauge without a sample until it is first set: unknown is not 0.
 #[derive(Clone, Debug, Default)]
 pub struct OptionalGauge<G = Gauge>(Arc<OnceLock<G>>);
-/// The same of something that is not whole.
+/// The same for a fractional value.
 pub type OptionalFloatGauge = OptionalGauge<FloatGauge>;
 
 impl<G: Default> OptionalGauge<G> {
@@ -86,47 +86,47 @@ impl<G: EncodeMetric + TypedMetric> EncodeMetric for OptionalGauge<G> {
     }
 }
 
-/// A gauge of something that is not whole, such as seconds.
+/// A gauge with a fractional value, such as seconds.
 pub type FloatGauge = Gauge<f64, AtomicU64>;
 
-/// Requests by what they are for and how they ended.
+/// Requests by purpose and result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
-    /// What the request is for, for example `resolve`.
+    /// The purpose, for example `resolve`.
     pub class: &'static str,
-    /// How it ended: `2xx`, `3xx`, `4xx` or `5xx`.
+    /// The result: `2xx`, `3xx`, `4xx` or `5xx`.
     pub status: &'static str,
 }
 
-/// One label: a stable word for the cause.
+/// One label: a stable code of the cause.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the label is its name")]
 pub struct Reason {
     pub reason: &'static str,
 }
 
-/// One label: what requests are for.
+/// One label: the purpose of requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the label is its name")]
 pub struct Class {
     pub class: &'static str,
 }
 
-/// One label: how fresh something is, or what became of it.
+/// One label: a freshness, or a result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the label is its name")]
 pub struct State {
     pub state: &'static str,
 }
 
-/// One label: a replica that shows an access token.
+/// One label: a replica with an access token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the label is its name")]
 pub struct ReplicaName {
     pub replica: String,
 }
 
-/// One label: what kind of thing was transferred.
+/// One label: the kind of data transferred.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 #[allow(missing_docs, reason = "the label is its name")]
 pub struct Kind {
@@ -140,11 +140,11 @@ pub struct Mode {
     pub mode: &'static str,
 }
 
-/// Every instrument of this process; clones share them.
+/// All metrics of this process; clones share them.
 #[derive(Clone)]
 pub struct Metrics(Arc<Instruments>);
 
-/// The instruments. Each one's help text stands in the catalogue at the end of this file.
+/// The instruments. Their help texts are in the catalogue at the end of this file.
 #[allow(missing_docs, reason = "the catalogue below says what each one means")]
 pub struct Instruments {
     pub requests: Family<RequestLabels, Counter>,
@@ -212,7 +212,7 @@ impl Deref for Metrics {
 }
 
 impl Metrics {
-    /// Everything at zero, or unknown.
+    /// All zero or unknown.
     #[must_use]
     pub fn new(role: Role) -> Self {
         Self(Arc::new(catalogue(role)))
@@ -229,7 +229,7 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { class, status }).inc();
     }
 
-    /// Counts one thing that was received and refused.
+    /// Counts something received and rejected.
     pub fn verify_failed(&self, reason: &'static str) {
         self.verify_failures.get_or_create(&Reason { reason }).inc();
     }
@@ -239,12 +239,12 @@ impl Metrics {
         self.received_bytes.get_or_create(&Kind { kind }).inc_by(bytes);
     }
 
-    /// Counts one way of catching up.
+    /// Counts how a replica caught up.
     pub fn caught_up(&self, mode: &'static str) {
         self.catchup.get_or_create(&Mode { mode }).inc();
     }
 
-    /// Counts what could not be answered because of who asked.
+    /// Counts a denied request.
     pub fn refused(&self, status: u16) {
         let reason = match status {
             401 => "unauthorized",
@@ -256,13 +256,13 @@ impl Metrics {
         self.access_refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// All of it, in this form.
+    /// All metrics, in this format.
     #[must_use]
     pub fn encode(&self, format: Format) -> String {
         self.count_cached();
         self.process.measure();
         let mut out = String::new();
-        // Writing to a string does not fail; what was written so far is still worth sending.
+        // Writing to a string does not fail; a partial output is still worth sending.
         let _written = text::encode(&mut out, &self.0.registry);
         match format {
             Format::Text => text_format::of_openmetrics(&out),
@@ -270,7 +270,7 @@ impl Metrics {
         }
     }
 
-    /// Counts resolves from memory among the requests; where they are answered, that is one atomic addition less.
+    /// Adds resolves from memory to the requests, which saves an atomic addition on the hot path.
     fn count_cached(&self) {
         let counted = self.resolve_cached.get();
         let already = self.cached_counted.swap(counted, Ordering::Relaxed);
@@ -279,12 +279,12 @@ impl Metrics {
     }
 }
 
-/// Buckets of requests, in seconds: from a read of the database to a backup.
+/// Buckets of request durations, in seconds: from a database read to a backup.
 fn request_seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.000_25, 4.0, 9))
 }
 
-/// Registers an instrument under a name and a help text, and returns it; one of the other role is not registered.
+/// Registers an instrument with a name and a help text, and returns it; one of the other role is not registered.
 struct Catalogue {
     registry: Registry,
     role: Role,
@@ -292,7 +292,7 @@ struct Catalogue {
 }
 
 impl Catalogue {
-    /// What follows is of one role alone, or of both.
+    /// What follows is for one role, or for both.
     fn only(&mut self, role: impl Into<Option<Role>>) -> &mut Self {
         self.only = role.into();
         self
@@ -314,13 +314,13 @@ impl Catalogue {
         self.add(name, help, Gauge::default())
     }
 
-    /// Seconds in buckets that double, from `first` on.
+    /// Buckets in seconds that double, starting at `first`.
     fn seconds(&mut self, name: &'static str, help: &'static str, first: f64) -> Histogram {
         self.add(name, help, Histogram::new(exponential_buckets(first, 2.0, 16)))
     }
 }
 
-/// Every instrument with its name and its meaning.
+/// All instruments with name and description.
 #[rustfmt::skip]
 fn catalogue(role: Role) -> Instruments {
     let mut registry = Registry::default();

@@ -1,4 +1,4 @@
-//! What is wrong with the settings, and where it stands.
+//! What is wrong with the settings, and where.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! One layer of settings: what flags, the environment, or the file say.
+//! One layer of settings: flags, the environment, or the file.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,15 +10,15 @@ use super::ConfigError;
 use crate::json::plain_reason;
 use crate::model::position::Position;
 
-/// What every setting's environment variable begins with.
+/// The prefix of every setting's environment variable.
 const PREFIX: &str = "BOOKHOLDER_";
-/// Variables that are read elsewhere: by client verbs, and where secrets are taken from.
+/// Variables that are read elsewhere: by client verbs, and for secrets.
 const ELSEWHERE: [&str; 6] = ["SERVER", "TOKEN", "CA_FILE", "ADMIN_TOKEN", "UPSTREAM_TOKEN", "READ_TOKEN"];
 
-/// Protocols that a Kubernetes Service speaks, as its variables name them.
+/// Protocols of a Kubernetes Service, as its variables name them.
 const SERVICE_PROTOCOLS: [&str; 3] = ["tcp", "udp", "sctp"];
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
@@ -29,13 +29,13 @@ pub enum LogFormat {
     Json,
 }
 
-/// Every setting that may be said; none is needed.
+/// All settings, all optional.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layer {
     /// The data directory.
     pub data: Option<PathBuf>,
-    /// Where to listen: an address and a port, or a port of this machine alone.
+    /// The listening address: an address and a port, or only a port of this machine.
     #[serde(default, deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
     /// A Unix socket to listen on as well.
@@ -46,66 +46,66 @@ pub struct Layer {
     pub tls_key: Option<PathBuf>,
     /// Whether to listen beyond this machine without TLS or without access tokens.
     pub insecure: Option<bool>,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: Option<LogFormat>,
     /// Whether callers on this machine can read without an access token.
     pub open_reads: Option<bool>,
-    /// Hosts that the node goes by besides those of this machine; a list, or a text with commas.
+    /// Own host names besides those of this machine; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub allowed_hosts: Option<Vec<String>>,
-    /// Proxies whose word on clients counts; a list, or a text with commas.
+    /// Trusted proxies; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub trusted_proxies: Option<Vec<String>>,
     /// The header in which trusted proxies name the signed-in person.
     pub sign_in_header: Option<String>,
-    /// The address by which people reach the pages.
+    /// The URL of the pages.
     pub public_url: Option<String>,
     /// Whether each request is logged.
     pub access_log: Option<bool>,
-    /// How long a connection between two requests may be silent, in seconds.
+    /// Idle timeout of a connection between two requests, in seconds.
     pub keep_alive_s: Option<u64>,
-    /// Memory for composed answers, in MiB.
+    /// Memory for cached answers, in MiB.
     pub cache_mib: Option<u64>,
-    /// Oldest state that counts as ready, in seconds since the last verified contact.
+    /// Maximum age for readiness, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
     /// A folder of prompt files to publish from.
     pub watch: Option<PathBuf>,
-    /// How long a file of that folder must not have changed before it is published, in milliseconds.
+    /// How long a file of that folder must be unchanged before it is published, in milliseconds.
     pub watch_quiet_ms: Option<u64>,
     /// The name of a new registry.
     pub registry: Option<String>,
     /// The node to follow.
     pub upstream: Option<String>,
-    /// The root to trust.
+    /// The trusted root.
     pub root_key: Option<String>,
-    /// A folder in which bundles arrive.
+    /// The inbox for bundles.
     pub inbox: Option<PathBuf>,
     /// Certificates to trust for the upstream, as PEM.
     pub upstream_ca: Option<PathBuf>,
-    /// Whether an expired checkpoint may be the first state.
+    /// Whether an expired checkpoint is accepted as the first state.
     pub accept_expired: Option<bool>,
-    /// The position whose history is given up for another one that is signed.
+    /// The position whose history is given up for another signed one.
     pub accept_fork: Option<Position>,
-    /// Whether to compare no first checkpoint with the clock of this machine.
+    /// Whether to skip the comparison of the first checkpoint with the clock of this machine.
     pub ignore_clock: Option<bool>,
-    /// Whether the operator vouches for the clock of a primary.
+    /// Whether the operator confirms the clock of a primary.
     pub trust_clock: Option<bool>,
-    /// Whether to stay at the position that the data has.
+    /// Whether to stay at the position of the data.
     pub hold: Option<bool>,
     /// A position not to go beyond.
     pub pin: Option<Position>,
-    /// What a replica calls itself in reports.
+    /// The ID of this replica in reports.
     pub replica_name: Option<String>,
-    /// Networks that webhooks may lead into although they are not public; a list, or a text with commas.
+    /// Networks that webhooks can reach although they are not public; a list, or a text with commas.
     #[serde(default, deserialize_with = "words")]
     pub webhook_allow: Option<Vec<String>>,
-    /// Days without any need after which old versions are archived, once a day; never when absent.
+    /// Days without use after which old versions are archived, once a day; never if absent.
     pub archive_unused_days: Option<u32>,
     /// Whether a primary does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
     pub hold_automation: Option<bool>,
-    /// Who provides the system, and how to reach them; said in reports.
+    /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
-    /// What the system is meant for; said in reports.
+    /// The intended purpose of the system; for reports.
     pub intended_purpose: Option<String>,
 }
 
@@ -116,7 +116,7 @@ macro_rules! over {
 }
 
 impl Layer {
-    /// This layer, and below it another: what this one says wins.
+    /// Merges this layer over another: its own values win.
     #[must_use]
     pub fn or(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
@@ -126,10 +126,10 @@ impl Layer {
             archive_unused_days, hold_automation, provider, intended_purpose)
     }
 
-    /// What a settings file says.
+    /// Parses a settings file.
     ///
     /// # Errors
-    /// It is no TOML, or says something unknown.
+    /// It is not TOML, or has an unknown key.
     pub fn from_toml(text: &str, path: &Path) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| ConfigError::File {
             path: path.to_owned(),
@@ -137,22 +137,22 @@ impl Layer {
         })
     }
 
-    /// What the environment says: `BOOKHOLDER_CACHE_MIB=64` is `cache_mib = 64`.
+    /// Parses environment variables: `BOOKHOLDER_CACHE_MIB=64` is `cache_mib = 64`.
     ///
     /// # Errors
-    /// A variable is unknown or its value does not fit.
+    /// A variable is unknown or its value is invalid.
     pub fn from_environment(environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
         let mut layer = Self::default();
         for (name, value) in environment {
             let Some(key) = name.strip_prefix(PREFIX).filter(|key| !ELSEWHERE.contains(key)) else { continue };
             let key = key.to_lowercase();
-            // A value that was read from a file or a mounted secret often ends in a line end.
+            // A value from a file or a mounted secret often ends with a line break.
             let value =
                 value.strip_suffix('\n').map_or(value.as_str(), |value| value.strip_suffix('\r').unwrap_or(value));
             if describes_a_service(&key, value) {
                 continue;
             }
-            // A value is what a TOML file would have: bare where that is a number or a truth, else a text.
+            // A value as in a TOML file: bare if it is a number or boolean, else a string.
             let quoted = toml::Value::String(value.to_owned()).to_string();
             let parse = |value: &str| toml::from_str::<Self>(&format!("{key} = {value}"));
             let known = match parse(value).or_else(|_| parse(&quoted)) {
@@ -173,19 +173,19 @@ impl Layer {
     }
 }
 
-/// Whether a variable describes a Kubernetes Service whose name begins with `bookholder`, as it is put into every container
-/// of the Service's namespace: `bookholder_port=tcp://10.0.0.1:7070`. The value counts as well, so that a setting which
-/// somebody made up (`BOOKHOLDER_PORT=7070`) is still refused.
+/// Whether a variable describes a Kubernetes Service whose name begins with `bookholder`, as set in every container of
+/// its namespace: `bookholder_port=tcp://10.0.0.1:7070`. The value is checked as well, so that an invented setting
+/// (`BOOKHOLDER_PORT=7070`) is still rejected.
 fn describes_a_service(key: &str, value: &str) -> bool {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let is_url = |text: &str| text.split_once("://").is_some_and(|(scheme, _)| SERVICE_PROTOCOLS.contains(&scheme));
-    // The name of the Service stands before these words, and is empty for one that is called `bookholder`.
+    // The name of the Service precedes these words; it is empty for the name `bookholder`.
     let after = |words: &str| {
         key.strip_prefix(words).or_else(|| key.rsplit_once(&format!("_{words}")).map(|(_service, rest)| rest))
     };
     let is_host = after("service_host") == Some("") && value.parse::<IpAddr>().is_ok();
     let is_number_of_port = after("service_port").is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
-    // `port_7070_tcp`, and behind that `_addr`, `_port` or `_proto`.
+    // `port_7070_tcp`, optionally followed by `_addr`, `_port` or `_proto`.
     let names_port = |key: &str| {
         let mut words = key.rsplit('_');
         let protocol = words.next().is_some_and(|word| SERVICE_PROTOCOLS.contains(&word));
@@ -196,10 +196,10 @@ fn describes_a_service(key: &str, value: &str) -> bool {
     is_host || (is_number_of_port && is_number(value)) || is_part || is_address
 }
 
-/// Reads where to listen: `10.0.0.7:7070`, `[::]:7070`, or on this machine alone `localhost:7070`, `:7070`, `7070`.
+/// Parses a listening address: `10.0.0.7:7070`, `[::]:7070`, or on this machine `localhost:7070`, `:7070`, `7070`.
 ///
 /// # Errors
-/// It is neither.
+/// It is not valid.
 pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let port = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
     let local = |port: u16| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
@@ -208,7 +208,7 @@ pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
     port.parse::<u16>().map(local).or_else(|_| whole()).map_err(|_| format!("invalid address `{text}`: {way}"))
 }
 
-/// Reads where to listen, which may be a number.
+/// Parses a listening address, which can be a number.
 fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -223,7 +223,7 @@ fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<S
     listen_address(&text).map(Some).map_err(serde::de::Error::custom)
 }
 
-/// Reads a list of words, or one text with commas between them, as an environment variable has it.
+/// Parses a list of words, or a text with commas, as in an environment variable.
 fn words<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged, expecting = "expected a list of strings, or one string with commas")]

@@ -1,7 +1,8 @@
-//! Settings: flags over environment over `bookholder.toml` over defaults, checked before a port is bound.
+//! Settings: flags, then environment variables, then `bookholder.toml`, then defaults; validated before a port is
+//! bound.
 //!
-//! One [`Layer`] is what each of the three can say; merging is a pure function, so that a test can
-//! say everything. Unknown keys are refused, wherever they stand.
+//! Each source is one [`Layer`]; merging is a pure function, which makes it testable. Unknown keys are rejected in
+//! every source.
 
 mod error;
 mod layer;

@@ -19,15 +19,15 @@ use crate::trust::root::RootKeyId;
 const DATA_DEFAULT: &str = "bookholder-data";
 /// Default address.
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
-/// The settings file that is read when it is there.
+/// The settings file that is read if it exists.
 const FILE_DEFAULT: &str = "bookholder.toml";
-/// Default memory for composed answers: 10,000 prompts of 2 KiB fit.
+/// Default memory for cached answers: for 10,000 prompts of 2 KiB.
 const CACHE_MIB_DEFAULT: u64 = 32;
 
 /// Longest idle time of a connection: a day.
 const KEEP_ALIVE_S: std::ops::RangeInclusive<u64> = 1..=86_400;
 
-/// What every node is told.
+/// Settings of every node.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The data directory.
@@ -36,27 +36,27 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// A Unix socket to listen on as well.
     pub socket: Option<PathBuf>,
-    /// The certificate, where there is TLS.
+    /// The certificate, if TLS is used.
     pub tls: Option<TlsFiles>,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
     /// Whether callers on this machine can read without an access token.
     pub open_reads: bool,
     /// Whether all callers can.
     pub open_to_all: bool,
-    /// Which requests count as local, and from whom others come.
+    /// Which requests count as local, and the client of other requests.
     pub door: Door,
-    /// The address by which people reach the pages, where that is another than the one it listens at.
+    /// The URL of the pages, if it differs from the listening address.
     pub public_url: Option<PublicUrl>,
-    /// Memory for composed answers, in bytes.
+    /// Memory for cached answers, in bytes.
     pub cache_bytes: u64,
-    /// Oldest state that counts as ready, in seconds since the last verified contact.
+    /// Maximum age for readiness, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
 }
 
-/// How long a watched file must not have changed before it is published, by default: writers pause.
+/// Default time for which a watched file must be unchanged before it is published: writers pause.
 const WATCH_QUIET_MS: u64 = 2_000;
-/// Longest such wait: an hour.
+/// Longest such time: an hour.
 const WATCH_QUIET_MS_MAX: u64 = 3_600_000;
 
 /// A certificate and its key, as PEM files.
@@ -67,68 +67,68 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What a primary is told besides.
+/// Settings of a primary.
 #[derive(Clone, Debug)]
 pub struct PrimarySettings {
-    /// What every node is told.
+    /// Settings of every node.
     pub node: Settings,
     /// A folder of prompt files to publish from.
     pub watch: Option<PathBuf>,
-    /// How long a file of that folder must not have changed before it is published.
+    /// How long a file of that folder must be unchanged before it is published.
     pub watch_quiet: Duration,
     /// The name of a new registry.
     pub registry: Option<String>,
-    /// The first access token, where the operator chose it.
+    /// The first access token, if the operator set it.
     pub admin_token: Option<AccessToken>,
-    /// Networks that webhooks may lead into although they are not public.
+    /// Networks that webhooks can reach although they are not public.
     pub webhook_allow: Vec<IpNet>,
-    /// Days without any need after which old versions are archived, once a day; never when absent.
+    /// Days without use after which old versions are archived, once a day; never if absent.
     pub archive_unused_days: Option<u32>,
     /// Whether it does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
     pub hold_automation: bool,
-    /// Who provides the system, and how to reach them; said in reports.
+    /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
-    /// What the system is meant for; said in reports.
+    /// The intended purpose of the system; for reports.
     pub intended_purpose: Option<String>,
-    /// Whether the operator vouches for the clock.
+    /// Whether the operator confirms the clock.
     pub trust_clock: bool,
 }
 
-/// What a replica is told besides.
+/// Settings of a replica.
 #[derive(Clone, Debug)]
 pub struct ReplicaSettings {
-    /// What every node is told.
+    /// Settings of every node.
     pub node: Settings,
-    /// The node to follow; none for a replica that is fed by bundles alone.
+    /// The node to follow; absent for a replica that only takes bundles.
     pub upstream: Option<String>,
     /// The access token for the upstream.
     pub upstream_token: Option<AccessToken>,
     /// Certificates to trust for the upstream, as PEM.
     pub upstream_ca: Option<PathBuf>,
-    /// The root to trust; none after the first start.
+    /// The trusted root; absent after the first start.
     pub root_key: Option<RootKeyId>,
-    /// A folder in which bundles arrive.
+    /// The inbox for bundles.
     pub inbox: Option<PathBuf>,
-    /// Whether an expired checkpoint may be the first state.
+    /// Whether an expired checkpoint is accepted as the first state.
     pub accept_expired: bool,
-    /// The position whose history is given up for another one that is signed.
+    /// The position whose history is given up for another signed one.
     pub accept_fork: Option<Position>,
-    /// Whether the first checkpoint is not compared with the clock of this machine.
+    /// Whether to skip the comparison of the first checkpoint with the clock of this machine.
     pub ignore_clock: bool,
-    /// Whether to stay at the position that the data has.
+    /// Whether to stay at the position of the data.
     pub hold: bool,
     /// A position not to go beyond.
     pub pin: Option<Position>,
-    /// The access token that readers from other machines show.
+    /// The access token for readers on other machines.
     pub read_token: Option<TokenHash>,
-    /// What this replica calls itself in reports.
+    /// The ID of this replica in reports.
     pub name: Option<String>,
 }
 
-/// Reads the settings file and the environment below the flags.
+/// Reads the settings file and the environment, with lower precedence than flags.
 ///
 /// # Errors
-/// The file was named and is not there, or a layer says something unknown or wrong.
+/// The named file does not exist, or a layer has an unknown key or an invalid value.
 pub fn merge(flags: Layer, file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Layer, ConfigError> {
     let path = file.unwrap_or(Path::new(FILE_DEFAULT));
     let layer = match std::fs::read_to_string(path) {
@@ -142,7 +142,7 @@ pub fn merge(flags: Layer, file: Option<&Path>, environment: &BTreeMap<String, S
 /// The settings of a primary.
 ///
 /// # Errors
-/// Something does not fit together; the message says what to do.
+/// The settings are inconsistent; the message says what to do.
 pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<PrimarySettings, ConfigError> {
     let node = node(&layer)?;
     if let Some(watch) = layer.watch.as_ref().filter(|watch| !watch.is_dir()) {
@@ -179,7 +179,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
 /// The settings of a replica.
 ///
 /// # Errors
-/// Something does not fit together; the message says what to do.
+/// The settings are inconsistent; the message says what to do.
 pub fn replica(layer: Layer, environment: &BTreeMap<String, String>) -> Result<ReplicaSettings, ConfigError> {
     let mut node = node(&layer)?;
     if node.door.sign_in_header.is_some() {

@@ -182,7 +182,7 @@ fn retry_after_is_seconds_or_a_date() {
     }
 }
 
-/// A receiver that answers every request with these bytes, then with `more` for as long as anybody listens; and the
+/// A receiver that answers every request with these bytes, then with `more` until the client disconnects; and the
 /// requests it got.
 async fn receiver(answer: &str, more: &'static [u8]) -> (u16, mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -197,7 +197,7 @@ async fn receiver(answer: &str, more: &'static [u8]) -> (u16, mpsc::UnboundedRec
                 open = stream.write_all(more).await.is_ok();
             }
             if answer.is_empty() {
-                // Says nothing until the sender hangs up.
+                // Sends nothing until the client disconnects.
                 let _end = stream.read(&mut [0; 1]).await;
             }
         }
@@ -266,7 +266,7 @@ async fn host_that_resolves_to_a_private_address_is_refused() {
             Err(error) => assert!(!allowed && error.to_string().contains("which is loopback"), "{error}"),
         }
     }
-    // What the guard says is what people read.
+    // The guard's text is shown to people.
     let deliverer = Deliverer::within(networks(&["10.0.0.0/8"]), Duration::from_secs(5));
     let url = "http://localhost:9/secret".parse().expect("a url");
     let error = deliverer.send(url, HeaderMap::new(), Bytes::new()).await.error.expect("an error");
@@ -325,7 +325,7 @@ async fn endless_response_is_cut_off_at_the_deadline() {
     assert_eq!(delivery.status, None);
     assert!(delivery.error.is_some_and(|error| error.starts_with("cannot reach 127.0.0.1")));
 
-    // The answer counts, even when its body never comes.
+    // The status counts, even if the body never arrives.
     let (slow, _requests) = receiver("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nx", b"").await;
     let delivery = post(LOOPBACK, format!("http://127.0.0.1:{slow}/")).await;
     assert_eq!((delivery.status, delivery.error), (Some(200), None));

@@ -11,10 +11,10 @@ use super::history::{HistoryChange, HistoryError, HistoryReader, LINE_BYTES_MAX}
 const BATCH_CHANGES: usize = 200;
 /// Bytes of changes in one batch, as JSON; well within what a server takes.
 const BATCH_BYTES: usize = 3 * 1024 * 1024;
-/// What a zstd file begins with.
+/// The magic bytes of a zstd file.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Why a history cannot be read on.
+/// Why a history cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum BatchError {
@@ -26,7 +26,7 @@ pub enum BatchError {
     TooLong { max: u64 },
 }
 
-/// The lines of a history, unpacked where they are packed in a window of at most two to this power of bytes.
+/// The lines of a history, decompressed if necessary with a window of at most two to this power of bytes.
 ///
 /// # Errors
 /// It cannot be read.
@@ -45,26 +45,26 @@ pub struct Batches<'a> {
     lines: Box<dyn BufRead + Send + 'a>,
     reader: HistoryReader,
     line: Vec<u8>,
-    /// What did not fit into the batch before.
+    /// The change that did not fit into the previous batch.
     held: Option<HistoryChange>,
-    /// What went wrong behind the batch before.
+    /// The error after the previous batch.
     wrong: Option<BatchError>,
     bytes_left: u64,
     bytes_max: u64,
 }
 
 impl<'a> Batches<'a> {
-    /// At the start of a history, of which at most so many bytes are read.
+    /// A reader at the start of a history, with a limit in bytes.
     #[must_use]
     pub fn new(lines: Box<dyn BufRead + Send + 'a>, bytes_max: u64) -> Self {
         let (reader, line) = (HistoryReader::new(), Vec::new());
         Self { lines, reader, line, held: None, wrong: None, bytes_left: bytes_max, bytes_max }
     }
 
-    /// The next batch; an empty one is the end.
+    /// The next batch; empty at the end.
     ///
     /// # Errors
-    /// A line is no change, the history is too long, or it cannot be read.
+    /// A line is not a change, the history is too long, or it cannot be read.
     pub fn next_batch(&mut self) -> Result<Vec<HistoryChange>, BatchError> {
         let (mut batch, mut bytes) = (Vec::new(), 0_usize);
         loop {

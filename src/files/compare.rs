@@ -1,11 +1,11 @@
 //! Decides what to do with a prompt file, given what was last published from it and the current state of the registry.
 //!
-//! `push`, `import DIR`, uploaded files and `serve --watch` all ask [`compare`], and a dry run asks nothing else. It is
-//! pure: who asks gathers the facts, remembers what was done ([`PublishedFile`]) and acts. Invariant: a file that did not change
-//! since it was last published never replaces what others did.
+//! `push`, `import DIR`, uploads and `serve --watch` all call [`compare`], and so do dry runs. It is pure: the caller
+//! collects the facts, records what was done ([`PublishedFile`]) and acts. Invariant: a file that did not change since
+//! it was last published never replaces others' work.
 //!
-//! Line ends alone are no change. A file in which every line ends in `\r\n` is read as if they ended in `\n`, as version
-//! control writes them on Windows; a file is compared in its own line ends and in both others.
+//! Differences in line breaks are no change. A file in which every line ends in `\r\n` is read as if they ended in
+//! `\n`, as version control writes them on Windows; a file is compared in its own and both other forms.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,17 +17,17 @@ use crate::model::source::PublishedFile;
 use crate::model::version::Version;
 use crate::template::variables::complete;
 
-/// A prompt file that was read, and the ids under which a registry may have what it says.
+/// A parsed prompt file, and the IDs under which a registry may have its content.
 #[derive(Clone, Debug)]
 pub struct ParsedFile {
-    /// What the file says.
+    /// The content and labels of the file.
     pub file: PromptFile,
-    /// The ids of that.
+    /// The IDs of its content.
     pub ids: FileIds,
 }
 
-/// The ids under which a registry may have what a file says: as it is written, with its variables completed as the
-/// server completes them, and both with other line ends.
+/// The IDs under which a registry may have the content of a file: as written, with its variables completed as by the
+/// server, and both with other line breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileIds {
     written: ContentId,
@@ -35,29 +35,29 @@ pub struct FileIds {
 }
 
 impl FileIds {
-    /// The id of the content as the file writes it.
+    /// The ID of the content as written in the file.
     #[must_use]
     pub const fn written(&self) -> ContentId {
         self.written
     }
 
-    /// Whether a content of this id says the same.
+    /// Whether a content with this ID is the same.
     #[must_use]
     pub fn contain(&self, id: &ContentId) -> bool {
         self.all.contains(id)
     }
 
-    /// Whether a version says the same, as it is served or as its author wrote it.
+    /// Whether a version has the same content, as served or as written.
     #[must_use]
     pub fn matches(&self, version: &Version) -> bool {
         self.contain(&version.content_id) || version.source_id.is_some_and(|source| self.contain(&source))
     }
 }
 
-/// Reads a prompt file.
+/// Parses a prompt file.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// The error, as a sentence.
 pub fn read(text: &str) -> Result<ParsedFile, String> {
     let said = |error: PromptFileError| error.to_string();
     let unix = text.replace("\r\n", "\n");
@@ -76,57 +76,57 @@ pub fn read(text: &str) -> Result<ParsedFile, String> {
     Ok(ParsedFile { file, ids: FileIds { written, all } })
 }
 
-/// What a registry has under the name of a file.
+/// The state of the registry for the name of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RegistryState {
-    /// Its newest version.
+    /// Its latest version.
     pub newest: u64,
-    /// Whether it was removed, or its newest version retired: then nothing says the same any more.
+    /// Whether it was removed, or its latest version retired: then no version matches.
     pub gone: bool,
-    /// The newest version that says what the file says.
+    /// The newest version with the content of the file.
     pub same: Option<u64>,
-    /// The labels that the file names, as far as they are there.
+    /// The existing labels among those in the file.
     pub labels: BTreeMap<Label, LabelPresent>,
 }
 
-/// What one label does with the newest version.
+/// The relation of a label to the latest version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LabelPresent {
-    /// It serves that version and no other.
+    /// It serves only that version.
     pub serves: bool,
-    /// It served that version at some time.
+    /// It served that version before.
     pub served: bool,
 }
 
-/// What is to be done with a file.
+/// What to do with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// A new version, over this newest one (0: none yet).
+    /// Publish a new version, based on this one (0: none yet).
     Publish {
-        /// The version that has to be the newest when it is published.
+        /// The version that must be the latest when it is published.
         parent: u64,
     },
-    /// The newest version says the same.
+    /// The latest version has the same content.
     Same {
         /// That version.
         version: u64,
-        /// Labels that are to serve it and never did.
+        /// Labels to deploy to, which never served it.
         deploy: Vec<Label>,
-        /// Labels that served it and were moved since: they stay where they are.
+        /// Labels that served it and were moved since: they are left unchanged.
         left: Vec<Label>,
     },
-    /// The file is as it was when it was last published, and the registry moved on: nothing is to be done.
+    /// The file is unchanged since it was last published, and the registry has moved on: nothing to do.
     Left(RegistryChange),
-    /// The file changed, and so did the registry; or it has the text of an older version for an unknown reason.
+    /// Both the file and the registry changed; or the file has the text of an older version for an unknown reason.
     Conflict(RegistryChange),
 }
 
-/// How a registry moved on since a file was published from.
+/// How a registry moved on since a file was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RegistryChange {
-    /// The version that the file was, or was made from.
+    /// The version of the file, or on which it is based.
     pub from: u64,
-    /// The newest version now.
+    /// The latest version now.
     pub newest: u64,
     /// Whether the prompt was removed, or that version retired.
     pub gone: bool,
@@ -143,10 +143,10 @@ impl fmt::Display for RegistryChange {
     }
 }
 
-/// Decides what a file means.
+/// Decides what to do with a file.
 ///
-/// Labels follow one rule: a label is moved to a version from a file once. Where it served that version and was moved
-/// since, somebody rolled back or deployed another one, and an unchanged file does not undo that.
+/// Labels follow one rule: a file deploys a version to a label once. If the label served that version and was moved
+/// since, someone rolled back or deployed another one, and an unchanged file does not undo that.
 #[must_use]
 pub fn compare(
     ids: &FileIds,
@@ -156,7 +156,7 @@ pub fn compare(
 ) -> Plan {
     let Some(present) = present else { return Plan::Publish { parent: 0 } };
     let RegistryState { newest, gone, same, .. } = *present;
-    // A registry that was restored from an older backup does not know what was done.
+    // A registry that was restored from an older backup lacks later records.
     let done = done.filter(|done| done.version <= newest);
     let unchanged = done.is_some_and(|done| ids.contain(&done.content_id));
     let is_newest = done.is_some_and(|done| done.version == newest);

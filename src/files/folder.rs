@@ -8,10 +8,10 @@ use super::path::name_of;
 use crate::api::problem::ErrorCode;
 use crate::model::name::PromptName;
 
-/// What a file says, and which prompt it is by where it lies in its folder.
+/// The content of a file, and its prompt, from the path in its folder.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence.
+/// The error, as a sentence.
 pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, ParsedFile), String> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;
@@ -19,7 +19,7 @@ pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, ParsedFile),
     Ok((name, read(text)?))
 }
 
-/// Whether a file may be refused because what it includes is not published yet.
+/// Whether a file may be rejected because its includes are not published yet.
 #[must_use]
 pub const fn may_wait(code: ErrorCode) -> bool {
     matches!(
@@ -28,24 +28,24 @@ pub const fn may_wait(code: ErrorCode) -> bool {
     )
 }
 
-/// Things of which one may need another first: each is tried, and what was put back is tried again after the others, as
-/// long as a round brings anything forward.
+/// Items that may depend on each other: each is tried, and those put back are tried again after the others, as long as
+/// a round makes progress.
 #[derive(Debug)]
 pub struct RetryRounds<T> {
     waiting: VecDeque<T>,
     again: VecDeque<T>,
-    /// How many the round began with.
+    /// Number of items at the start of the round.
     round: usize,
 }
 
 impl<T> RetryRounds<T> {
-    /// All of them before the first round.
+    /// All items, before the first round.
     #[must_use]
     pub fn new(all: Vec<T>) -> Self {
         Self { round: all.len(), waiting: all.into(), again: VecDeque::new() }
     }
 
-    /// The next to try; none when all are done, or when a whole round brought nothing forward.
+    /// The next item to try; `None` when all are done, or a whole round made no progress.
     pub fn next_to_try(&mut self) -> Option<T> {
         if self.waiting.is_empty() && self.again.len() < self.round {
             self.waiting = std::mem::take(&mut self.again);
@@ -54,12 +54,12 @@ impl<T> RetryRounds<T> {
         self.waiting.pop_front()
     }
 
-    /// Puts one back, to be tried again after the others.
+    /// Puts an item back, to be tried again after the others.
     pub fn put_back(&mut self, one: T) {
         self.again.push_back(one);
     }
 
-    /// What was put back and is not tried again.
+    /// The items that were put back and are not tried again.
     #[must_use]
     pub fn left(self) -> Vec<T> {
         self.waiting.into_iter().chain(self.again).collect()

@@ -1,8 +1,8 @@
 //! The front matter of a prompt file: its YAML keys, and which of them a content needs.
 //!
-//! It knows nothing of the body. The YAML parser goes through all open brackets for each token, so what is long or has
-//! many brackets is read otherwise: as one `key: JSON` a line, which is YAML too.
-//! Invariant: what `write` makes, `parse` reads back as the same value.
+//! It does not handle the body. The YAML parser visits all open brackets for each token, so long input and input with
+//! many brackets is parsed differently: as one `key: JSON` per line, which is valid YAML too. Invariant: `parse` reads
+//! the output of `write` as the same value.
 
 use std::fmt::Write;
 
@@ -17,10 +17,10 @@ use crate::model::name::Label;
 
 /// Longest front matter that is read as any YAML, in bytes.
 const YAML_BYTES_MAX: usize = 64 * 1024;
-/// Most brackets that open in it, quoted or not: what they are to the parser only the parser knows.
+/// Most opening brackets in it, quoted or not: only the parser could tell which ones count.
 const YAML_BRACKETS_MAX: usize = 2_048;
 
-/// Everything that front matter can say.
+/// All keys of front matter.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FrontMatter {
     pub syntax: Syntax,
@@ -46,7 +46,7 @@ impl PartialEq for FrontMatter {
     }
 }
 
-/// Reads front matter; a reason names the key and the line of the file.
+/// Parses front matter; an error names the key and the line of the file.
 pub(super) fn parse(yaml: &str) -> Result<FrontMatter, String> {
     let form = if is_small(yaml) {
         // The first line of the file is the opening `---`.
@@ -101,7 +101,7 @@ pub(super) fn write(front: &FrontMatter) -> String {
     }
     let Ok(Value::Object(fields)) = serde_json::to_value(&form) else { return String::new() };
     let yaml = yaml::write(&fields);
-    // YAML has many corners. What does not read back as it was is written in the JSON subset, which has none.
+    // What does not read back exactly is written in the JSON subset of YAML.
     let stands = yaml.ends_with('\n') && !yaml.split('\n').any(super::prompt::is_fence);
     if stands && is_small(&yaml) && parse(&yaml).as_ref() == Ok(front) {
         return yaml;
@@ -110,13 +110,13 @@ pub(super) fn write(front: &FrontMatter) -> String {
     if is_small(&escaped) { escaped } else { plain_lines(&fields) }
 }
 
-/// Whether the YAML parser reads a text in time that is bounded.
+/// Whether the YAML parser reads a text in bounded time.
 fn is_small(yaml: &str) -> bool {
     let brackets = yaml.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
     yaml.len() <= YAML_BYTES_MAX && brackets <= YAML_BRACKETS_MAX
 }
 
-/// What values say; a reason names the key and its line.
+/// Interprets the values; an error names the key and its line.
 fn form_of(read: yaml::Read) -> Result<Form, String> {
     let yaml::Read { fields, lines } = read;
     let whole = serde_json::from_value(Value::Object(fields.clone()));
@@ -136,7 +136,7 @@ fn form_of(read: yaml::Read) -> Result<Form, String> {
     })
 }
 
-/// Reads front matter that is one `key: JSON` a line.
+/// Parses front matter with one `key: JSON` per line.
 fn parse_lines(text: &str) -> Result<Form, String> {
     let mut read = yaml::Read::default();
     // The first line of the file is the opening `---`.
@@ -163,12 +163,12 @@ fn parse_lines(text: &str) -> Result<Form, String> {
     form_of(read)
 }
 
-/// The form as one `key: JSON` line each, as [`parse_lines`] reads it.
+/// Writes one `key: JSON` per line, as [`parse_lines`] reads it.
 fn plain_lines(fields: &Map<String, Value>) -> String {
     fields.iter().map(|(key, value)| format!("{key}: {value}\n")).collect()
 }
 
-/// The form as one `key: JSON` line each, every character outside ASCII escaped.
+/// The same, with every character outside ASCII escaped.
 fn json_lines(fields: &Map<String, Value>) -> String {
     let line = |(key, value): (&String, &Value)| {
         let mut line = format!("{key}: ");
@@ -218,7 +218,7 @@ enum ModelForm {
     Whole(Model),
 }
 
-/// Variables as a map from name to what is known about it.
+/// Variables as a map from name to declaration.
 #[derive(Default, PartialEq)]
 struct Variables(Vec<Variable>);
 

@@ -1,7 +1,7 @@
-//! A history file: one change of another library a line, as JSON, oldest first.
+//! A history file: one change of another library per line, as JSON, oldest first.
 //!
-//! It does not read files or send anything. Invariant: the same lines in the same order give the same changes with
-//! the same ids, so a repeated import brings nothing twice.
+//! It does not read files or send anything. Invariant: the same lines in the same order give the same changes with the
+//! same IDs, so a repeated import adds nothing.
 
 use std::collections::HashMap;
 
@@ -13,16 +13,16 @@ use crate::model::time::Timestamp;
 
 /// Longest line of a history, in bytes: a text at the limit of a content, escaped as JSON.
 pub const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Longest name in a history, in bytes; what a prompt may not be called is mapped.
+/// Longest name in a history, in bytes; invalid prompt names are mapped.
 pub const NAME_BYTES_MAX: usize = 64 * 1024;
 /// Most changes of one history file; each costs about 50 bytes of memory while it is read.
 pub const CHANGES_MAX: usize = 5_000_000;
-/// BLAKE3 derive-key context of an import id.
+/// BLAKE3 derive-key context of an import ID.
 const ID_CONTEXT: &str = "bookholder import id v1";
 /// Hex digits of an import id.
 const ID_DIGITS: usize = 32;
 
-/// Why a line is no change; lines count from 1.
+/// Why a line is not a change; lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum HistoryError {
@@ -34,12 +34,12 @@ pub enum HistoryError {
     TooMany { line: u64 },
 }
 
-/// One change, and what its prompt was called in the library it comes from.
+/// One change, and the original name of its prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryChange {
-    /// The change as the registry takes it.
+    /// The change for the registry.
     pub change: ImportChange,
-    /// The original name, where the mapping changed it.
+    /// The original name, if the mapping changed it.
     pub renamed_from: Option<String>,
 }
 
@@ -59,10 +59,10 @@ impl HistoryReader {
         Self::default()
     }
 
-    /// Reads the next line, with or without its line end; nothing for a blank one.
+    /// Parses the next line, with or without its line break; `None` for a blank one.
     ///
     /// # Errors
-    /// The line is no change, or over a limit.
+    /// The line is not a change, or over a limit.
     pub fn read(&mut self, text: &[u8]) -> Result<Option<HistoryChange>, HistoryError> {
         self.line = self.line.saturating_add(1);
         let line = self.line;
@@ -110,7 +110,7 @@ struct Line {
     author: String,
     message: String,
     name: String,
-    /// Null when the prompt was removed; never absent, so that a forgotten text removes nothing.
+    /// Null if the prompt was removed; never absent, so that a forgotten text removes nothing.
     #[serde(deserialize_with = "present")]
     text: Option<String>,
 }
@@ -130,7 +130,7 @@ impl Line {
         hasher
     }
 
-    /// Names this line among all lines, and among identical ones by how many stand before it.
+    /// Identifies this line among all lines, and among identical ones by how many precede it.
     fn id(&self, occurrence: u64) -> String {
         let hash = self.hasher().update(&occurrence.to_le_bytes()).finalize();
         hash.to_hex().chars().take(ID_DIGITS).collect()

@@ -1,7 +1,7 @@
-//! `bookholder.lock`: which versions the prompt files of a folder are, as they were last pulled or pushed.
+//! `bookholder.lock`: the versions of the prompt files of a folder, as they were last pulled or pushed.
 //!
-//! It does not compare the folder with anything; `cli` does. Invariant: prompts are sorted by name, each once, and
-//! each lies where `path_of` its name says, so a lock file can never point outside its folder.
+//! It does not compare the folder with anything; `cli` does. Invariant: prompts are sorted by name without duplicates,
+//! and each has the path that `path_of` gives its name, so a lock file can never point outside its folder.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::source::PublishedFile;
 
-/// What a lock file is called.
+/// The name of a lock file.
 pub const LOCKFILE_NAME: &str = "bookholder.lock";
 /// The version of the format that is written and read.
 pub const LOCKFILE_VERSION: u32 = 1;
@@ -21,18 +21,18 @@ pub const LOCKFILE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The comment at the start of a lock file.
 const HEADING: &str = "# Written by `bookholder pull` and `bookholder push`. Do not edit: pull again.\n";
 
-/// What was last pulled or pushed, from or to where, and when in the registry's history.
+/// What was last pulled or pushed, from or to where, and at which position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lockfile {
     /// The version of the format.
     version: u32,
-    /// The label whose versions were pulled; none in a folder that was only pushed.
+    /// The label whose versions were pulled; absent in a folder that was only pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
     /// The name of the registry.
     pub registry: String,
-    /// The state that they were read from.
+    /// The position of the registry.
     pub position: Position,
     /// The prompts, sorted by name.
     #[serde(default, rename = "prompt", skip_serializing_if = "Vec::is_empty")]
@@ -45,19 +45,19 @@ pub struct Lockfile {
 pub struct LockedPrompt {
     /// Which prompt.
     pub name: PromptName,
-    /// Which of its versions.
+    /// Its version.
     pub version: u64,
-    /// The hash of its content's encoding.
+    /// The content ID.
     pub content_id: ContentId,
-    /// Where its file lies, relative to the lock file.
+    /// The path of its file, relative to the lock file.
     pub file: String,
-    /// The id of the content as the file writes it, where that differs: without the variables that the server added, or
-    /// with includes.
+    /// The ID of the content as written in the file, if it differs: without variables that the server added, or with
+    /// includes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_id: Option<ContentId>,
 }
 
-/// Why a text is no lock file, or a lock file no text.
+/// Why a text is not a lock file, or a lock file cannot be written.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum LockfileError {
@@ -76,14 +76,14 @@ pub enum LockfileError {
 }
 
 impl LockedPrompt {
-    /// A prompt in the file that its name gives it.
+    /// A prompt in the file with its default path.
     #[must_use]
     pub fn new(name: PromptName, version: u64, content_id: ContentId) -> Self {
         let file = path_of(&name);
         Self { name, version, content_id, file, written_id: None }
     }
 
-    /// The same, of a file that writes its content in another way.
+    /// The same, for a file that writes its content differently.
     #[must_use]
     pub fn written_as(self, id: ContentId) -> Self {
         Self { written_id: (id != self.content_id).then_some(id), ..self }
@@ -97,7 +97,7 @@ impl LockedPrompt {
 }
 
 impl Lockfile {
-    /// A lock file of these prompts, in whatever order they come.
+    /// A lock file of these prompts, in any order.
     #[must_use]
     pub fn new(label: Option<Label>, registry: String, position: Position, mut prompts: Vec<LockedPrompt>) -> Self {
         prompts.sort_by(|a, b| a.name.cmp(&b.name));
@@ -105,23 +105,23 @@ impl Lockfile {
         Self { version: LOCKFILE_VERSION, label, registry, position, prompts }
     }
 
-    /// The prompts, sorted by name, each once.
+    /// The prompts, sorted by name without duplicates.
     #[must_use]
     pub fn prompts(&self) -> &[LockedPrompt] {
         &self.prompts
     }
 
-    /// The prompt of this name.
+    /// The prompt with this name.
     #[must_use]
     pub fn get(&self, name: &PromptName) -> Option<&LockedPrompt> {
         let at = self.prompts.binary_search_by(|prompt| prompt.name.cmp(name)).ok()?;
         self.prompts.get(at)
     }
 
-    /// Reads a lock file.
+    /// Parses a lock file.
     ///
     /// # Errors
-    /// It is no lock file, one of another version, or one that breaks the invariant.
+    /// It is not a lock file, has another version, or violates the invariant.
     pub fn parse(text: &str) -> Result<Self, LockfileError> {
         if text.len() > LOCKFILE_BYTES_MAX {
             return Err(LockfileError::TooLong { bytes: text.len() });

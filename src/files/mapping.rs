@@ -1,25 +1,24 @@
 //! Maps names of other libraries to names of prompts.
 //!
-//! A name that a new prompt may have stays as it is. Any other is written by the letters of new names
-//! ([`PromptName::portable`]), cut where it would be too long, and ends in `-` and 12 hex digits of the BLAKE3 of the
-//! original.
+//! A valid name for a new prompt is unchanged. Any other is converted to the characters of new names
+//! ([`PromptName::portable`]), truncated if necessary, and ends in `-` and 12 hex digits of the BLAKE3 of the original.
 //!
-//! The ending is always there, so that what a name becomes depends on that name alone, and not on which others are in the
-//! same import or were in an earlier one: `pay|ment` never lands on a prompt that was called `pay-ment` from the start,
-//! and that one is never renamed; `Test` beside `test` becomes another file on every system. Invariant: the same original has the same name, different originals of one `NameMapper`
-//! have different names, and a new prompt may have each of them.
+//! The suffix is always added, so that the result depends on the name alone, and not on other names in the same or an
+//! earlier import: `pay|ment` never becomes an original `pay-ment`, and that one is never renamed; `Test` beside `test`
+//! becomes another file on every system. Invariant: equal originals map to equal names, different originals of one
+//! `NameMapper` to different names, and all are valid for new prompts.
 
 use std::collections::HashMap;
 
 use crate::model::name::{NAME_BYTES_MAX, PromptName};
 
-/// The rule in words, to explain changed names.
+/// The rule as text, to explain changed names.
 pub const RULE: &str = "A name of a-z, 0-9, . _ and - between / is kept. Any other is changed to lower case without \
     accents, every run of other
 characters becomes -, and - and 12 hex digits of the BLAKE3 of the original are \
     appended to make it unique; its description is the original name.";
 
-/// Hex digits at the end; more only where so many are not enough to tell two names apart.
+/// Number of hex digits of the suffix; more only to tell two names apart.
 const ENDING_DIGITS: [usize; 4] = [12, 24, 48, 64];
 
 /// Maps the names of one import.
@@ -29,17 +28,17 @@ pub struct NameMapper {
     taken: HashMap<PromptName, String>,
 }
 
-/// What a name became.
+/// The mapped name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedName {
     /// A name of a prompt.
     pub name: PromptName,
-    /// Whether it is another one than the original.
+    /// Whether it differs from the original.
     pub changed: bool,
 }
 
 impl NameMapper {
-    /// A mapper that has seen no name.
+    /// An empty mapper.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

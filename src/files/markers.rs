@@ -1,17 +1,17 @@
 //! The body of a prompt file: markers, and the texts between them.
 //!
-//! It does not know front matter. A marker may stand anywhere in a line, as in dotprompt: blanks beside it belong to
-//! it, and the end of its line where nothing follows. Invariant: a text that looks like a marker is never taken for
-//! one after `write`, because it has a backslash more.
+//! It does not handle front matter. A marker can be anywhere in a line, as in dotprompt: spaces beside it belong to it,
+//! and so does the end of its line if nothing follows. Invariant: `write` adds a backslash to text that looks like a
+//! marker, so that it is never parsed as one.
 
 use super::prompt::PromptFileError;
 use crate::model::content::{Body, Message, MessageContent, Part, Role, RoleMessage};
 
-/// The placeholder that `{{history}}` stands for.
+/// The placeholder of `{{history}}`.
 const HISTORY: &str = "history";
-/// What stands between words on one line.
+/// The separators between words on one line.
 const BLANKS: [char; 2] = [' ', '\t'];
-/// Words behind a name that make an expression of jinja.
+/// Words after a name that make it a jinja expression.
 const JINJA_WORDS: [&str; 7] = ["if", "else", "is", "in", "not", "and", "or"];
 
 #[derive(Clone, Debug, PartialEq)]
@@ -22,18 +22,18 @@ enum Marker<'a> {
     Placeholder(&'a str),
     /// `{{media url="…"}}`, or `{{media url=variable}}`
     Media(String),
-    /// Meant as a marker and none; how it is written.
+    /// An invalid marker, as written.
     Wrong(&'static str),
 }
 
-/// Which markers there are: `{{history}}` is a variable, while no role makes the body a conversation.
+/// Which markers are recognized: without a role marker in the body, `{{history}}` is a variable.
 #[derive(Clone, Copy, PartialEq)]
 enum MarkerKind {
     Text,
     Chat,
 }
 
-/// Reads a body that begins at line `first` of the file.
+/// Parses a body that begins at line `first` of the file.
 pub(super) fn parse(body: &str, first: usize) -> Result<Body, PromptFileError> {
     let is_role = |found: MarkerCandidate<'_>| !found.is_escaped(body) && matches!(found.marker, Marker::Role(_));
     let chat = markers(body, MarkerKind::Text).any(is_role);
@@ -77,16 +77,16 @@ pub(super) fn parse(body: &str, first: usize) -> Result<Body, PromptFileError> {
     Ok(Body::Messages(reader.messages))
 }
 
-/// A conversation that is being read.
+/// A conversation that is being parsed.
 struct Reader {
     messages: Vec<Message>,
     open: Option<OpenMessage>,
-    /// What stands behind the last marker.
+    /// Where the text after the last marker begins.
     text: String,
 }
 
 impl Reader {
-    /// Gives the text that ends before this line's marker to the message that is open.
+    /// Adds the text before this line's marker to the open message.
     fn close_message(&mut self, line: usize) -> Result<(), PromptFileError> {
         let text = std::mem::take(&mut self.text);
         let start = line.saturating_sub(text.trim_start().matches('\n').count());
@@ -123,7 +123,7 @@ impl Reader {
     }
 }
 
-/// Writes a body; none when markers cannot say it.
+/// Writes a body; `None` if markers cannot express it.
 pub(super) fn write(body: &Body) -> Option<String> {
     let messages = match body {
         Body::Text(text) => return Some(escape(text, MarkerKind::Text)),
@@ -175,7 +175,7 @@ fn write_said(written: &mut String, said: &RoleMessage) -> Option<()> {
     Some(())
 }
 
-/// A message whose end has not been read.
+/// A message whose end has not been reached.
 struct OpenMessage {
     role: Role,
     text: String,
@@ -202,7 +202,7 @@ impl OpenMessage {
     }
 }
 
-/// What looks like a marker, and where.
+/// Text that looks like a marker, and its position.
 struct MarkerCandidate<'a> {
     marker: Marker<'a>,
     start: usize,
@@ -210,12 +210,12 @@ struct MarkerCandidate<'a> {
 }
 
 impl MarkerCandidate<'_> {
-    /// Whether a backslash makes it text.
+    /// Whether a backslash escapes it.
     fn is_escaped(&self, body: &str) -> bool {
         between(body, 0, self.start).ends_with('\\')
     }
 
-    /// The marker as it is written, short enough for a message.
+    /// The marker as written, shortened for an error message.
     fn written(&self, body: &str) -> String {
         let rest = between(body, self.start, body.len());
         let line = rest.lines().next().unwrap_or_default();
@@ -224,7 +224,7 @@ impl MarkerCandidate<'_> {
     }
 }
 
-/// Everything in a text that looks like a marker, in its order.
+/// Everything in a text that looks like a marker, in order.
 fn markers(text: &str, kind: MarkerKind) -> impl Iterator<Item = MarkerCandidate<'_>> {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -236,7 +236,7 @@ fn markers(text: &str, kind: MarkerKind) -> impl Iterator<Item = MarkerCandidate
             if run == 2
                 && let Some((marker, length)) = read(rest, kind)
             {
-                // Behind what is no marker there may be one.
+                // Text that is not a marker can be followed by one.
                 from = if matches!(marker, Marker::Wrong(_)) { from } else { start + length };
                 return Some(MarkerCandidate { marker, start, end: from });
             }
@@ -245,7 +245,7 @@ fn markers(text: &str, kind: MarkerKind) -> impl Iterator<Item = MarkerCandidate
     })
 }
 
-/// The marker that a text begins with, and its length.
+/// The marker at the start of a text, and its length.
 fn read(text: &str, kind: MarkerKind) -> Option<(Marker<'_>, usize)> {
     let inner = text.strip_prefix("{{")?.trim_start_matches(BLANKS);
     let length = inner.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(inner.len());
@@ -285,14 +285,14 @@ fn read(text: &str, kind: MarkerKind) -> Option<(Marker<'_>, usize)> {
 const MEDIA: &str = "{{media url=\"https://…\"}} or {{media url=variable}}";
 const SECTION: &str = "{{placeholder \"name\"}}, as there are no sections";
 
-/// Whether what follows a marker's word is a text, a name or `key=`, which no expression of a template has there.
+/// Whether a marker's word is followed by a string, a name or `key=`, which no template expression has there.
 fn is_written_wrong(argument: &str) -> bool {
     let length = argument.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(argument.len());
     let word = between(argument, 0, length);
     argument.starts_with(['"', '\'']) || !word.is_empty() && !JINJA_WORDS.contains(&word)
 }
 
-/// A quoted text is the address, a bare word the variable that holds it; and what follows.
+/// A quoted string is the URL, a bare word the variable with the URL; and the rest.
 fn media_url(argument: &str) -> Option<(String, &str)> {
     if let Some((url, rest)) = quoted(argument) {
         return Some((url.to_owned(), rest));
@@ -302,7 +302,7 @@ fn media_url(argument: &str) -> Option<(String, &str)> {
     Some((format!("{{{{{variable}}}}}"), rest))
 }
 
-/// A text in quotes, and what follows.
+/// A quoted string, and the rest.
 fn quoted(argument: &str) -> Option<(&str, &str)> {
     let quote = argument.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let inside = argument.get(1..)?;
@@ -310,19 +310,19 @@ fn quoted(argument: &str) -> Option<(&str, &str)> {
     Some((inside.get(..end)?, inside.get(end..)?.strip_prefix(quote)?))
 }
 
-/// The text when it can stand between quotes on one line.
+/// The text, if it can be quoted on one line.
 fn quotable(text: &str) -> Option<&str> {
     (!text.contains(['"', '\n'])).then_some(text)
 }
 
-/// How much of what stands behind a marker belongs to it: blanks, and the end of the line.
+/// How much after a marker belongs to it: spaces, and the line break.
 fn behind(rest: &str) -> usize {
     let text = rest.trim_start_matches(BLANKS);
     let next = text.trim_start_matches('\r').strip_prefix('\n');
     rest.len() - next.unwrap_or(text).len()
 }
 
-/// Whether no text stands between a marker and the end of its line, or the next marker.
+/// Whether there is no text between a marker and the end of its line, or the next marker.
 fn ends_line(rest: &str, kind: MarkerKind) -> bool {
     let rest = rest.trim_start_matches(BLANKS);
     let line = rest.trim_start_matches('\r');
@@ -337,7 +337,7 @@ fn newlines(text: &str, from: usize, to: usize) -> usize {
     between(text, from, to).matches('\n').count()
 }
 
-/// The text with its markers defused and the line end that closes it.
+/// The text with its markers escaped and the closing line break.
 fn escape(text: &str, kind: MarkerKind) -> String {
     let mut written = String::with_capacity(text.len() + 2);
     let mut from = 0;

@@ -1,7 +1,7 @@
-//! Files that people and other libraries hand in: prompt files, lock files, histories, and the names in them.
+//! Files from people and other libraries: prompt files, lock files, histories, and the names in them.
 //!
-//! Everything here turns text into values and back. Nothing here opens a file, asks the time or talks to a server;
-//! `cli` and `watch` do. Invariant: what is written here reads back as the same value.
+//! Everything here converts between text and values. Nothing here opens a file, reads the time or talks to a server;
+//! `cli` and `watch` do. Invariant: `parse` of a written file gives the same value.
 
 pub mod batches;
 pub mod compare;

@@ -1,7 +1,7 @@
-//! Where a prompt's file lies below its folder, and which prompt a file is.
+//! The path of a prompt's file in its folder, and the reverse.
 //!
-//! It does not touch the file system. Invariant: `name_of(path_of(name))` is `name`, and no two names share a path. The file
-//! of a name that a new prompt may have is that name and `.prompt`, on every system; older names are escaped.
+//! It does not touch the file system. Invariant: `name_of(path_of(name))` is `name`, and no two names share a path. The
+//! file of a valid new name is that name and `.prompt`, on every system; older names are escaped.
 
 use std::fmt::Write;
 use std::path::{Component, Path};
@@ -11,10 +11,10 @@ use percent_encoding::percent_decode_str;
 use super::prompt::PROMPT_FILE_EXTENSION;
 use crate::model::name::{NameError, PromptName, is_device};
 
-/// Characters of names that some file system refuses, and `%`, which escapes them.
+/// Characters that some file system rejects in names, and `%`, which escapes them.
 const ESCAPED: [char; 7] = ['<', '>', ':', '"', '?', '*', '%'];
 
-/// Why a path is no prompt's.
+/// Why a path is not that of a prompt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum PathError {
@@ -30,10 +30,10 @@ pub enum PathError {
     Name(#[from] NameError),
 }
 
-/// The path of a prompt's file, with `/` between folders: `support/agent` lies in `support/agent.prompt`.
+/// The path of a prompt's file, with `/` between folders: that of `support/agent` is `support/agent.prompt`.
 ///
-/// What a file system dislikes is percent-encoded: `<>:"?*%`, control characters, a leading dot, a folder's trailing
-/// dot or `.prompt` ending, and the first letter of a device name such as `nul`.
+/// Unsafe characters are percent-encoded: `<>:"?*%`, control characters, a leading dot, a folder's trailing dot or
+/// `.prompt` ending, and the first letter of a device name such as `nul`.
 #[must_use]
 pub fn path_of(name: &PromptName) -> String {
     let mut path = String::new();
@@ -46,10 +46,10 @@ pub fn path_of(name: &PromptName) -> String {
     path
 }
 
-/// The prompt whose file lies at this path, relative to its folder.
+/// The prompt of the file at this path, relative to its folder.
 ///
 /// # Errors
-/// The path is no prompt file's, or its name breaks the rule for names.
+/// The path is not that of a prompt file, or the name is invalid.
 pub fn name_of(path: &Path) -> Result<PromptName, PathError> {
     let shown = || path.display().to_string();
     let mut segments = Vec::new();
@@ -77,7 +77,7 @@ pub fn name_of(path: &Path) -> Result<PromptName, PathError> {
 fn encode_segment(path: &mut String, segment: &str, folder: bool) {
     let lower = segment.to_ascii_lowercase();
     let device = is_device(segment);
-    // A folder `a.prompt` would lie where the file of the prompt `a` lies.
+    // A folder `a.prompt` would collide with the file of the prompt `a`.
     let ends_like_file = folder && lower.ends_with(".prompt");
     let last_dot = segment.rfind('.');
     for (at, character) in segment.char_indices() {

@@ -1,17 +1,16 @@
 //! The `.prompt` file: optional YAML front matter between `---` lines, then the body.
 //!
-//! It does not check limits or templates of a content; `Content::to_canonical` and `template` do.
-//! Invariant: `parse(write(content))` is `content`, for every content that has a canonical form and whose file is
-//! within the limit.
+//! It does not check limits or templates of a content; `Content::to_canonical` and `template` do. Invariant:
+//! `parse(write(content))` is `content`, for every valid content whose file is within the limit.
 //!
-//! The body is a text prompt, byte for byte, unless it has a role marker such as `{{role "system"}}`; then it is a
-//! chat prompt, and each message is what stands between its marker and the next. What looks like a marker in a text
-//! is written with a backslash in front, and one backslash is taken away when it is read. A conversation that
-//! markers cannot say (names, tool calls, odd parts) stands in the front matter under `messages:`, the body empty.
+//! The body is a text prompt, byte for byte, unless it has a role marker such as `{{role "system"}}`; then it is a chat
+//! prompt, and each message is the text between its marker and the next. Text that looks like a marker is written with
+//! a backslash, which is removed when it is parsed. A conversation that markers cannot express (names, tool calls,
+//! other parts) is in the front matter under `messages:`, with an empty body.
 //!
-//! The last line end (`\n` or `\r\n`) of a body, and of each message, is the file's and not the text's; a text that
-//! ends in a bare `\r` is therefore closed by `\r\n`. Every other byte is kept, line ends included. A file may begin
-//! with a byte order mark, which is dropped.
+//! The last line break (`\n` or `\r\n`) of a body, and of each message, belongs to the file and not to the text; a text
+//! that ends in a bare `\r` is therefore closed by `\r\n`. Every other byte is kept, including line breaks. A byte
+//! order mark at the start is dropped.
 
 use super::front_matter::{self, FrontMatter};
 use super::markers;
@@ -20,21 +19,21 @@ use crate::model::name::Label;
 
 /// Largest prompt file, in bytes: a content at its limit, and room for escapes and front matter.
 pub const PROMPT_FILE_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// What the name of a prompt file ends in.
+/// The file name extension of a prompt file.
 pub const PROMPT_FILE_EXTENSION: &str = "prompt";
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What a prompt file says.
+/// The contents of a prompt file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PromptFile {
-    /// What the version will say.
+    /// The content of the version.
     pub content: Content,
     /// Labels to deploy it to when it is published.
     pub labels: Vec<Label>,
 }
 
-/// Why a text is no prompt file; lines count from 1.
+/// Why a text is not a prompt file; lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum PromptFileError {
@@ -70,10 +69,10 @@ pub enum PromptFileError {
     BodyBesideMessages { line: usize },
 }
 
-/// Reads a prompt file.
+/// Parses a prompt file.
 ///
 /// # Errors
-/// What is wrong, and in which line.
+/// The error, and its line.
 pub fn parse(file: &str) -> Result<PromptFile, PromptFileError> {
     if file.len() > PROMPT_FILE_BYTES_MAX {
         return Err(PromptFileError::TooLong { bytes: file.len() });

@@ -1,4 +1,4 @@
-//! The prompt file's promises: every content reads back, and every mistake is named with its line.
+//! Guarantees of prompt files: every content reads back, and every mistake is reported with its line.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -200,7 +200,7 @@ fn a_mistake_is_named_with_its_line() {
     assert!(message.contains("the limit is 2097152 bytes"), "{message}");
 }
 
-/// Lines that could be taken for something else.
+/// Lines that look like something else.
 const HOSTILE: [&str; 30] = [
     "a {{role \"user\"}} b",
     "a{{history}}b",

@@ -1,12 +1,11 @@
-//! Reads YAML as the values of JSON that it writes down, or refuses it; and writes such values.
+//! Parses YAML as JSON values, or rejects it; and writes such values.
 //!
-//! YAML has more ways to write a value than there are values, and its versions disagree about some. What is taken means
-//! the same to every reader: texts in every style, `null` and `~`, `true` and `false`, numbers as JSON writes them, lists
-//! and maps. What would come out as another value than somebody may have meant is refused with its line and path: a key
-//! that is written twice or is not a text, anchors, aliases and merge keys, tags, more than one document, and words that
-//! are a number or a boolean to one reader and a text to the other (`010`, `0x1F`, `0o17`, `1_000`, `12:30`, `.inf`,
-//! `.nan`, `+1`; `yes`, `no`, `on`, `off`, which are texts as keys). Dates are the texts that they are written as. What is
-//! written puts everything in quotes that could be taken for something else.
+//! YAML has several ways to write a value, and its versions disagree about some. Accepted are forms with one meaning
+//! for every parser: strings in every style, `null` and `~`, `true` and `false`, numbers in JSON syntax, lists and
+//! maps. Forms that could mean something else are rejected with line and path: duplicate keys and keys that are not
+//! strings, anchors, aliases and merge keys, tags, multiple documents, and words that some parsers take for a number or
+//! boolean and others for a string (`010`, `0x1F`, `0o17`, `1_000`, `12:30`, `.inf`, `.nan`, `+1`; `yes`, `no`, `on`,
+//! `off`, which are strings as keys). Dates are strings. The output quotes everything ambiguous.
 
 use std::collections::HashMap;
 
@@ -15,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::json::{Path, Step, number};
 
-/// How deep values may be nested; JSON readers stop there, too.
+/// Maximum nesting depth; JSON parsers stop there, too.
 const LEVELS_MAX: usize = 100;
 
 /// A map, and the line of each of its keys.
@@ -25,7 +24,7 @@ pub(super) struct Read {
     pub lines: HashMap<String, usize>,
 }
 
-/// Reads one map whose first line is line `first`; nothing at all is an empty map.
+/// Parses one map whose first line is line `first`; empty input is an empty map.
 pub(super) fn read(text: &str, first: usize) -> Result<Read, String> {
     let mut reader = Reader { parser: Parser::new_from_str(text), path: Path::default(), first, lines: HashMap::new() };
     let value = loop {
@@ -76,7 +75,7 @@ impl<'a> Reader<'a> {
         self.first.saturating_add(span.start.line()).saturating_sub(1)
     }
 
-    /// An error at a place, and what to do.
+    /// An error at a position, and what to do.
     fn refuse(&self, span: Span, what: &str) -> String {
         format!("line {}: {} {what}", self.line(span), self.path.place())
     }
@@ -184,12 +183,12 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Spaces by which each level is indented.
+/// Indentation of each level, in spaces.
 const INDENT: usize = 2;
-/// Longest text that stands on one line as a key, in bytes; YAML allows 1,024 characters.
+/// Longest string that is written as a key on one line, in bytes; YAML allows 1,024 characters.
 const KEY_BYTES_MAX: usize = 1_000;
 
-/// Writes a map, each value in the style that people use.
+/// Writes a map, each value in the usual style.
 pub(super) fn write(fields: &Map<String, Value>) -> String {
     let mut out = String::new();
     for (key, value) in fields {
@@ -198,7 +197,7 @@ pub(super) fn write(fields: &Map<String, Value>) -> String {
     out
 }
 
-/// Writes a key, where its line has begun, and its value.
+/// Writes a key and its value, at the start of a line.
 fn write_entry(out: &mut String, indent: usize, key: &str, value: &Value) {
     let key = scalar(key);
     if key.len() > KEY_BYTES_MAX {
@@ -210,7 +209,7 @@ fn write_entry(out: &mut String, indent: usize, key: &str, value: &Value) {
     write_value(out, indent, value);
 }
 
-/// Writes a value behind a `:` or a `-` that stands at an indent.
+/// Writes a value after `:` or `-` at this indentation.
 fn write_value(out: &mut String, indent: usize, value: &Value) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
@@ -236,7 +235,7 @@ fn write_value(out: &mut String, indent: usize, value: &Value) {
     }
 }
 
-/// Writes an item of a list behind its `-`; a map begins on the same line.
+/// Writes an item of a list after its `-`; a map begins on the same line.
 fn write_item(out: &mut String, indent: usize, item: &Value) {
     match item {
         Value::Object(fields) if !fields.is_empty() => {
@@ -250,7 +249,7 @@ fn write_item(out: &mut String, indent: usize, item: &Value) {
     }
 }
 
-/// A text of several lines as a block, where one says it.
+/// A multi-line string as a block, if a block can express it.
 fn block(text: &str, indent: usize) -> Option<String> {
     let (lines, header) = match text.strip_suffix('\n') {
         Some(lines) => (lines, " |\n"),
@@ -269,7 +268,7 @@ fn block(text: &str, indent: usize) -> Option<String> {
     })
 }
 
-/// A text on one line: as it is where every reader takes it for this text, else in quotes.
+/// A string on one line: plain if every parser reads it as this string, else quoted.
 fn scalar(text: &str) -> String {
     const WORDS: [&str; 10] = ["null", "true", "false", "yes", "no", "on", "off", "y", "n", "none"];
     let inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' ' | '$');
@@ -280,12 +279,12 @@ fn scalar(text: &str) -> String {
     if plain { text.to_owned() } else { Value::from(text).to_string() }
 }
 
-/// Whether some reader of YAML takes a word for a boolean, and others for a text.
+/// Whether some YAML parser takes a word for a boolean, and others for a string.
 fn is_switch(text: &str) -> bool {
     ["yes", "no", "on", "off"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Whether some reader of YAML takes a word for a number.
+/// Whether some YAML parser takes a word for a number.
 fn is_numeric(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let word = unsigned.to_ascii_lowercase();

@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 
 use super::OptionalGauge;
 
-/// Hundredths of a second, in which Linux counts the time of processes on every machine that this program runs on.
+/// Hundredths of a second, the unit of process times on all supported Linux systems.
 const TICKS_A_SECOND: f64 = 100.0;
 
 /// The instruments.
@@ -43,7 +43,7 @@ impl Process {
         process
     }
 
-    /// Looks at how the process is now.
+    /// Reads the current state of the process.
     pub(super) fn measure(&self) {
         let set = |gauge: &OptionalGauge, value: Option<i64>| {
             if let Some(value) = value {
@@ -54,7 +54,7 @@ impl Process {
         set(&self.open_fds, fs::read_dir("/proc/self/fd").ok().and_then(|entries| i64::try_from(entries.count()).ok()));
         set(&self.max_fds, max_fds());
         if let Some(seconds) = cpu_seconds() {
-            // Kept as the bits of a number, and those of numbers above zero are ordered as the numbers are.
+            // Stored as bits: those of positive numbers are ordered like the numbers.
             self.cpu_seconds.inner().fetch_max(seconds.to_bits(), Ordering::Relaxed);
         }
     }
@@ -74,7 +74,8 @@ fn max_fds() -> Option<i64> {
 
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
-    // Behind the name in brackets, which may hold anything: the state first, `utime` and `stime` as the 12th and 13th.
+    // After the name in parentheses, which can contain anything: the state first, `utime` and `stime` as the 12th and
+    // 13th.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
     let (user, system): (u32, u32) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     Some((f64::from(user) + f64::from(system)) / TICKS_A_SECOND)

@@ -1,8 +1,9 @@
-//! The text format 0.0.4 of Prometheus, made of OpenMetrics text: it names a counter by its sample, and has no end mark.
+//! The Prometheus text format 0.0.4, converted from OpenMetrics text: it names a counter by its sample, and has no end
+//! mark.
 
 use std::fmt::Write;
 
-/// Says the same in the older format.
+/// Converts to the older format.
 pub(super) fn of_openmetrics(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut family = Vec::new();
@@ -18,7 +19,7 @@ pub(super) fn of_openmetrics(text: &str) -> String {
     out
 }
 
-/// Writes the lines about a family that has a sample; families without one come before it and are left out.
+/// Writes the header lines of a family that has a sample; families without one precede it and are left out.
 fn describe(out: &mut String, about: &[&str]) {
     let name = about.last().and_then(|line| line.split(' ').nth(1));
     let kind = about.iter().find_map(|line| line.strip_prefix("TYPE ").filter(|rest| rest.split(' ').next() == name));

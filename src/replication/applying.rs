@@ -1,6 +1,6 @@
-//! What a replica takes: verified data, or a note for what it holds, into its store and then into what it says of itself.
+//! Applies what a replica accepted (data, or a note for its current state) to its store, then to its reported health.
 //!
-//! Data, note, position and contact are written in one transaction; what resolves never waits for any of this.
+//! Data, note, position and contact are written in one transaction; resolving never waits for it.
 
 use std::io::Read;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::store::write::WriteTxn;
 use crate::trust::accept::StateRank;
 
 impl Follower {
-    /// Keeps a note whose state is held already, and the position that it names, in one small transaction.
+    /// Stores a note for the current state and its position, in one small transaction.
     pub(super) async fn keep_note(&self, step: Step) -> Result<(), StoreError> {
         let rank = step.accepted.held().rank;
         let moves = self.store.committed().borrow().head.position != rank.position;
@@ -38,7 +38,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Raises the watermark; the note in the database says the same.
+    /// Raises the watermark, which the note in the database also contains.
     async fn mark(&self, rank: StateRank) {
         let directory = self.scratch.clone();
         let written = tokio::task::spawn_blocking(move || watermark::write(&directory, rank)).await;
@@ -61,8 +61,8 @@ impl Follower {
         let live = step.source == Source::Live;
         let (note, contact, registry) = (step.note.clone(), step.contact, checkpoint.registry.clone());
         let failed = |error: StoreError| Rejection { reason: "store", detail: error.to_string() };
-        // A damaged database is left alone, and compared with nothing: what comes goes into a new one, with all that a
-        // replica keeps beside it.
+        // A damaged database is not modified or compared: a new one replaces it, with all records that a replica keeps
+        // beside the state.
         let rebuilt = self.damaged.then(|| (self.following.settings.root_key, self.engine.trusted()));
         let before = match step.settled {
             Some(RequiredHistory { seq, given_up }) if rebuilt.is_none() => {
@@ -137,7 +137,7 @@ impl Follower {
         Ok(())
     }
 
-    /// Says that a damaged database was replaced, and whether by another state than the one that was held.
+    /// Reports that a damaged database was replaced, and whether the new state differs.
     fn healed(&self, step: &Step) {
         let (held, taken) = (self.position(), step.accepted.checkpoint.position());
         let source = match step.source {
@@ -146,7 +146,7 @@ impl Follower {
         };
         self.metrics.heals.inc();
         tracing::info!(position = %taken, source, "this replica has recovered: its damaged database was replaced");
-        // At the same position the state that was held is signed; another history that a root key began may differ.
+        // At the same position the old state was signed; another history that a root key began may differ.
         let Some(held) = held.filter(|held| *held != taken && step.settled.is_some()) else { return };
         self.metrics.heals_uncompared.inc();
         tracing::warn!(

@@ -1,8 +1,8 @@
 //! A bundle: the replication data in a directory, for transport without a network.
 //!
 //! `replication/v1/root/<n>`, `epoch/<e>`, `view/all/checkpoint`, `view/all/manifest/<hash>`,
-//! `view/all/snapshot/<hash>`. The checkpoint signs the manifest by hash and length, and the manifest
-//! names the snapshot by hash and length: nothing is inflated or parsed before it is authenticated.
+//! `view/all/snapshot/<hash>`. The checkpoint signs the manifest by hash and length, and the manifest names the
+//! snapshot by hash and length: nothing is decompressed or parsed before it is authenticated.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -18,9 +18,9 @@ use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::trust::root::ROOT_BYTES_MAX;
 use crate::trust::root_chain::ROOT_DOCUMENTS_MAX;
 
-/// Where the tree begins in a bundle.
+/// The root of the tree in a bundle.
 const TREE: &str = "replication/v1";
-/// The newest checkpoint, below that.
+/// The newest checkpoint, relative to the root.
 pub(super) const CHECKPOINT: &str = "view/all/checkpoint";
 /// First line of a manifest.
 const MANIFEST_CONTEXT: &str = "bookholder/manifest/v1";
@@ -29,7 +29,7 @@ const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 /// Most epoch records of a bundle.
 const EPOCHS_MAX: usize = 4_096;
 
-/// Why a bundle is refused.
+/// Why a bundle is rejected.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum BundleError {
@@ -50,7 +50,7 @@ pub enum BundleError {
 }
 
 impl BundleError {
-    /// A stable word for metrics and status.
+    /// A stable code for metrics and status.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
@@ -114,19 +114,19 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// The bundle in this directory, when it holds one.
+    /// The bundle in this directory, if there is one.
     #[must_use]
     pub fn find(directory: &Path) -> Option<Self> {
         let tree = directory.join(TREE);
         tree.join(CHECKPOINT).is_file().then_some(Self { tree })
     }
 
-    /// Where its files are.
+    /// The directory of its files.
     pub(super) fn tree(&self) -> &Path {
         &self.tree
     }
 
-    /// Reads everything but the data, for the engine to judge.
+    /// Reads everything except the data, for the engine to evaluate.
     ///
     /// # Errors
     /// A file is missing or over its limit.
@@ -149,10 +149,10 @@ impl Bundle {
         })
     }
 
-    /// Opens the snapshot that a verified checkpoint signs, after checking every byte of it.
+    /// Opens the snapshot that a verified checkpoint signs, after verifying every byte of it.
     ///
     /// # Errors
-    /// A file is missing, over its limit, or not what was signed.
+    /// A file is missing, over its limit, or does not match its signature.
     pub fn snapshot(&self, checkpoint: &Checkpoint) -> Result<File, BundleError> {
         let (hash, length) = checkpoint.manifest.ok_or(BundleError::NoManifest)?;
         let path = self.tree.join("view/all/manifest").join(blake3::Hash::from_bytes(hash).to_hex().as_str());

@@ -1,8 +1,9 @@
 //! The replicas of this node, from their reports and the positions of their polls.
 //!
-//! A report comes now and then, a poll as soon as a replica has taken what the one before answered; so polls tell of an
-//! arrival within moments. Both are the word of whoever may follow, and nothing is decided by them. Kept in memory, for
-//! a while, and bounded: where there is no room, the replicas of one access token do not keep out those of another.
+//! A report arrives periodically; a poll arrives as soon as a replica has applied the previous answer, so polls show
+//! progress within moments. Both are claims of clients that are allowed to follow, and nothing is decided by them. Kept
+//! in memory for a limited time and number: if there is no room, the replicas of one access token do not displace those
+//! of another.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,19 +13,19 @@ use crate::model::position::Position;
 use crate::model::time::Timestamp;
 use crate::store::read::Head;
 
-/// The header in which a replica that polls says who it is.
+/// The header in which a polling replica identifies itself.
 pub const REPLICA: &str = "bookholder-replica";
 /// Longest id of a replica, in bytes.
 pub const ID_BYTES_MAX: usize = 200;
-/// Replicas that are kept, and for how long after they were last heard, in milliseconds.
+/// Most tracked replicas, and how long one is kept after it was last seen, in milliseconds.
 const REPLICAS_MAX: usize = 20_000;
 const SILENT_MS_MAX: i64 = 120_000;
-/// How often those that fell silent are looked for, in milliseconds: each look goes through all of them.
+/// Interval of the search for expired replicas, in milliseconds: it visits all of them.
 const FORGET_EVERY_MS: i64 = 1_000;
-/// Ids that an [`Propagation`] names.
+/// Number of IDs in a [`Propagation`].
 const NAMED_MAX: usize = 20;
 
-/// Whether a text can be the id of a replica.
+/// Whether a text is a valid ID of a replica.
 #[must_use]
 pub fn is_replica_id(text: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
@@ -35,29 +36,29 @@ pub fn is_replica_id(text: &str) -> bool {
 pub struct ReplicaIdentity {
     /// The principal.
     pub principal: String,
-    /// Their access token, by its name.
+    /// The access token, by name.
     pub token: String,
 }
 
 /// A replica that was seen recently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectedReplica {
-    /// What it calls itself.
+    /// Its ID.
     pub replica: String,
     /// Its principal; absent without an access token.
     pub follows_as: Option<ReplicaIdentity>,
-    /// What it holds.
+    /// Its position.
     pub position: Position,
-    /// When it was last heard.
+    /// When it was last seen.
     pub heard: Timestamp,
     /// Its last report, if recent.
     pub report: Option<ReplicaReport>,
 }
 
 impl ConnectedReplica {
-    /// How many commits it is behind a primary; none where it is ahead of it, which no honest one is.
+    /// Number of commits behind the primary; absent if it is ahead, which no honest replica is.
     ///
-    /// Commits that alter nothing are not sent for themselves, so that who lacks only such lacks nothing.
+    /// Commits without changes are not sent separately, so a replica that lacks only those is up to date.
     #[must_use]
     pub fn commits_behind(&self, head: Head) -> Option<u64> {
         if self.position > head.position {
@@ -65,20 +66,20 @@ impl ConnectedReplica {
         } else if self.position >= altered(head) {
             Some(0)
         } else {
-            // The numbers of commits go on through epochs.
+            // Commit numbers continue across epochs.
             Some(head.position.seq.saturating_sub(self.position.seq).max(1))
         }
     }
 }
 
-/// How far something has come.
+/// How far a position has propagated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Propagation {
     /// How many of the recently seen replicas have it.
     pub holding: usize,
     /// How many were seen recently.
     pub known: usize,
-    /// Those that do not hold it, by their ids; the first 20.
+    /// The IDs of those that do not have it; the first 20.
     pub missing: Vec<String>,
 }
 
@@ -90,12 +91,12 @@ pub(super) struct ConnectedReplicas(Mutex<Table>);
 struct Table {
     /// By access token and id, so that a replica is not affected by reports with another token.
     known: BTreeMap<(String, Token), ConnectedReplica>,
-    /// How many are known under each access token.
+    /// Number of replicas of each access token.
     shares: HashMap<Token, usize>,
     looked_ms: i64,
 }
 
-/// The name of an access token; none for all who show none.
+/// The name of an access token; absent for all without one.
 type Token = Option<String>;
 
 impl Table {
@@ -130,14 +131,14 @@ impl Table {
 }
 
 impl ConnectedReplicas {
-    /// Notes what a replica says of itself.
+    /// Records a report of a replica.
     pub(super) fn report(&self, report: ReplicaReport, follows_as: Option<ReplicaIdentity>, now: Timestamp) {
         let report = ReplicaReport { at: Some(now), ..report };
         let (replica, position) = (report.replica.clone(), report.position);
         self.record(ConnectedReplica { replica, follows_as, position, heard: now, report: Some(report) });
     }
 
-    /// Notes what a replica that polls holds.
+    /// Records the position of a polling replica.
     pub(super) fn poll(&self, replica: &str, position: Position, follows_as: Option<ReplicaIdentity>, now: Timestamp) {
         self.record(ConnectedReplica { replica: replica.to_owned(), follows_as, position, heard: now, report: None });
     }
@@ -173,9 +174,9 @@ impl ConnectedReplicas {
         recent.map(current).collect()
     }
 
-    /// How far a position has come.
+    /// How far a position has propagated.
     pub(super) fn arrival(&self, position: Position, head: Head, now: Timestamp) -> Propagation {
-        // What comes after the last change is nothing that a replica would be sent.
+        // Commits after the last change are not sent to replicas.
         let needed = position.min(altered(head));
         let mut arrival = Propagation::default();
         for one in self.lock().known.values().filter(|one| is_recent(one.heard, now)) {
@@ -194,7 +195,7 @@ impl ConnectedReplicas {
     }
 }
 
-/// The last commit that altered what replicas hold.
+/// The last commit that changed the replicated state.
 fn altered(head: Head) -> Position {
     Position { seq: head.changed.min(head.position.seq), ..head.position }
 }
@@ -238,14 +239,14 @@ mod tests {
             ("1.9", "1.12", 12, 3, vec!["old"]),
             ("1.10", "1.12", 12, 2, vec!["a", "old"]),
             ("1.12", "1.12", 12, 1, vec!["a", "b", "old"]),
-            // Nothing was altered after the tenth commit, so who holds that holds everything.
+            // Nothing changed after the tenth commit, so a replica at that position is up to date.
             ("1.12", "1.12", 10, 2, vec!["a", "old"]),
             ("1.99", "1.12", 12, 1, vec!["a", "b", "old"]),
             ("0.0", "1.12", 12, 4, vec![]),
-            // The next epoch went on from the same commits.
+            // The next epoch continued from the same commits.
             ("2.12", "2.12", 12, 0, vec!["a", "b", "c", "old"]),
             ("1.12", "2.13", 13, 1, vec!["a", "b", "old"]),
-            // Who is ahead of its primary holds something else.
+            // A replica ahead of its primary has another history.
             ("1.9", "1.11", 11, 2, vec!["c", "old"]),
         ] {
             let arrival = followers.arrival(position(asked), head(at, changed), now);

@@ -1,11 +1,11 @@
-//! How a replica follows: a state machine without I/O, time or randomness of its own.
+//! The logic of a replica: a state machine without I/O, time or randomness of its own.
 //!
-//! Events go in, actions come out. No decision depends on a status code or a header, except how
-//! long to wait ([`pace`](super::pace)): what to do next follows from verified notes. Whatever goes wrong, the replica
-//! keeps what it has and tries again later.
+//! Events go in, actions come out. No decision depends on a status code or a header, except how long to wait
+//! ([`pace`](super::pace)): verified notes decide what to do next. Whatever goes wrong, the replica keeps its state and
+//! tries again later.
 //!
-//! Invariant: what is held is never given up for another history, however high its number, unless a root document or an
-//! epoch record says so, or the operator.
+//! Invariant: the current history is never replaced by another, however high its number, unless a root document, an
+//! epoch record or the operator allows it.
 
 use super::pace::{NextPoll, PollPacing};
 use crate::model::position::Position;
@@ -21,14 +21,14 @@ pub use super::exchange::{
     Action, Event, FetchFailure, Memory, Now, Rejection, RequiredHistory, Settings, Source, Step,
 };
 
-/// How often an upstream that is behind is shown what this replica holds, in milliseconds.
+/// How often an upstream that is behind is shown this replica's checkpoint, in milliseconds.
 const SHOW_EVERY_MS: u64 = 60_000;
-/// How often the whole state of another history is fetched to be compared again, in milliseconds.
+/// How often the whole state of another history is downloaded and compared again, in milliseconds.
 const COMPARE_EVERY_MS: u64 = 600_000;
-/// Why data is not applied that would replace the history that is held.
+/// Why data that would replace the current history is not applied.
 pub const FORK: &str = "fork";
 
-/// Signed records with their numbers, to be kept in a new database.
+/// Signed records with their numbers, to be stored in a new database.
 #[derive(Debug)]
 pub(super) struct Trusted {
     pub(super) roots: Vec<(u64, Vec<u8>)>,
@@ -42,28 +42,28 @@ pub struct Engine {
     chain: Option<RootChain>,
     epochs: Vec<VerifiedEpoch>,
     held: Option<HeldCheckpoint>,
-    /// The last commit of the held state that changed something; what polls ask after.
+    /// The last commit of the current state that changed something; polls ask for what follows.
     changed: Position,
     watermark: Option<StateRank>,
     pending: Option<Pending>,
-    /// Whether to ask for the whole state.
+    /// Whether to request the whole state.
     whole: bool,
-    /// Whether the last poll asked for the whole state.
+    /// Whether the last poll requested the whole state.
     asked_whole: bool,
-    /// Whether what is stored needs to be replaced, whatever its position.
+    /// Whether the stored state must be replaced, whatever its position.
     damaged: bool,
     fork: Option<Fork>,
     pace: PollPacing,
     shown_ms: Option<u64>,
 }
 
-/// Another history that an upstream offers.
+/// Another history, offered by an upstream.
 #[derive(Debug)]
 struct Fork {
-    /// The newest checkpoint of it: position and state.
+    /// Its newest checkpoint: position and state.
     offered: (Position, [u8; 32]),
     detail: String,
-    /// When its whole state was last compared with what is held.
+    /// When its whole state was last compared with the current one.
     compared_ms: u64,
 }
 
@@ -76,7 +76,7 @@ struct Pending {
 }
 
 impl Engine {
-    /// A replica that remembers this.
+    /// A replica with this stored state.
     #[must_use]
     pub fn new(settings: Settings, memory: Memory) -> Self {
         let held = memory.held.as_ref();
@@ -97,8 +97,8 @@ impl Engine {
         }
     }
 
-    /// The time that no decision goes below, in seconds since 1970; 0 while nothing was verified. Times that a stolen
-    /// key signed do not outlive a reset by the root keys.
+    /// The lower bound of the time for decisions, in seconds since 1970; 0 while nothing was verified. Times signed by
+    /// a stolen key do not survive a reset by the root keys.
     #[must_use]
     pub fn time_floor_s(&self) -> i64 {
         let counts = |held: &&HeldCheckpoint| {
@@ -108,12 +108,12 @@ impl Engine {
         self.held.as_ref().filter(counts).map_or(0, |held| held.issued)
     }
 
-    /// The time to decide by.
+    /// The time for decisions.
     fn time(&self, wall_s: i64) -> TrustedTime {
         TrustedTime::at(wall_s, self.time_floor_s())
     }
 
-    /// The position that is held, if any state is.
+    /// The current position, if there is a state.
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.held.as_ref().map(|held| held.rank.position)
@@ -128,7 +128,7 @@ impl Engine {
         Trusted { roots: roots.collect(), epochs: epochs.collect() }
     }
 
-    /// Takes an event, and says what to do, in order.
+    /// Handles an event; returns the actions, in order.
     pub fn handle(&mut self, now: Now, event: Event) -> Vec<Action> {
         match event {
             Event::Due if self.chain.is_none() => vec![Action::FetchRoot(1)],
@@ -162,7 +162,7 @@ impl Engine {
         self.continue_with_trust(now, "root", learned, Action::KeepRoot(number, note))
     }
 
-    /// Goes on with what waited for a piece of trust, once it is learned; or backs off.
+    /// Resumes a step that waited for a signed record, once it arrived; otherwise backs off.
     fn continue_with_trust(
         &mut self,
         now: Now,
@@ -182,7 +182,7 @@ impl Engine {
         actions
     }
 
-    /// Takes the next root document; one that is known already changes nothing.
+    /// Adds the next root document; a known one changes nothing.
     fn learn_root(&mut self, number: u64, note: &[u8]) -> Result<(), String> {
         match &mut self.chain {
             None => {
@@ -202,7 +202,7 @@ impl Engine {
         self.continue_with_trust(now, "epoch", learned, Action::KeepEpoch(number, note))
     }
 
-    /// Takes the record of an epoch; one that is known already changes nothing.
+    /// Adds an epoch record; a known one changes nothing.
     fn learn_epoch(&mut self, number: u64, note: &[u8]) -> Result<(), String> {
         let chain = self.chain.as_ref().ok_or("no root document is known yet")?;
         let epoch = VerifiedEpoch::verify(note, chain).map_err(|error| error.to_string())?;
@@ -277,7 +277,7 @@ impl Engine {
                         actions.extend(self.forked(now, offered, refusal.to_string(), pending.note));
                         actions.extend(live.then(|| self.show(now)).flatten());
                     }
-                    // One that was set back to before a change of keys signs with those that count no more.
+                    // A primary that was set back to before a change of keys signs with outdated keys.
                     Refusal::Rollback { .. } | Refusal::Fenced { .. } | Refusal::WrongKey { .. } => {
                         actions.extend(live.then(|| self.show(now)).flatten());
                     }
@@ -290,7 +290,7 @@ impl Engine {
         }
     }
 
-    /// Remembers that another history is offered; its note is kept once, and again when it went on.
+    /// Records that another history is offered; its note is stored once, and again when it advances.
     fn forked(&mut self, now: Now, offered: (Position, [u8; 32]), detail: String, note: Vec<u8>) -> Option<Action> {
         self.whole = false;
         let known = self.fork.as_ref().is_some_and(|fork| fork.offered == offered);
@@ -298,7 +298,7 @@ impl Engine {
         (!known).then_some(Action::KeepEvidence(note))
     }
 
-    /// Shows the upstream what is held, now and then.
+    /// Shows the upstream the current note, at intervals.
     fn show(&mut self, now: Now) -> Option<Action> {
         let lately = self.shown_ms.is_some_and(|shown| now.monotonic_ms.saturating_sub(shown) < SHOW_EVERY_MS);
         if lately || self.held.is_none() {
@@ -324,7 +324,7 @@ impl Engine {
             Err(refusal) if self.held.is_none() && self.settings.takes_in_spite_of(&refusal) => {
                 accept(note, &expectation(TrustedTime { now_s: i64::MIN, clock_trusted: false, ..now }))
             }
-            // The watermark still says how far back it may not go.
+            // The watermark still limits how far back it can go.
             Err(Refusal::Fork(evidence)) if self.settings.accept_fork == Some(evidence.held) => {
                 accept(note, &AcceptanceContext { held: None, ..expectation(now) })
             }
@@ -332,7 +332,7 @@ impl Engine {
         }
     }
 
-    /// What must be part of a state that takes the place of the held one.
+    /// The history that a replacement of the current state must contain.
     fn settled(&self, checkpoint: &Checkpoint) -> Option<RequiredHistory> {
         let (held, chain) = (self.held.as_ref()?.rank, self.chain.as_ref()?);
         let same_reign =
@@ -344,7 +344,7 @@ impl Engine {
     fn accepted(&mut self, now: Now, pending: Pending, accepted: Accepted) -> Vec<Action> {
         let live = pending.source == Source::Live;
         let expired = accepted.checkpoint.expires < now.wall_s;
-        // A known or expired note proves nothing about now: anyone can replay it.
+        // A known or expired note proves nothing about now: it may be replayed.
         let contact = live && !expired && accepted.verdict != Verdict::Known;
         let beyond = self.settings.hold_at.is_some_and(|hold_at| accepted.checkpoint.position() > hold_at);
         let mut actions = Vec::new();
@@ -357,7 +357,7 @@ impl Engine {
             actions.push(trouble(refusal.reason(), refusal.to_string()));
         }
         let verdict = match accepted.verdict {
-            // What is stored cannot be relied on: take all of it, though nothing else has changed.
+            // The stored state is unreliable: download all of it, although nothing else has changed.
             _ if self.damaged && pending.delta => Verdict::Newer,
             verdict => verdict,
         };
@@ -366,7 +366,7 @@ impl Engine {
             Verdict::Newer if pending.delta => {
                 let settled = self.settled(&accepted.checkpoint);
                 if self.damaged && live && self.position() != Some(accepted.checkpoint.position()) {
-                    // Histories cannot be compared here: the upstream compares the note that is held with its own.
+                    // Histories cannot be compared here: the upstream compares the replica's note with its own.
                     actions.extend(self.show(now));
                 }
                 let step = Step { accepted, note: pending.note, source: pending.source, contact, settled };
@@ -402,7 +402,7 @@ impl Engine {
         actions
     }
 
-    /// Says that a damaged replica, which an operator holds at a position, cannot get that position again.
+    /// Reports that a damaged replica, which an operator pinned to a position, cannot download that position again.
     fn cannot_heal(&self, offered: &Checkpoint) -> Action {
         let (held, offered) = (self.settings.hold_at.unwrap_or_default(), offered.position());
         let detail = format!(
@@ -412,7 +412,7 @@ impl Engine {
         trouble("held_damaged", detail)
     }
 
-    /// Holds what a checkpoint says; the history that it belongs to is the right one.
+    /// Adopts a checkpoint, whose history is the right one.
     fn hold(&mut self, accepted: &Accepted) {
         let held = accepted.held();
         self.watermark = self.watermark.max(Some(held.rank));
@@ -451,13 +451,13 @@ impl Engine {
             actions.extend(self.forked(now, offered, rejection.detail, step.note));
             actions.extend(live.then(|| self.show(now)).flatten());
         } else if let Some(fork) = self.fork.as_ref().filter(|_| live && step.guarded() && rejection.blames_data()) {
-            // What does not fit is the other history; it is compared again only now and then.
+            // A mismatch means another history; it is compared again only at intervals.
             self.whole = now.monotonic_ms.saturating_sub(fork.compared_ms) >= COMPARE_EVERY_MS;
             actions.push(trouble(FORK, &fork.detail));
         } else {
             actions.push(Action::Trouble { reason: rejection.reason, detail: rejection.detail.clone() });
-            // A delta that does not fit may be the sender's fault or ours: ask for everything. A disk or a line that
-            // fails will fail for everything, too, and cost more.
+            // A delta that does not fit may be the sender's fault or ours: request the whole state. A failing disk or
+            // network would fail for that, too, at a higher cost.
             if live {
                 self.whole = rejection.blames_data();
             }

@@ -6,14 +6,14 @@ use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::root::RootKeyId;
 use crate::trust::root_chain::RootChain;
 
-/// The moment of an event, and a random number for it.
+/// The time of an event, and a random number for it.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Seconds since 1970, as the local clock believes.
+    /// Seconds since 1970, by the local clock.
     pub wall_s: i64,
-    /// Milliseconds of a clock that never steps.
+    /// Milliseconds of a monotonic clock.
     pub monotonic_ms: u64,
-    /// Anything; spreads replicas apart.
+    /// A random number, which spreads replicas apart.
     pub random: u64,
 }
 
@@ -32,10 +32,10 @@ pub enum Event {
         note: Vec<u8>,
         /// Whether a delta follows it.
         delta: bool,
-        /// How long the upstream asks to stay away, in milliseconds.
+        /// The reconnection delay that the upstream asks for, in milliseconds.
         reconnect_ms: Option<u64>,
     },
-    /// A bundle was found: trust, and a note with a manifest.
+    /// A bundle was found: signed records, and a note with a manifest.
     Offered {
         /// Root documents with their numbers, ascending.
         roots: Vec<(u64, Vec<u8>)>,
@@ -46,14 +46,14 @@ pub enum Event {
     },
     /// A fetch failed.
     Failed(FetchFailure, String),
-    /// What was to be applied is applied and durable, or was refused. A bundle can be applied while the data of a poll
-    /// is still on its way, so this says which.
+    /// Data was applied durably, or rejected. A bundle can be applied while the data of a poll is still being
+    /// downloaded, so this tells which.
     Applied(Box<Step>, Result<(), Rejection>),
-    /// What is stored is not what was signed: fetch the whole state again.
+    /// Stored data is not what was signed: download the whole state again.
     Damaged,
 }
 
-/// Why a fetch failed; decides only how long to wait.
+/// Why a fetch failed; only affects how long to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum FetchFailure {
@@ -66,7 +66,7 @@ pub enum FetchFailure {
 }
 
 impl FetchFailure {
-    /// A stable word for metrics and status.
+    /// A stable code for metrics and status.
     #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
@@ -83,24 +83,24 @@ impl FetchFailure {
 /// Why data was not applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rejection {
-    /// A stable word for metrics and status.
+    /// A stable code for metrics and status.
     pub reason: &'static str,
     /// What exactly.
     pub detail: String,
 }
 
 impl Rejection {
-    /// Whether the data was at fault, and not the way that it came or the disk that it should go to:
-    /// those will fail for the whole state, too, and cost more.
+    /// Whether the data was at fault, and not its transport or the local disk: those would fail for the whole state,
+    /// too, at a higher cost.
     pub(super) fn blames_data(&self) -> bool {
         !matches!(self.reason, "store" | "unreachable" | "slow")
     }
 }
 
-/// Where data comes from.
+/// The source of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// An upstream that is asked again and again.
+    /// An upstream that is polled.
     Live,
     /// A bundle.
     Bundle,
@@ -115,59 +115,59 @@ pub enum Action {
     FetchEpoch(u64),
     /// Poll for what comes after this position.
     FetchNext {
-        /// The last change that is held; `0.0` asks for everything.
+        /// The last change in the current state; `0.0` requests everything.
         after: Position,
-        /// Makes the request unlike others, when a cache on the way is broken.
+        /// Makes the request unique, to bypass a broken cache.
         bust: Option<u64>,
     },
-    /// Keep a verified root document.
+    /// Store a verified root document.
     KeepRoot(u64, Vec<u8>),
-    /// Keep a verified epoch record.
+    /// Store a verified epoch record.
     KeepEpoch(u64, Vec<u8>),
-    /// Keep a note for the state that is held, and the position that it names.
+    /// Store a note for the current state, and its position.
     KeepNote(Box<Step>),
-    /// Keep a note of another history than the one that is held, and the held note beside it.
+    /// Store a note of another history, and the current note beside it.
     KeepEvidence(Vec<u8>),
-    /// Show the upstream the note that is held: it sent something older, or another history.
+    /// Show the upstream the current note: it sent something older, or another history.
     ShowHeld,
-    /// Apply the data that belongs to a verified note, then say how it went.
+    /// Apply the data of a verified note, then report the result.
     Apply(Box<Step>),
-    /// The upstream is there: it showed something verified.
+    /// The upstream is reachable: it sent something verified.
     Contact,
-    /// Say what is wrong.
+    /// Report a problem.
     Trouble {
-        /// A stable word.
+        /// A stable code.
         reason: &'static str,
         /// What happened.
         detail: String,
     },
-    /// Come back after so many milliseconds with [`Event::Due`].
+    /// Send [`Event::Due`] after this many milliseconds.
     Wait(u64),
 }
 
 /// A verified state to move to.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// What was verified.
+    /// The verified checkpoint.
     pub accepted: Accepted,
-    /// The signed note itself.
+    /// The signed note.
     pub note: Vec<u8>,
     /// Where the data comes from.
     pub source: Source,
     /// Whether the note proves contact with the upstream now.
     pub contact: bool,
-    /// What must be part of the new state; none when nothing is held, or a root key allowed to go back.
+    /// The history that the new state must contain; absent if there is none, or if a root key allowed going back.
     pub settled: Option<RequiredHistory>,
 }
 
 impl Step {
-    /// Whether another history than the held one is refused.
+    /// Whether another history is rejected.
     pub(super) fn guarded(&self) -> bool {
         self.settled.is_some_and(|settled| !settled.given_up)
     }
 }
 
-/// The history that is held when a step begins.
+/// The history at the start of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequiredHistory {
     /// Its last commit.
@@ -176,29 +176,30 @@ pub struct RequiredHistory {
     pub given_up: bool,
 }
 
-/// What a replica is set up to follow.
+/// The settings of a replica.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The root that is trusted.
+    /// The trusted root.
     pub root_key: RootKeyId,
     /// Do not go beyond this position.
     pub hold_at: Option<Position>,
-    /// Take an expired checkpoint for a new state; for a first start from old media.
+    /// Accept an expired checkpoint as the first state; for a first start from old media.
     pub accept_expired: bool,
-    /// Give up the history that is held at this position for another one that is signed.
+    /// Give up the history at this position for another one that is signed.
     pub accept_fork: Option<Position>,
-    /// Compare no checkpoint with the clock of this machine while nothing is held; for a first start without a clock.
+    /// Do not compare checkpoints with the clock of this machine before the first state; for a first start without a
+    /// clock.
     pub ignore_clock: bool,
 }
 
 impl Settings {
-    /// Follows this root, with every check and without an end.
+    /// Follows this root, with all checks and without limits.
     #[must_use]
     pub const fn of(root_key: RootKeyId) -> Self {
         Self { root_key, hold_at: None, accept_expired: false, accept_fork: None, ignore_clock: false }
     }
 
-    /// Whether a first state is taken although its times do not fit.
+    /// Whether a first state is accepted although its times do not fit.
     pub(super) const fn takes_in_spite_of(&self, refusal: &Refusal) -> bool {
         match refusal {
             Refusal::Expired { .. } => self.accept_expired || self.ignore_clock,
@@ -208,14 +209,14 @@ impl Settings {
     }
 }
 
-/// What a replica remembered when it was started.
+/// What a replica has stored when it starts.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// Root documents, verified against the pinned root.
     pub chain: Option<RootChain>,
     /// Epoch records, verified.
     pub epochs: Vec<VerifiedEpoch>,
-    /// The state that is held.
+    /// The current state.
     pub held: Option<Accepted>,
     /// The highest rank ever accepted.
     pub watermark: Option<StateRank>,

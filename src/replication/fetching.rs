@@ -1,7 +1,6 @@
-//! One fetch: what is asked of an upstream, and what comes of it.
+//! One fetch from an upstream, and its result.
 //!
-//! It runs beside the follower and never in it: a note that comes slowly, or data that takes an hour, keeps nothing
-//! else from being done.
+//! It runs in a task beside the follower: a slow note, or data that takes an hour, blocks nothing else.
 
 use std::path::PathBuf;
 
@@ -9,25 +8,25 @@ use super::engine::{Event, FetchFailure, Rejection, Step};
 use super::transport::{Data, PollResponse, ReceivedData, Upstream};
 use crate::model::position::Position;
 
-/// What the framing of a compressed delta may add to the signed size of its entries, per entry, in bytes.
+/// Overhead of a compressed delta over the signed size of its entries, per entry, in bytes.
 const SPOOL_OVERHEAD_BYTES: u64 = 64;
-/// What a spool may hold besides, in bytes.
+/// Fixed overhead of a spool, in bytes.
 const SPOOL_EXTRA_BYTES: u64 = 64 * 1_024;
 
-/// What to fetch; a note that waits for trust keeps its data.
+/// What to fetch; a note that waits for signed records keeps its data.
 pub(super) enum Request {
     Root(u64, Option<Data>),
     Epoch(u64, Option<Data>),
     Next(Position, Option<u64>),
-    /// The rest of the data that a verified checkpoint signs, into a folder.
+    /// The rest of the data of a verified checkpoint, into a folder.
     Data(Box<Step>, Data, PathBuf),
 }
 
-/// What a fetch came to.
+/// The result of a fetch.
 pub(super) enum Fetched {
-    /// Something for the engine to judge, and the data on the way behind it.
+    /// A note for the engine, and the data that follows it.
     Event(Event, Option<Data>),
-    /// Data that is to be applied.
+    /// Data to apply.
     Data(Box<Step>, Result<ReceivedData, Rejection>),
 }
 
@@ -57,7 +56,7 @@ fn answered(polled: PollResponse) -> Fetched {
     Fetched::Event(Event::Answer { note, delta: data.is_some(), reconnect_ms }, data)
 }
 
-/// The most bytes that the data of a verified checkpoint can have.
+/// Most bytes of the data of a verified checkpoint.
 fn bytes_max(step: &Step) -> u64 {
     let checkpoint = &step.accepted.checkpoint;
     let operations = checkpoint.entries.saturating_add(checkpoint.tombstones);

@@ -1,8 +1,8 @@
-//! A replica at work: carries out what the [engine](super::engine) says.
+//! Runs a replica: executes the actions of the [engine](super::engine).
 //!
-//! Whatever takes long because of others (an answer, data that comes slowly) happens in a task beside this one, so that
-//! bundles are taken meanwhile. How fresh the replica is does not depend on this task at all: see [`Health`].
-//! What arrived is taken by [`applying`](super::applying).
+//! Anything that may be slow because of others (an answer, a download) runs in a separate task, so that bundles are
+//! accepted meanwhile. Freshness does not depend on this task at all: see [`Health`]. [`applying`](super::applying)
+//! processes what arrived.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -31,29 +31,29 @@ use crate::store::meta;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 
-/// Looks through the inbox that may wait: one more finds whatever came meanwhile.
+/// Waiting scans of the inbox: one more finds everything that arrived meanwhile.
 const LOOKS_MAX: usize = 1;
 
-/// What a replica follows, and how.
+/// The settings of a follower.
 #[derive(Clone)]
 pub struct FollowerOptions {
-    /// Address of the upstream; none for a replica that is fed by bundles alone.
+    /// URL of the upstream; absent for a replica that only takes bundles.
     pub upstream: Option<String>,
     /// Access token for the upstream.
     pub token: Option<String>,
     /// Certificates to trust besides the usual ones, as PEM.
     pub extra_ca: Option<Vec<u8>>,
-    /// The root to trust, and the rest that the engine is told.
+    /// The trusted root, and the other settings of the engine.
     pub settings: Settings,
-    /// Where bundles arrive, if they do.
+    /// The inbox for bundles, if any.
     pub inbox: Option<PathBuf>,
-    /// What this replica calls itself in polls and reports.
+    /// The ID of this replica in polls and reports.
     pub replica: String,
-    /// Where uses of versions are noted, for the reports.
+    /// Where uses of versions are noted, for reports.
     pub usage: Usage,
 }
 
-/// A replica at work.
+/// A running replica.
 pub struct Follower {
     pub(super) store: Store,
     pub(super) resolver: Resolver,
@@ -67,20 +67,20 @@ pub struct Follower {
     looking: mpsc::Sender<PathBuf>,
     pub(super) medium: MediumReader,
     pub(super) inbox: Inbox,
-    /// What waits of the last look through the inbox.
+    /// Remaining bundles of the last scan of the inbox.
     pub(super) listing: Listing,
     pub(super) scratch: PathBuf,
     damage: mpsc::Receiver<()>,
     healing: mpsc::Sender<()>,
-    /// Whether the database is damaged: the next state goes into a new one.
+    /// Whether the database is damaged: the next state is written to a new one.
     pub(super) damaged: bool,
 }
 
 impl Follower {
-    /// Opens a replica over a store: proves what it holds, and remembers the root it follows.
+    /// Opens a replica over a store: verifies its state, and stores the trusted root.
     ///
     /// # Errors
-    /// As [`recollect`]; or the upstream's address cannot be used.
+    /// As [`recollect`]; or the upstream's URL is invalid.
     pub fn open(
         store: Store,
         resolver: Resolver,
@@ -136,25 +136,25 @@ impl Follower {
         })
     }
 
-    /// How this replica is; stays up to date while it runs.
+    /// The health of this replica; updated while it runs.
     #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
-    /// Where an inbox is named that is to be looked through.
+    /// A channel to request a scan of an inbox.
     #[must_use]
     pub fn looking(&self) -> mpsc::Sender<PathBuf> {
         self.looking.clone()
     }
 
-    /// Where to say that the database is damaged: the whole state is then fetched again, into a new one.
+    /// A channel to report that the database is damaged: the whole state is then downloaded again, into a new one.
     #[must_use]
     pub fn healing(&self) -> mpsc::Sender<()> {
         self.healing.clone()
     }
 
-    /// Follows until it is told to stop.
+    /// Runs until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let upstream = self.upstream.clone();
         let reports = upstream.clone().map(|upstream| Reports {
@@ -171,10 +171,10 @@ impl Follower {
         tokio::join!(reporting, self.follow(upstream, &stop));
     }
 
-    /// Takes what comes, from the upstream and from bundles; fetching happens in a task beside this.
+    /// Handles events from the upstream and from bundles; fetching runs in a separate task.
     async fn follow(&mut self, upstream: Option<Arc<Upstream>>, stop: &CancellationToken) {
         let mut wait = upstream.is_some().then(tokio::time::Instant::now);
-        // At most one; what is in here is aborted when this ends.
+        // At most one; it is aborted when this ends.
         let mut fetching: JoinSet<Fetched> = JoinSet::new();
         let mut reading: JoinSet<BundleRead> = JoinSet::new();
         loop {
@@ -197,13 +197,13 @@ impl Follower {
                     Fetched::Event(Event::Failed(FetchFailure::Malformed, error.to_string()), None)
                 })),
             };
-            // The disk may take its time, and a stop must not wait for it; what is written is written whole.
+            // Disk writes may be slow, and a stop must not wait for them; each write is completed.
             let taken = tokio::select! {
                 () = stop.cancelled() => return,
                 taken = self.take(arrived, &mut reading) => taken,
             };
             if taken.moved {
-                // What is on its way was asked for from a position that is left behind.
+                // The pending fetch was for an old position.
                 fetching.abort_all();
                 fetching = JoinSet::new();
                 wait = upstream.is_some().then(tokio::time::Instant::now);
@@ -230,10 +230,10 @@ impl Follower {
             }
             FollowerInput::Damage => {
                 self.damaged = true;
-                // A bundle that was taken or passed over before may be what heals it.
+                // A bundle that was applied or skipped before may be the one that heals it.
                 self.inbox = Inbox::default();
                 if let Some(inbox) = &self.following.inbox {
-                    // Full: a look is about to begin.
+                    // Full: a scan is about to begin.
                     let _looks = self.looking.try_send(inbox.clone());
                 }
                 Taken { next: self.step(Event::Damaged, None).await, moved: true }
@@ -251,7 +251,7 @@ impl Follower {
         }
     }
 
-    /// Feeds an event to the engine and carries out what it says, up to the next fetch or wait.
+    /// Passes an event to the engine and executes its actions, up to the next fetch or wait.
     async fn step(&mut self, event: Event, mut data: Option<Data>) -> Option<NextStep> {
         let mut next = None;
         let mut actions = VecDeque::from(self.decide(event));
@@ -275,19 +275,19 @@ impl Follower {
         next
     }
 
-    /// The position that is held, if any state is.
+    /// The current position, if there is a state.
     pub(super) fn position(&self) -> Option<Position> {
         self.engine.position()
     }
 
-    /// What the engine says to an event.
+    /// The engine's actions for an event.
     pub(super) fn decide(&mut self, event: Event) -> Vec<Action> {
         let actions = self.engine.handle(self.now(), event);
         self.health.set_time_floor(self.engine.time_floor_s());
         actions
     }
 
-    /// Carries out what needs no fetch.
+    /// Executes actions that need no fetch.
     pub(super) async fn keep(&self, action: Action) {
         let kept = match action {
             Action::KeepRoot(number, note) => self.store.write(move |txn| txn.put_root(number, &note)).await,
@@ -317,7 +317,7 @@ impl Follower {
                 self.trouble(reason, &detail);
                 Ok(())
             }
-            // The rest is for the caller of the engine.
+            // The caller handles the rest.
             Action::Wait(_)
             | Action::Apply(_)
             | Action::FetchRoot(_)
@@ -329,7 +329,8 @@ impl Follower {
         }
     }
 
-    /// Shows the upstream what is held and whose key signed it, so that a primary that was set back learns of it.
+    /// Shows the upstream the current checkpoint and the records that verify it, so that a primary that was set back
+    /// learns of it.
     fn show_held(&self) {
         let (store, Trusted { roots, epochs }) = (self.store.clone(), self.engine.trusted());
         let epoch = self.position().and_then(|held| epochs.into_iter().find(|(number, _)| *number == held.epoch));
@@ -343,7 +344,7 @@ impl Follower {
         });
     }
 
-    /// Counts something that was refused.
+    /// Counts a refusal.
     pub(super) fn count(&self, reason: &'static str) {
         self.metrics.verify_failed(reason);
         match reason {
@@ -369,23 +370,23 @@ impl Follower {
     }
 }
 
-/// What a follower is waiting for.
+/// The events of a follower.
 enum FollowerInput {
     Read(BundleRead),
-    /// What is stored is not what was signed.
+    /// Stored data is not what was signed.
     Damage,
     Fetched(Fetched),
 }
 
 /// What to do next.
 enum NextStep {
-    /// Come back after so many milliseconds.
+    /// Wait this many milliseconds.
     Wait(u64),
     Fetch(Request),
 }
 
 struct Taken {
     next: Option<NextStep>,
-    /// Whether a bundle moved the replica, so that a poll from before is of no use.
+    /// Whether a bundle changed the position, so that a pending poll is useless.
     moved: bool,
 }

@@ -11,13 +11,13 @@ use crate::resolve::freshness::{Contact, FreshnessCell, FreshnessInputs, Upstrea
 use crate::trust::accept::{Accepted, TrustedTime};
 use crate::trust::checkpoint::Checkpoint;
 
-/// Why a replica needs all of its state again.
+/// Why a replica needs its whole state again.
 pub const DAMAGED: &str = "damaged";
 
-/// How a replica is, for status and for every answer; clones share it.
+/// The health of a replica, for status and for every answer; clones share it.
 #[derive(Clone)]
 pub struct Health {
-    /// What freshness is computed from, whenever it is asked for.
+    /// The inputs of freshness, which is computed on demand.
     freshness: FreshnessCell,
     rest: Arc<Mutex<Rest>>,
 }
@@ -25,7 +25,7 @@ pub struct Health {
 #[derive(Clone, Debug, Default)]
 struct Rest {
     trouble: Option<Trouble>,
-    /// What keeps bundles from being taken; has nothing to do with the upstream.
+    /// The problem with bundles; independent of the upstream.
     inbox: Option<Trouble>,
     checkpoint: Option<Checkpoint>,
     time_floor_s: i64,
@@ -33,33 +33,33 @@ struct Rest {
     lost_commits: u64,
 }
 
-/// What [`Health`] says at one moment.
+/// A snapshot of [`Health`].
 #[derive(Clone, Debug)]
 pub struct HealthView {
-    /// What is held.
+    /// The current position.
     pub position: Position,
     /// How fresh the state is.
     pub freshness: Freshness,
-    /// Since when it is so.
+    /// Since when.
     pub since: Timestamp,
     /// Seconds since the last verified contact.
     pub age_s: u64,
     /// The checkpoint of the state.
     pub checkpoint: Option<Checkpoint>,
-    /// Whether the local clock is believed.
+    /// Whether the local clock is trusted.
     pub clock_untrusted: bool,
-    /// Whether the operator froze the replica.
+    /// Whether the operator pinned the replica.
     pub held: bool,
-    /// Commits that this replica had and the registry gave up, since it was started.
+    /// Commits of this replica that the registry gave up, since it was started.
     pub lost_commits: u64,
-    /// What keeps it from following.
+    /// The problem with following.
     pub trouble: Option<Trouble>,
-    /// What keeps it from taking a bundle from its inbox.
+    /// The problem with its inbox.
     pub inbox: Option<Trouble>,
 }
 
 impl Health {
-    /// How a replica is when it starts: out of contact, with what it remembers.
+    /// The health of a starting replica: out of contact, with its stored state.
     pub(super) fn at_start(
         checkpoint: Option<Checkpoint>,
         contact_ms: Option<i64>,
@@ -81,7 +81,7 @@ impl Health {
         Self { freshness: FreshnessCell::new(facts, clock), rest: Arc::new(Mutex::new(rest)) }
     }
 
-    /// What says how fresh this replica is, for every answer.
+    /// The freshness of this replica, for every answer.
     #[must_use]
     pub fn freshness(&self) -> FreshnessCell {
         self.freshness.clone()
@@ -104,7 +104,7 @@ impl Health {
         self.following(|following| following.contacted(clock));
     }
 
-    /// Notes what is held now, and how many commits were given up for it besides those that the registry gave up.
+    /// Records the current position, and how many commits were lost besides those that the registry gave up.
     pub(super) fn applied(&self, accepted: &Accepted, given_up: u64) {
         let checkpoint = accepted.checkpoint.clone();
         let (position, issued_ms, expires_ms) =
@@ -117,33 +117,33 @@ impl Health {
         self.freshness.took(position, issued_ms, expires_ms);
     }
 
-    /// Notes that what was held is damaged and not there any more, until a state is taken.
+    /// Records that the state was damaged and is gone, until another one is applied.
     pub fn lost(&self, clock: &dyn Clock, detail: &str) {
         self.trouble(clock, DAMAGED, detail);
     }
 
-    /// Notes below which time the local clock is not believed, in seconds since 1970.
+    /// Records the time below which the local clock is not trusted, in seconds since 1970.
     pub(super) fn set_time_floor(&self, floor_s: i64) {
         self.lock().time_floor_s = floor_s;
     }
 
-    /// Notes what is wrong; whether it is something else than before.
+    /// Records a problem; returns whether it is a new one.
     pub(super) fn trouble(&self, clock: &dyn Clock, reason: &str, detail: &str) -> bool {
         self.following(|following| following.well_since_ms = None);
         note(&mut self.lock().trouble, clock, reason, detail)
     }
 
-    /// Notes what keeps a bundle from being taken; whether it is something else than before.
+    /// Records a problem with a bundle; returns whether it is a new one.
     pub(super) fn inbox_trouble(&self, clock: &dyn Clock, rejection: &Rejection) -> bool {
         note(&mut self.lock().inbox, clock, rejection.reason, &rejection.detail)
     }
 
-    /// Nothing keeps bundles from being taken any more.
+    /// Clears the problem with bundles.
     pub(super) fn inbox_well(&self) {
         self.lock().inbox = None;
     }
 
-    /// How the replica is now.
+    /// The current health.
     #[must_use]
     pub fn view(&self, clock: &dyn Clock) -> HealthView {
         let freshly = self.freshness.at(clock);
@@ -171,7 +171,7 @@ const fn issued_ms(checkpoint: &Checkpoint) -> i64 {
     checkpoint.issued.saturating_mul(1_000)
 }
 
-/// How long a checkpoint is good for.
+/// The lifetime of a checkpoint.
 fn lifetime_ms(checkpoint: &Checkpoint) -> u64 {
     u64::try_from(expires_ms(checkpoint).saturating_sub(issued_ms(checkpoint))).unwrap_or(0)
 }
@@ -180,7 +180,7 @@ const fn expires_ms(checkpoint: &Checkpoint) -> i64 {
     checkpoint.expires.saturating_mul(1_000)
 }
 
-/// Notes what is wrong, once more or for the first time; whether it is something else than before.
+/// Records or repeats a problem; returns whether it is a new one.
 fn note(trouble: &mut Option<Trouble>, clock: &dyn Clock, reason: &str, detail: &str) -> bool {
     if let Some(known) = trouble.as_mut().filter(|known| known.reason == reason) {
         known.times = known.times.saturating_add(1);

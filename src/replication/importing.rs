@@ -1,4 +1,4 @@
-//! Bundles on their way into a replica: from an inbox that is watched, or one by hand.
+//! Importing bundles into a replica: from a watched inbox, or manually.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -14,22 +14,22 @@ use super::inbox::{Candidate, Claims, Listing};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
-/// How long a look through an inbox, or reading all of a bundle but its data, may take.
+/// Deadline of scanning an inbox, or of reading a bundle without its data.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
-/// How long checking the data of a bundle may take: some 4 GB from the slowest of sticks.
+/// Deadline of verifying the data of a bundle: 4 GB on a very slow USB stick.
 const DATA_DEADLINE: Duration = Duration::from_secs(15 * 60);
 
-/// Something that was read from the medium of the inbox.
+/// The result of reading the medium of the inbox.
 pub(super) enum BundleRead {
     Looked(Result<Listing, Rejection>),
     /// A bundle without its data.
     Offered(Candidate, Result<Event, Rejection>),
-    /// The data of a verified step, and what was held when that was verified.
+    /// The data of a verified step, and the position at the time of verification.
     Opened(Candidate, Box<Step>, Option<Position>, Result<File, Rejection>),
 }
 
 impl Follower {
-    /// Begins to look through an inbox.
+    /// Starts to scan an inbox.
     pub(super) fn look(&self, inbox: PathBuf, reading: &mut JoinSet<BundleRead>) {
         let (medium, judged, held) = (self.medium.clone(), self.inbox.clone(), self.claims());
         let now_ms = self.clock.monotonic_ms();
@@ -45,7 +45,7 @@ impl Follower {
         });
     }
 
-    /// Goes on with what was read, and begins to read what comes next.
+    /// Handles a result, and starts the next read.
     pub(super) async fn read(&mut self, read: BundleRead, reading: &mut JoinSet<BundleRead>) {
         match read {
             BundleRead::Looked(Err(rejection)) => self.inbox_trouble(&rejection),
@@ -81,7 +81,7 @@ impl Follower {
                 }
             }
             BundleRead::Opened(candidate, _, held, Ok(_)) if held != self.position() => {
-                // Newer data may have been verified in between.
+                // Newer data may have been verified meanwhile.
                 self.listing.candidates.push_front(candidate);
                 self.next_bundle(reading);
             }
@@ -92,7 +92,7 @@ impl Follower {
         }
     }
 
-    /// Begins to read the newest bundle that waits, where it could still be of use.
+    /// Starts to read the newest waiting bundle, if it could still be useful.
     fn next_bundle(&mut self, reading: &mut JoinSet<BundleRead>) {
         let held = self.claims();
         while let Some(candidate) = self.listing.candidates.pop_front() {
@@ -112,9 +112,9 @@ impl Follower {
         }
     }
 
-    /// Remembers how a bundle was judged, and goes on with the next.
+    /// Records the evaluation of a bundle, and continues with the next.
     fn conclude(&mut self, candidate: &Candidate, result: Result<(), Rejection>, reading: &mut JoinSet<BundleRead>) {
-        // What the disk or the medium is to blame for is tried again with the next look.
+        // Failures of the disk or medium are retried in the next scan.
         let tried_again = matches!(&result, Err(Rejection { reason: "store" | "slow", .. }));
         if !tried_again {
             self.inbox.record_verdict(candidate, result.is_err(), self.clock.monotonic_ms());
@@ -138,10 +138,10 @@ impl Follower {
         }
     }
 
-    /// Imports the bundle in a folder as a live answer is applied.
+    /// Imports the bundle in a folder, in the same way as a live answer.
     ///
     /// # Errors
-    /// It is not there, not whole, or refused; then nothing has changed.
+    /// It does not exist, is incomplete, or is rejected; then nothing has changed.
     pub async fn import(&mut self, directory: &Path) -> Result<(), Rejection> {
         let (medium, directory) = (self.medium.clone(), directory.to_owned());
         let folder = directory.clone();
@@ -153,7 +153,7 @@ impl Follower {
         self.finish(step, file).await
     }
 
-    /// Feeds a bundle to the engine: what is to be applied, if anything is.
+    /// Passes a bundle to the engine; returns what to apply, if anything.
     async fn judge(&mut self, event: Event) -> Result<Option<Box<Step>>, Rejection> {
         let mut step = None;
         let mut refused = Ok(());
@@ -167,7 +167,7 @@ impl Follower {
         refused.map(|()| step)
     }
 
-    /// Applies the data of a bundle, and tells the engine.
+    /// Applies the data of a bundle, and reports the result to the engine.
     async fn finish(&mut self, step: Box<Step>, file: Result<File, Rejection>) -> Result<(), Rejection> {
         let result = match file {
             Ok(file) => self.apply(&step, Box::new(BufReader::new(file))).await,
@@ -182,7 +182,7 @@ impl Follower {
         result.and(told.map(|_| ()))
     }
 
-    /// What is held, as a bundle would claim it; none where that is damaged.
+    /// The current state in terms of bundles; absent if it is damaged.
     fn claims(&self) -> Option<Claims> {
         if self.damaged {
             return None;
@@ -198,7 +198,7 @@ fn open<T>(directory: &Path, read: impl FnOnce(&Bundle) -> Result<T, BundleError
     read(&bundle).map_err(|error| Rejection { reason: error.reason(), detail: chain(&error) })
 }
 
-/// What failed, down to the cause.
+/// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))

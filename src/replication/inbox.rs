@@ -1,9 +1,9 @@
-//! The inbox of a replica: which of the bundles in it are worth a look, the newest first.
+//! The inbox of a replica: which of its bundles are worth evaluating, newest first.
 //!
-//! A medium that travels by hand holds whatever others put there: bundles of last month, half-copied ones, a thousand
-//! folders, a disk that no longer answers. So it is read by one thread at a time, with a deadline; what claims to be
-//! older than what is held is passed over without a word; and what was judged is not judged again while it stays as
-//! it is. Nothing is decided here by what a bundle claims except the order.
+//! A removable medium contains whatever others put there: old bundles, half-copied ones, a thousand folders, a failing
+//! disk. So one thread at a time reads it, with a deadline; bundles that claim to be older than the current state are
+//! skipped silently; and an evaluated bundle is not evaluated again until it changes. The claims of a bundle only
+//! affect the order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::DirEntry;
@@ -22,13 +22,13 @@ use crate::store::regular::open_regular;
 use crate::trust::accept::StateRank;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
-/// Bundles that are judged after one look; those that are left out are the oldest, and wait for the next look.
+/// Most bundles evaluated per scan; the oldest are left for the next scan.
 const BUNDLES_MAX: usize = 1_000;
-/// Judgements that are remembered; beyond, the oldest are forgotten and made again.
+/// Most evaluations that are remembered; beyond that, the oldest are dropped and repeated.
 const JUDGED_MAX: usize = 20_000;
-/// After this a bundle that was refused is judged again: a clock may have been set right, or a key learned.
+/// How long until a rejected bundle is evaluated again: a clock may have been corrected, or a key learned.
 const JUDGED_MS: u64 = 5 * 60 * 1_000;
-/// Files of one bundle that its fingerprint looks at.
+/// Files of one bundle in its fingerprint.
 const FILES_MAX: usize = 10_000;
 
 /// The unverified position of a bundle.
@@ -45,8 +45,8 @@ impl Claims {
         Self { rank, issued: checkpoint.issued, state: checkpoint.state }
     }
 
-    /// Whether it could be of any use to a replica that holds this: a newer state, a later signature, or proof of
-    /// another history.
+    /// Whether it could be useful to a replica with this state: a newer state, a later signature, or proof of another
+    /// history.
     pub(super) fn concerns(&self, held: Option<&Self>) -> bool {
         held.is_none_or(|held| {
             self.rank > held.rank || (self.rank == held.rank && (self.issued > held.issued || self.state != held.state))
@@ -54,28 +54,28 @@ impl Claims {
     }
 }
 
-/// A bundle that is to be judged.
+/// A bundle to evaluate.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) directory: PathBuf,
-    /// None when its checkpoint cannot be read; judging says why.
+    /// Absent if its checkpoint cannot be read; the evaluation reports why.
     pub(super) claims: Option<Claims>,
     fingerprint: [u8; 32],
 }
 
-/// What one look at an inbox found.
+/// The result of scanning an inbox.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// The newest first.
+    /// Newest first.
     pub(super) candidates: VecDeque<Candidate>,
-    /// How many more there were.
+    /// Number of bundles left out.
     pub(super) left_out: usize,
-    /// What those claim that were refused, now or earlier, and have not changed since.
+    /// The claims of bundles that were rejected and have not changed since.
     pub(super) refused: Vec<Option<Claims>>,
 }
 
 impl Listing {
-    /// Whether nothing in the inbox is refused that could be of use to a replica that holds this.
+    /// Whether the inbox has no rejected bundle that could be useful to a replica with this state.
     pub(super) fn is_well(&self, held: Option<&Claims>) -> bool {
         let matters = |claims: &Option<Claims>| claims.is_none_or(|claims| claims.concerns(held));
         !self.refused.iter().any(matters)
@@ -92,12 +92,12 @@ struct BundleVerdict {
     refused: bool,
 }
 
-/// What a replica knows of its inbox; clones share it.
+/// The state of an inbox; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inbox(Arc<Mutex<RecentVerdicts>>);
 
 impl Inbox {
-    /// Looks through a folder and the folders in it for what could be of use to a replica that holds this.
+    /// Scans a folder and its subfolders for bundles that could be useful to a replica with this state.
     pub(super) fn list(&self, inbox: &Path, held: Option<Claims>, now_ms: u64) -> io::Result<Listing> {
         let folders = std::fs::read_dir(inbox)?.filter_map(Result::ok).map(|entry| entry.path());
         let mut listing = Listing::default();
@@ -125,7 +125,7 @@ impl Inbox {
         judged.0.get(fingerprint).filter(fresh).copied()
     }
 
-    /// Remembers how a bundle was judged, until it changes.
+    /// Records the evaluation of a bundle, until it changes.
     pub(super) fn record_verdict(&self, candidate: &Candidate, refused: bool, now_ms: u64) {
         let mut judged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if judged.0.len() >= JUDGED_MAX
@@ -138,7 +138,7 @@ impl Inbox {
 }
 
 impl Candidate {
-    /// The bundle in a folder, when there is one that could be of use to a replica that holds this.
+    /// The bundle in a folder, if it could be useful to a replica with this state.
     fn find(directory: PathBuf, held: Option<&Claims>) -> Option<Self> {
         let bundle = Bundle::find(&directory)?;
         let mut hasher = blake3::Hasher::new();
@@ -157,13 +157,13 @@ impl Candidate {
         Some(Self { directory, claims, fingerprint: hasher.finalize().into() })
     }
 
-    /// Whether it could still be of use to a replica that holds this.
+    /// Whether it could still be useful to a replica with this state.
     pub(super) fn concerns(&self, held: Option<&Claims>) -> bool {
         self.claims.is_none_or(|claims| claims.concerns(held))
     }
 }
 
-/// Hashes what a folder says of its files: names, lengths and times, and none of their bytes.
+/// Hashes the metadata of files in a folder: names, sizes and times, not their contents.
 fn hash_files(hasher: &mut blake3::Hasher, folder: &Path) {
     let mut entries: Vec<DirEntry> =
         std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).take(FILES_MAX).collect();
@@ -178,7 +178,7 @@ fn hash_files(hasher: &mut blake3::Hasher, folder: &Path) {
     }
 }
 
-/// Sorts bundles, the newest first, and drops those beyond what one look judges; how many.
+/// Sorts bundles, newest first, and drops those beyond the limit per scan; returns how many.
 fn keep_newest(found: &mut Vec<Candidate>) -> usize {
     found.sort_by(|one, other| other.claims.cmp(&one.claims).then_with(|| one.directory.cmp(&other.directory)));
     let left_out = found.len().saturating_sub(BUNDLES_MAX);
@@ -186,7 +186,7 @@ fn keep_newest(found: &mut Vec<Candidate>) -> usize {
     left_out
 }
 
-/// A medium that may never answer: it is read by one thread at a time, with a deadline.
+/// A medium that may hang: one thread at a time reads it, with a deadline.
 #[derive(Clone, Debug)]
 pub(super) struct MediumReader(Arc<Semaphore>);
 
@@ -197,8 +197,8 @@ impl Default for MediumReader {
 }
 
 impl MediumReader {
-    /// Reads on a thread that may block. One that is still stuck after the deadline is left behind, and nothing is read
-    /// until it is back.
+    /// Reads on a thread that can block. If it is still stuck after the deadline it is abandoned, and nothing is read
+    /// until it returns.
     pub(super) async fn read<T: Send + 'static>(
         &self,
         deadline: Duration,

@@ -1,67 +1,66 @@
 //! How long a replica waits before it polls again.
 //!
-//! Nothing here decides what is believed. Status codes and headers are unsigned: whatever they say, a replica comes
-//! back within seconds at first, and never asks without a pause when answers bring nothing.
+//! Nothing here decides what is trusted. Status codes and headers are unsigned: whatever they say, a replica retries
+//! within seconds at first, and always pauses between answers without news.
 
 use super::engine::{FetchFailure, Now};
 
 /// Shortest and longest pause after a failure, in milliseconds.
 const BACKOFF_MS: (u64, u64) = (250, 60_000);
-/// For how long refusals count as the network's mistake, a captive portal's for example, in milliseconds.
+/// How long refusals are treated as a network problem, such as a captive portal, in milliseconds.
 const REFUSALS_MS_MAX: u64 = 60_000;
-/// Pause after an upstream repeatedly denied access, in milliseconds: an operator has to act first.
+/// Pause after the upstream repeatedly denied access, in milliseconds: an operator has to act first.
 const DENIED_MS: u64 = 300_000;
-/// Pause after an upstream did not know the view again and again, in milliseconds.
+/// Pause after the upstream repeatedly did not know the view, in milliseconds.
 const UNKNOWN_VIEW_MS: u64 = 60_000;
-/// Longest `Retry-After` that is followed, in seconds: at first, and when refusals last.
+/// Longest accepted `Retry-After`, in seconds: at first, and for persistent refusals.
 const RETRY_AFTER_S_MAX: (u64, u64) = (10, 60);
-/// Shortest and longest time to stay away at an upstream's request, in milliseconds; ours ask for at most 30 s.
+/// Shortest and longest reconnection delay at an upstream's request, in milliseconds; ours ask for at most 30 s.
 const RECONNECT_MS: (u64, u64) = (250, 30_000);
-/// An answer without data that comes sooner than this was not waited for, in milliseconds: the next question waits for
-/// as long, which is also how long caches may keep an answer.
+/// An answer without data within this time was not a long poll, in milliseconds: the next request waits as long, which
+/// is also how long caches can keep an answer.
 const FAST_ANSWER_MS: u64 = 1_000;
-/// So many answers in a row that were known already mean that something on the way repeats them.
+/// Number of known answers in a row that indicate a cache in between.
 const REPEATS_MAX: u32 = 3;
-/// How often a replica that stays at its position on purpose looks for the upstream, in milliseconds: often enough to
-/// count as in contact.
+/// How often a pinned replica polls the upstream, in milliseconds: often enough to count as in contact.
 const HOLD_MS: u64 = 25_000;
 
-/// When to ask next.
+/// When to poll next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextPoll {
     /// At once.
     Now,
-    /// After so many milliseconds.
+    /// After this many milliseconds.
     After(u64),
-    /// After so many milliseconds, and in words that no cache knows: the same answer keeps coming.
+    /// After this many milliseconds, with a unique request: the same answer keeps coming.
     Repeated(u64),
 }
 
-/// What decides about the next pause.
+/// The state that determines the next pause.
 #[derive(Debug, Default)]
 pub(super) struct PollPacing {
     backoff_ms: u64,
     asked_ms: u64,
     repeats: u32,
-    /// Since when the upstream refuses, by the monotonic clock.
+    /// Since when the upstream refuses, on the monotonic clock.
     refused_since_ms: Option<u64>,
     bust: Option<u64>,
 }
 
 impl PollPacing {
-    /// Notes that a poll begins; what makes it unlike others, when a cache on the way is broken.
+    /// Records the start of a poll; returns a unique value, if a cache in between is broken.
     pub(super) const fn ask(&mut self, now: Now) -> Option<u64> {
         self.asked_ms = now.monotonic_ms;
         self.bust
     }
 
-    /// Notes that a new state was applied.
+    /// Records that a new state was applied.
     pub(super) const fn progress(&mut self) {
         (self.backoff_ms, self.repeats, self.refused_since_ms, self.bust) = (0, 0, None, None);
     }
 
-    /// When to ask again after a verified answer that needed no data: `news` when its note was signed later than the
-    /// one before.
+    /// When to poll again after a verified answer without data: `news` if its note was signed later than the previous
+    /// one.
     pub(super) fn answered(&mut self, now: Now, news: bool, reconnect_ms: Option<u64>) -> NextPoll {
         self.repeats = if news { 0 } else { self.repeats.saturating_add(1) };
         if self.repeats >= REPEATS_MAX {
@@ -81,7 +80,7 @@ impl PollPacing {
         }
     }
 
-    /// How long to wait after a fetch that failed, in milliseconds.
+    /// How long to wait after a failed fetch, in milliseconds.
     pub(super) fn failed(&mut self, now: Now, failure: FetchFailure) -> u64 {
         let long_ms = match failure {
             FetchFailure::Unreachable | FetchFailure::Slow | FetchFailure::Malformed => return self.back_off(now),
@@ -103,7 +102,7 @@ impl PollPacing {
         }
     }
 
-    /// How long a replica that is held at its position waits, in milliseconds.
+    /// How long a pinned replica waits, in milliseconds.
     pub(super) fn held(now: Now) -> u64 {
         spread(now, HOLD_MS)
     }
@@ -117,7 +116,7 @@ impl PollPacing {
     }
 }
 
-/// A pause and up to a tenth more, so that replicas come one by one.
+/// A pause plus up to a tenth, so that replicas are spread out.
 fn spread(now: Now, ms: u64) -> u64 {
     ms.saturating_add(now.random % (ms / 10).max(1))
 }
@@ -135,7 +134,7 @@ mod tests {
         for (failure, long_ms) in [(FetchFailure::Denied, 300_000), (FetchFailure::UnknownView, 60_000)] {
             let mut pace = PollPacing::default();
             assert!(pace.failed(at(1), failure) <= 750);
-            // However often it is asked: a portal may be asked ten times in four seconds.
+            // However often it is asked: a captive portal may be asked ten times in four seconds.
             let pauses: Vec<u64> = (2..=20).map(|n| pace.failed(at(n), failure)).collect();
             assert!(pauses.iter().all(|ms| *ms <= 60_000), "{pauses:?}");
             assert!((long_ms..=long_ms * 11 / 10).contains(&pace.failed(at(60_001), failure)));

@@ -1,7 +1,7 @@
 //! What a primary provides to replicas (signed records, checkpoints, deltas) and to operators (backups, bundles).
 //!
-//! A poll waits until something changed. One delta is made for all that wait for the same change; large ones go
-//! through [`spools`](super::spools).
+//! A poll waits until something changed. All polls that wait for the same change share one delta; large ones go through
+//! [`spools`](super::spools).
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -34,22 +34,22 @@ use crate::store::{Committed, Store, StoreError};
 use crate::trust::checkpoint::all_view_definition;
 use crate::trust::epoch::EpochRecord;
 
-/// How long a poll waits for a change: below the idle limits of proxies.
+/// How long a poll waits for a change: below the idle timeouts of proxies.
 const WAIT: Duration = Duration::from_secs(25);
-/// Polls that may wait at once.
+/// Most polls that wait at once.
 const WAITERS_MAX: usize = 12_000;
-/// Changes up to which a delta is made in memory and shared.
+/// Number of changes up to which a delta is built in memory and shared.
 const SHARED_CHANGES_MAX: usize = 1_000;
-/// Shared deltas that are kept.
+/// Number of shared deltas that are kept.
 const SHARED_DELTAS_MAX: usize = 16;
 /// Age from which a note is signed again before it is sent, in milliseconds.
 const NOTE_AGE_MS_MAX: i64 = 5_000;
-/// What a busy primary asks for, in seconds.
+/// The delay that a busy primary asks for, in seconds.
 const RETRY_AFTER_S: u64 = 2;
 
-/// An answer to a poll: the first bytes, and the rest where it is streamed.
+/// An answer to a poll: the first bytes, and a stream with the rest, if any.
 pub struct Answer {
-    /// The note behind its length, and the delta where it is small.
+    /// The note after its length, and a small delta.
     pub head: Bytes,
     /// A large delta.
     pub rest: Option<DeltaChunks>,
@@ -57,7 +57,7 @@ pub struct Answer {
     pub reconnect_ms: Option<u64>,
 }
 
-/// Why something was not handed out.
+/// Why a request was not served.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum PublishError {
@@ -77,7 +77,7 @@ pub enum PublishError {
     Stopped,
 }
 
-/// Hands out the state of a primary; clones share it.
+/// Serves the state of a primary; clones share it.
 #[derive(Clone)]
 pub struct Publisher(Arc<Inner>);
 
@@ -92,7 +92,7 @@ struct Inner {
     spools: Arc<Spools>,
     waiters: AtomicUsize,
     followers: ConnectedReplicas,
-    /// That more was published than the store knows of.
+    /// Evidence that newer state was published than the store contains.
     outdated: ArcSwapOption<Outdated>,
     metrics: Metrics,
 }
@@ -104,7 +104,7 @@ struct FreshNote {
 }
 
 impl Publisher {
-    /// Hands out what a store holds, signed by its signer.
+    /// Serves the contents of a store, signed by its signer.
     #[must_use]
     pub fn new(store: Store, signer: Arc<Signer>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
         let committed = store.committed();
@@ -125,13 +125,13 @@ impl Publisher {
         }))
     }
 
-    /// Who signs what this node says.
+    /// The signer of this node.
     #[must_use]
     pub fn signer(&self) -> &Arc<Signer> {
         &self.0.signer
     }
 
-    /// The data directory, where temporary files have room.
+    /// The data directory, which has space for temporary files.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.0.store.directory()
@@ -153,7 +153,7 @@ impl Publisher {
         self.0.store.read()?.epoch(number)
     }
 
-    /// The signed note of the newest state; none for a view that does not exist.
+    /// The signed note of the newest state; absent for an unknown view.
     ///
     /// # Errors
     /// The store or signing fails.
@@ -161,9 +161,9 @@ impl Publisher {
         if view == VIEW_ALL { Ok(Some(self.0.note(&self.0.store.read()?)?)) } else { Ok(None) }
     }
 
-    /// Takes the proof of a checkpoint that a replica holds ([`witness::pack`]). One that this registry signed and this
-    /// primary does not know ends its signing, for good, until a new epoch begins. The signed records that it brought
-    /// are kept with the others: the new epoch has to go on from them.
+    /// Accepts the proof of a replica's checkpoint ([`witness::pack`]). If this registry signed it and this primary
+    /// does not have it, the primary stops signing permanently, until a new epoch begins. The signed records in the
+    /// proof are stored, because the new epoch has to follow them.
     ///
     /// # Errors
     /// It is not signed by a key of this registry, or the store fails.
@@ -184,23 +184,23 @@ impl Publisher {
         Ok(kept?)
     }
 
-    /// That more was published than this node knows of, where a replica has shown it.
+    /// Evidence from a replica that newer state was published than this node has.
     #[must_use]
     pub fn outdated(&self) -> Option<(Outdated, StoreError)> {
         let outdated = *self.0.outdated.load_full()?;
         Some((outdated, self.0.refusal(&outdated)))
     }
 
-    /// Number of polls that wait.
+    /// Number of waiting polls.
     #[must_use]
     pub fn waiters(&self) -> usize {
         self.0.waiters.load(Ordering::Relaxed)
     }
 
-    /// Waits for what comes after a position; none for a view that does not exist. `taker` has a share of what is sent.
+    /// Waits for what follows a position; absent for an unknown view. `taker` has a share of the downloads.
     ///
     /// # Errors
-    /// Too many wait, or the store or signing fails.
+    /// Too many polls are waiting, or the store or signing fails.
     pub async fn next(
         &self,
         view: &str,
@@ -223,7 +223,7 @@ impl Publisher {
                 () = tokio::time::sleep(WAIT) => {}
             }
         }
-        // Boxed: while thousands wait, none needs the room for making an answer.
+        // Boxed: waiting polls, of which there are thousands, do not reserve the space for building an answer.
         Box::pin(self.answer(after, taker, reconnect_ms)).await.map(Some)
     }
 
@@ -249,12 +249,12 @@ impl Publisher {
         Ok(answer)
     }
 
-    /// One small delta for all that ask for the same.
+    /// One small delta for all polls from the same position.
     async fn shared(&self, txn: ReadTxn, (from, to): (Position, u64)) -> Result<Bytes, PublishError> {
         let cell = {
             let mut shared = self.0.shared.lock().unwrap_or_else(PoisonError::into_inner);
             while shared.len() >= SHARED_DELTAS_MAX && !shared.contains_key(&(from, to)) {
-                // The one that ends earliest is asked for least.
+                // The one with the earliest end is requested least.
                 let Some(oldest) = shared.keys().min_by_key(|(_, to)| *to).copied() else { break };
                 shared.remove(&oldest);
             }
@@ -278,7 +278,7 @@ impl Publisher {
         cell.get_or_try_init(make).await.cloned()
     }
 
-    /// A large delta, made once for all that ask for it.
+    /// A large delta, built once for all polls from the same position.
     async fn spooled(&self, begun: StartedAnswer, place: TransferPermit) -> Result<(Bytes, DeltaChunks), PublishError> {
         let StartedAnswer { txn, note, from, to, .. } = begun;
         let scope = self.0.scope();
@@ -291,12 +291,12 @@ impl Publisher {
         Ok((spool.note.clone(), spool.send(place)))
     }
 
-    /// Notes what a replica says of itself.
+    /// Records a report of a replica.
     pub fn report(&self, report: ReplicaReport, follows_as: Option<ReplicaIdentity>) {
         self.0.followers.report(report, follows_as, self.now());
     }
 
-    /// Notes what a replica that names itself holds, by where it asks from; what is no id is not noted.
+    /// Records the position of a replica that identifies itself; an invalid ID is ignored.
     pub fn record_replica(&self, replica: &str, holds: Position, follows_as: Option<ReplicaIdentity>) {
         self.0.followers.poll(replica, holds, follows_as, self.now());
     }
@@ -325,10 +325,11 @@ impl Publisher {
         Timestamp::from_ms(self.0.clock.now_ms())
     }
 
-    /// Makes a bundle of everything, as a tar file that goes away with its handle, also when this process is killed.
+    /// Builds a bundle of everything, as a temporary tar file that is removed with its handle, even if this process is
+    /// killed.
     ///
     /// # Errors
-    /// The lifetime is over what the root allows, or the store, signing or a disk fails.
+    /// The lifetime exceeds what the root allows, or the store, signing or the disk fails.
     pub async fn bundle(&self, lifetime_days: u32) -> Result<File, PublishError> {
         let max = self.0.signer.max_lifetime_s / 86_400;
         if lifetime_days == 0 || u64::from(lifetime_days) > max {
@@ -352,10 +353,10 @@ impl Publisher {
         .await
     }
 
-    /// Copies the database as it stands, to a file that goes away with its handle, also when this process is killed.
+    /// Copies the database to a temporary file that is removed with its handle, even if this process is killed.
     ///
     /// # Errors
-    /// The store or a disk fails.
+    /// The store or the disk fails.
     pub async fn backup(&self) -> Result<File, PublishError> {
         let inner = Arc::clone(&self.0);
         blocking(move || {
@@ -366,14 +367,14 @@ impl Publisher {
         .await
     }
 
-    /// A pause that spreads the replicas of a server that goes down over some seconds.
+    /// A delay that spreads the reconnections of replicas over some seconds when a server stops.
     fn spread(&self) -> u64 {
         let window_ms = (self.waiters() as u64 * 2).clamp(1_000, 30_000);
         getrandom::u64().unwrap_or_default() % window_ms
     }
 }
 
-/// A state to answer from, and what the answer begins with.
+/// A snapshot for an answer, and the start of the answer.
 struct StartedAnswer {
     txn: ReadTxn,
     note: Bytes,
@@ -391,7 +392,7 @@ impl Inner {
         }
     }
 
-    /// Decides what a replica at `after` needs; none when nothing but a note.
+    /// Decides what a replica at `after` needs; `None` if only a note.
     fn begin_answer(&self, after: Position) -> Result<Option<StartedAnswer>, PublishError> {
         let txn = self.store.read()?;
         let head = txn.head()?;
@@ -407,7 +408,7 @@ impl Inner {
         Ok(Some(StartedAnswer { txn, note, from, to: head.position, small }))
     }
 
-    /// Whether a position of the epoch before is one that this epoch went on from.
+    /// Whether this epoch continued from a position of the previous one.
     fn leads_here(txn: &ReadTxn, head: Head, after: Position) -> Result<bool, PublishError> {
         let Some(note) = txn.epoch(head.position.epoch)? else { return Ok(false) };
         let note = crate::crypto::note::Note::parse(&note, crate::crypto::note::NOTE_BYTES_MAX);
@@ -420,12 +421,12 @@ impl Inner {
         StoreError::Outdated { published: outdated.published, held: self.committed.borrow().head.position }
     }
 
-    /// Refuses to sign where more was published than the store knows of.
+    /// Refuses to sign if newer state was published than the store contains.
     fn check_newest(&self) -> Result<(), StoreError> {
         self.outdated.load().as_ref().map_or(Ok(()), |outdated| Err(self.refusal(outdated)))
     }
 
-    /// A recently signed note of the state of a transaction.
+    /// A recently signed note of a snapshot.
     fn note(&self, txn: &ReadTxn) -> Result<Bytes, PublishError> {
         self.check_newest()?;
         let position = txn.head()?.position;

@@ -42,7 +42,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Whether what is stored is not what was stored, so that a replica does best to fetch it again.
+    /// Whether stored data is damaged, so that it should be downloaded again.
     #[must_use]
     pub fn is_damage(&self) -> bool {
         match self {
@@ -53,25 +53,25 @@ impl OpenError {
     }
 }
 
-/// What a data directory of a replica holds, proved as far as its signatures go.
+/// The contents of a replica's data directory, with verified signatures.
 #[derive(Debug, Default)]
 pub struct ReplicaState {
     /// For the engine.
     pub memory: Memory,
-    /// When a verified note last came, in milliseconds since 1970.
+    /// When a verified note last arrived, in milliseconds since 1970.
     pub contact_ms: Option<i64>,
 }
 
-/// Reads back what a replica holds, and checks its signatures against the pinned root.
+/// Loads the state of a replica, and verifies its signatures from the pinned root.
 ///
 /// # Errors
-/// The directory is a primary's or follows another root, or what it holds does not prove itself.
+/// The directory belongs to a primary or follows another root, or its contents do not verify.
 pub fn load_replica_state(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId) -> Result<ReplicaState, OpenError> {
     if txn.role()? == Some(NodeRole::Primary) {
         return Err(OpenError::IsPrimary);
     }
     match txn.meta(&meta::TRUSTED_ROOT)? {
-        // Where nothing was ever taken, the first root key may have been a mistake.
+        // If no state was ever accepted, the first root key may have been a mistake.
         Some(held) if held != *root_key && !txn.trust()?.0.is_empty() => {
             return Err(OpenError::OtherRoot { held, given: *root_key });
         }
@@ -108,12 +108,12 @@ pub fn load_replica_state(txn: &ReadTxn, directory: &Path, root_key: &RootKeyId)
     Ok(ReplicaState { memory, contact_ms: txn.meta(&meta::CONTACT_MS)? })
 }
 
-/// Verifies a note by its signatures alone, whatever the time is.
+/// Verifies only the signatures of a note, regardless of the time.
 ///
 /// # Errors
-/// It is not signed by the key of its epoch, or not of this registry.
+/// It is not signed by the key of its epoch, or belongs to another registry.
 pub fn check_note(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
-    // A note that was right when it was kept stays so, whichever roots were learned since.
+    // A note that was valid when it was stored remains valid, whatever roots were learned since.
     let text = Note::parse(note, CHECKPOINT_BYTES_MAX)?;
     let chain = chain.up_to(Checkpoint::parse(text.text())?.root);
     let expectation = AcceptanceContext {

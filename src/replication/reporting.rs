@@ -1,6 +1,6 @@
-//! Tells the upstream how this replica is: at once when it has caught up, and then every half minute.
+//! Reports the status of this replica to the upstream: at once when it has caught up, and then every half minute.
 //!
-//! It runs beside the follower, so that a replica that is stuck still says so.
+//! It runs beside the follower, so that a stuck replica still reports.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::resolve::usage::Usage;
 
 /// How often a replica reports.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
-/// How often it looks whether it has caught up.
+/// How often it checks whether it has caught up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Uses in one report: with the longest names they fit into what the upstream reads of one. The others wait for the next.
+/// Most uses in one report: with the longest names they fit into the upstream's limit. Others wait for the next.
 const USES_MAX: usize = 2_000;
 
-/// What reports are made of, and where they go.
+/// The sources of reports, and their destination.
 pub(super) struct Reports {
     pub(super) upstream: Arc<Upstream>,
     pub(super) health: Health,
-    /// What this replica calls itself.
+    /// The ID of this replica.
     pub(super) replica: String,
     pub(super) usage: Usage,
 }

@@ -1,8 +1,8 @@
-//! Large deltas on their way to replicas: made once for all that ask for the same, at the speed of the disk, and sent at
-//! the speed of each taker.
+//! Large deltas for replicas: built once for all that request the same, at the speed of the disk, and sent at the speed
+//! of each receiver.
 //!
-//! A taker that is slow costs a place and a piece in memory. It holds no read transaction, which would make the
-//! database grow, and no thread.
+//! A slow receiver costs a slot and a chunk in memory. It holds no read transaction, which would make the database
+//! grow, and no thread.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,31 +21,31 @@ use tokio::time::Instant;
 use super::publisher::PublishError;
 use crate::model::position::Position;
 
-/// Deltas up to this size stay in memory, in bytes; more goes to an unlinked file in the data directory.
+/// Deltas up to this size stay in memory, in bytes; larger ones go to an unlinked file in the data directory.
 const MEMORY_BYTES: usize = 1_024 * 1_024;
-/// How long a delta in a file is handed out after newer states are there. Who gets one asks for what came since, as
-/// after any answer.
+/// How long a delta in a file is reused after newer states exist. Its receiver then polls for what followed, as after
+/// any answer.
 const GOOD: Duration = Duration::from_secs(30);
-/// The same when no more files may be made.
+/// The same while no more files can be created.
 const GOOD_IN_NEED: Duration = Duration::from_secs(10 * 60);
-/// Files that may exist at once, with those that are still being sent.
+/// Most files at once, including those that are still being sent.
 const FILES_MAX: usize = 8;
-/// Deltas that are kept to be handed out again.
+/// Number of deltas that are kept for reuse.
 const SLOTS_MAX: usize = 32;
-/// Deltas that may be sent at once, and how many of them to one access token.
+/// Most deltas that are sent at once, and per access token.
 const TAKERS_MAX: usize = 256;
 const TAKERS_SHARE: usize = 64;
-/// Pieces that a delta is sent in, in bytes.
+/// Chunk size of a delta, in bytes.
 const PIECE_BYTES: usize = 64 * 1_024;
 
-/// The pieces of a delta.
+/// The chunks of a delta.
 pub(super) type DeltaChunks = mpsc::Receiver<std::io::Result<Bytes>>;
 
-/// Large deltas, by where they begin.
+/// Large deltas, by start position.
 pub(super) struct Spools {
-    /// How long a delta in a file is handed out after it was made.
+    /// How long a delta in a file is reused.
     good: Duration,
-    /// The same when no more files may be made.
+    /// The same while no more files can be created.
     good_in_need: Duration,
     slots: Mutex<BTreeMap<Position, Arc<Slot>>>,
     files: Arc<AtomicUsize>,
@@ -57,10 +57,10 @@ struct Slot {
     made: OnceCell<Arc<Spool>>,
 }
 
-/// A delta with the note that signs where it leads.
+/// A delta with the note that signs its result.
 pub(super) struct Spool {
     pub(super) note: Bytes,
-    /// Where it leads.
+    /// Its end position.
     to: Position,
     data: Data,
     at: Instant,
@@ -93,10 +93,10 @@ impl Default for Spools {
 }
 
 impl Spools {
-    /// The delta that begins and ends here; or one to an earlier end, where that is in a file and was made lately.
+    /// The delta between these positions; or a recent one in a file with an earlier end.
     ///
     /// # Errors
-    /// Too many files exist already, or making it fails.
+    /// Too many files exist already, or building it fails.
     pub(super) async fn get(
         self: &Arc<Self>,
         (from, to): (Position, Position),
@@ -107,7 +107,7 @@ impl Spools {
         let slot = {
             let mut slots = self.lock();
             let good = self.lifetime();
-            // One that is still being made is as new as can be.
+            // One that is still being built is as new as possible.
             let of_use = |spool: &Arc<Spool>| spool.to == to || (spool.is_file() && spool.at.elapsed() < good);
             if slots.get(&from).and_then(|slot| slot.made.get()).is_some_and(|spool| !of_use(spool)) {
                 slots.remove(&from);
@@ -127,7 +127,7 @@ impl Spools {
             }
         };
         let (spools, directory) = (Arc::clone(self), directory.to_owned());
-        // In a separate task: the client may disconnect before it is made, and the next one can use it.
+        // In a separate task: the client may disconnect before it is ready, and the next one can use it.
         let making = tokio::spawn(async move {
             let made = slot.made.get_or_try_init(|| async {
                 let counted = FileCount(Arc::clone(&spools.files));
@@ -155,12 +155,12 @@ impl Spools {
         }
     }
 
-    /// How long a delta in a file is handed out now.
+    /// How long a delta in a file is reused now.
     fn lifetime(&self) -> Duration {
         if self.files.load(Ordering::Relaxed) < FILES_MAX { self.good } else { self.good_in_need }
     }
 
-    /// Gives up a delta when it is not handed out any more.
+    /// Drops a delta that is no longer reused.
     fn forget_later(self: &Arc<Self>, from: Position, slot: &Arc<Slot>) {
         let (spools, slot, pause) = (Arc::downgrade(self), Arc::downgrade(slot), self.good);
         tokio::spawn(async move {
@@ -175,13 +175,13 @@ impl Spools {
         });
     }
 
-    /// A place for one more taker, where there is one.
+    /// A slot for another receiver, if there is one.
     pub(super) fn place(&self, taker: &str) -> Option<TransferPermit> {
         TransferCounts::place(&self.takers, taker)
     }
 }
 
-/// Makes a delta: in memory while it is small.
+/// Builds a delta: in memory while it is small.
 fn write(
     to: Position,
     directory: &Path,
@@ -202,7 +202,7 @@ fn write(
 }
 
 impl Spool {
-    /// Sends it, as fast as it is taken.
+    /// Sends it, as fast as it is received.
     pub(super) fn send(self: Arc<Self>, place: TransferPermit) -> DeltaChunks {
         let (sender, receiver) = mpsc::channel(1);
         tokio::spawn(async move {
@@ -219,7 +219,7 @@ impl Spool {
         receiver
     }
 
-    /// What stands at an offset; none at the end.
+    /// The chunk at an offset; `None` at the end.
     async fn chunk_at(self: Arc<Self>, offset: u64) -> std::io::Result<Option<Bytes>> {
         let rest = self.length().saturating_sub(offset);
         let length = usize::try_from(rest).unwrap_or(usize::MAX).min(PIECE_BYTES);
@@ -252,11 +252,11 @@ impl Spool {
     }
 }
 
-/// How many deltas each taker is being sent.
+/// Number of deltas being sent to each receiver.
 #[derive(Default)]
 struct TransferCounts(Mutex<BTreeMap<String, usize>>);
 
-/// A place among those that are being sent a delta.
+/// A slot for sending a delta.
 pub(super) struct TransferPermit {
     takers: Arc<TransferCounts>,
     taker: String,
@@ -387,7 +387,7 @@ mod tests {
         for from in 0..7 {
             held.push(get(from, 100).await.expect("a delta"));
         }
-        // With the first, which is still being sent, these are all files that there may be.
+        // Including the first, which is still being sent, the limit of files is reached.
         let began = Instant::now();
         assert_eq!(spools.files.load(Ordering::Relaxed), FILES_MAX);
         let last = spools.lock().keys().next_back().copied().expect("a delta");

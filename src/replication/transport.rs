@@ -1,7 +1,6 @@
-//! Fetching from an upstream over HTTP: small documents whole, data as a bounded stream into a spool.
+//! Fetches from an upstream over HTTP: small documents as a whole, data as a bounded stream into a spool.
 //!
-//! What arrives here is not verified yet; this file only bounds how much of it there can be and how
-//! slowly it may come.
+//! What arrives here is not verified yet; this file only limits its size and duration.
 
 use std::io::Read;
 use std::path::Path;
@@ -21,55 +20,55 @@ use crate::registry::signer::VIEW_ALL;
 use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
 use crate::trust::root::ROOT_BYTES_MAX;
 
-/// How long a connection may take to come about.
+/// Connection timeout.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a small document may take.
+/// Deadline of a small document.
 const DOCUMENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a poll may stay silent: the server's wait and some.
+/// How long a poll can be silent: the server's wait and a margin.
 const POLL_TIMEOUT: Duration = Duration::from_secs(40);
-/// How long the head of an answer, its note and the first of its data may take, wait included: what trickles in byte by
+/// Deadline of the head of an answer, its note and its first data, including the wait: data that trickles in byte by
 /// byte is never silent for long.
 const NOTE_DEADLINE: Duration = Duration::from_secs(60);
 /// Fewest bytes that must arrive in each [`SLOW_WINDOW`].
 const SLOW_BYTES_MIN: u64 = 30 * 1_024;
 const SLOW_WINDOW: Duration = Duration::from_secs(30);
-/// Longest time that a whole download may take.
+/// Deadline of a whole download.
 const DOWNLOAD_DEADLINE: Duration = Duration::from_secs(3_600);
 /// Data up to this size stays in memory, in bytes; more goes to a temporary file.
 const SPOOL_MEMORY_BYTES: usize = 4 * 1_024 * 1_024;
 
-/// Longest problem that is read, in bytes.
+/// Longest error response that is read, in bytes.
 const PROBLEM_BYTES_MAX: usize = 4_096;
-/// What the proof of a checkpoint is sent as.
+/// The media type of a proof.
 const PROOF_TYPE: &str = "application/octet-stream";
 
-/// A fetch that failed, and how.
+/// A failed fetch, and the cause.
 pub(super) type FetchError = (FetchFailure, String);
 
-/// An upstream that speaks HTTP.
+/// An HTTP upstream.
 pub(super) struct Upstream {
     http: reqwest::Client,
     base: String,
     token: Option<String>,
-    /// What this replica calls itself in its polls, where a header can hold that.
+    /// The ID of this replica in its polls, if it is valid in a header.
     replica: Option<HeaderValue>,
     note_deadline: Duration,
 }
 
-/// A polled answer: the note, and the data still on the way.
+/// The answer to a poll: the note, and the pending data.
 pub(super) struct PollResponse {
     pub(super) note: Vec<u8>,
     pub(super) reconnect_ms: Option<u64>,
     pub(super) data: Option<Data>,
 }
 
-/// Data on the way.
+/// Pending data.
 pub(super) struct Data {
     response: Response,
     first: Bytes,
 }
 
-/// The upstream cannot be asked as it is set up.
+/// The upstream's settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpstreamError {
     #[error(transparent)]
@@ -161,7 +160,7 @@ impl Upstream {
         self.document(&format!("epoch/{number}"), CHECKPOINT_BYTES_MAX).await
     }
 
-    /// Tells the upstream how this replica is; whatever comes of it.
+    /// Reports the status of this replica to the upstream; failures are ignored.
     pub(super) async fn report(&self, report: &crate::api::status::ReplicaReport) -> bool {
         let request = self.http.post(format!("{}/replication/v1/report", self.base)).timeout(DOCUMENT_TIMEOUT);
         let request = match &self.token {
@@ -169,7 +168,7 @@ impl Upstream {
             None => request,
         };
         match request.json(report).send().await {
-            // What is refused for what it says is not sent again.
+            // A report rejected because of its content is not sent again.
             Ok(response) => !response.status().is_server_error(),
             Err(error) => {
                 tracing::debug!(error = %error, "the upstream did not accept a status report");
@@ -178,7 +177,7 @@ impl Upstream {
         }
     }
 
-    /// Shows the upstream the proof of a checkpoint that it should know; whatever comes of it.
+    /// Shows the upstream the proof of a checkpoint; failures are ignored.
     pub(super) async fn show(&self, proof: Vec<u8>) {
         let request = self.http.post(format!("{}/replication/v1/view/{VIEW_ALL}/checkpoint", self.base));
         let request = request.timeout(DOCUMENT_TIMEOUT).header(CONTENT_TYPE, PROOF_TYPE).body(proof);
@@ -193,7 +192,7 @@ impl Upstream {
         }
     }
 
-    /// Polls for what comes after a position, and so tells what is held; the answer is a note behind its length, then
+    /// Polls for what follows a position, which also reports that position; the answer is a note after its length, then
     /// data.
     pub(super) async fn next(&self, after: Position, bust: Option<u64>) -> Result<PollResponse, FetchError> {
         let deadline = self.note_deadline;
@@ -233,7 +232,7 @@ impl Upstream {
 }
 
 impl Data {
-    /// Takes everything that comes, at most so many bytes.
+    /// Reads all data, up to a limit.
     pub(super) async fn spool(mut self, bytes_max: u64, directory: &Path) -> Result<ReceivedData, FetchError> {
         let io = |error: std::io::Error| (FetchFailure::Malformed, format!("cannot write the data: {error}"));
         let mut spool = DataWriter::default();
@@ -272,20 +271,20 @@ impl Data {
     }
 }
 
-/// Data that has arrived.
+/// Downloaded data.
 pub(super) struct ReceivedData {
     bytes: u64,
     place: DataLocation,
 }
 
-/// Where it is: in memory while small.
+/// Its storage: memory while it is small.
 enum DataLocation {
     Memory(Vec<u8>),
     File(std::fs::File),
 }
 
 impl ReceivedData {
-    /// How much it is.
+    /// Its size.
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -299,7 +298,7 @@ impl ReceivedData {
     }
 }
 
-/// Takes data as it comes; a disk that is slow keeps no other task from running.
+/// Writes data as it arrives; a slow disk blocks no other task.
 #[derive(Default)]
 struct DataWriter {
     memory: Vec<u8>,
@@ -334,7 +333,7 @@ impl DataWriter {
     }
 }
 
-/// The code of the problem that an answer begins with, if it is one: unsigned, and told to the operator alone.
+/// The code of an error response: unsigned, and only shown to the operator.
 async fn problem_code(mut response: Response) -> Option<String> {
     let body = response.chunk().await.ok()??;
     let problem: serde_json::Value = serde_json::from_slice(body.get(..body.len().min(PROBLEM_BYTES_MAX))?).ok()?;
@@ -343,7 +342,7 @@ async fn problem_code(mut response: Response) -> Option<String> {
     plain.then(|| code.to_owned())
 }
 
-/// Tells what failed, down to the cause: `connection refused` says more than `error sending request`.
+/// An error with its causes: `connection refused` says more than `error sending request`.
 fn unreachable(error: reqwest::Error) -> FetchError {
     let error = error.without_url();
     if let Some(fault) = tls_fault(&error) {
@@ -360,7 +359,7 @@ mod tests {
 
     use super::*;
 
-    /// How long the test's upstream stays silent between two bytes.
+    /// How long the test upstream is silent between two bytes.
     const DRIP: Duration = Duration::from_millis(5);
 
     #[tokio::test]
@@ -374,7 +373,7 @@ mod tests {
             let dripping = tokio::spawn(async move {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
                 stream.set_nodelay(true).expect("a socket");
-                // An answer that begins before its request would be refused for that.
+                // An answer that begins before its request would be rejected.
                 assert!(stream.read(&mut [0; 4_096]).await.expect("a request") > 0);
                 stream.write_all(at_once).await.expect("sent");
                 let mut bytes = 0;

@@ -7,7 +7,7 @@ use crate::model::position::Position;
 use crate::store::files::{WATERMARK_FILE, replace};
 use crate::trust::accept::StateRank;
 
-/// Reads the watermark, `root epoch.seq` and a newline; none when there is no file, or nothing readable in it.
+/// Reads the watermark, `root epoch.seq` and a line break; `None` if the file is missing or unreadable.
 pub(super) fn read(directory: &Path) -> Option<StateRank> {
     let text = std::fs::read_to_string(directory.join(WATERMARK_FILE)).ok()?;
     let (root, position) = text.trim_end().split_once(' ')?;

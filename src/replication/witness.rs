@@ -1,10 +1,10 @@
-//! What a replica's checkpoint proves to the primary that it follows.
+//! What a replica's checkpoint proves to its primary.
 //!
-//! A replica that is offered less than it holds, or another history, shows what it holds, and the signed records that say
-//! whose key that is: an epoch record, and the root documents up to the newest. So a primary whose directory is older than
-//! a change of keys can verify it, too. Only the keys of its own registry make such a proof: of a commit that the directory
-//! does not know, it says that the directory was set back, copied, or restored without a new epoch, or that a key was
-//! stolen. Whoever shows it need not be believed.
+//! A replica that is offered less than it has, or another history, shows its checkpoint and the signed records that
+//! verify the key: an epoch record, and the root documents up to the newest. So even a primary whose directory is older
+//! than a change of keys can verify it. Only the keys of its own registry can create such a proof: for a commit that
+//! the directory does not have, it shows that the directory was set back, copied, or restored without a new epoch, or
+//! that a key was stolen. The sender need not be trusted.
 
 use crate::crypto::note::{Note, Signed};
 use crate::model::position::Position;
@@ -17,7 +17,7 @@ use crate::trust::names::signer_name;
 use crate::trust::records;
 use crate::trust::root_chain::RootChain;
 
-/// Largest proof, in bytes: the longest chain of root documents of the usual size.
+/// Largest proof, in bytes: the longest chain of typical root documents.
 pub const PROOF_BYTES_MAX: usize = 1_024 * 1_024;
 
 /// Why a checkpoint proves nothing.
@@ -49,7 +49,7 @@ pub fn pack<'a>(checkpoint: &'a [u8], epoch: &'a [u8], later_roots: impl IntoIte
     proof
 }
 
-/// The notes of a proof; none where its lengths do not fit.
+/// The notes of a proof; `None` if its lengths are invalid.
 fn unpack(mut proof: &[u8]) -> Option<Vec<&[u8]>> {
     let mut notes = Vec::new();
     while !proof.is_empty() {
@@ -61,20 +61,20 @@ fn unpack(mut proof: &[u8]) -> Option<Vec<&[u8]>> {
     Some(notes)
 }
 
-/// A commit that the registry signed and a directory does not know.
+/// A commit that the registry signed and a directory does not have.
 #[derive(Debug)]
 pub(super) struct UnknownCommit {
     pub(super) published: Position,
-    /// The signed checkpoint of it.
+    /// Its signed checkpoint.
     pub(super) note: Vec<u8>,
-    /// All root documents that are known now, ascending.
+    /// All known root documents, ascending.
     pub(super) roots: Vec<Vec<u8>>,
-    /// All epoch records that are known now.
+    /// All known epoch records.
     pub(super) epochs: Vec<Vec<u8>>,
 }
 
-/// What a proof shows that the registry signed and this directory does not know; none where it knows it, or where its
-/// epoch is over.
+/// What a proof shows that the registry signed and this directory does not have; absent if it has it, or if the epoch
+/// is over.
 pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Option<UnknownCommit>, WitnessError> {
     let syntax = |error: &dyn std::fmt::Display| WitnessError::Syntax(error.to_string());
     let notes = unpack(proof).ok_or_else(|| syntax(&"a length is wrong"))?;
@@ -91,7 +91,7 @@ pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Opt
     let (mut roots, mut epochs) = txn.trust()?;
     let roots_error = |error: &dyn std::fmt::Display| WitnessError::Roots(error.to_string());
     let (mut chain, own) = records::read_back(None, &roots, &epochs).map_err(|error| roots_error(&error))?;
-    // The first that is shown is the second there is.
+    // The first in the proof is document 2.
     for (version, root) in (2..).zip(later_roots) {
         match chain.get(version) {
             Some(known) if known.note() == *root => {}
@@ -120,7 +120,7 @@ pub(super) fn unknown(proof: &[u8], registry: &str, txn: &ReadTxn) -> Result<Opt
     Ok((!known).then(|| UnknownCommit { published, note: shown.to_vec(), roots, epochs }))
 }
 
-/// Whether the key that an epoch record names signed a note, and counts to this day: one that was replaced may be stolen.
+/// Whether the key of an epoch record signed a note, and is still listed: a replaced key may be stolen.
 fn is_signed(note: &Note, epoch: &EpochRecord, chain: &RootChain) -> bool {
     let name = &epoch.checkpoint_key;
     let key = chain.get(epoch.root).and_then(|root| root.document().checkpoint_key(name));
@@ -128,8 +128,8 @@ fn is_signed(note: &Note, epoch: &EpochRecord, chain: &RootChain) -> bool {
     counts.is_some_and(|key| matches!(note.verify(&signer_name(&epoch.registry, name), key), Ok(Signed::Yes)))
 }
 
-/// Whether a checkpoint of this epoch, up to where the directory stands, is of its history: each commit has one audit
-/// entry, and the checkpoint names that of its own.
+/// Whether a checkpoint of this epoch, up to the directory's position, belongs to its history: each commit has one
+/// audit entry, and the checkpoint names its own.
 fn agrees(checkpoint: &Checkpoint, txn: &ReadTxn) -> Result<bool, StoreError> {
     let entry = txn.audit_from(checkpoint.seq, 1)?;
     let hash = blake3::Hash::from(checkpoint.audit).to_hex();

@@ -15,7 +15,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::stamp::stamp;
 use crate::template::render::{RenderInput, RenderedContent, render};
 
-/// What a version says, before it is known who asks.
+/// The content of a version, independent of the caller.
 #[derive(Clone, Debug)]
 pub(super) struct ResolvedContent {
     pub(super) name: PromptName,
@@ -24,7 +24,7 @@ pub(super) struct ResolvedContent {
     pub(super) content: Bytes,
 }
 
-/// The answer to a reference: the JSON that is sent, ready, and its parts.
+/// The answer to a reference: the ready JSON, and its parts.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// Which prompt.
@@ -33,11 +33,11 @@ pub struct Answer {
     pub version: u64,
     /// Which bytes.
     pub content_id: ContentId,
-    /// The label that was asked for; none when a version was.
+    /// The requested label; absent if a version was requested.
     pub label: Option<Label>,
-    /// How the version was chosen, where the label serves a split or rules.
+    /// How the version was chosen, if the label serves a split or rules.
     pub assignment: Option<Assignment>,
-    /// What to log beside a model's response.
+    /// The stamp to log with a model's response.
     pub stamp: String,
     etag: Bytes,
     body: Bytes,
@@ -82,28 +82,28 @@ impl Answer {
         }
     }
 
-    /// The JSON that is sent: an [`api::read::Resolved`](crate::api::read::Resolved).
+    /// The JSON: an [`api::read::Resolved`](crate::api::read::Resolved).
     #[must_use]
     pub fn body(&self) -> Bytes {
         self.body.clone()
     }
 
-    /// The entity tag: changes whenever the answer to the same question does.
+    /// The entity tag: changes whenever the answer to the same request does.
     #[must_use]
     pub fn etag(&self) -> Bytes {
         self.etag.clone()
     }
 
-    /// The encoding of the content, whose hash is the content id.
+    /// The encoding of the content, whose hash is the content ID.
     #[must_use]
     pub fn content_bytes(&self) -> Bytes {
         self.body.slice(self.content.clone())
     }
 
-    /// What the version says.
+    /// The content of the version.
     ///
     /// # Errors
-    /// The stored bytes are no content, which `bookholder verify` would have reported.
+    /// The stored bytes are not a content; `bookholder verify` would report this.
     pub fn content(&self) -> Result<Content, ResolveError> {
         Ok(Content::from_json(&self.content_bytes())?)
     }
@@ -124,11 +124,10 @@ impl Answer {
         })
     }
 
-    /// Fills in the variables and the message lists; ends when `stop` is due.
+    /// Fills in the variables and messages; stops when `stop` is due.
     ///
     /// # Errors
-    /// Everything that is missing or of the wrong type, at once (with `strict`, what is unknown too); or the template
-    /// fails.
+    /// All missing and mistyped values at once (with `strict`, unknown ones too); or the template fails.
     pub fn render(&self, request: &RenderRequest, stop: &Cancellation) -> Result<RenderAnswer, ResolveError> {
         let content = self.content()?;
         let given = RenderInput { variables: &request.variables, messages: &request.messages, strict: request.strict };
@@ -154,5 +153,5 @@ impl Answer {
     }
 }
 
-/// An answer that several threads may hold.
+/// An answer that several threads can share.
 pub type SharedAnswer = Arc<Answer>;

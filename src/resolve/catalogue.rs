@@ -1,8 +1,7 @@
-//! Everything about prompts that is not an answer to a reference: lists, histories, differences.
+//! All queries about prompts other than resolving: lists, histories, diffs.
 //!
-//! A [`CatalogueView`] is one state as one reader may see it: its methods refuse or leave out what the reader may not see,
-//! and all of them read the same state. They take as long as the database needs, so callers in async code put them on a
-//! blocking thread.
+//! A [`CatalogueView`] is one snapshot as one reader can see it: its methods reject or leave out what the reader cannot
+//! see, and all read the same snapshot. They block on the database, so async callers run them on a blocking thread.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -29,23 +28,23 @@ use crate::store::query::{Queries, deployment};
 use crate::store::read::{Entries, ReadTxn};
 use crate::store::{Store, StoreError};
 
-/// Audit entries that one look for those that fit reads: about a tenth of a second of work.
+/// Most audit entries that one filtered query reads: about a tenth of a second of work.
 const AUDIT_LOOK_MAX: usize = 20_000;
 
-/// Answers questions about prompts within a [`ReadScope`]; clones share the store.
+/// Answers queries about prompts within a [`ReadScope`]; clones share the store.
 #[derive(Clone)]
 pub struct Catalogue {
     store: Store,
 }
 
-/// One state, as one reader may see it.
+/// One snapshot, as one reader can see it.
 pub struct CatalogueView {
     txn: ReadTxn,
     scope: ReadScope,
 }
 
 impl Catalogue {
-    /// Size of the database's file, where that can be read.
+    /// Size of the database's file, if it can be read.
     #[must_use]
     pub fn database_bytes(&self) -> Option<u64> {
         Some(std::fs::metadata(self.store.file()).ok()?.len())
@@ -57,13 +56,13 @@ impl Catalogue {
         Self { store }
     }
 
-    /// How many states of the store were opened for reading until now.
+    /// Number of snapshots opened so far.
     #[cfg(test)]
     pub(crate) fn snapshots(&self) -> u64 {
         self.store.snapshots()
     }
 
-    /// The state of now, as a reader may see it.
+    /// The current snapshot, as a reader can see it.
     ///
     /// # Errors
     /// The store fails.
@@ -79,23 +78,23 @@ impl CatalogueView {
         &self.scope
     }
 
-    /// The state itself, for the write path, which has rules of its own besides.
+    /// The snapshot itself, for the write path, which has rules of its own.
     pub(crate) const fn txn(&self) -> &ReadTxn {
         &self.txn
     }
 
-    /// The same, to keep.
+    /// The same, owned.
     pub(super) fn into_txn(self) -> ReadTxn {
         self.txn
     }
 
-    /// A prompt that can be read, removed or not.
+    /// A readable prompt, removed or not.
     fn existing(&self, name: &PromptName) -> Result<Prompt, ResolveError> {
         self.scope.check(name.as_str())?;
         existing(&self.txn, name)
     }
 
-    /// The version of a prompt that can be read which a selector means; a label must serve exactly one.
+    /// The version of a readable prompt that a selector means; a label must serve exactly one.
     fn select(&self, name: &PromptName, selector: &Selector) -> Result<Version, ResolveError> {
         self.scope.check(name.as_str())?;
         select(&self.txn, name, selector)
@@ -104,7 +103,7 @@ impl CatalogueView {
     /// Prompts whose names begin with `prefix`, by namespace and then by name.
     ///
     /// # Errors
-    /// The cursor is none of this list, or the store fails.
+    /// The cursor is not of this list, or the store fails.
     pub fn prompts(
         &self,
         prefix: &str,
@@ -119,7 +118,7 @@ impl CatalogueView {
             .map_err(|_| ResolveError::Cursor(cursor.unwrap_or_default().to_owned()))?;
         let mut prompts: Vec<Prompt> = Vec::new();
         for namespace in self.txn.namespace_names()? {
-            // A prefix with a folder names its namespace; one without may be the begin of any.
+            // A prefix with a folder determines its namespace; one without can match several.
             let fits = match prefix.split_once('/') {
                 Some((folder, _)) => folder == namespace,
                 None => namespace.starts_with(prefix) || namespace == DEFAULT_NAMESPACE,
@@ -133,7 +132,7 @@ impl CatalogueView {
             self.txn.visit_prompts(&namespace, from, &mut |prompt| {
                 let wanted = (removed || prompt.removed.is_none()) && resumes.is_none_or(|after| prompt.name > *after);
                 let name = prompt.name.as_str();
-                // The cursor is a name of this page, so what may not be read is left out before the page is cut.
+                // The cursor is a name of this page, so unreadable prompts are left out before the page is cut.
                 if name.starts_with(prefix) && wanted && self.scope.reads(name) {
                     prompts.push(prompt);
                 } else if !name.starts_with(prefix) && name > prefix {
@@ -153,7 +152,7 @@ impl CatalogueView {
     /// One prompt, removed or not.
     ///
     /// # Errors
-    /// It cannot be read, there is none with this name, or the store fails.
+    /// It cannot be read, does not exist, or the store fails.
     pub fn prompt(&self, name: &PromptName) -> Result<PromptView, ResolveError> {
         let prompt = self.existing(name)?;
         let mut dependents = live_dependents(&self.txn, name, u64::MAX)?;
@@ -164,7 +163,7 @@ impl CatalogueView {
     /// What one label of a prompt serves.
     ///
     /// # Errors
-    /// It cannot be read, there is no such prompt or label, or the store fails.
+    /// It cannot be read, the prompt or label does not exist, or the store fails.
     pub fn label(&self, name: &PromptName, label: &Label) -> Result<LabelState, ResolveError> {
         self.existing(name)?;
         let absent = || ResolveError::LabelNotFound { name: name.clone(), label: label.clone(), at: None };
@@ -174,7 +173,7 @@ impl CatalogueView {
     /// Versions of a prompt, newest first.
     ///
     /// # Errors
-    /// It cannot be read, there is no such prompt, the cursor is none of this list, or the store fails.
+    /// It cannot be read, the prompt does not exist, the cursor is not of this list, or the store fails.
     pub fn versions(&self, name: &PromptName, cursor: Option<&str>, limit: usize) -> Result<VersionPage, ResolveError> {
         self.existing(name)?;
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
@@ -187,10 +186,10 @@ impl CatalogueView {
         Ok(Page { items: versions, next })
     }
 
-    /// One version with what it says.
+    /// One version with its content.
     ///
     /// # Errors
-    /// It cannot be read, there is no such prompt or version, or the store fails.
+    /// It cannot be read, the prompt or version does not exist, or the store fails.
     pub fn version(&self, name: &PromptName, selector: &Selector) -> Result<VersionView, ResolveError> {
         let version = self.select(name, selector)?;
         let source = version.source_id.map(|id| read_content(&self.txn, name, &version, &id)).transpose()?;
@@ -202,18 +201,18 @@ impl CatalogueView {
         })
     }
 
-    /// What differs between two versions, as their authors wrote them.
+    /// The differences between two versions, as written by their authors.
     ///
     /// # Errors
-    /// It cannot be read, there is no such prompt or version, or the store fails.
+    /// It cannot be read, the prompt or version does not exist, or the store fails.
     pub fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ResolveError> {
         self.diff_in(name, from, to, Context::Around)
     }
 
-    /// The same, with more or less of what stayed as it was.
+    /// The same, with a given number of context lines.
     ///
     /// # Errors
-    /// It cannot be read, there is no such prompt or version, or the store fails.
+    /// It cannot be read, the prompt or version does not exist, or the store fails.
     pub fn diff_in(
         &self,
         name: &PromptName,
@@ -232,7 +231,7 @@ impl CatalogueView {
     /// Deployments of a prompt, or of one of its labels, newest first.
     ///
     /// # Errors
-    /// It cannot be read, there is no such prompt, the cursor is none of this list, or the store fails.
+    /// It cannot be read, the prompt does not exist, the cursor is not of this list, or the store fails.
     pub fn deployments(
         &self,
         name: &PromptName,
@@ -253,7 +252,7 @@ impl CatalogueView {
             found = self.txn.deployments(name)?;
             found.retain(|deployment| deployment.id < before);
         }
-        // Labels that moved together stay on one page, because the cursor is the deployment's id.
+        // Labels that were deployed together stay on one page, because the cursor is the deployment's ID.
         let mut end = limit.min(found.len());
         while end > 0
             && found.get(end).map(|next| next.id) == found.get(end - 1).map(|last| last.id)
@@ -269,7 +268,7 @@ impl CatalogueView {
     /// Deployments of all prompts, newest first.
     ///
     /// # Errors
-    /// The cursor is none of this list, or the store fails.
+    /// The cursor is not of this list, or the store fails.
     pub fn all_deployments(&self, cursor: Option<&str>, limit: usize) -> Result<DeploymentPage, ResolveError> {
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         let mut found: Vec<Deployment> = Vec::new();
@@ -281,7 +280,7 @@ impl CatalogueView {
             if deleted || !Parts::of(key).is_some_and(shown) {
                 return Ok(ControlFlow::Continue(()));
             }
-            // Labels that moved together stay on one page, because the cursor is the deployment's id.
+            // Labels that were deployed together stay on one page, because the cursor is the deployment's ID.
             if let Some(last) = found.last().filter(|last| found.len() >= limit && last.id != seq) {
                 next = Some(last.id.to_string());
                 return Ok(ControlFlow::Break(()));
@@ -294,7 +293,7 @@ impl CatalogueView {
         Ok(Page { items: found, next })
     }
 
-    /// The encoding of a content, wherever it is used.
+    /// The encoding of a content, in any prompt.
     ///
     /// # Errors
     /// Not every prompt can be read, no version has it, or the store fails.
@@ -308,7 +307,7 @@ impl CatalogueView {
     /// Audit entries, oldest first.
     ///
     /// # Errors
-    /// The log cannot be read, the cursor is none of this list, or the store fails.
+    /// The log cannot be read, the cursor is not of this list, or the store fails.
     pub fn audit(&self, cursor: Option<&str>, limit: usize) -> Result<AuditPage, ResolveError> {
         let limit = limit.clamp(1, PAGE_ROWS_MAX);
         self.scope.check_audit()?;
@@ -319,11 +318,11 @@ impl CatalogueView {
         Ok(Page { items: entries, next })
     }
 
-    /// Audit entries that fit, newest first; a page can have fewer rows than `limit`, or none, and still go on, because
-    /// one look reads only so many entries.
+    /// Matching audit entries, newest first; a page can have fewer rows than `limit`, or none, and still have a next
+    /// page, because one query reads a limited number of entries.
     ///
     /// # Errors
-    /// The log cannot be read, the cursor is none of this list, or the store fails.
+    /// The log cannot be read, the cursor is not of this list, or the store fails.
     pub fn audit_newest(
         &self,
         fits: &dyn Fn(&AuditEntry) -> bool,
@@ -334,7 +333,7 @@ impl CatalogueView {
         audit_newest(&self.txn, fits, cursor, limit)
     }
 
-    /// Checks the chain of audit entries.
+    /// Verifies the chain of audit entries.
     ///
     /// # Errors
     /// The log cannot be read, or the store fails.
@@ -343,8 +342,8 @@ impl CatalogueView {
         Ok(self.txn.verify_audit()?)
     }
 
-    /// Names of the prompts that changed after a commit, as far as they can be read, and the commit that this is as of;
-    /// none instead of names when they are more than `limit`.
+    /// Names of readable prompts that changed after a commit, and the commit of this snapshot; no names if there are
+    /// more than `limit`.
     ///
     /// # Errors
     /// The store fails.
@@ -362,7 +361,7 @@ impl CatalogueView {
     }
 }
 
-/// Audit entries that fit, newest first, regardless of the reader.
+/// Matching audit entries, newest first, regardless of the reader.
 pub(crate) fn audit_newest(
     txn: &ReadTxn,
     fits: &dyn Fn(&AuditEntry) -> bool,
@@ -384,7 +383,7 @@ pub(crate) fn audit_newest(
     Ok(Page { items, next })
 }
 
-/// Prompts whose newest or served versions include `name` below version `below`, as `name@version`.
+/// Prompts whose latest or served versions include `name` below version `below`, as `name@version`.
 pub(crate) fn live_dependents(
     entries: &impl Entries,
     name: &PromptName,
@@ -403,7 +402,7 @@ pub(crate) fn live_dependents(
     Ok(found)
 }
 
-/// What people say about a prompt.
+/// The details of a prompt: owner, tags and description.
 pub(super) fn about(txn: &ReadTxn, name: &PromptName) -> Result<Option<About>, StoreError> {
     txn.get::<About>(name)
 }
@@ -440,7 +439,7 @@ fn number(cursor: Option<&str>) -> Result<u64, ResolveError> {
     cursor.map_or(Ok(u64::MAX), |text| text.parse().map_err(|_| ResolveError::Cursor(text.chars().take(64).collect())))
 }
 
-/// Cuts a list that was read one row too far; the cursor of the next page when it was.
+/// Cuts a list that was read with one extra row; returns the cursor of the next page, if any.
 fn cut<T>(rows: &mut Vec<T>, limit: usize, cursor: impl Fn(&T) -> String) -> Option<String> {
     let more = rows.len() > limit;
     rows.truncate(limit);

@@ -1,22 +1,21 @@
-//! Tells whether a prompt may have changed since a moment, without a lock and without a list.
+//! Detects whether a prompt may have changed since a moment, without a lock or a list.
 //!
-//! Names share a fixed number of clocks. A writer advances the clocks of the names it changed, after
-//! its commit is visible; a reader notes the clock before it looks at the database, and what it found
-//! is good for as long as the clock stands still. Two names on one clock cost a needless look, never
-//! a wrong answer.
+//! Names share a fixed number of clocks. A writer advances the clocks of changed names after its commit is visible; a
+//! reader notes the clock before it reads the database, and its result is valid while the clock stays the same. Two
+//! names on one clock cause an unnecessary read, never a wrong answer.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::store::Touched;
 
-/// Number of clocks: 128 KiB, and one needless look in thousands.
+/// Number of clocks: 128 KiB, and one unnecessary read in thousands.
 const CLOCKS: u64 = 16_384;
 
 /// Clocks that names share.
 pub(super) struct ChangeClocks(Box<[AtomicU64]>);
 
-/// The clock of one name, as it stood.
+/// The clock of one name, at a moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
     clock: usize,
@@ -28,18 +27,18 @@ impl ChangeClocks {
         Self((0..CLOCKS).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// Notes how the clock of a name stands; to be done before looking at the database.
+    /// Notes the clock of a name; to be called before reading the database.
     pub(super) fn read(&self, name: &str) -> Reading {
         let clock = Self::clock(name);
         Reading { clock, stood: self.0.get(clock).map_or(0, |clock| clock.load(Ordering::Acquire)) }
     }
 
-    /// Whether nothing on the clock has changed since.
+    /// Whether nothing with this clock has changed since.
     pub(super) fn is_current(&self, reading: Reading) -> bool {
         self.0.get(reading.clock).is_some_and(|clock| clock.load(Ordering::Acquire) == reading.stood)
     }
 
-    /// Advances the clocks of what changed.
+    /// Advances the clocks of changed names.
     pub(super) fn advance(&self, touched: &Touched) {
         let advance = |clock: &AtomicU64| clock.fetch_add(1, Ordering::AcqRel);
         match touched {

@@ -1,7 +1,7 @@
-//! Finding prompts among many: by folder, by words, by label, owner, tag and risk.
+//! Searches prompts: by folder, words, label, owner, tag and risk.
 //!
-//! One look passes over every name, so that it can say how many there are and which folders they lie in; only the
-//! rows of one page are read whole. Looking for words ends after a fixed amount of text, and says so.
+//! A search visits every name, so that it can count prompts and list folders; only the rows of one page are read in
+//! full. Searching for words ends after a fixed amount of text, and reports that.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -24,34 +24,34 @@ use crate::store::entry::EntryKey;
 use crate::store::query::Queries;
 use crate::store::read::{Entries, ReadTxn};
 
-/// Bytes that one search for words looks into: a second of work on a small machine.
+/// Most bytes that a search for words reads: a second of work on a small machine.
 const TEXTS_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Bytes that reading a version counts for, beside its words.
+/// Cost of reading a version, in bytes, besides its text.
 const VERSION_BYTES: usize = 256;
-/// Newest deployments of a label that a row shows.
+/// Number of newest deployments of a label in a row.
 const RECENT_MAX: usize = 12;
 
-/// What is looked for; an empty one finds everything.
+/// The criteria; an empty query matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
-    /// What names begin with.
+    /// A prefix of names.
     pub folder: String,
-    /// Words, each of which has to be in the name, what is said about the prompt, the text of its newest version or of
-    /// one that a label serves, the message or author of any version, or a change request for it.
+    /// Words, each of which must be in the name, the details, the text of the latest or a served version, the message
+    /// or author of any version, or a change request for it.
     pub words: Vec<String>,
-    /// Whether a word may as well be in the text of any older version.
+    /// Whether to search the text of older versions, too.
     pub history: bool,
-    /// A label that has to be there.
+    /// A label that must exist.
     pub label: Option<Label>,
-    /// Who has to answer for it; only a primary knows.
+    /// The owner; only on a primary.
     pub owner: Option<String>,
-    /// A tag that it has to have; only a primary knows.
+    /// A tag; only on a primary.
     pub tag: Option<String>,
-    /// How grave a finding in its newest version or in what production serves has to be at least; only a primary knows.
+    /// Minimum risk of a finding in the latest version or in the one that production serves; only on a primary.
     pub risk: Option<Severity>,
 }
 
-/// One prompt that was found.
+/// One prompt in the result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoundPrompt {
     /// The prompt.
@@ -60,37 +60,36 @@ pub struct FoundPrompt {
     pub labels: Vec<LabelState>,
     /// Its newest deployments, newest first; at least the last one of each label.
     pub recent: Vec<Deployment>,
-    /// What people say about it.
+    /// Its details.
     pub about: About,
-    /// The gravest finding in its newest version and in what production serves.
+    /// The highest risk in its latest version and in the one that production serves.
     pub risk: Option<Severity>,
-    /// Where each word that was looked for was found first.
+    /// Where each word was found first.
     pub hits: Vec<Hit>,
 }
 
-/// What was found.
+/// The result.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SearchResult {
     /// One page of it, by namespace and then by name.
     pub rows: Vec<FoundPrompt>,
-    /// The folders below the one that was looked into, with a `/` at their ends, and how many prompts each holds.
+    /// The subfolders of the searched folder, with a trailing `/`, and the number of prompts in each.
     pub folders: BTreeMap<String, usize>,
-    /// How many there are on all pages.
+    /// The total on all pages.
     pub total: usize,
-    /// Whether there is any prompt at all that may be seen, found or not.
+    /// Whether any readable prompt exists, matching or not.
     pub any: bool,
-    /// Where the next page goes on.
+    /// The cursor of the next page.
     pub next: Option<String>,
-    /// Whether there was more text than is looked into.
+    /// Whether the limit of searched text was reached.
     pub cut: bool,
 }
 
 impl CatalogueView {
-    /// Finds prompts that are not removed and can be read. Once `stop` is due, no more words are looked
-    /// for.
+    /// Finds readable prompts that are not removed. Once `stop` is due, words are no longer searched.
     ///
     /// # Errors
-    /// The cursor is none of this list, or the store fails.
+    /// The cursor is not of this list, or the store fails.
     pub fn find(
         &self,
         search: &Search,
@@ -134,24 +133,24 @@ impl CatalogueView {
     }
 }
 
-/// What lets prompts through: what is looked for, and what was read once to tell.
+/// The filter: the criteria, and data that was read once for all prompts.
 struct SearchFilter<'s> {
     txn: &'s ReadTxn,
     search: &'s Search,
     words: Vec<Word>,
     stop: &'s Cancellation,
-    /// Names with the owner and the tag that are looked for.
+    /// Names with the requested owner and tag.
     described: Option<HashSet<String>>,
     /// Names with a finding in any of their versions.
     found: Option<HashSet<String>>,
-    /// Words that are not in a prompt itself but beside it, by name: in what is said about it and in change requests.
+    /// Matches outside of the prompt itself, by name: in its details and in change requests.
     beside: HashMap<String, WordMatches>,
-    /// Bytes that may still be looked into.
+    /// Remaining bytes of the search limit.
     bytes_left: usize,
 }
 
 impl<'s> SearchFilter<'s> {
-    /// Reads only what is asked for: what is said about prompts, change requests that may be seen, and findings.
+    /// Reads only what is needed: details, readable change requests, and findings.
     fn new(
         txn: &'s ReadTxn,
         search: &'s Search,
@@ -214,7 +213,7 @@ impl<'s> SearchFilter<'s> {
         })
     }
 
-    /// Looks through change requests, newest first; through those alone of which every prompt may be seen.
+    /// Searches change requests, newest first, if all their prompts are readable.
     fn read_requests(&mut self, scope: &ReadScope) -> Result<(), StoreError> {
         let Self { txn, words, stop, beside, bytes_left, .. } = self;
         txn.visit_documents(&Scan::<ChangeRequest>::all().backwards(), &mut |found| {
@@ -243,7 +242,7 @@ impl<'s> SearchFilter<'s> {
         })
     }
 
-    /// Where the words are, if a prompt is what is looked for; asks what costs most last.
+    /// Where the words are in a prompt; tries the most expensive places last.
     fn passes(&mut self, prompt: &Prompt) -> Result<Option<Vec<Hit>>, StoreError> {
         let in_set = |set: &Option<HashSet<String>>| set.as_ref().is_none_or(|set| set.contains(prompt.name.as_str()));
         if !in_set(&self.described) || !in_set(&self.found) {
@@ -271,7 +270,7 @@ impl<'s> SearchFilter<'s> {
         Ok(looked.has_all(&self.words).then(|| looked.0.into_values().collect()))
     }
 
-    /// Looks for what is missing in the versions of a prompt, newest first; takes what it reads from what is left.
+    /// Searches the versions of a prompt for the missing words, newest first; deducts what it reads from the limit.
     fn look_into_versions(&mut self, prompt: &Prompt, looked: &mut WordMatches) -> Result<(), StoreError> {
         let Self { txn, search, words, stop, bytes_left, .. } = self;
         let mut texts_of = BTreeSet::from([prompt.latest]);
@@ -287,7 +286,7 @@ impl<'s> SearchFilter<'s> {
                 let key = EntryKey::content(prompt.name.namespace(), &version.content_id);
                 let bytes = txn.entry(key.as_bytes())?.map(|entry| entry.value).unwrap_or_default();
                 pay(bytes_left, bytes.len(), stop);
-                // A damaged content is noted and passed over, so that the rest is found; nothing of it is shown.
+                // A damaged content is recorded and skipped, so that the search continues.
                 if words.iter().any(|word| word.may_be_in(&bytes))
                     && txn.check_content(&version.content_id, &bytes).is_ok()
                     && let Ok(content) = Content::from_json(&bytes)
@@ -304,7 +303,7 @@ impl<'s> SearchFilter<'s> {
     }
 }
 
-/// Takes these bytes from what may still be looked into; nothing is left once `stop` is due. Whether anything was left.
+/// Deducts bytes from the search limit; nothing is left once `stop` is due. Returns whether anything was left.
 fn pay(bytes_left: &mut usize, bytes: usize, stop: &Cancellation) -> bool {
     if stop.is_due() {
         *bytes_left = 0;
@@ -314,7 +313,7 @@ fn pay(bytes_left: &mut usize, bytes: usize, stop: &Cancellation) -> bool {
     any
 }
 
-/// Which words were found, by their places among those that are looked for, and where each was first.
+/// Which words were found, by index, and where each was first.
 #[derive(Default)]
 struct WordMatches(BTreeMap<usize, Hit>);
 
@@ -340,7 +339,7 @@ impl WordMatches {
     }
 }
 
-/// The gravest finding in the newest version of a prompt and in what production serves.
+/// The highest risk of the findings in the latest version of a prompt and in the one that production serves.
 fn risk(txn: &ReadTxn, prompt: &Prompt, live: Option<&LabelState>) -> Result<Option<Severity>, StoreError> {
     let mut numbers = live.map(|state| state.serving.versions()).unwrap_or_default();
     numbers.push(prompt.latest);

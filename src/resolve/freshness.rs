@@ -1,8 +1,8 @@
 //! The freshness of a node's answers, computed on each request and never stored.
 //!
-//! A value that a timer renews shows what was true when the timer last ran, which is no help when what is stuck is the
-//! task that runs it. So [`FreshnessCell`] holds facts (the last verified contact, when the state expires), and
-//! [`FreshnessInputs::at`] is the one function that says what follows from them now.
+//! A cached value shows what was true when a timer last ran, which does not help if the task that runs it is stuck. So
+//! [`FreshnessCell`] stores facts (the last verified contact, when the state expires), and [`FreshnessInputs::at`] is
+//! the one function that derives freshness from them.
 
 use std::sync::Arc;
 
@@ -12,63 +12,63 @@ use crate::api::status::Freshness;
 use crate::clock::Clock;
 use crate::model::position::Position;
 
-/// How long a poll may take before the upstream counts as out of contact, in milliseconds.
+/// How long a poll can take before the upstream counts as out of contact, in milliseconds.
 const CONTACT_MS_MAX: u64 = 40_000;
 
-/// What an answer says of the node that gave it.
+/// What an answer says about its node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FreshnessReport {
-    /// What the node holds.
+    /// The position of the node.
     pub position: Position,
     /// Seconds since its last verified contact with its upstream; 0 on a primary.
     pub age_s: u64,
-    /// How fresh that is.
+    /// The freshness.
     pub freshness: Freshness,
-    /// Since when it is so, in milliseconds since 1970.
+    /// Since when, in milliseconds since 1970.
     pub since_ms: i64,
 }
 
-/// What freshness is computed from.
+/// The inputs of freshness.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FreshnessInputs {
-    /// What the node holds.
+    /// The position of the node.
     pub position: Position,
     /// When this process started, in milliseconds since 1970.
     pub started_ms: i64,
-    /// Whether this is a primary that replicas know to have published more than it holds.
+    /// Whether this is a primary that is known to be older than its published state.
     pub outdated: bool,
-    /// What a replica knows of its upstream; none on a primary.
+    /// The state of the upstream; absent on a primary.
     pub following: Option<UpstreamContact>,
 }
 
-/// What a replica knows of its upstream.
+/// The state of a replica's upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamContact {
     /// When this process started, on the monotonic clock.
     pub started_monotonic_ms: u64,
-    /// When the checkpoint of the held state expires, in milliseconds since 1970; none while nothing is held.
+    /// When the checkpoint of the current state expires, in milliseconds since 1970; absent if there is no state.
     pub expires_ms: Option<i64>,
-    /// How long that checkpoint is good for after it was signed, in milliseconds.
+    /// The lifetime of that checkpoint, in milliseconds.
     pub lifetime_ms: u64,
     /// The last verified contact.
     pub contact: Option<Contact>,
-    /// When the held state was signed, which is what its primary said then: without an upstream nothing later is known.
+    /// When the current state was signed: without an upstream, the latest known time of the primary.
     pub signed: Option<Contact>,
-    /// Since when there has been contact without a failure since, in milliseconds since 1970.
+    /// Since when contact was uninterrupted, in milliseconds since 1970.
     pub well_since_ms: Option<i64>,
 }
 
-/// A moment at which the upstream said something that verified.
+/// A moment of verified contact with the upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contact {
-    /// When, in milliseconds since 1970.
+    /// The time, in milliseconds since 1970.
     pub wall_ms: i64,
-    /// When this process learned of it, on the monotonic clock; none when that was before it started.
+    /// The time on the monotonic clock; absent if it was before this process started.
     pub monotonic_ms: Option<u64>,
 }
 
 impl FreshnessInputs {
-    /// What follows from these facts now.
+    /// The freshness now.
     #[must_use]
     pub fn at(&self, clock: &dyn Clock) -> FreshnessReport {
         let Some(following) = &self.following else {
@@ -81,7 +81,7 @@ impl FreshnessInputs {
         let (freshness, since_ms) = match (following.expires_ms, following.well_since_ms) {
             (None, _) => (Freshness::Empty, self.started_ms),
             (Some(expires_ms), _) if expires_ms < now_ms => (Freshness::Expired, expires_ms),
-            // The clock may have been set back since; no state is good for longer here than it was signed for.
+            // The clock may have been set back since; no state outlives its signed lifetime here.
             (Some(_), _) if following.held_ms(monotonic_ms) > following.lifetime_ms => {
                 let over_ms = following.held_ms(monotonic_ms) - following.lifetime_ms;
                 (Freshness::Expired, now_ms.saturating_sub(i64::try_from(over_ms).unwrap_or(i64::MAX)))
@@ -94,12 +94,12 @@ impl FreshnessInputs {
 }
 
 impl UpstreamContact {
-    /// When the upstream last said something that verified, in milliseconds since 1970: to this node, or into a bundle.
+    /// The last verified contact with the upstream, in milliseconds since 1970: by this node, or through a bundle.
     fn last_ms(&self) -> Option<i64> {
         self.contact.into_iter().chain(self.signed).map(|contact| contact.wall_ms).max()
     }
 
-    /// For how long this process has held the signature of the state, in milliseconds, by a clock that never steps.
+    /// How long this process has had the signature of the state, in milliseconds, on the monotonic clock.
     fn held_ms(&self, monotonic_ms: u64) -> u64 {
         let learned_ms = self.signed.and_then(|signed| signed.monotonic_ms).unwrap_or(self.started_monotonic_ms);
         monotonic_ms.saturating_sub(learned_ms)
@@ -108,7 +108,7 @@ impl UpstreamContact {
     /// Milliseconds since then.
     fn age_ms(&self, now_ms: i64, monotonic_ms: u64) -> u64 {
         let signed_ms = self.signed.map(|Contact { wall_ms, .. }| {
-            // A signature of the future is no younger than the time since it came here.
+            // A signature from the future is at least as old as the time since it arrived.
             u64::try_from(now_ms.saturating_sub(wall_ms)).unwrap_or(0).max(self.held_ms(monotonic_ms))
         });
         let contact_ms = self.contact_age_ms(now_ms, monotonic_ms);
@@ -123,7 +123,7 @@ impl UpstreamContact {
         let since_start_ms = monotonic_ms.saturating_sub(self.started_monotonic_ms);
         match self.contact {
             Some(Contact { monotonic_ms: Some(contact_ms), .. }) => monotonic_ms.saturating_sub(contact_ms),
-            // Between two processes there is only the wall clock, which may have been set back.
+            // Across a restart there is only the wall clock, which may have been set back.
             Some(Contact { wall_ms, .. }) => {
                 u64::try_from(now_ms.saturating_sub(wall_ms)).unwrap_or(0).max(since_start_ms)
             }
@@ -131,7 +131,7 @@ impl UpstreamContact {
         }
     }
 
-    /// Notes a verified contact that happens now.
+    /// Records a verified contact now.
     pub fn contacted(&mut self, clock: &dyn Clock) {
         let (now_ms, monotonic_ms) = (clock.now_ms(), clock.monotonic_ms());
         if self.well_since_ms.is_none() || self.contact_age_ms(now_ms, monotonic_ms) >= CONTACT_MS_MAX {
@@ -141,7 +141,7 @@ impl UpstreamContact {
     }
 }
 
-/// Where the facts are; clones share them, and reading takes no lock.
+/// Stores the facts; clones share them, and reading takes no lock.
 #[derive(Clone)]
 pub struct FreshnessCell(Arc<Inner>);
 
@@ -157,25 +157,25 @@ impl FreshnessCell {
         Self(Arc::new(Inner { facts: ArcSwap::from_pointee(facts), clock }))
     }
 
-    /// The cell of a primary that holds this.
+    /// The cell of a primary at this position.
     #[must_use]
     pub fn primary(position: Position, clock: Arc<dyn Clock>) -> Self {
         Self::new(FreshnessInputs { position, started_ms: clock.now_ms(), outdated: false, following: None }, clock)
     }
 
-    /// How fresh the node is at this moment.
+    /// The freshness now.
     #[must_use]
     pub fn now(&self) -> FreshnessReport {
         self.at(&*self.0.clock)
     }
 
-    /// How fresh the node is by a clock.
+    /// The freshness at a time.
     #[must_use]
     pub fn at(&self, clock: &dyn Clock) -> FreshnessReport {
         self.0.facts.load().at(clock)
     }
 
-    /// Notes what is held from now on, when its primary signed it and when that expires, in milliseconds since 1970.
+    /// Records the current state, when its primary signed it and when it expires, in milliseconds since 1970.
     pub fn took(&self, position: Position, signed_ms: i64, expires_ms: i64) {
         let learned_ms = self.0.clock.monotonic_ms();
         let lifetime_ms = u64::try_from(expires_ms.saturating_sub(signed_ms)).unwrap_or(0);

@@ -1,8 +1,8 @@
 //! The read path: resolves references to versions and their content.
 //!
-//! [`Resolver`] is what applications call, in process or over HTTP: a plain function that answers
-//! from memory what it answered before, and from the database otherwise. [`Catalogue`] answers
-//! everything else about prompts, to a [`ReadScope`] and from one state. Neither waits for a writer, nor for a network.
+//! [`Resolver`] is what applications call, in process or over HTTP: a plain function that answers from memory if
+//! possible, and from the database otherwise. [`Catalogue`] answers all other queries about prompts, for a
+//! [`ReadScope`] and from one snapshot. Neither waits for a writer or the network.
 
 pub mod answer;
 pub mod catalogue;

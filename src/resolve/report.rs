@@ -18,7 +18,7 @@ use crate::store::documents::{Documents, Findings};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 
-/// Audit entries that are read at once; one may be hundreds of kilobytes long.
+/// Number of audit entries read at once; one can be hundreds of kilobytes long.
 const PAGE_ENTRIES: usize = 50;
 
 /// Why a report cannot be read from the store, or written.
@@ -33,7 +33,7 @@ pub enum ReadError {
     Abandoned,
 }
 
-/// The state of the store that a report is read from, until it is stopped. Its manifest signs the same state.
+/// The snapshot of a report, and a cancellation. Its manifest signs the same state.
 ///
 /// Only a primary has an audit log; a report of a replica has no rows.
 pub struct ReportSource {
@@ -43,7 +43,7 @@ pub struct ReportSource {
 }
 
 impl CatalogueView {
-    /// The state, to read a report from.
+    /// The snapshot for a report.
     ///
     /// # Errors
     /// The audit log cannot be read.
@@ -58,7 +58,7 @@ impl ReportSource {
         if self.stop.is_due() { Err(ReadError::Abandoned) } else { Ok(()) }
     }
 
-    /// Shows something of the store to a visitor that fails in other ways than the store does.
+    /// Passes an item of the store to a visitor with its own error type.
     fn visit<T>(
         &self,
         visit: impl FnOnce(&mut dyn FnMut(T) -> Result<ControlFlow<()>, StoreError>) -> Result<(), StoreError>,

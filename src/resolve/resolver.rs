@@ -1,8 +1,8 @@
-//! Reference to answer: the hot path.
+//! From a reference to an answer: the hot path.
 //!
-//! What a reference serves is composed on first use and kept in a cache that is bounded in bytes.
-//! An entry is good while the [change clock](super::change_clock) of its prompt stands still, so a
-//! commit costs what it changed and a boot scans nothing.
+//! What a reference serves is computed on first use and cached, with a limit in bytes. An entry is valid while the
+//! [change clock](super::change_clock) of its prompt stays the same, so a commit costs only what it changed, and a
+//! start scans nothing.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -32,17 +32,17 @@ use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 use crate::store::{Committed, Store, StoreError};
 
-/// References that the cache is laid out for at first; it grows with its bytes.
+/// Initial capacity of the cache, in references; it grows up to its limit in bytes.
 const CACHE_ITEMS: usize = 1_024;
 
-/// Who asks, about which time.
+/// The subject and the time of a request.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// The subject, which always gets the same arm of a split.
     pub subject: Option<String>,
-    /// What rules look at.
+    /// The attributes for rules.
     pub attributes: BTreeMap<String, String>,
-    /// As of when; now when none.
+    /// The time to read; now if absent.
     pub at: Option<Timestamp>,
 }
 
@@ -83,7 +83,7 @@ struct Inner {
     ready: AtomicBool,
 }
 
-/// What a reference serves, and until when that is good.
+/// What a reference serves, and how long that is valid.
 struct Cached {
     reading: Reading,
     served: ResolvedTarget,
@@ -93,7 +93,7 @@ struct Cached {
 enum ResolvedTarget {
     /// The same answer for all subjects.
     Fixed(SharedAnswer),
-    /// One of several versions, depending on who asks.
+    /// One of several versions, depending on the subject.
     Chosen { serving: Serving, label: Label, versions: BTreeMap<u64, ResolvedContent> },
 }
 
@@ -113,7 +113,7 @@ impl Weighter<Box<str>, Arc<Cached>> for ByBytes {
 }
 
 impl Resolver {
-    /// Answers from a store, keeping at most `cache_bytes` of composed answers.
+    /// Answers from a store, with at most `cache_bytes` of cached answers.
     #[must_use]
     pub fn new(store: Store, cache_bytes: u64) -> Self {
         let resolver = Self(Arc::new(Inner {
@@ -131,18 +131,18 @@ impl Resolver {
         resolver
     }
 
-    /// Whether there is a state to answer from; a replica that never synced has none.
+    /// Whether there is a state; a replica that never synced has none.
     pub fn set_ready(&self, ready: bool) {
         self.0.ready.store(ready, Ordering::Release);
     }
 
-    /// Whether there is a state to answer from.
+    /// Whether there is a state.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.0.ready.load(Ordering::Acquire)
     }
 
-    /// What is wrong with the disk and the data beneath.
+    /// The condition of the disk and the data.
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.0.store.condition()
@@ -151,7 +151,7 @@ impl Resolver {
     /// Answers a reference, such as `support/agent@production`.
     ///
     /// # Errors
-    /// The reference is none, or nothing is served under it.
+    /// The reference is invalid, or nothing is served for it.
     pub fn resolve(&self, reference: &str, query: &Query) -> Result<SharedAnswer, ResolveError> {
         if query.at.is_none()
             && let Some(cached) = self.0.cache.get(reference)
@@ -176,11 +176,11 @@ impl Resolver {
         }
     }
 
-    /// Answers many references from one state; equal references share one answer.
+    /// Answers many references from one snapshot; equal references share one answer.
     ///
     /// # Errors
-    /// There are too many, their answers are too large together, or there is no state to answer from. A reference
-    /// without an answer fails alone.
+    /// There are too many, their answers are too large together, or there is no state. A reference without an answer
+    /// fails alone.
     #[allow(clippy::type_complexity, reason = "a position and a list of answers")]
     pub fn batch<'a>(
         &self,
@@ -262,7 +262,7 @@ impl ResolvedTarget {
     }
 }
 
-/// Finds what a reference serves, now or at a moment.
+/// Finds what a reference serves, now or at a time.
 fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<ResolvedTarget, ResolveError> {
     let name = &reference.name;
     let prompt = txn.prompt(name)?.ok_or_else(|| ResolveError::PromptNotFound { name: name.clone() })?;
@@ -312,7 +312,7 @@ fn serve_label(
     }
 }
 
-/// The bytes of a version's content, which archiving may have dropped.
+/// The bytes of a version's content, which may be archived.
 pub(super) fn content_bytes(
     txn: &ReadTxn,
     name: &PromptName,
@@ -331,7 +331,7 @@ fn resolve_content(txn: &ReadTxn, name: &PromptName, version: &Version) -> Resul
     Ok(ResolvedContent { name: name.clone(), version: version.number, content_id: version.content_id, content })
 }
 
-/// What a label serves now, or served at a moment.
+/// What a label serves now, or served at a time.
 fn serving_of(txn: &ReadTxn, name: &PromptName, label: &Label, at: Option<Timestamp>) -> Result<Serving, ResolveError> {
     let absent = || ResolveError::LabelNotFound { name: name.clone(), label: label.clone(), at };
     let Some(moment) = at else {
@@ -345,7 +345,7 @@ fn serving_of(txn: &ReadTxn, name: &PromptName, label: &Label, at: Option<Timest
     }
 }
 
-/// The newest version at a moment, unless the prompt was removed by then.
+/// The newest version at a time, unless the prompt was removed by then.
 fn latest_at(txn: &ReadTxn, prompt: &Prompt, at: Timestamp) -> Result<Version, ResolveError> {
     let (name, label) = (&prompt.name, Label::latest());
     let version = txn.version_at(name, at)?.ok_or_else(|| ResolveError::LabelNotFound {
@@ -359,7 +359,7 @@ fn latest_at(txn: &ReadTxn, prompt: &Prompt, at: Timestamp) -> Result<Version, R
     }
 }
 
-/// Since when a prompt was removed, as of a moment; none when it was there, or had no version yet.
+/// Since when a prompt was removed, as of a time; absent if it was not, or had no version yet.
 fn removed_at(txn: &ReadTxn, prompt: &Prompt, at: Timestamp) -> Result<Option<Timestamp>, ResolveError> {
     let Some(removal) = txn.deployment_at(&prompt.name, &Label::latest(), at)? else { return Ok(None) };
     let newest = txn.version_at(&prompt.name, at)?;

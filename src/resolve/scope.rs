@@ -1,20 +1,20 @@
-//! What one reader may see, decided in one place.
+//! What one reader can see, decided in one place.
 //!
-//! Nothing can be asked of the [`Catalogue`](super::Catalogue) without a scope. It holds the rules of one moment: that of
-//! the request. A scope is made where a caller was authenticated, and costs one reference count to hand on.
+//! Every query of the [`Catalogue`](super::Catalogue) needs a scope. It has the rules at the time of the request. It is
+//! created where a caller is authenticated, and is cheap to clone.
 
 use std::sync::Arc;
 
 use super::error::ResolveError;
 use crate::model::pattern::Pattern;
 
-/// Longest part of a hidden name that a refusal repeats, in characters.
+/// Longest part of a hidden name that an error repeats, in characters.
 const SHOWN_CHARACTERS: usize = 200;
 
-/// What one reader may see.
+/// What one reader can see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadScope {
-    /// The prompts; none for all of them.
+    /// The prompts; absent for all of them.
     prompts: Option<Arc<Readable>>,
     audits: bool,
 }
@@ -23,9 +23,9 @@ pub struct ReadScope {
 #[derive(Debug, PartialEq, Eq)]
 struct Readable {
     who: String,
-    /// Every prompt that fits one of these.
+    /// Every prompt that matches one of these.
     granted: Vec<Pattern>,
-    /// Within what the access token is bound to.
+    /// Within the limits of the access token.
     bound: Option<Pattern>,
     everything: bool,
 }
@@ -37,13 +37,13 @@ impl ReadScope {
         Self { prompts: None, audits: true }
     }
 
-    /// Every prompt and nothing else: for readers without an access token, where reading is open.
+    /// Every prompt and nothing else: for readers without an access token, if reads are open.
     #[must_use]
     pub const fn open() -> Self {
         Self { prompts: None, audits: false }
     }
 
-    /// What a principal's grants give, within what their access token is bound to.
+    /// What a principal's grants allow, within the limits of their access token.
     #[must_use]
     pub fn of(who: &str, granted: Vec<Pattern>, bound: Option<Pattern>, audits: bool) -> Self {
         let everything =
@@ -66,7 +66,7 @@ impl ReadScope {
                 && readable.granted.iter().any(|pattern| pattern.matches(prompt)))
     }
 
-    /// Refuses a prompt that cannot be read.
+    /// Rejects a prompt that cannot be read.
     ///
     /// # Errors
     /// It cannot.
@@ -77,7 +77,7 @@ impl ReadScope {
         Err(ResolveError::Unreadable { name: self.who(), prompt: prompt.chars().take(SHOWN_CHARACTERS).collect() })
     }
 
-    /// Refuses what shows more than single prompts, where not all of them can be read.
+    /// Rejects what covers more than single prompts, unless all of them can be read.
     ///
     /// # Errors
     /// They cannot.
@@ -85,7 +85,7 @@ impl ReadScope {
         if self.reads_everything() { Ok(()) } else { Err(ResolveError::Narrow { name: self.who(), what }) }
     }
 
-    /// Refuses the audit log, where it cannot be read.
+    /// Rejects the audit log, unless it can be read.
     ///
     /// # Errors
     /// It cannot.
@@ -93,7 +93,7 @@ impl ReadScope {
         if self.audits { Ok(()) } else { Err(ResolveError::AuditUnreadable) }
     }
 
-    /// Takes what cannot be read out of a list of `name@version`.
+    /// Removes unreadable prompts from a list of `name@version`.
     pub fn hide_unreadable(&self, references: &mut Vec<String>) {
         references.retain(|one| self.reads(one.split_once('@').map_or(one, |(name, _)| name)));
     }

@@ -1,7 +1,7 @@
 //! Records recent usage of versions: coarse, bounded, and off the hot path.
 //!
-//! One look at one slot tells that a use was noted already in this hour. Two uses that share a slot cost each other a
-//! lock now and then, and nothing else.
+//! One check of one slot shows whether a use was already noted in this hour. Two uses that share a slot cost an
+//! occasional lock, and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use super::Answer;
 use crate::api::govern::VersionUse;
 use crate::clock::Clock;
 
-/// Slots; a power of two. 64 KiB.
+/// Number of slots; a power of two. 64 KiB.
 const SLOTS: usize = 8_192;
-/// Uses that may wait to be kept; more are forgotten until the next hour, or the next version.
+/// Most uses waiting to be written; more are dropped until the next hour, or the next version.
 const PENDING_MAX: usize = 20_000;
 const HOUR_MS: i64 = 3_600_000;
-/// Who asks without an access token.
+/// The caller without an access token.
 pub const LOCAL: &str = "local";
 
 /// Notes uses; clones share them.
@@ -60,7 +60,7 @@ impl Usage {
         self.lock().iter().cloned().collect()
     }
 
-    /// Forgets uses that were written.
+    /// Drops uses that were written.
     pub fn forget(&self, written: &[VersionUse]) {
         let mut pending = self.lock();
         for one in written {

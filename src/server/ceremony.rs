@@ -1,11 +1,10 @@
 //! The ceremony that changes the trusted keys of a registry: draft, sign on any number of machines, install.
 //!
-//! A draft is one file that travels between people. It holds every root document up to the one in force, so that whoever
-//! signs on a machine without a network can see by the root key id which registry it is for, and what would change. It
-//! is never trusted for what it says: `install` verifies it as a replica would.
+//! A draft is one file that is passed between people. It contains every root document up to the current one, so that a
+//! signer on a machine without a network can see from the root key ID which registry it is for, and what would change.
+//! Its claims are never trusted: `install` verifies it as a replica would.
 //!
-//! Invariant: no function here writes a private key over a file that exists, or registry data at all; that is
-//! [`install_root`]'s.
+//! Invariant: no function here overwrites a private key, or writes registry data at all; [`install_root`] does that.
 
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -27,9 +26,9 @@ use crate::trust::epoch::{EpochError, EpochRecord};
 use crate::trust::root::{ROOT_BYTES_MAX, RootDocument, RootError, RootKeyId, root_signer_name};
 use crate::trust::root_chain::RootChain;
 
-/// Longest draft, in bytes: the longest chain of documents of the usual size, several times over.
+/// Longest draft, in bytes: several times the longest chain of typical documents.
 const DRAFT_BYTES_MAX: u64 = 8 * 1_024 * 1_024;
-/// What a draft says that it is.
+/// The format name of a draft.
 const FORMAT: &str = "bookholder/draft/v1";
 /// The comment at the start of a draft.
 const HEADING: &str = "\
@@ -37,10 +36,10 @@ const HEADING: &str = "\
 #   bookholder keys sign FILE --key root.key
 ";
 const DAY_S: u64 = 86_400;
-/// What the names of checkpoint keys start with; a number follows.
+/// The prefix of the names of checkpoint keys, followed by a number.
 const CHECKPOINT_KEY_PREFIX: &str = "checkpoint-";
 
-/// Why a step of the ceremony was not taken.
+/// Why a step of the ceremony failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum CeremonyError {
@@ -83,45 +82,45 @@ pub enum CeremonyError {
 /// The changes of the next root document; everything else remains.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// All root keys, when they change.
+    /// All root keys, if they change.
     pub root_keys: Vec<VerifyingKey>,
-    /// How many of them must sign.
+    /// The new threshold.
     pub threshold: Option<u8>,
     /// The longest lifetime of a checkpoint.
     pub max_lifetime_days: Option<u32>,
-    /// Puts a new checkpoint key in the place of the one that signs now.
+    /// Whether to replace the checkpoint key.
     pub rotate_checkpoint: bool,
 }
 
-/// How many signatures of a draft one root document counts, and how many it asks for.
+/// The signatures of a draft by the keys of one root document, and the required number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SignatureCount {
-    /// What is signed: `root` or `epoch`.
+    /// The signed document: `root` or `epoch`.
     pub of: &'static str,
-    /// The root document whose keys count.
+    /// The root document whose keys are required.
     pub root: u64,
-    /// Keys of it that signed.
+    /// Number of its keys that signed.
     pub found: usize,
     /// Its threshold.
     pub needed: usize,
 }
 
 impl SignatureCount {
-    /// Signatures that are still missing.
+    /// Number of missing signatures.
     #[must_use]
     pub const fn missing(&self) -> usize {
         self.needed.saturating_sub(self.found)
     }
 }
 
-/// A text that is to be signed, with the signatures that it has.
+/// A text to be signed, with its signatures so far.
 #[derive(Debug, Clone)]
 enum SignablePart {
     Text(String),
     Note(Note),
 }
 
-/// A root document on its way to being signed, and the epoch that it may begin.
+/// A root document being signed, and the epoch that it may begin.
 #[derive(Debug, Clone)]
 pub struct Draft {
     chain: RootChain,
@@ -131,7 +130,7 @@ pub struct Draft {
     epoch: Option<SignablePart>,
 }
 
-/// The layout of a draft's file; notes stand in it as they are.
+/// The layout of a draft's file; notes are embedded unchanged.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DraftFile {
@@ -142,7 +141,7 @@ struct DraftFile {
     in_force: Vec<String>,
 }
 
-/// Makes a root key that is held offline; its public half.
+/// Generates an offline root key; returns its public half.
 ///
 /// # Errors
 /// The file exists or cannot be written.
@@ -157,10 +156,10 @@ pub fn new_key(path: &Path) -> Result<VerifyingKey, CeremonyError> {
     Ok(key.verifying_key())
 }
 
-/// Drafts the next root document of a data directory, whether or not a node runs on it, into a new file.
+/// Drafts the next root document of a data directory, even while a node runs on it, into a new file.
 ///
 /// # Errors
-/// The file exists, nothing would change, the plan is unsound, or a checkpoint key is to change while a node runs.
+/// The file exists, nothing would change, the plan is invalid, or a checkpoint key is to change while a node runs.
 pub fn draft(data: &Path, out: &Path, plan: Plan, clock: &Arc<dyn Clock>) -> Result<Draft, CeremonyError> {
     if out.symlink_metadata().is_ok() {
         return Err(CeremonyError::Exists { path: out.to_owned() });
@@ -182,7 +181,7 @@ pub fn draft(data: &Path, out: &Path, plan: Plan, clock: &Arc<dyn Clock>) -> Res
         return Err(CeremonyError::NoChange { version: now.version });
     }
     next = RootDocument { version: now.version.saturating_add(1), issued, ..next };
-    // What cannot be signed is found before a key is made for it.
+    // Validated before a key is generated for it.
     RootDocument::parse(&next.to_text())?;
     let mut record = None;
     if plan.rotate_checkpoint {
@@ -211,7 +210,7 @@ pub fn draft(data: &Path, out: &Path, plan: Plan, clock: &Arc<dyn Clock>) -> Res
     Ok(draft)
 }
 
-/// Makes a checkpoint key under a name that no root document gave to another one.
+/// Generates a checkpoint key with a name that no root document used for another one.
 fn new_checkpoint_key(data: &Path, chain: &RootChain) -> Result<(String, VerifyingKey), CeremonyError> {
     let taken = chain.documents().flat_map(|root| &root.document().checkpoint_keys);
     let numbers = taken.filter_map(|(name, _)| name.strip_prefix(CHECKPOINT_KEY_PREFIX)?.parse::<u64>().ok());
@@ -219,7 +218,7 @@ fn new_checkpoint_key(data: &Path, chain: &RootChain) -> Result<(String, Verifyi
     loop {
         number = number.saturating_add(1);
         let name = format!("{CHECKPOINT_KEY_PREFIX}{number}");
-        // A file of that name is of a draft that may still be out there.
+        // A file with that name belongs to a draft that may still be in use.
         match new_key(&own_key_file(data, &name)) {
             Err(CeremonyError::Exists { .. }) => {}
             made => return Ok((name, made?)),
@@ -227,10 +226,10 @@ fn new_checkpoint_key(data: &Path, chain: &RootChain) -> Result<(String, Verifyi
     }
 }
 
-/// Signs a draft in place; whether the key had not signed it before.
+/// Signs a draft in place; returns whether the key had not signed it before.
 ///
 /// # Errors
-/// The file is no draft, or the key is none of those whose signatures count.
+/// The file is not a draft, or the key is not one of the required ones.
 pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), CeremonyError> {
     let mut draft = Draft::read(path)?;
     let key = read_key(key)?;
@@ -251,18 +250,18 @@ pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), Cere
     Ok((draft, public, new))
 }
 
-/// What an installation did.
+/// The result of an installation.
 #[derive(Debug)]
 pub struct InstallResult {
-    /// What was installed.
+    /// The installed document.
     pub draft: Draft,
-    /// Whether it was not installed before.
+    /// Whether it was new.
     pub new: bool,
-    /// A root key that still lies in the data directory.
+    /// A root key that is still in the data directory.
     pub root_key_file: Option<PathBuf>,
 }
 
-/// Installs a signed draft in a data directory that no node runs on.
+/// Installs a signed draft in the data directory of a stopped node.
 ///
 /// # Errors
 /// Signatures are missing, it was drafted from another state, a node is running, or writing fails.
@@ -283,31 +282,31 @@ pub fn install(path: &Path, data: &Path, clock: &Arc<dyn Clock>) -> Result<Insta
 }
 
 impl Draft {
-    /// The document in force.
+    /// The current document.
     #[must_use]
     pub fn before(&self) -> &RootDocument {
         self.chain.current()
     }
 
-    /// The document that is drafted.
+    /// The drafted document.
     #[must_use]
     pub const fn next(&self) -> &RootDocument {
         &self.document
     }
 
-    /// The epoch that is drafted with it.
+    /// The drafted epoch.
     #[must_use]
     pub const fn epoch(&self) -> Option<&EpochRecord> {
         self.record.as_ref()
     }
 
-    /// The root key id of the registry that it is for.
+    /// The root key ID of its registry.
     #[must_use]
     pub fn root_key(&self) -> RootKeyId {
         self.chain.key_id()
     }
 
-    /// What would change, a line each.
+    /// The changes, one per line.
     #[must_use]
     pub fn changes(&self) -> Vec<String> {
         let (before, next) = (self.before(), self.next());
@@ -341,10 +340,10 @@ impl Draft {
         changes
     }
 
-    /// How many signatures there are, and how many it takes.
+    /// The number of signatures, and the required number.
     ///
     /// # Errors
-    /// One of the signatures is bad.
+    /// One of the signatures is invalid.
     pub fn tallies(&self) -> Result<Vec<SignatureCount>, CeremonyError> {
         let tally = |of, part: &SignablePart, root: &RootDocument| -> Result<SignatureCount, NoteError> {
             let found = part.signatures(root)?;
@@ -357,8 +356,8 @@ impl Draft {
         Ok(tallies)
     }
 
-    /// Drafts an epoch for a restored copy, with a root document that says again what the one in force says: whoever
-    /// signs the one signs the other.
+    /// Drafts an epoch for a restored copy, with a root document that repeats the current one: both are signed
+    /// together.
     pub(super) fn of_epoch(
         chain: RootChain,
         record: impl FnOnce(u64) -> EpochRecord,
@@ -382,7 +381,7 @@ impl Draft {
         Ok(draft)
     }
 
-    /// The root document and the epoch record of a draft that carries all signatures.
+    /// The root document and the epoch record of a fully signed draft.
     pub(super) fn read_signed(path: &Path) -> Result<(Vec<u8>, Vec<u8>), CeremonyError> {
         let draft = Self::read(path)?;
         draft.check_signed()?;
@@ -475,7 +474,7 @@ impl SignablePart {
         }
     }
 
-    /// Adds a signature; whether it was not there.
+    /// Adds a signature; returns whether it was new.
     fn sign(&mut self, name: &str, key: &SigningKey) -> Result<bool, NoteError> {
         match self {
             Self::Text(text) => *self = Self::Note(Note::sign(text, &[(name, key)])?),
@@ -485,7 +484,7 @@ impl SignablePart {
         Ok(true)
     }
 
-    /// How many root keys of a document signed.
+    /// Number of root keys of a document that signed.
     fn signatures(&self, root: &RootDocument) -> Result<usize, NoteError> {
         let Self::Note(note) = self else { return Ok(0) };
         let mut found = 0;

@@ -1,7 +1,7 @@
-//! Every command that was decided, as a line in the log: who did what to what, and whether they might.
+//! Logs every decided command: who did what, and whether it was granted.
 //!
-//! The audit log has more (messages, changes, reasons in full); this is for whoever watches the log of all machines. An
-//! import of thousands of changes is one line when it is over, and a line for each of them at the level debug.
+//! The audit log has more (messages, changes, full reasons); this is for central monitoring. An import of thousands of
+//! changes is one line at its end, and a line for each at debug level.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use tokio_util::sync::CancellationToken;
 use crate::model::audit::{AuditEntry, Command, Decision};
 use crate::store::{Committed, Store, StoreError};
 
-/// Entries that are read at once.
+/// Number of entries read at once.
 const ENTRIES_MAX: usize = 200;
-/// Subjects of one entry that are named.
+/// Most subjects of an entry in its line.
 const SUBJECTS_MAX: usize = 10;
-/// An import is over when nothing of it came for so long; a client sends it in several requests.
+/// An import counts as finished after this time without changes; a client sends it in several requests.
 const IMPORT_QUIET: Duration = Duration::from_secs(3);
 
-/// Writes a line for each command, from the next one on, until told to stop.
+/// Logs each command, starting with the next one, until told to stop.
 pub(super) async fn run(store: Store, mut committed: watch::Receiver<Arc<Committed>>, stop: CancellationToken) {
     let mut last = committed.borrow_and_update().head.position.seq;
     let mut import: Option<Import> = None;
@@ -51,7 +51,7 @@ pub(super) async fn run(store: Store, mut committed: watch::Receiver<Arc<Committ
     }
 }
 
-/// Writes a line for each entry behind this one but those of an import, which is gathered; the last that was told.
+/// Logs each entry after this one except those of an import, which are collected; returns the last one.
 async fn log_entries(store: &Store, mut last: u64, import: &mut Option<Import>) -> Result<u64, StoreError> {
     loop {
         let store = store.clone();
@@ -74,7 +74,7 @@ async fn log_entries(store: &Store, mut last: u64, import: &mut Option<Import>) 
     }
 }
 
-/// Changes that one actor imports, one after another.
+/// Consecutive imported changes of one actor.
 struct Import {
     first: AuditEntry,
     last: AuditEntry,
@@ -87,7 +87,7 @@ impl Import {
         Self { first: first.clone(), last: first.clone(), changes: 0, grew: Instant::now() }
     }
 
-    /// Whether an entry belongs to it, and does not end it.
+    /// Whether an entry belongs to the import.
     fn has(&self, entry: &AuditEntry) -> bool {
         let AuditEntry { actor, method, client, .. } = &self.first;
         is_imported(entry) && (&entry.actor, &entry.method, &entry.client) == (actor, method, client)
@@ -103,7 +103,7 @@ fn is_imported(entry: &AuditEntry) -> bool {
     entry.command == Command::Import && entry.decision == Decision::Granted
 }
 
-/// Writes the line of an import that is over, if there is one.
+/// Logs an import that is finished.
 fn tell_import(import: &mut Option<Import>) {
     let Some(Import { first, last, changes, .. }) = import.take() else { return };
     let AuditEntry { actor, method, .. } = &first;
@@ -121,7 +121,7 @@ fn log(entry: &AuditEntry) {
     if more > 0 {
         subjects = format!("{subjects} and {more} more");
     }
-    // A text is escaped in the log, whatever it was sent.
+    // A text is escaped in the log, whatever it contains.
     let (client, request) = (entry.client.map(tracing::field::display), entry.request_id.as_deref());
     match entry.decision {
         Decision::Granted if is_imported(entry) => {

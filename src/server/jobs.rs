@@ -1,7 +1,7 @@
-//! The jobs that a node does at intervals, as one table: name, interval, what it does, and what a failure means.
+//! The periodic jobs of a node, as one table: name, interval, action, and what a failure means.
 //!
-//! A job does not overlap with itself; one that fails is logged and done again at its next turn. Work that waits for
-//! something else than time (webhooks, healing, watched folders) is not a job, but a task of its own.
+//! A job does not overlap with itself; a failure is logged, and the job runs again at its next turn. Work that waits
+//! for something other than time (webhooks, healing, watched folders) is a task of its own.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,14 +20,14 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 type Outcome = Pin<Box<dyn Future<Output = Result<(), RegistryError>> + Send>>;
 
-/// Something that a node does at intervals, for the first time when it starts.
+/// A periodic job, which runs for the first time when a node starts.
 pub(super) struct Job {
-    /// What its task is called.
+    /// The name of its task.
     pub(super) name: &'static str,
     every: Duration,
-    /// What the log says when it fails.
+    /// The log message of a failure.
     failure: &'static str,
-    /// Whether it is done once more when the node stops.
+    /// Whether it runs once more when the node stops.
     at_stop: bool,
     work: Box<dyn Fn() -> Outcome + Send + Sync>,
 }
@@ -49,7 +49,7 @@ impl Job {
         Self { at_stop: true, ..self }
     }
 
-    /// Does it until told to stop.
+    /// Runs it until told to stop.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(self.every);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -125,7 +125,7 @@ pub(super) fn of_pages(face: &HttpService) -> Vec<Job> {
     vec![Job::new("sessions", 15 * SECOND, "could not store sessions; trying again later", keep).and_at_stop()]
 }
 
-/// Writes down what was noted while answering.
+/// Writes buffered uses.
 async fn write_down(registry: &Registry, clock: &PrimaryClock) -> Result<(), RegistryError> {
     if clock.standing() == ClockState::Impossible {
         return Ok(());
@@ -153,7 +153,7 @@ async fn forget_old_deletions(registry: &Registry) -> Result<(), RegistryError> 
     Ok(())
 }
 
-/// Says when the clock stops to fit what was signed and committed, and when it fits again.
+/// Logs when the clock becomes implausible, and when it is plausible again.
 fn report_clock(clock: &PrimaryClock, metrics: &Metrics, told: &Mutex<ClockState>) {
     let standing = clock.standing();
     metrics.clock_untrusted.set(i64::from(standing != ClockState::Trusted));

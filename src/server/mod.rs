@@ -1,4 +1,4 @@
-//! The composition root: opens, wires, starts and drains a node. Rules and parsing live elsewhere.
+//! The composition root: opens, wires, starts and stops a node. Rules and parsing are elsewhere.
 
 pub mod ceremony;
 mod decisions;
@@ -19,7 +19,7 @@ pub use replica::start_replica;
 pub use running::{PAGES, Running, StartError};
 pub use supervisor::{EndSignals, run_until_told};
 
-/// A replica inside an application, without a process of its own.
+/// A replica inside an application, without a separate process.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

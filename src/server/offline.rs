@@ -1,4 +1,4 @@
-//! Work on a data directory that no node runs on: proving, importing bundles, showing keys.
+//! Work on the data directory of a stopped node: verifying, importing bundles, showing keys.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,13 +27,13 @@ use crate::trust::records::read_back;
 use crate::trust::root::{RootDocument, RootKeyId};
 use crate::trust::root_chain::RootChain;
 
-/// What a data directory proves.
+/// The result of verifying a data directory.
 pub struct VerifiedDirectory {
-    /// What was found, and what differs.
+    /// The verified contents, and the differences.
     pub report: Report,
-    /// The signed checkpoint of the state, where there is one.
+    /// The signed checkpoint of the state, if there is one.
     pub checkpoint: Option<Checkpoint>,
-    /// The root that everything leads back to.
+    /// The root key ID from which everything was verified.
     pub root_key: Option<RootKeyId>,
     /// The registry's name.
     pub registry: String,
@@ -43,7 +43,7 @@ pub struct VerifiedDirectory {
 
 /// The public keys of a data directory.
 pub struct Keys {
-    /// What `--root-key` takes.
+    /// The value for `--root-key`.
     pub root_key: RootKeyId,
     /// The newest root document.
     pub root: RootDocument,
@@ -51,7 +51,7 @@ pub struct Keys {
     pub epoch: (u64, String),
 }
 
-/// Why offline work was not done.
+/// Why offline work failed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum OfflineError {
@@ -83,7 +83,7 @@ pub enum OfflineError {
     Io(#[from] std::io::Error),
 }
 
-/// Proves what a transaction sees, down from the root: signatures, state, index, audit log.
+/// Verifies everything that a transaction sees, from the root down: signatures, state, index, audit log.
 ///
 /// # Errors
 /// The database cannot be read at all.
@@ -91,7 +91,7 @@ pub fn verify_transaction(txn: &ReadTxn) -> Result<VerifiedDirectory, StoreError
     prove_with_progress(txn, &mut |_| {})
 }
 
-/// As [`prove`]; `progress` hears how many entries are done.
+/// As [`prove`]; `progress` is called with the number of checked entries.
 ///
 /// # Errors
 /// As [`prove`].
@@ -126,7 +126,7 @@ pub fn prove_with_progress(txn: &ReadTxn, progress: &mut dyn FnMut(u64)) -> Resu
 
 type Trust = Result<Option<(RootChain, Vec<VerifiedEpoch>)>, String>;
 
-/// Reads back the trust of a directory; the inner error says what does not hold together.
+/// Loads the trusted records of a directory; the inner error is an inconsistency.
 fn trust(txn: &ReadTxn) -> Result<Trust, StoreError> {
     let (roots, epochs) = txn.trust()?;
     Ok(if roots.is_empty() {
@@ -167,10 +167,10 @@ fn check_checkpoint(
     Ok(Some(checkpoint))
 }
 
-/// The public keys of a data directory, whether or not a node runs on it.
+/// The public keys of a data directory, even while a node runs on it.
 ///
 /// # Errors
-/// There is no registry, or its records do not hold together.
+/// There is no registry, or its records are inconsistent.
 pub fn keys(data: &Path) -> Result<Keys, OfflineError> {
     let DirectoryState { chain, epoch, .. } = directory_state(data)?;
     let record = epoch.record();
@@ -181,11 +181,10 @@ pub fn keys(data: &Path) -> Result<Keys, OfflineError> {
     })
 }
 
-/// Imports a bundle into the data directory of a replica that does not run; what was refused, if
-/// anything was.
+/// Imports a bundle into the data directory of a stopped replica; returns the refusal, if any.
 ///
 /// # Errors
-/// The directory is not a replica's, or the store fails.
+/// The directory does not belong to a replica, or the store fails.
 pub async fn import_bundle(
     bundle: &Path,
     data: &Path,
@@ -229,9 +228,9 @@ pub(super) struct DirectoryState {
     pub(super) chain: RootChain,
     /// The newest epoch.
     pub(super) epoch: VerifiedEpoch,
-    /// The newest commit; none while a node runs on the directory.
+    /// The newest commit; absent while a node runs on the directory.
     pub(super) base: Option<EpochBase>,
-    /// Whether it is a replica's.
+    /// Whether it belongs to a replica.
     pub(super) replica: bool,
 }
 

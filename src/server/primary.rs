@@ -27,11 +27,11 @@ use crate::trust::root::RootKeyId;
 use crate::watch::folder::{self, WatchReport};
 use crate::webhooks;
 
-/// What an operator does about damaged data.
+/// The remedy for damaged data.
 const REMEDY: &str =
     "restore a backup with `bookholder restore`; publishing the same text again also repairs a damaged text";
 
-/// What is said of an admin token in the environment that this registry does not know.
+/// The log message for an unknown admin token in the environment.
 const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this registry and has no effect: it sets the admin \
     token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME \
     --role admin --data DIR` while the node is stopped";
@@ -40,7 +40,7 @@ const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this regis
 const AUTOMATION_HELD: &str = "automation is held: no change request is deployed or expires by itself, no webhook is sent, \
     nothing is archived, and no folder is watched; commands and reads work";
 
-/// What the first start of a registry made, before its access token counts.
+/// What a first start created, before its access token is valid.
 pub struct NewRegistry<'a> {
     /// The first access token.
     pub token: &'a AccessToken,
@@ -48,19 +48,19 @@ pub struct NewRegistry<'a> {
     pub token_file: &'a Path,
     /// What replicas are given to trust.
     pub root_key: RootKeyId,
-    /// Where the node is about to listen.
+    /// The future listening address.
     pub url: &'a str,
 }
 
-/// Starts a primary: takes its addresses, opens or founds its registry, wires the floors, and listens.
+/// Starts a primary: binds its addresses, opens or creates its registry, wires the layers, and listens.
 ///
 /// # Errors
-/// The data directory, the keys, the clock, the folder to watch or the address cannot be used.
+/// The data directory, the keys, the clock, the watched folder or an address cannot be used.
 pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
     start_primary_announcing(settings, clock, |_| {}).await
 }
 
-/// As [`start_primary`]; `announce` shows what a first start made up.
+/// As [`start_primary`]; `announce` shows what a first start created.
 ///
 /// # Errors
 /// As [`start_primary`].
@@ -172,7 +172,7 @@ pub async fn start_primary_announcing(
     WiredNode { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
 }
 
-/// Keeps what every answer says of this node up to date with its commits.
+/// Updates the headers of every answer with each commit.
 fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> FreshnessCell {
     let now = store.committed().borrow().head.position;
     let freshness = FreshnessCell::primary(now, clock);
@@ -186,7 +186,7 @@ fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> Fr
     freshness
 }
 
-/// Says that this primary was set back, where that is known.
+/// Reports that this primary was set back, if that is known.
 fn note_outdated(publisher: &Publisher, freshness: &FreshnessCell) {
     if let Some((_, outdated)) = publisher.outdated() {
         tracing::error!(error = &outdated as &dyn std::error::Error, "this primary is not writing or signing");
@@ -202,7 +202,7 @@ fn describe(
     clock: &PrimaryClock,
 ) -> Status {
     use base64::Engine;
-    // Not borrowed while others are asked: who borrows again behind a writer that waits never returns.
+    // Do not hold the borrow while calling others: borrowing again behind a waiting writer would deadlock.
     let committed = committed.borrow().clone();
     let trouble = publisher.outdated().map(|(outdated, error)| Trouble {
         reason: "outdated".to_owned(),

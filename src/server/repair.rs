@@ -1,4 +1,4 @@
-//! Work on a primary that no node runs on, for operators who are locked out or whose clock was wrong.
+//! Work on a stopped primary, for operators who are locked out or whose clock was wrong.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use crate::store::{Options, Store};
 /// The method in audit entries for work on this machine.
 const METHOD: &str = "this machine";
 
-/// Makes an access token in the registry of a data directory.
+/// Creates an access token in the registry of a data directory.
 ///
 /// # Errors
-/// A node runs on it, it holds no registry, the request is refused, or writing fails.
+/// A node runs on it, it has no registry, the request is rejected, or writing fails.
 pub async fn create_token(
     data: &Path,
     request: TokenRequest,
@@ -37,11 +37,11 @@ pub async fn create_token(
     Ok(made?)
 }
 
-/// Brings dates that a wrong clock made into the order of their commits, in the registry of a data directory; a dry run
-/// only says which. The clock has to be right now.
+/// Corrects dates from a wrong clock to match the order of their commits, in the registry of a data directory; a dry
+/// run only lists them. The clock has to be right now.
 ///
 /// # Errors
-/// A node runs on it, it holds no registry, the clock cannot be right, or writing fails.
+/// A node runs on it, it has no registry, the clock is implausible, or writing fails.
 pub fn repair_dates(
     data: &Path,
     message: &str,

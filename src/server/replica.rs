@@ -29,7 +29,7 @@ use crate::store::{Committed, Options, Store, StoreError};
 use crate::trust::root::RootKeyId;
 use crate::watch::inbox;
 
-/// Starts a replica: proves what it holds, wires the floors, listens, and follows.
+/// Starts a replica: verifies its state, wires the layers, listens, and follows.
 ///
 /// # Errors
 /// The data directory, the root key, the upstream or the address cannot be used.
@@ -64,7 +64,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         replica: name,
         usage: Usage::new(Arc::clone(&clock)),
     };
-    // A large delta is applied while applications go on asking.
+    // Applications are served while a large delta is applied.
     store.lower_write_priority();
     let metrics = Metrics::new(Role::Replica);
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
@@ -120,7 +120,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     WiredNode { settings: settings.node, bound, store, state, root_key, new_token: None, tasks }.listen()
 }
 
-/// What an operator does about damaged data, or the replica itself.
+/// The remedy for damaged data, by the operator or the replica itself.
 fn remedy(settings: &ReplicaSettings) -> String {
     let inbox = settings.inbox.as_ref().map(|inbox| {
         let inbox = inbox.display();
@@ -134,12 +134,12 @@ fn remedy(settings: &ReplicaSettings) -> String {
     }
 }
 
-/// Opens the database; one that is damaged is put aside, where an upstream or bundles have all that it held. Then it
-/// says what was damaged.
+/// Opens the database; a damaged one is moved aside if an upstream or bundles can replace its contents. Returns the
+/// damage in that case.
 async fn opened(settings: &ReplicaSettings, remedy: &str) -> Result<(Store, Option<String>), StartError> {
     let options = Options { directory: settings.node.data.clone(), create: true };
     let given = settings.root_key;
-    // The root to trust lies in the database itself, and a position that is held cannot be fetched again.
+    // The trusted root is in the database itself, and a pinned position cannot be downloaded again.
     let held = settings.hold || settings.pin.is_some();
     let fed = settings.upstream.is_some() || settings.inbox.is_some();
     let fetches_again = fed && given.is_some() && !held;
@@ -167,7 +167,7 @@ async fn opened(settings: &ReplicaSettings, remedy: &str) -> Result<(Store, Opti
         .unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))
 }
 
-/// Opens the database, and proves what it holds as far as a start does.
+/// Opens the database, and verifies it as far as a start does.
 fn open_and_recollect(options: &Options, given: Option<RootKeyId>) -> Result<Store, StartError> {
     let store = Store::open_to_serve(options)?;
     if let Ok(root_key) = pinned(&store, given) {
@@ -183,7 +183,7 @@ fn open_and_recollect(options: &Options, given: Option<RootKeyId>) -> Result<Sto
     Ok(store)
 }
 
-/// The root to trust: what was given, or what the first start was given.
+/// The trusted root: the given one, or that of the first start.
 fn pinned(store: &Store, given: Option<RootKeyId>) -> Result<RootKeyId, StartError> {
     if let Some(root_key) = given {
         return Ok(root_key);
@@ -193,7 +193,7 @@ fn pinned(store: &Store, given: Option<RootKeyId>) -> Result<RootKeyId, StartErr
 
 fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn Clock) -> Status {
     use base64::Engine;
-    // Not borrowed while others are asked: who borrows again behind a writer that waits never returns.
+    // Do not hold the borrow while calling others: borrowing again behind a waiting writer would deadlock.
     let committed = committed.borrow().clone();
     let view = health.view(clock);
     let seconds = |seconds: i64| Timestamp::from_ms(seconds.saturating_mul(1_000));
@@ -222,7 +222,7 @@ fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn C
     }
 }
 
-/// A name for reports: the host's, and where the data lies, hashed together.
+/// An ID for reports: a hash of the host's name and the data directory.
 fn made_up_name(data: &std::path::Path) -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let path = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());

@@ -1,10 +1,9 @@
-//! Making a data directory of a backup.
+//! Creates a data directory from a backup.
 //!
-//! The backup is copied into a folder of its own in the data directory and proved there, before anything else is done.
-//! Then the copy gets another epoch, the keys are put where they belong, and one rename puts the database into its place.
-//! Root keys sign the epoch: here, or where they are, in a draft of it.
-//! A process that is killed before leaves nothing that starts, and the same command begins again; one that fails leaves
-//! nothing at all.
+//! The backup is copied into a separate folder in the data directory and verified there first. Then the copy gets a new
+//! epoch, the keys are put in place, and one rename moves the database into place. Root keys sign the epoch: here, or
+//! elsewhere, in a draft of it. A process that is killed earlier leaves nothing that could start, and the same command
+//! starts over; one that fails leaves nothing at all.
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -25,8 +24,8 @@ use crate::store::files::{WATERMARK_FILE, replace, sync_directory};
 use crate::store::regular::open_regular;
 use crate::store::{Options, REGISTRY_FILE, Store, StoreError};
 
-/// What a data directory may hold besides when a backup is restored into it: what a registry that lost its database
-/// leaves, what was cut short, and what a new file system holds.
+/// What a data directory can contain when a backup is restored into it: the remains of a registry that lost its
+/// database, interrupted work, and what a new file system has.
 const ALLOWED: [&str; 10] = [
     KEYS_FOLDER,
     TRUST_FOLDER,
@@ -39,24 +38,24 @@ const ALLOWED: [&str; 10] = [
     "registry.redb.damaged",
     "registry.redb.new",
 ];
-/// What every private key file is called.
+/// The file name extension of private keys.
 const KEY_SUFFIX: &str = "key";
 
-/// Who signs the new epoch.
+/// The signers of the new epoch.
 #[derive(Clone, Copy, Debug)]
 pub enum Signing<'a> {
-    /// `root.key` in the folder of keys, where it is, and the root keys in these files.
+    /// `root.key` in the folder of keys, if it exists, and the root keys in these files.
     Keys(&'a [PathBuf]),
     /// The signatures of the draft in this file.
     Signed(&'a Path),
 }
 
-/// Makes a data directory of a backup, with the registry's keys, and begins a new epoch in it, so
-/// that replicas never take the restored copy for the registry that went on after the backup.
+/// Creates a data directory from a backup, with the registry's keys, and begins a new epoch, so that replicas never
+/// mistake the copy for the registry that continued after the backup.
 ///
 /// # Errors
-/// The directory is not empty or held another registry, keys are missing or of another one, the backup cannot be read or
-/// does not prove itself, or writing fails. Then the directory is as it was.
+/// The directory is not empty or had another registry, keys are missing or do not match, the backup cannot be read or
+/// verified, or writing fails. Then the directory is unchanged.
 pub fn restore(
     backup: &Path,
     data: &Path,
@@ -85,8 +84,8 @@ pub fn restore(
     })
 }
 
-/// Drafts the epoch that a restore of this backup into this directory begins, into a new file, for root keys that are on
-/// other machines. Nothing is restored.
+/// Drafts the epoch that a restore of this backup into this directory begins, into a new file, for root keys on other
+/// machines. Nothing is restored.
 ///
 /// # Errors
 /// As [`restore`], or the file exists or cannot be written.
@@ -107,7 +106,7 @@ pub fn draft_epoch(
     })
 }
 
-/// Works in a data directory, and leaves it as it was where the work fails.
+/// Works in a data directory, and restores its previous state if the work fails.
 fn attempt<T>(
     backup: &Path,
     data: &Path,
@@ -121,7 +120,7 @@ fn attempt<T>(
     let source = open_backup(backup)?;
     let mut attempt = RestoreAttempt { new: !data.exists(), data, written: Vec::new() };
     create::directory(data)?;
-    // Who has it works in the same folder, which is not this one's to clear.
+    // Another process that holds the lock works in the same folder, which must not be cleared.
     let _lock = create::lock(data)?;
     let done = work(&mut attempt, &RestoreJob { backup, source, keys, key_files });
     if done.is_err() {
@@ -130,7 +129,7 @@ fn attempt<T>(
     done
 }
 
-/// What is to be restored.
+/// The inputs of a restore.
 struct RestoreJob<'a> {
     backup: &'a Path,
     source: File,
@@ -138,24 +137,24 @@ struct RestoreJob<'a> {
     key_files: Vec<KeyFile>,
 }
 
-/// A private key, as its file has it.
+/// A private key, as in its file.
 struct KeyFile {
     name: std::ffi::OsString,
     bytes: Vec<u8>,
 }
 
-/// One try, and what it has to take back.
+/// One attempt, and what to undo.
 struct RestoreAttempt<'a> {
     data: &'a Path,
-    /// Whether the data directory was not there before.
+    /// Whether the data directory was created.
     new: bool,
-    /// Private keys that were put into the data directory.
+    /// Private keys that were added to the data directory.
     written: Vec<PathBuf>,
 }
 
 impl RestoreAttempt<'_> {
-    /// Copies the backup aside, proves it, and lets `step` work on it with the epoch that is to come; what it made, and
-    /// the proof of what is there now.
+    /// Copies the backup to a separate folder, verifies it, and runs `step` on it with the next epoch; returns its
+    /// result, and the verification of the final state.
     fn prepare<T>(
         &self,
         work: &RestoreJob<'_>,
@@ -174,19 +173,19 @@ impl RestoreAttempt<'_> {
         renew(&aside, self.data, work, step)
     }
 
-    /// Puts the keys and the database into their places.
+    /// Moves the keys and the database into place.
     fn finish(&mut self, work: &RestoreJob<'_>) -> Result<(), OfflineError> {
         self.put_keys(work)?;
         std::fs::rename(self.data.join(RESTORE_FOLDER).join(REGISTRY_FILE), self.data.join(REGISTRY_FILE))?;
         sync_directory(self.data)?;
-        // From here on it is restored; what is left of the work is cleared by the next start too.
+        // From here on it is restored; the next start also removes leftovers.
         for folder in [RESTORE_FOLDER, FIRST_START_FOLDER] {
             let _next_time = clear(&self.data.join(folder));
         }
         Ok(())
     }
 
-    /// Refuses to restore over something.
+    /// Refuses to restore over existing data.
     fn check_target(&self) -> Result<(), OfflineError> {
         for entry in std::fs::read_dir(self.data)? {
             let entry = entry?;
@@ -200,7 +199,7 @@ impl RestoreAttempt<'_> {
         Ok(())
     }
 
-    /// Refuses to write over other private keys, unless a first start made them and did not come to use them.
+    /// Refuses to overwrite other private keys, unless an interrupted first start created them.
     fn check_keys(&self, work: &RestoreJob<'_>) -> Result<(), OfflineError> {
         if self.data.join(FIRST_START_FOLDER).exists() {
             return Ok(());
@@ -228,21 +227,21 @@ impl RestoreAttempt<'_> {
         Ok(())
     }
 
-    /// Leaves the directory as it was.
+    /// Restores the previous state of the directory.
     fn undo(&self) {
         let _best_effort = clear(&self.data.join(RESTORE_FOLDER));
         for path in &self.written {
             let _best_effort = std::fs::remove_file(path);
         }
         if self.new {
-            // Only what is empty goes.
+            // Only empty directories are removed.
             let _best_effort = std::fs::remove_dir(self.data.join(KEYS_FOLDER));
             let _best_effort = std::fs::remove_dir(self.data);
         }
     }
 }
 
-/// Proves the copy of a backup before and after a step.
+/// Verifies the copy of a backup before and after a step.
 fn renew<T>(
     aside: &Path,
     data: &Path,
@@ -260,7 +259,7 @@ fn renew<T>(
         CeremonyError::Founding(error) => OfflineError::Founding(error).into(),
         error => error,
     };
-    // Damage may make the database panic: that is an answer here.
+    // Damage may make the database panic, which becomes an error here.
     let shattered = || refuse("its structure is inconsistent".to_owned()).into();
     let opened = catch_unwind(|| Store::open(&Options { directory: aside.to_owned(), create: false }));
     let store = opened.unwrap_or_else(|_| Err(StoreError::Torn)).map_err(|error| in_backup(error.into()))?;
@@ -283,7 +282,7 @@ fn renew<T>(
     renewed
 }
 
-/// What is wrong with a backup, where an error says so; else the error, which is of this machine.
+/// What is wrong with a backup, if the error is about it; otherwise the error, which is about this machine.
 fn unreadable(error: StoreError) -> Result<String, StoreError> {
     match error {
         StoreError::Damaged { reason, .. } => Ok(reason),
@@ -297,7 +296,7 @@ fn unreadable(error: StoreError) -> Result<String, StoreError> {
     }
 }
 
-/// The private keys in a folder; the one that signs checkpoints must hold a key.
+/// The private keys in a folder; the one that signs checkpoints must be valid.
 fn key_files(keys: &Path) -> Result<Vec<KeyFile>, OfflineError> {
     read_key(&keys.join(CHECKPOINT_KEY_FILE))?;
     let mut found = Vec::new();
@@ -315,7 +314,7 @@ fn open_backup(path: &Path) -> Result<File, OfflineError> {
     open_regular(path).map_err(|error| refuse(error.to_string()))
 }
 
-/// Removes a folder with all in it, where it is.
+/// Removes a folder with its contents, if it exists.
 fn clear(folder: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),

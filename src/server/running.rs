@@ -1,4 +1,4 @@
-//! A node that runs: its address, what can be asked of it in process, and how it ends.
+//! A running node: its address, its interface within the process, and its shutdown.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ use crate::store::volume::network_file_system;
 use crate::store::{Store, StoreError};
 use crate::trust::root::RootKeyId;
 
-/// The file in the data directory that says where the node listens.
+/// The file in the data directory with the URL of the node.
 const ADDRESS_FILE: &str = "address";
 /// The path of the pages for people.
 pub const PAGES: &str = "/ui";
-/// Connections that may wait to be taken.
+/// Backlog of connections.
 const LISTEN_BACKLOG: u32 = 1_024;
-/// How long the tasks of a node may take to end.
+/// Deadline for the tasks of a node to end.
 const DRAIN: Duration = Duration::from_secs(15);
 
 /// Why a node did not start.
@@ -55,17 +55,17 @@ pub enum StartError {
     Read { path: PathBuf, source: std::io::Error },
 }
 
-/// A node that runs.
+/// A running node.
 pub struct Running {
-    /// Where it listens.
+    /// Its listening address.
     pub address: SocketAddr,
-    /// Whether that is with TLS.
+    /// Whether it uses TLS.
     pub tls: bool,
     /// Answers references, in process.
     pub resolver: Resolver,
     /// The root key that it trusts, or that its replicas have to trust.
     pub root_key: RootKeyId,
-    /// The first access token, when this start made it up.
+    /// The first access token, if this start generated it.
     pub new_token: Option<AccessToken>,
     store: Store,
     socket: Option<PathBuf>,
@@ -73,8 +73,8 @@ pub struct Running {
     tasks: Vec<(&'static str, JoinHandle<()>)>,
 }
 
-/// Addresses that a node has taken, and does not answer at yet: they are taken before anything is made or opened, so that
-/// a start that cannot listen leaves nothing behind.
+/// Bound addresses that are not served yet: they are bound before anything is created or opened, so that a start that
+/// cannot listen leaves nothing behind.
 pub(super) struct Bound {
     tcp: TcpSocket,
     pub(super) address: SocketAddr,
@@ -82,7 +82,7 @@ pub(super) struct Bound {
     tls: Option<super::tls::Certificates>,
 }
 
-/// A Unix socket, whose file goes away with this unless it is served.
+/// A Unix socket, whose file is removed with this unless it is served.
 struct BoundSocket {
     path: PathBuf,
     listener: Option<UnixListener>,
@@ -97,7 +97,7 @@ impl Drop for BoundSocket {
 }
 
 impl Bound {
-    /// Reads the certificates, and takes the addresses of the settings.
+    /// Reads the certificates, and binds the addresses of the settings.
     pub(super) fn of(settings: &Settings) -> Result<Self, StartError> {
         let tls = settings.tls.as_ref().map(super::tls::Certificates::load).transpose()?;
         let listen = settings.listen;
@@ -113,13 +113,13 @@ impl Bound {
         Ok(Self { tcp, address, unix, tls })
     }
 
-    /// Where it will listen, as a URL.
+    /// The future URL.
     pub(super) fn url(&self) -> String {
         url(self.tls.is_some(), self.address)
     }
 }
 
-/// The URL of an address, which can be opened on this machine also where the address means every one that it has.
+/// The URL of an address; for a wildcard address, one that can be opened on this machine.
 fn url(tls: bool, address: SocketAddr) -> String {
     let scheme = if tls { "https" } else { "http" };
     if address.ip().is_unspecified() {
@@ -141,7 +141,7 @@ pub(super) struct WiredNode {
 }
 
 impl WiredNode {
-    /// Starts to serve, and writes down where.
+    /// Starts to serve, and writes its URL to the file.
     pub(super) fn listen(self) -> Result<Running, StartError> {
         let Self { settings, bound, store, state, root_key, new_token, mut tasks } = self;
         if let Some(file_system) = network_file_system(store.directory()) {
@@ -180,7 +180,7 @@ impl WiredNode {
         let path = settings.data.join(ADDRESS_FILE);
         let written = replace(&path, format!("{address}\n").as_bytes(), 0o644);
         if let Err(error) = written {
-            // A node whose disk takes no writes still answers.
+            // A node whose disk accepts no writes still serves.
             tracing::warn!(path = %path.display(), %error, "could not write the address file of this node");
         }
         Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })
@@ -195,7 +195,7 @@ pub(super) fn forget_address(store: &Store) {
     }
 }
 
-/// Binds a Unix socket; one that a killed process left behind is taken over.
+/// Binds a Unix socket; one left by a killed process is replaced.
 fn bind_socket(path: &std::path::Path) -> Result<UnixListener, StartError> {
     let fault = |source| StartError::Listen { address: path.display().to_string(), source };
     if std::os::unix::net::UnixStream::connect(path).is_err() {
@@ -207,7 +207,7 @@ fn bind_socket(path: &std::path::Path) -> Result<UnixListener, StartError> {
         }
     }
     let listener = UnixListener::bind(path).map_err(fault)?;
-    // Who may read is who can reach the socket's folder: that is the operator's to say, not the umask's.
+    // Access is controlled by the permissions of the socket's folder, which the operator sets, not by the umask.
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     std::fs::set_permissions(path, open).map_err(fault)?;
     Ok(listener)
@@ -220,12 +220,12 @@ impl Running {
         url(self.tls, self.address)
     }
 
-    /// Ends when something tells the node to stop.
+    /// Completes when the node is told to stop.
     pub fn stopping(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Answers what is under way, closes the store, and ends.
+    /// Finishes requests in progress, closes the store, and ends.
     pub async fn stop(self) {
         self.stop.cancel();
         let deadline = tokio::time::Instant::now() + DRAIN;

@@ -1,4 +1,4 @@
-//! Proves, at the start and now and then, that what a node holds is what was signed, and says so when it is not.
+//! Verifies, at the start and periodically, that the state of a node is what was signed, and reports damage.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::store::{Store, StoreError};
 
 /// How often a node verifies its state, unless damage is found earlier.
 const AUDIT_EVERY: Duration = Duration::from_secs(3_600);
-/// How often it says how long ago that was.
+/// How often it logs how long ago that was.
 const AUDIT_AGE_EVERY: Duration = Duration::from_secs(60);
 
 /// Audits until told to stop; the receiver of `heal` repairs damage.
@@ -35,7 +35,7 @@ pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sende
                 store.condition().set_damaged(Some(damage));
                 let damage = store.condition().not_ready().map(|fault| fault.detail);
                 tracing::error!(damage, "the stored state does not match the signed one");
-                // A full queue means that healing is under way.
+                // A full queue means that healing is in progress.
                 let _asked = heal.as_ref().map(|heal| heal.try_send(()));
             }
             Ok(Err(error)) => {
@@ -57,7 +57,7 @@ pub(super) async fn run(store: Store, metrics: Metrics, heal: Option<mpsc::Sende
     }
 }
 
-/// What is damaged, if anything is.
+/// The damage, if any.
 fn look(store: &Store) -> Result<Option<String>, StoreError> {
     let report = match store.read().and_then(|txn| verify_transaction(&txn)) {
         Ok(proof) => proof.report,
@@ -71,7 +71,7 @@ fn look(store: &Store) -> Result<Option<String>, StoreError> {
     }))
 }
 
-/// What is wrong with the disk and the data, for the status.
+/// The condition of the disk and the data, for the status.
 pub(super) fn trouble(condition: &Condition, clock: &dyn Clock) -> Option<Trouble> {
     let fault = condition.fault()?;
     let since_ms = i64::try_from(fault.since.elapsed().as_millis()).unwrap_or(i64::MAX);

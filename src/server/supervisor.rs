@@ -1,4 +1,4 @@
-//! Under a supervisor: says when the node is ready and that it is alive, and stops when told to.
+//! For a supervisor: reports that the node is ready and alive, and stops it on request.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Running;
 
-/// The number of the signal that says that a file became larger than the process may write; the write fails too.
+/// The signal for a file that exceeds the size limit of the process; the write fails too.
 const FILE_TOO_LARGE: i32 = 25;
 
-/// The signals that a node minds. They are kept from the moment this is made: make it before a node starts, or a signal
-/// that comes just then kills the process instead.
+/// Handled signals. They are queued from here on: create this before a node starts, or an early signal kills the
+/// process.
 ///
-/// SIGINT and SIGTERM end it. SIGHUP asks daemons to read their settings again: certificates are read again by
-/// themselves, and nothing else is read while a node runs, so it changes nothing. Nor do SIGUSR1, SIGUSR2 and SIGXFSZ,
-/// which would kill a process that does not mind them.
+/// SIGINT and SIGTERM stop the node. SIGHUP conventionally reloads settings: certificates are reloaded automatically,
+/// and nothing else while a node runs, so it has no effect. SIGUSR1, SIGUSR2 and SIGXFSZ have no effect either;
+/// unhandled, they would kill the process.
 pub struct EndSignals {
     interrupt: Signal,
     terminate: Signal,
@@ -24,10 +24,10 @@ pub struct EndSignals {
 }
 
 impl EndSignals {
-    /// Takes the signals from now on.
+    /// Starts to handle the signals.
     ///
     /// # Errors
-    /// The operating system refuses.
+    /// The operating system fails.
     pub fn take() -> std::io::Result<Self> {
         let minded = [
             ("SIGHUP", SignalKind::hangup()),
@@ -61,7 +61,7 @@ impl EndSignals {
     }
 }
 
-/// Logs what a signal means here that does not end the node.
+/// Logs that a signal has no effect.
 fn log_signal(name: &'static str) {
     match name {
         "SIGHUP" => tracing::info!(
@@ -73,7 +73,7 @@ fn log_signal(name: &'static str) {
     }
 }
 
-/// Runs a node until the process is told to end, then drains it.
+/// Runs a node until the process is told to stop, then shuts it down.
 pub async fn run_until_told(node: Running, signals: EndSignals) {
     let listening = format!("listening on {}", node.url());
     notify_states(&[NotifyState::Ready, NotifyState::Status(&listening)]);
@@ -90,7 +90,7 @@ pub async fn run_until_told(node: Running, signals: EndSignals) {
     tracing::info!("stopped");
 }
 
-/// Tells the supervisor that the runtime still turns, twice as often as it asks.
+/// Sends keep-alive messages to the supervisor, twice as often as required.
 async fn keep_watchdog() {
     let mut microseconds = 0;
     if !sd_notify::watchdog_enabled(false, &mut microseconds) {

@@ -1,4 +1,4 @@
-//! Certificates from files, read again when they change.
+//! Certificates from files, reloaded when they change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use x509_cert::der::Decode;
 use crate::config::{ConfigError, TlsFiles};
 use crate::metrics::Metrics;
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// A certificate and where it came from.
+/// A certificate and its files.
 #[derive(Clone)]
 pub(super) struct Certificates {
     files: TlsFiles,
     config: Arc<ArcSwap<ServerConfig>>,
-    /// When it ends, in seconds since 1970; none where that cannot be read.
+    /// When it expires, in seconds since 1970; absent if that cannot be read.
     expiry_s: Option<i64>,
 }
 
@@ -37,13 +37,13 @@ impl Certificates {
         Arc::clone(&self.config)
     }
 
-    /// Takes new files for new connections, until told to stop; files that are wrong change nothing.
+    /// Uses changed files for new connections, until told to stop; invalid files change nothing.
     pub(super) async fn watch(self, metrics: Metrics, stop: CancellationToken) {
         measure(&metrics, self.expiry_s);
         let mut seen = None;
         loop {
             let files = self.files.clone();
-            // Files may lie on a disk that answers slowly.
+            // The files may be on a slow disk.
             let looked = tokio::task::spawn_blocking(move || {
                 let now = modified(&files);
                 let changed = seen.is_some_and(|seen| seen != now);
@@ -88,13 +88,13 @@ fn modified(files: &TlsFiles) -> [Option<std::time::SystemTime>; 2] {
     [&files.certificate, &files.key].map(|path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok())
 }
 
-/// When a certificate ends, in seconds since 1970; none where it is not read.
+/// When a certificate expires, in seconds since 1970; absent if it cannot be parsed.
 fn expiry_s(certificate: &CertificateDer<'_>) -> Option<i64> {
     let certificate = Certificate::from_der(certificate).ok()?;
     i64::try_from(certificate.tbs_certificate.validity.not_after.to_unix_duration().as_secs()).ok()
 }
 
-/// What new connections get, and when its certificate ends.
+/// The configuration of new connections, and when its certificate expires.
 fn read(files: &TlsFiles) -> Result<(ServerConfig, Option<i64>), ConfigError> {
     let fault = |what: &str, error: &dyn std::fmt::Display| ConfigError::Tls(format!("{what}: {error}"));
     let certificate = files.certificate.display().to_string();

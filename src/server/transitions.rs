@@ -1,4 +1,4 @@
-//! How a replica comes and goes, in the log: caught up, stale, following again, expired.
+//! Logs transitions of a replica: caught up, stale, following again, expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use crate::api::status::Freshness;
 use crate::clock::Clock;
 use crate::replication::health::{Health, HealthView};
 
-/// How often it is looked at: freshness ends without anything that happens.
+/// How often it is checked: freshness ends without an event.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Writes a line whenever the replica becomes fresh, stale or expired, until told to stop.
+/// Logs whenever the replica becomes fresh, stale or expired, until told to stop.
 pub(super) async fn run(health: Health, clock: Arc<dyn Clock>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(LOOK_EVERY);
     let mut before = None;

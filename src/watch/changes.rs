@@ -1,7 +1,7 @@
-//! Waits for a folder to change, and then for it to come to rest.
+//! Waits for a folder to change, and then to become quiet.
 //!
-//! The folder may be missing, and it may be replaced as a whole: a medium that is mounted over it, a link that points
-//! elsewhere. The system says nothing of that, so what the path leads to is looked at every two seconds.
+//! The folder can be missing, and it can be replaced: by a mount, or a link to another folder. The system does not
+//! report that, so the target of the path is checked every two seconds.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Quiet that ends a burst of changes.
+/// Quiet time that ends a burst of changes.
 const QUIET: Duration = Duration::from_millis(150);
-/// Longest wait for quiet, where changes never stop.
+/// Longest wait for quiet.
 const BURST_MAX: Duration = Duration::from_secs(2);
-/// How often to look without any event, in case one was lost.
+/// Interval of scans without events, in case one was lost.
 const LOOK_ANYWAY: Duration = Duration::from_secs(60);
-/// How often to look whether the path leads to another folder.
+/// Interval of checks whether the path leads to another folder.
 const IDENTITY_EVERY: Duration = Duration::from_secs(2);
 
 /// Changes of a folder and everything below it.
 pub(super) struct Changes {
     directory: PathBuf,
-    /// What the path leads to: device and number. None where it leads nowhere.
+    /// The target of the path: device and inode; absent if there is none.
     identity: Option<(u64, u64)>,
-    /// Keeps the events coming; none where the system has no watch for us.
+    /// The watcher; absent if the system provides none.
     watcher: Option<RecommendedWatcher>,
     sender: mpsc::Sender<()>,
     signal: mpsc::Receiver<()>,
@@ -34,21 +34,21 @@ pub(super) struct Changes {
 
 impl Changes {
     pub(super) async fn of(directory: PathBuf) -> Self {
-        // One waiting signal says all there is to say: look again.
+        // One pending signal is enough: scan again.
         let (sender, signal) = mpsc::channel(1);
         let mut changes = Self { identity: identity_of(&directory).await, directory, watcher: None, sender, signal };
         changes.watch().await;
         changes
     }
 
-    /// Begins to watch what the path leads to now.
+    /// Starts to watch the current target of the path.
     async fn watch(&mut self) {
         self.watcher = None;
         if self.identity.is_none() {
             return;
         }
         let (sender, directory) = (self.sender.clone(), self.directory.clone());
-        // Every folder below is visited for it.
+        // This visits every subfolder.
         let watched = tokio::task::spawn_blocking(move || {
             let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
                 if !event.is_ok_and(|event| event.kind.is_access()) {
@@ -68,7 +68,7 @@ impl Changes {
         }
     }
 
-    /// Waits until the folder has changed and come to rest, or until it is to be looked at again; false when told to stop.
+    /// Waits until the folder has changed and become quiet, or until the next scan is due; false when told to stop.
     pub(super) async fn next(&mut self, stop: &CancellationToken, again: Option<Duration>) -> bool {
         let anyway = Instant::now() + again.unwrap_or(LOOK_ANYWAY).min(LOOK_ANYWAY);
         loop {
@@ -101,7 +101,7 @@ impl Changes {
     }
 }
 
-/// What a path leads to.
+/// The target of a path.
 async fn identity_of(path: &Path) -> Option<(u64, u64)> {
     let folder = tokio::fs::metadata(path).await.ok().filter(std::fs::Metadata::is_dir)?;
     Some((folder.dev(), folder.ino()))

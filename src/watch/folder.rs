@@ -1,9 +1,9 @@
 //! Publishes the prompt files of a folder.
 //!
-//! A file is taken when it has been quiet for a while, so that none is published half-written, and compared with what
-//! was last published from it: the registry remembers that (`registry/sources.rs`), so a restart changes nothing. A file
-//! that goes away changes nothing either: prompts are removed explicitly. Whatever is left out or left alone is logged
-//! once for each reason, and listed in the status for as long as it is so.
+//! A file is published when it has been unchanged for a while, so that no half-written file is published, and compared
+//! with what was last published from it: the registry stores that (`registry/sources.rs`), so a restart changes
+//! nothing. Deleting a file changes nothing either: prompts are removed explicitly. Skipped files and conflicts are
+//! logged once for each reason, and listed in the status for as long as they exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -25,17 +25,17 @@ use crate::files::prompt::PROMPT_FILE_BYTES_MAX;
 use crate::model::name::PromptName;
 use crate::registry::{Actor, Registry, RegistryError};
 
-/// What is left out that the status lists; the log names the rest.
+/// Number of skipped files in the status; the log has the rest.
 const LISTED_MAX: usize = 100;
-/// When to try again what failed for no fault of its file.
+/// When to retry failures that are not the file's fault.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// What a watched folder is like; clones share it.
+/// The state of a watched folder; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct WatchReport(Arc<Mutex<Option<WatchStatus>>>);
 
 impl WatchReport {
-    /// What the last look found; none when no folder is watched.
+    /// The result of the last scan; absent if no folder is watched.
     #[must_use]
     pub fn get(&self) -> Option<WatchStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -46,10 +46,10 @@ impl WatchReport {
     }
 }
 
-/// What tells that a file is the one that was looked at, without reading it.
+/// Identifies an unchanged file without reading it.
 ///
-/// Tools can set the time of modification back; the time of the last status change they cannot, and a file that was
-/// renamed into place has another inode.
+/// Tools can set the modification time back, but not the change time, and a file that was renamed into place has
+/// another inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     inode: u64,
@@ -68,7 +68,7 @@ impl Stat {
         }
     }
 
-    /// For how long the file has been as it is, by the clock of this machine.
+    /// How long the file has been unchanged, by the clock of this machine.
     #[allow(clippy::disallowed_methods, reason = "the clock that stamps files, which no Clock stands for")]
     fn age(&self) -> Duration {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
@@ -102,7 +102,7 @@ pub async fn watch(
         blocked: BTreeSet::new(),
     };
     loop {
-        // What is looked at may be large, or lie on a disk that answers slowly.
+        // The folder may be large, or on a slow disk.
         let looked = tokio::task::spawn_blocking(move || {
             let look = folder.scan();
             (folder, look)
@@ -128,12 +128,12 @@ pub async fn watch(
     }
 }
 
-/// What a look through the folder found.
+/// The result of scanning the folder.
 #[derive(Default)]
 struct FolderScan {
     /// Files to publish.
     taken: Vec<Taken>,
-    /// When to look again although nothing changes.
+    /// When to scan again without a change.
     again: Option<Duration>,
 }
 
@@ -142,21 +142,21 @@ struct Folder {
     quiet: Duration,
     registry: Registry,
     report: WatchReport,
-    /// Under which name the registry remembers what was done from here.
+    /// The name of this folder in the registry's records.
     source: String,
-    /// Whether this is the first look: then files that are old by the clock need not be watched for being quiet.
+    /// Whether this is the first scan: then files that are old by the clock need no quiet time.
     first: bool,
-    /// Files that were dealt with, and what they were like.
+    /// Processed files, with their identity.
     seen: BTreeMap<PathBuf, Stat>,
-    /// Files that may still be written, what they were like, and since when.
+    /// Files that may still be written, with their identity, and since when.
     waiting: BTreeMap<PathBuf, (Stat, Instant)>,
-    /// Files that are left out or left alone, and why, as it was logged.
+    /// Skipped files and conflicts with their reason, as logged.
     told: BTreeMap<PathBuf, String>,
-    /// Files that wait for what they include.
+    /// Files that wait for their includes.
     blocked: BTreeSet<PathBuf>,
 }
 
-/// A file that is to be dealt with.
+/// A file to process.
 struct Taken {
     path: PathBuf,
     name: PromptName,
@@ -164,7 +164,7 @@ struct Taken {
 }
 
 impl Folder {
-    /// Looks through the folder, and reads what changed.
+    /// Scans the folder, and reads changed files.
     fn scan(&mut self) -> FolderScan {
         let tree = match tree::find(&self.directory) {
             Ok(tree) => tree,
@@ -228,7 +228,7 @@ impl Folder {
         FolderScan { taken, again }
     }
 
-    /// Publishes what a look found; when to look again although nothing changes.
+    /// Publishes the result of a scan; returns when to scan again without a change.
     async fn publish(&mut self, look: FolderScan) -> Option<Duration> {
         let FolderScan { taken, mut again } = look;
         if self.publish_all(taken).await {
@@ -238,16 +238,16 @@ impl Folder {
         again
     }
 
-    /// How much longer a file has to be left alone until it counts as quiet; none when it does.
+    /// How much longer a file must be unchanged to count as quiet; absent if it does.
     fn still_busy(&mut self, path: &Path, stat: Stat) -> Option<Duration> {
-        // The clock of another machine may have stamped the file, so its age counts only at the start.
+        // Another machine's clock may have set the file's time, so its age counts only at the start.
         let age = if self.first { stat.age() } else { Duration::ZERO };
         let waited = waited(&mut self.waiting, path, stat, Instant::now());
         let left = self.quiet.saturating_sub(waited.max(age));
         (!left.is_zero()).then_some(left)
     }
 
-    /// Reads a file; nothing if it changed while reading.
+    /// Reads a file; `None` if it changed while reading.
     fn read(&self, path: &Path, stat: Stat) -> Result<Option<(PromptName, ParsedFile)>, String> {
         let wrong = |error: std::io::Error| format!("cannot read it: {error}");
         let mut file = std::fs::File::open(self.directory.join(path)).map_err(wrong)?;
@@ -260,7 +260,7 @@ impl Folder {
         understand(path, &bytes).map(Some)
     }
 
-    /// Publishes what was taken, what others include first; whether some of it has to be tried again.
+    /// Publishes files, included ones first; returns whether some have to be retried.
     async fn publish_all(&mut self, taken: Vec<Taken>) -> bool {
         let mut rounds = RetryRounds::new(taken);
         let (mut refused, mut again) = (BTreeMap::new(), false);
@@ -287,7 +287,7 @@ impl Folder {
                 }
                 Err(error) => {
                     if matches!(error, RegistryError::Store(_) | RegistryError::Clock(_)) {
-                        // Not the file's fault: it is tried again.
+                        // Not the file's fault: retried.
                         again = true;
                         self.seen.remove(&one.path);
                     }
@@ -302,7 +302,7 @@ impl Folder {
         again
     }
 
-    /// Brings files again that wait for what they include: it may be there by now.
+    /// Retries files that wait for their includes, which may exist by now.
     fn retry_includes(&mut self) {
         for path in std::mem::take(&mut self.blocked) {
             if let Some(stat) = self.seen.remove(&path) {
@@ -313,7 +313,7 @@ impl Folder {
         }
     }
 
-    /// Logs once why a file is left out or left alone.
+    /// Logs once why a file is skipped or in conflict.
     fn log_once(&mut self, path: &Path, reason: String) {
         if self.told.get(path) != Some(&reason) {
             tracing::warn!(path = %path.display(), reason, "skipped a prompt file");
@@ -335,7 +335,7 @@ impl Folder {
     }
 }
 
-/// For how long a file has been as it is, as far as it was looked at.
+/// How long a file has been observed unchanged.
 fn waited(waiting: &mut BTreeMap<PathBuf, (Stat, Instant)>, path: &Path, stat: Stat, now: Instant) -> Duration {
     match waiting.get(path) {
         Some((before, since)) if *before == stat => now.saturating_duration_since(*since),
@@ -346,7 +346,7 @@ fn waited(waiting: &mut BTreeMap<PathBuf, (Stat, Instant)>, path: &Path, stat: S
     }
 }
 
-/// Why a file that was understood changes nothing, or not all that it says.
+/// Why a valid file was not, or not completely, applied.
 fn left_alone(name: &PromptName, plan: &Plan) -> Option<String> {
     match plan {
         Plan::Left(moved) => {
@@ -368,7 +368,7 @@ fn left_alone(name: &PromptName, plan: &Plan) -> Option<String> {
     }
 }
 
-/// Why a file was refused, and how to do what it asks for.
+/// Why a file was rejected, and what to do.
 fn reason_of(error: &RegistryError) -> String {
     match error {
         RegistryError::BreaksCallers { .. } => {

@@ -1,4 +1,4 @@
-//! An inbox: says when to look through it, at the start, whenever something arrived, and each minute.
+//! An inbox: triggers scans at the start, whenever something arrives, and every minute.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::changes::Changes;
 
-/// Names the inbox at the start and after every change, until told to stop. It need not be there: a stick may be
+/// Requests a scan at the start and after every change, until told to stop. The inbox need not exist: a stick may be
 /// plugged in later.
 pub async fn watch(inbox: PathBuf, looking: mpsc::Sender<PathBuf>, stop: CancellationToken) {
     let mut changes = Changes::of(inbox.clone()).await;

@@ -1,7 +1,7 @@
 //! Watched folders: prompt files to publish, and an inbox for bundles.
 //!
-//! Events only say that something happened; what happened is found by looking. So lost, doubled and
-//! reordered events, and editors that save by renaming, all come to the same.
+//! Events only say that something happened; a scan finds out what. So lost, duplicated and reordered events, and
+//! editors that save by renaming, make no difference.
 
 mod changes;
 pub mod folder;

@@ -1,8 +1,8 @@
 //! Finds the prompt files of a folder, in subfolders and behind links.
 //!
-//! A link is followed where it leads to something inside the folder, as in volumes of Kubernetes, whose files are links
-//! through `..data`. Hidden names are left out without a word, as are files that do not end in `.prompt`. Whatever else
-//! is left out is named. Invariant: nothing outside the folder is read, and links in a circle end.
+//! A link is followed if it leads to something inside the folder, as in Kubernetes volumes, whose files are links
+//! through `..data`. Hidden names and files that do not end in `.prompt` are skipped silently; everything else that is
+//! skipped is reported. Invariant: nothing outside the folder is read, and circular links end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -14,21 +14,21 @@ use crate::files::prompt::PROMPT_FILE_EXTENSION;
 
 /// Most prompt files of one folder.
 pub const FILES_MAX: usize = 100_000;
-/// How deep folders may lie in each other: a name has at most this many segments.
+/// Maximum depth of folders: a name has at most this many segments.
 const DEPTH_MAX: usize = 100;
-/// What is left out and named, at most.
+/// Most skipped files that are reported.
 const SKIPPED_MAX: usize = 1_000;
 
-/// What a folder holds.
+/// The contents of a folder.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Prompt files by their path in the folder, with what the file behind a link is.
+    /// Prompt files by their path in the folder, with the metadata of the link's target.
     pub files: BTreeMap<PathBuf, Metadata>,
-    /// What was left out, and why.
+    /// Skipped files, with reasons.
     pub skipped: BTreeMap<PathBuf, String>,
 }
 
-/// Looks through a folder.
+/// Scans a folder.
 ///
 /// # Errors
 /// The folder itself cannot be read.
@@ -40,10 +40,10 @@ pub fn find(root: &Path) -> io::Result<Tree> {
 }
 
 struct Walk {
-    /// Where the folder really lies.
+    /// The real path of the folder.
     inside: PathBuf,
     tree: Tree,
-    /// The folders that lead to the one that is looked at, by device and number.
+    /// The parent folders of the current one, by device and inode.
     above: Vec<(u64, u64)>,
 }
 

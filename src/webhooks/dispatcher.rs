@@ -1,8 +1,9 @@
 //! Sends deliveries: wakes on commits and due times, signs, posts, and reports the results.
 //!
-//! It keeps nothing: what it had not reported when the node stopped is due again at the next start, under the same
-//! `webhook-id`, so every event arrives at least once. Invariants: one webhook has one delivery in flight, which keeps
-//! first attempts in order, and all have at most [`IN_FLIGHT_MAX`]; those that failed last have at most half of them.
+//! It stores nothing: deliveries that were not recorded when the node stopped are due again at the next start, with the
+//! same `webhook-id`, so every event arrives at least once. Invariants: each webhook has one delivery in flight, which
+//! keeps first attempts in order, and all have at most [`IN_FLIGHT_MAX`]; webhooks that failed last have at most half
+//! of them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -23,22 +24,22 @@ use crate::registry::Registry;
 use crate::registry::outbox::{DeliveryResult, OutgoingDelivery};
 use crate::store::{Committed, StoreError};
 
-/// Most deliveries at once: enough that slow receivers, which get half of them, do not hold up the others.
+/// Most deliveries at once: enough that slow receivers, which get half of them, do not delay the others.
 const IN_FLIGHT_MAX: usize = 16;
-/// How often the clock is looked at while something will be due, because it may be set.
+/// How often the clock is checked while deliveries are scheduled, because it may be set.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long to wait after the store failed.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How often old deliveries are forgotten.
+/// How often old deliveries are dropped.
 const FORGET_EVERY: Duration = Duration::from_secs(3_600);
-/// How long what is in flight may take when the node stops; what takes longer is sent again at the next start.
+/// Deadline for deliveries in flight when the node stops; others are sent again at the next start.
 const DRAIN: Duration = Duration::from_secs(5);
 
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 
-/// Delivers webhooks until told to stop; `committed` is what the store tells of its commits.
+/// Delivers webhooks until told to stop; `committed` notifies of commits.
 pub async fn run(
     registry: Registry,
     mut committed: watch::Receiver<Arc<Committed>>,
@@ -72,7 +73,7 @@ pub async fn run(
                 }
                 changed = committed.changed() => match changed {
                     Err(_) => return sender.drain().await,
-                    // Our own bookkeeping is no commit with a number.
+                    // The bookkeeping of webhooks is not a numbered commit.
                     Ok(()) if committed.borrow_and_update().head.position != head => break,
                     Ok(()) => {}
                 },
@@ -97,17 +98,17 @@ struct Sender {
     deliverer: Deliverer,
     clock: Arc<dyn Clock>,
     flight: JoinSet<DeliveryResult>,
-    /// Webhooks with a delivery in flight, or with one whose answer is not recorded yet.
+    /// Webhooks with a delivery in flight, or with an unrecorded result.
     busy: BTreeSet<String>,
-    /// Answers that are not recorded yet.
+    /// Unrecorded results.
     landed: Vec<DeliveryResult>,
-    /// The webhook whose turn was last.
+    /// The webhook that was served last.
     last: Option<String>,
     next_at: Option<Timestamp>,
 }
 
 impl Sender {
-    /// Records what has landed, and starts what is due.
+    /// Records results, and starts due deliveries.
     async fn run_due(&mut self) -> Result<(), StoreError> {
         loop {
             self.record().await?;
@@ -152,7 +153,8 @@ impl Sender {
             }
             Err(error) => {
                 tracing::error!(%error, "a delivery attempt failed unexpectedly");
-                // Whose it was is not known any more: who has neither flight nor answer is free when all have landed.
+                // Its webhook is unknown now: webhooks with neither a flight nor a result are released when all have
+                // landed.
                 if self.flight.is_empty() {
                     self.busy = self.landed.iter().map(|landed| landed.webhook.clone()).collect();
                 }
@@ -164,7 +166,7 @@ impl Sender {
         self.next_at.is_some_and(|at| at.ms() <= self.clock.now_ms())
     }
 
-    /// Waits a little for what is in flight, so that it is not sent again.
+    /// Waits briefly for deliveries in flight, so that they are not sent again.
     async fn drain(&mut self) {
         let landing = async {
             while let Some(done) = self.flight.join_next().await {
@@ -187,7 +189,7 @@ async fn post(sending: OutgoingDelivery, deliverer: Deliverer, clock: Arc<dyn Cl
         (TIMESTAMP, HeaderValue::from(timestamp_s)),
     ]);
     let texts = [(ID, id), (SIGNATURE, signatures)];
-    // Both are of letters, digits and punctuation, which every header can hold.
+    // Both consist of letters, digits and punctuation, which are valid in every header.
     headers.extend(texts.into_iter().filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
     let answer = deliverer.post(&url, headers, Bytes::from(body)).await;
     DeliveryResult { webhook, event, answer, jitter: getrandom::u64().unwrap_or_default() }
