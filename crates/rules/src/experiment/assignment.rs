@@ -1,8 +1,8 @@
 //! Assignment: the version that a subject with its attributes gets from a serving.
 //!
-//! A split has 10,000 slots; a subject's bucket is one of them, by SHA-256, so every language can compute it. When
-//! weights change, as few slots as possible move. It draws no random numbers: the caller provides one for a request
-//! without a subject.
+//! A split has 10,000 slots; a subject's bucket is one of them, by SHA-256, so every language can compute it. A change
+//! of weights moves as few slots as possible. It draws no random numbers: the caller provides one for a request without
+//! a subject.
 
 use std::collections::BTreeMap;
 
@@ -10,20 +10,20 @@ use sha2::{Digest, Sha256};
 
 use crate::model::serving::{ARMS_MAX, SLOTS, Serving, Slots, Target};
 
-/// What a serving gives one request.
+/// The result of an assignment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
     /// Which version.
     pub version: u64,
-    /// Which rule matched; none for the default.
+    /// The matching rule; absent for the default.
     pub rule: Option<usize>,
-    /// Which slot of a split; none for a fixed version.
+    /// The slot of the split; absent for a fixed version.
     pub bucket: Option<u16>,
     /// Whether the same subject will get the same version again.
     pub sticky: bool,
 }
 
-/// Why weights make no split.
+/// Why weights are not a valid split.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum AssignmentError {
@@ -51,7 +51,7 @@ pub fn bucket(salt: &str, subject: &str) -> u16 {
 /// tails of its runs, the last run first; versions that grow take what is free, ascending.
 ///
 /// # Errors
-/// No version, too many, or one whose weight is not enough for a slot.
+/// No version, too many, or one whose weight is less than a slot.
 pub fn allocate(previous: Option<&[Slots]>, weights: &BTreeMap<u64, u32>) -> Result<Vec<Slots>, AssignmentError> {
     let mut wanted = quotas(weights)?;
     let mut owners: Vec<Option<u64>> = vec![None; usize::from(SLOTS)];
@@ -84,7 +84,7 @@ pub fn allocate(previous: Option<&[Slots]>, weights: &BTreeMap<u64, u32>) -> Res
     Ok(runs(&owners))
 }
 
-/// How many slots each version gets.
+/// Number of slots of each version.
 fn quotas(weights: &BTreeMap<u64, u32>) -> Result<BTreeMap<u64, u16>, AssignmentError> {
     if weights.len() > ARMS_MAX {
         return Err(AssignmentError::TooMany { count: weights.len() });
@@ -115,7 +115,7 @@ fn quotas(weights: &BTreeMap<u64, u32>) -> Result<BTreeMap<u64, u16>, Assignment
     }
 }
 
-/// Merges neighbouring slots of one version.
+/// Merges adjacent slots of one version.
 fn runs(owners: &[Option<u64>]) -> Vec<Slots> {
     let mut runs: Vec<Slots> = Vec::new();
     for (slot, owner) in (0_u16..).zip(owners) {
@@ -129,7 +129,7 @@ fn runs(owners: &[Option<u64>]) -> Vec<Slots> {
     runs
 }
 
-/// Whether a value fits a pattern, in which `*` stands for any text; everything else is literal.
+/// Whether a value matches a pattern, in which `*` stands for any text; everything else is literal.
 ///
 /// Takes time linear in the value for each `*`-free part of the pattern at most once.
 #[must_use]
@@ -148,8 +148,8 @@ pub fn matches(pattern: &str, value: &str) -> bool {
 
 /// Chooses the version that a serving gives a subject with these attributes.
 ///
-/// Without a subject, or with an empty one, a split is chosen from by `random`, and the choice is not sticky.
-/// A rule with an attribute that is not given does not match.
+/// Without a subject, or with an empty one, a split uses `random`, and the choice is not sticky. A rule with a missing
+/// attribute does not match.
 #[must_use]
 pub fn choose(serving: &Serving, subject: Option<&str>, attributes: &BTreeMap<String, String>, random: u64) -> Choice {
     let fits = |when: &BTreeMap<String, String>| {
@@ -165,7 +165,7 @@ pub fn choose(serving: &Serving, subject: Option<&str>, attributes: &BTreeMap<St
         Target::Split(split) => {
             let subject = subject.filter(|subject| !subject.is_empty());
             let slot = subject.map_or_else(|| slot_of(random), |subject| bucket(&split.salt, subject));
-            // A checked split holds every slot; of one that does not, the last run answers.
+            // A valid split has every slot; otherwise the last run is used.
             let last = split.slots.last().map_or(0, |run| run.version);
             let version = split.at(slot).unwrap_or(last);
             Choice { version, rule, bucket: Some(slot), sticky: subject.is_some() }

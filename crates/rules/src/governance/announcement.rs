@@ -1,7 +1,7 @@
-//! What webhooks say of an effect of an audit entry: its id, whom it concerns, and the body.
+//! The webhook message about an effect of an audit entry: its ID, the prompt, and the body.
 //!
-//! The body follows from the entry alone, so that every attempt and every redelivery says the same. Invariant: it is
-//! smaller than 20 kB whatever the entry holds, and shows no text of a prompt.
+//! The body depends on the entry alone, so that every attempt and redelivery sends the same. Invariant: it is smaller
+//! than 20 kB for any entry, and contains no prompt text.
 
 use serde_json::{Map, Value, json};
 
@@ -10,20 +10,20 @@ use crate::model::audit::{AuditChange, AuditEntry, Subject};
 use crate::model::pattern::Pattern;
 use crate::model::serving::Serving;
 
-/// What a webhook is sent when somebody tests it.
+/// The type of a test event.
 pub const TEST_EVENT: &str = "webhook.test";
 /// Most items of a list in a body.
 const ITEMS_MAX: usize = 20;
 /// Longest list in a body, in bytes of JSON: with both lists and every text at its longest, a body has 16 kB.
 const LIST_BYTES_MAX: usize = 3_000;
-/// Longest text in a body, in bytes of JSON: the why and the rule behind a decision.
+/// Longest text in a body, in bytes of JSON: the message, and the reason of a decision.
 const TEXT_BYTES_MAX: usize = 3_000;
 /// Longest name or serving in a body, in bytes of JSON.
 const NAME_BYTES_MAX: usize = 600;
-/// How much of an entry's hash is in a message's id, in hex digits: enough that no two entries share one.
+/// Number of hex digits of an entry's hash in a message ID: enough that no two entries share one.
 const ID_HASH_DIGITS: usize = 16;
 
-/// The header `webhook-id` of an effect of an entry: the same for every attempt, another in every registry and epoch,
+/// The header `webhook-id` of an effect of an entry: the same for every attempt, different in every registry and epoch,
 /// without dots.
 #[must_use]
 pub fn message_id(entry: &AuditEntry, effect: u64) -> String {
@@ -31,7 +31,7 @@ pub fn message_id(entry: &AuditEntry, effect: u64) -> String {
     if effect == 0 { id } else { format!("{id}_{effect}") }
 }
 
-/// Whether an effect concerns a prompt that fits; one that concerns no prompt passes only where every prompt fits.
+/// Whether an effect concerns a matching prompt; one without a prompt passes only if the pattern matches all prompts.
 #[must_use]
 pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> bool {
     prompts.is_everything()
@@ -42,10 +42,10 @@ pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> b
 }
 
 /// The body: `{type, timestamp, data}`. The time is that of the decision; `data` has `seq`, `actor`, `command`,
-/// `decision`, `subjects` and `hash`, and where they are known `message`, `reason`, `prompt`, `label`, `version`,
-/// `from`, `to`, `approved_by`, `change_request` and `risk`. `from` and `to` are what the label served and serves: a
-/// `text`, and the `version` where it is always the same one. Where a list was cut, `more_…` counts what is missing. A
-/// label without `to` serves nothing any more.
+/// `decision`, `subjects` and `hash`, and, if known, `message`, `reason`, `prompt`, `label`, `version`, `from`, `to`,
+/// `approved_by`, `change_request` and `risk`. `from` and `to` are what the label served and serves: a `text`, and the
+/// `version` if it is always the same one. If a list was cut, `more_…` has the number of missing items. A label without
+/// `to` was removed.
 #[must_use]
 pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     let mut data = Map::new();
@@ -73,7 +73,7 @@ pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     json!({ "type": effect.event_type, "timestamp": entry.at, "data": data })
 }
 
-/// What a change says: a new version, what a label serves now, or that a prompt is gone.
+/// The fields of a change: a new version, what a label serves now, or a removed prompt.
 fn put_change(data: &mut Map<String, Value>, change: &AuditChange) {
     if let Some(prompt) = change.prompt() {
         data.insert("prompt".to_owned(), prompt.as_str().into());
@@ -97,7 +97,7 @@ fn put_change(data: &mut Map<String, Value>, change: &AuditChange) {
     }
 }
 
-/// What a label serves, in a few words whatever it is.
+/// A short description of what a label serves.
 fn served(serving: &Serving) -> Value {
     let text = cut(&serving.to_string(), NAME_BYTES_MAX);
     match serving.fixed() {
@@ -106,7 +106,7 @@ fn served(serving: &Serving) -> Value {
     }
 }
 
-/// The one prompt, label and version that an entry is about which changed nothing, as far as there is one.
+/// The prompt, label and version of an entry without changes, if it has one of each.
 fn put_place(data: &mut Map<String, Value>, entry: &AuditEntry) {
     let Some(prompt) = entry.subjects.first().and_then(Subject::prompt) else { return };
     if entry.subjects.iter().any(|subject| subject.prompt() != Some(prompt)) {
@@ -133,7 +133,7 @@ fn put_text(data: &mut Map<String, Value>, key: &str, text: &str, bytes_max: usi
     }
 }
 
-/// The first items of a list that fit.
+/// The first items of a list, up to a size limit.
 fn put_list(data: &mut Map<String, Value>, key: &str, items: impl ExactSizeIterator<Item = Value>) {
     let (count, mut bytes_left) = (items.len(), LIST_BYTES_MAX);
     let fits = |item: &Value| bytes_left.checked_sub(item.to_string().len()).map(|left| bytes_left = left).is_some();
@@ -144,7 +144,7 @@ fn put_list(data: &mut Map<String, Value>, key: &str, items: impl ExactSizeItera
     data.insert(key.to_owned(), kept.into());
 }
 
-/// The start of a text that has at most this many bytes as JSON.
+/// The start of a text, up to a number of bytes as JSON.
 fn cut(text: &str, bytes_max: usize) -> String {
     if json_bytes(text) <= bytes_max {
         return text.to_owned();

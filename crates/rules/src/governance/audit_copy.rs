@@ -1,9 +1,9 @@
-//! Checks the chain of audit entries in an exported copy, with nothing but the copy.
+//! Verifies the chain of audit entries in an exported copy, using only the copy.
 //!
-//! It reads the lines of a JSONL report, or bare audit entries one a line. A report leaves out what it is not about,
-//! so a hole is counted and is no fault here; between entries that follow one another nothing can be missing or altered.
-//! The log itself has no holes: who says to follow another entry has the next number.
-//! The chain vouches for the entries alone: what a report says beside them is vouched for by its manifest.
+//! It reads the lines of a JSONL report, or bare audit entries, one per line. A report leaves out unrelated entries, so
+//! gaps are counted and are not errors; but nothing between consecutive entries can be missing or altered. The log
+//! itself has no gaps: an entry that names its predecessor has the next number. The chain covers only the entries; the
+//! manifest covers the rest of a report.
 
 use std::io::{self, BufRead, Read};
 
@@ -14,10 +14,10 @@ use super::report::jsonl::{EVENT, SERVED};
 use crate::json::plain_reason;
 use crate::model::audit::{Link, LinkError};
 
-/// Longest line of a copy, in bytes: an entry whose command moved thousands of labels.
+/// Longest line of a copy, in bytes: an entry of a command on thousands of labels.
 pub const COPY_LINE_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 
-/// Why a copy cannot be checked.
+/// Why a copy cannot be verified.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum CopyError {
@@ -31,32 +31,32 @@ pub enum CopyError {
     Newer { line: u64, error: LinkError },
 }
 
-/// What the chain of a copy shows.
+/// The result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CopyVerification {
-    /// How many entries were checked.
+    /// Number of verified entries.
     pub entries: u64,
-    /// How many lines say what was live when; no chain vouches for them.
+    /// Number of lines about what was live when, which no chain covers.
     pub served: u64,
-    /// Holes between entries that do not follow one another.
+    /// Gaps between entries that are not consecutive.
     pub gaps: u64,
     /// Number and hash of the first entry.
     pub first: Option<(u64, String)>,
     /// Number and hash of the last.
     pub last: Option<(u64, String)>,
-    /// The first entry that does not fit itself, its line, or the entry before, or says what no entry says.
+    /// The first entry that does not match its hash, its line, or the previous entry, or is not a valid entry.
     pub broken_at: Option<u64>,
 }
 
 impl CopyVerification {
-    /// Whether nothing is altered, and nothing is missing between entries that follow one another.
+    /// Whether nothing is altered, and nothing is missing between consecutive entries.
     #[must_use]
     pub const fn is_whole(&self) -> bool {
         self.broken_at.is_none()
     }
 }
 
-/// One line of a report, as far as the chain goes; none of it stands in a bare entry.
+/// One line of a report, with the fields for the chain; a bare entry has none of them.
 #[derive(Deserialize)]
 struct ReportLine<'a> {
     #[serde(default)]
@@ -71,10 +71,10 @@ struct ReportLine<'a> {
     prev_hash: Option<String>,
 }
 
-/// Checks the entries of a copy against themselves and each other.
+/// Verifies the entries of a copy against themselves and each other.
 ///
 /// # Errors
-/// The copy cannot be read, or holds something else.
+/// The copy cannot be read, or contains something else.
 pub fn verify_copy(mut lines: impl BufRead) -> Result<CopyVerification, CopyError> {
     let mut verdict = CopyVerification::default();
     let mut bytes = Vec::new();
@@ -120,7 +120,7 @@ impl CopyVerification {
             Some((seq, hash)) if *hash == link.previous => Some(link.seq) == seq.checked_add(1),
             Some((seq, _)) => {
                 self.gaps += 1;
-                // What follows at once must name what it follows, and nothing comes twice or earlier.
+                // A consecutive entry must name its predecessor, and none is repeated or out of order.
                 link.seq > seq.saturating_add(1)
             }
         };
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(verify_copy(&b""[..]).unwrap(), CopyVerification::default());
     }
 
-    /// The log with a number that was left out, each entry naming the one before.
+    /// A log with a missing number, in which each entry names the previous one.
     fn skipping_a_number() -> String {
         let mut entries = samples::log();
         for entry in entries.iter_mut().skip(2) {

@@ -1,8 +1,8 @@
-//! What changed between two contents, for people to read and for programs to show.
+//! The differences between two contents, for display.
 //!
-//! Texts are compared line by line, messages by alignment, everything else as JSON before and after. Compares any
-//! two contents of whatever size within a fixed amount of work: where two texts differ too much for that, the
-//! difference is shown as everything removed and everything added.
+//! Texts are compared line by line, messages by alignment, everything else as JSON before and after. Any two contents
+//! are compared within a fixed amount of work: if two texts differ too much for that, everything is shown as removed
+//! and added.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -16,20 +16,20 @@ use crate::json;
 use crate::model::comparison::{Diff, MessageChange, SyntaxChange, ValueChange, VariableChange};
 use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Variable};
 
-/// Lines shown around a change.
+/// Number of context lines around a change.
 const CONTEXT_LINES: usize = 3;
-/// And where all of them are: more than any text has.
+/// Context for the whole text: more lines than any text has.
 const CONTEXT_LINES_WHOLE: usize = 1 << 30;
-/// Most comparisons of lines in one diff: lines of the one text times lines of the other.
+/// Most comparisons of lines in one diff: lines of one text times lines of the other.
 const WORK_COMPARISONS_MAX: usize = 64_000_000;
 
-/// How much of what stayed the same stands around what changed.
+/// How much context is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Context {
     /// A few lines.
     #[default]
     Around,
-    /// All of the text that changed.
+    /// The whole changed text.
     Whole,
 }
 
@@ -39,7 +39,7 @@ pub fn diff(from: &Content, to: &Content) -> Diff {
     diff_in(from, to, Context::Around)
 }
 
-/// Compares two contents, with more or less of what stayed the same.
+/// Compares two contents, with the given context.
 #[must_use]
 pub fn diff_in(from: &Content, to: &Content, context: Context) -> Diff {
     let mut work = Comparison::new(context);
@@ -80,22 +80,22 @@ fn variables(from: &Content, to: &Content) -> Vec<VariableChange> {
         .collect()
 }
 
-/// Compares one thing after another within one amount of work.
+/// Compares items one after another within one work limit.
 #[derive(Debug)]
 pub struct Comparison {
-    /// How many comparisons are left.
+    /// Number of remaining comparisons.
     left: usize,
     context: Context,
 }
 
 impl Comparison {
-    /// With all of its work before it.
+    /// With its full work limit.
     #[must_use]
     pub const fn new(context: Context) -> Self {
         Self { left: WORK_COMPARISONS_MAX, context }
     }
 
-    /// The unified hunks between two values, written as JSON with a line for each of their parts; null is nothing.
+    /// The unified hunks between two values as pretty-printed JSON; null is empty.
     #[must_use]
     pub fn values(&mut self, before: &Value, after: &Value) -> String {
         let json = |value: &Value| match value {
@@ -105,7 +105,7 @@ impl Comparison {
         self.unified(&json(before), &json(after))
     }
 
-    /// How one list becomes another; beyond the work that is left, only what both start and end with is kept.
+    /// The edits from one list to another; beyond the work limit, only the common start and end are kept.
     fn operations<T: Ord + Hash>(&mut self, before: &[T], after: &[T]) -> Vec<DiffOp> {
         let mut numbers: BTreeMap<&T, usize> = BTreeMap::new();
         let mut number = |item| {
@@ -120,7 +120,7 @@ impl Comparison {
             (before.get(start..).unwrap_or_default(), after.get(start..).unwrap_or_default());
         let end = rest_before.iter().rev().zip(rest_after.iter().rev()).take_while(same).count();
         let (old_len, new_len) = (rest_before.len().saturating_sub(end), rest_after.len().saturating_sub(end));
-        // Where little matches, the search goes through as many steps as the square of both together.
+        // If little matches, the search takes up to the square of the total length in steps.
         let both = if old_len == 0 || new_len == 0 { 0 } else { old_len.saturating_add(new_len) };
         if let Some(left) = self.left.checked_sub(both.saturating_mul(both)) {
             self.left = left;
@@ -190,7 +190,7 @@ impl Comparison {
     }
 }
 
-/// A range of lines as a hunk's header writes it.
+/// A range of lines, as in a hunk's header.
 fn lines(range: &std::ops::Range<usize>) -> String {
     match range.len() {
         0 => format!("{},0", range.start),
@@ -209,7 +209,7 @@ fn push_lines(output: &mut String, sign: char, lines: &[&str]) {
     }
 }
 
-/// A message as lines of text: its role, then what is said.
+/// A message as lines of text: its role, then its content.
 fn print(message: &Message) -> String {
     let mut text = String::new();
     let _ = match message {
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
     use crate::model::content::Syntax;
 
-    /// A difference as text: lines start with `+`, `-`, `@` or a space; headings with a letter.
+    /// A diff as text: lines start with `+`, `-`, `@` or a space; headings with a letter.
     fn shown(diff: &Diff) -> String {
         let mut output = String::new();
         write(diff, &mut output).expect("a string takes every text");

@@ -2,17 +2,17 @@
 
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
 
-/// One thing that an audit entry did.
+/// One effect of an audit entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect<'a> {
     /// Its type of event.
     pub event_type: String,
-    /// The change behind it; none where the effect is the entry itself.
+    /// The change that caused it; absent if the effect is the entry itself.
     pub change: Option<&'a AuditChange>,
 }
 
-/// Everything that an audit entry did, always in the same order and at least one: an event for each label that serves
-/// something else now, for each new version and for a removed prompt, whichever command it was.
+/// All effects of an audit entry, at least one, in a fixed order: an event for each label whose serving changed, for
+/// each new version and for a removed prompt, regardless of the command.
 #[must_use]
 pub fn effects(entry: &AuditEntry) -> Vec<Effect<'_>> {
     let changed = |change| Some(Effect { event_type: type_of(change)?.to_owned(), change: Some(change) });
@@ -24,7 +24,7 @@ pub fn effects(entry: &AuditEntry) -> Vec<Effect<'_>> {
     effects
 }
 
-/// The event that a change is to others; none when it is nothing that callers of a prompt could see.
+/// The event of a change; absent if callers of a prompt cannot notice it.
 const fn type_of(change: &AuditChange) -> Option<&'static str> {
     match change {
         AuditChange::Version { .. } => Some(VERSION_CREATED),

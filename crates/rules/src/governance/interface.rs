@@ -1,32 +1,31 @@
 //! The interface of a content: the effect of a change on callers, as a semantic version bump.
 //!
-//! Major is what makes a caller's request or its reading of the answer fail; minor is what it may use; patch is
-//! other words. A variable that was removed is minor: rendering remarks on variables that a content does not use, and
-//! goes on. So is a placeholder that is new: without messages it is empty. A placeholder that was removed is major:
-//! messages that a caller sends would be lost. Compares what is declared, so both contents' variables must be complete.
-//! Judges no texts.
+//! Major is what makes a caller's request or its parsing of the answer fail; minor is what a caller can use; patch is
+//! wording. Removing a variable is minor: rendering ignores unused variables with a remark. So is adding a placeholder:
+//! without messages it is empty. Removing a placeholder is major: messages that a caller sends would be lost. Compares
+//! declarations, so both contents' variables must be complete. Does not compare texts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::content::{Body, Content, Variable, VariableType};
 use crate::model::version::{Bump, InterfaceChange};
 
-/// Most reasons that are listed.
+/// Most listed reasons.
 const REASONS_MAX: usize = 20;
 
-/// The declared bump is less than the change.
+/// The declared bump is too small for the change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("declared as {declared}, but this is a {required} change: {}; declare {required}", reasons.join("; "))]
 pub struct InterfaceError {
-    /// What the author declared.
+    /// The declared bump.
     pub declared: Bump,
-    /// What the change is.
+    /// The required bump.
     pub required: Bump,
     /// Why.
     pub reasons: Vec<String>,
 }
 
-/// How much a change is, and why: the reasons are those of the answer, none for a patch.
+/// The effect of a change, with the reasons; none for a patch.
 #[must_use]
 pub fn between(previous: &Content, next: &Content) -> InterfaceChange {
     let mut changes = Changes::default();
@@ -49,10 +48,10 @@ pub fn between(previous: &Content, next: &Content) -> InterfaceChange {
     InterfaceChange { bump, reasons }
 }
 
-/// The bump of a new version: what its author declared, or what the change is. The first version is a major one.
+/// The bump of a new version: the declared one, or that of the change. The first version is a major one.
 ///
 /// # Errors
-/// Less is declared than the change is.
+/// The declared bump is too small.
 pub fn decide(previous: Option<&Content>, next: &Content, declared: Option<Bump>) -> Result<Bump, InterfaceError> {
     let Some(previous) = previous else { return Ok(declared.unwrap_or(Bump::Major)) };
     let InterfaceChange { bump: required, reasons } = between(previous, next);

@@ -13,15 +13,15 @@ use crate::model::principal::is_handle;
 use crate::model::time::Timestamp;
 use crate::model::verdict::{Requirement, RequirementKind};
 
-/// Longest regular expression of a message, in bytes.
+/// Longest regular expression for messages, in bytes.
 pub const MESSAGE_PATTERN_BYTES_MAX: usize = 1_024;
-/// Largest program it can compile to, in bytes: room for one `\w`; every policy keeps one in memory.
+/// Largest compiled size of it, in bytes: enough for one `\w`; every policy keeps one in memory.
 const MESSAGE_PROGRAM_BYTES_MAX: usize = 64 * 1024;
-/// Largest cache of its automaton, in bytes; one that needs more is searched without.
+/// Largest cache of its automaton, in bytes; a search that needs more runs without a cache.
 const MESSAGE_AUTOMATON_BYTES_MAX: usize = 32 * 1024;
 const DAY_MS: i64 = 24 * 3_600_000;
 
-/// A policy that can be applied.
+/// A compiled policy.
 #[derive(Clone, Debug)]
 pub struct LabelPolicy {
     policy: Policy,
@@ -56,21 +56,21 @@ pub struct PolicyFacts {
     pub deployer_roles: Vec<String>,
     /// Valid approvals of exactly this move.
     pub approvals: Vec<Approval>,
-    /// The authors of what is new in it, and who proposed it.
+    /// The contributors to the new versions, and the proposers.
     pub makers: BTreeSet<String>,
-    /// The findings in what is new.
+    /// The findings in the new versions.
     pub findings: Vec<Finding>,
-    /// How long everything new has been deployed elsewhere, in milliseconds, by label.
+    /// How long all new versions have been deployed elsewhere, in milliseconds, by label.
     pub served_ms: BTreeMap<Label, i64>,
-    /// Gates that passed for exactly this.
+    /// Gates that passed for exactly this move.
     pub gates_passed: BTreeSet<String>,
 }
 
 impl LabelPolicy {
-    /// Checks a policy and makes it ready.
+    /// Validates and compiles a policy.
     ///
     /// # Errors
-    /// A name, a list, a number or the message pattern cannot be.
+    /// A name, a list, a number or the message pattern is invalid.
     pub fn new(policy: Policy) -> Result<Self, PolicyError> {
         let refuse = |reason: String| PolicyError { name: policy.name.chars().take(64).collect(), reason };
         if !is_handle(&policy.name) {
@@ -132,13 +132,13 @@ impl LabelPolicy {
         &self.policy
     }
 
-    /// Whether it speaks of this label of this prompt.
+    /// Whether it applies to this label of this prompt.
     #[must_use]
     pub fn fits(&self, prompt: &str, label: &str) -> bool {
         self.policy.prompts.matches(prompt) && self.policy.labels.matches(label)
     }
 
-    /// What it demands of a move, met or not, in the order of the policy's fields.
+    /// Its requirements for a move, met or not, in the order of the policy's fields.
     #[must_use]
     pub fn demands(&self, facts: &PolicyFacts) -> Vec<Requirement> {
         let policy = &self.policy;
@@ -214,7 +214,7 @@ impl LabelPolicy {
         demands
     }
 
-    /// Who of the approvers counts: has one of the roles, and made nothing of it.
+    /// The approvers who count: they have one of the roles, and did not contribute.
     fn counting_approvers(&self, facts: &PolicyFacts, roles: &[String]) -> BTreeSet<String> {
         let counts = |approval: &&Approval| {
             let role = roles.is_empty() || approval.roles.iter().any(|role| roles.contains(role));
@@ -229,7 +229,7 @@ impl LabelPolicy {
     }
 }
 
-/// Whether a moment lies in a freeze: why, and the moment it ends.
+/// Whether a time is in a freeze: the reason, and when it ends.
 fn in_freeze(freeze: &Freeze, now: Timestamp) -> Option<(&str, Timestamp)> {
     match freeze {
         Freeze::Once { from, to, why } => (*from <= now && now < *to).then_some((why.as_str(), *to)),

@@ -4,8 +4,8 @@
 //! lines, it is a conflict: it is listed, and the merged content has our side, without markers. It does not check
 //! limits or templates; publishing does.
 //!
-//! Invariants: swapping the sides finds conflicts exactly where there were some, and without conflicts the same
-//! content; any three contents are merged within a fixed amount of work.
+//! Invariants: swapping the sides gives the same conflicts and, without conflicts, the same content; any three contents
+//! are merged within a fixed amount of work.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -20,22 +20,21 @@ use crate::model::content::{Body, Content, Message, MessageContent, Model, Part,
 
 /// Most listed conflicts: more are not practical to resolve by hand.
 pub const CONFLICTS_MAX: usize = 1_000;
-/// How many levels of objects in `config` and the model's parameters are merged key by key, below the outermost.
+/// Depth of objects in `config` and the model's parameters that are merged key by key, below the outermost.
 const OBJECT_LEVELS: u8 = 1;
-/// Most steps of comparing one side with the base, a few hundredths of a second. Myers needs up to the square of the
-/// lines it is given, and a limit in time would make the result depend on the machine.
+/// Work limit of comparing one side with the base, in steps, a few hundredths of a second. Myers' algorithm is
+/// quadratic in the worst case, and a time limit would make the result depend on the machine.
 const WORK_STEPS_MAX: usize = 32_000_000;
 
-/// Puts together what `ours` and `theirs` each changed in `base`.
+/// Merges the changes of `ours` and `theirs` to `base`.
 ///
-/// The result of three contents within their limits may itself be beyond one: check it before it is kept.
+/// The result of three valid contents may itself exceed a limit: check it before it is stored.
 #[must_use]
 pub fn merge(base: &Content, ours: &Content, theirs: &Content) -> Merge {
     merge_with(base, ours, theirs, &BTreeSet::new())
 }
 
-/// The same, with decisions: in the conflicts with these numbers (from 0, in their order) the merged content has their
-/// side.
+/// The same, with decisions: in the conflicts with these indexes (from 0) the merged content has their side.
 #[must_use]
 pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs: &BTreeSet<usize>) -> Merge {
     let three = ThreeWay { base, ours, theirs };
@@ -60,7 +59,7 @@ pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs:
     Merge { content, conflicts: merging.conflicts }
 }
 
-/// The same thing as both began with it, as we have it and as they have it.
+/// The same thing in the base, in ours and in theirs.
 #[derive(Clone, Copy)]
 struct ThreeWay<T> {
     base: T,
@@ -100,7 +99,7 @@ impl<T> ThreeWay<T> {
 }
 
 impl<T: PartialEq> ThreeWay<T> {
-    /// Which side to take where at most one of them changed something, or both did the same.
+    /// The side to take if at most one of them changed something, or both made the same change.
     fn settled(&self) -> Option<MergeSide> {
         if self.ours == self.theirs || self.theirs == self.base {
             Some(MergeSide::Ours)
@@ -115,7 +114,7 @@ impl<'a, T> ThreeWay<&'a [T]> {
         self.zip(ranges.as_ref()).map(|(items, range)| items.get(range.clone()).unwrap_or_default())
     }
 
-    /// The items at one place of all three, as far as each of them has one.
+    /// The items of all three at one place, if they exist.
     fn rows(self) -> impl Iterator<Item = ThreeWay<&'a T>> {
         let rows = self.base.iter().zip(self.ours).zip(self.theirs);
         rows.map(|((base, ours), theirs)| ThreeWay { base, ours, theirs })
@@ -125,13 +124,13 @@ impl<'a, T> ThreeWay<&'a [T]> {
 struct Merger<'a> {
     take_theirs: &'a BTreeSet<usize>,
     conflicts: Vec<Conflict>,
-    /// Each side has its own, so that swapping them changes nothing.
+    /// Each side has its own limit, so that swapping them changes nothing.
     ours_steps_left: usize,
     theirs_steps_left: usize,
 }
 
 impl Merger<'_> {
-    /// Records a conflict and returns the side to take: ours, unless it was decided otherwise.
+    /// Records a conflict and returns the side to take: ours, unless decided otherwise.
     fn conflict(&mut self, place: &str, values: ThreeWay<Option<String>>) -> MergeSide {
         let number = self.conflicts.len();
         if self.conflicts.len() < CONFLICTS_MAX {
@@ -144,7 +143,7 @@ impl Merger<'_> {
         MergeSide::Ours
     }
 
-    /// Which side a value comes from; ours, and a conflict, where both changed it.
+    /// The side of a value; ours, and a conflict, if both changed it.
     fn side(&mut self, place: &str, values: ThreeWay<Option<Value>>) -> MergeSide {
         if let Some(side) = values.as_ref().map(|value| ExactValue(value.as_ref())).settled() {
             return side;
@@ -200,8 +199,8 @@ impl Merger<'_> {
         merged.collect()
     }
 
-    /// The keys of both sides in the order of the merged object. Keys that both have stand as the side has them that moved
-    /// some (a conflict where both did, each in its own way); a key of one side stands behind the one that it follows there.
+    /// The keys of both sides in the order of the merged object. Common keys have the order of the side that moved some
+    /// (a conflict if both did, differently); a key of one side follows its predecessor there.
     fn key_order<'m>(&mut self, place: &str, three: ThreeWay<&'m Map<String, Value>>) -> Vec<&'m String> {
         let is_shared = |key: &&String| three.ours.contains_key(*key) && three.theirs.contains_key(*key);
         let orders = three.map(|fields| fields.keys().filter(is_shared).collect::<Vec<&String>>());
@@ -225,7 +224,7 @@ impl Merger<'_> {
         let mut order = Vec::with_capacity(three.ours.len());
         for shared in std::iter::once(None).chain(orders.pick(side).into_iter().map(Some)) {
             order.extend(shared);
-            // Which of both sides comes first must not depend on which is ours.
+            // The result must not depend on which side is ours.
             let mut added = [ours.remove(&shared).unwrap_or_default(), theirs.remove(&shared).unwrap_or_default()];
             added.sort();
             order.extend(added.into_iter().flatten());
@@ -255,7 +254,8 @@ impl Merger<'_> {
         }
     }
 
-    /// A text by lines. What stands between line ends is a line, so that a text may end without one and still grow.
+    /// A text by lines. The text between line breaks is a line, so that a text without a final line break can still
+    /// grow.
     fn text(&mut self, place: &str, three: ThreeWay<&str>) -> String {
         if let Some(side) = three.settled() {
             return three.pick(side).to_owned();
@@ -281,7 +281,7 @@ impl Merger<'_> {
 
     fn messages(&mut self, three: ThreeWay<&Vec<Message>>) -> Vec<Message> {
         let three = three.map(Vec::as_slice);
-        // A message is what it serialises to.
+        // A message is compared by its serialized form.
         let keys = three.map(|messages| messages.iter().map(|message| json(message).unwrap_or_default().to_string()));
         let keys = keys.map(Iterator::collect::<Vec<String>>);
         let keys = keys.as_ref().map(Vec::as_slice);
@@ -356,7 +356,7 @@ impl Merger<'_> {
         }
     }
 
-    /// Which item of each side every item of the base is.
+    /// For each side, which item matches each item of the base.
     fn matches<T: Ord>(&mut self, three: ThreeWay<&[T]>) -> Matches {
         let mut numbers: BTreeMap<&T, usize> = BTreeMap::new();
         let ThreeWay { base, ours, theirs } = three.map(|items| {
@@ -373,13 +373,13 @@ impl Merger<'_> {
     }
 }
 
-/// For every item of the base, where each side has it.
+/// For each item of the base, its index on each side.
 struct Matches {
     ours: Vec<Option<usize>>,
     theirs: Vec<Option<usize>>,
 }
 
-/// The stretches between items that all three have, in order; what is not in one of them is the same in all three.
+/// The ranges between items that all three have, in order; everything outside of them is the same in all three.
 fn chunks(matches: &Matches, lengths: ThreeWay<usize>) -> Vec<ThreeWay<Range<usize>>> {
     let mut found = Vec::new();
     let mut done = ThreeWay { base: 0, ours: 0, theirs: 0 };
@@ -400,8 +400,8 @@ fn chunks(matches: &Matches, lengths: ThreeWay<usize>) -> Vec<ThreeWay<Range<usi
     found
 }
 
-/// Whether a chunk has as many messages on all three sides, with the same speakers, and none that is known to have
-/// moved: then each is what became of the one at its place. Elsewhere that would be a guess.
+/// Whether a chunk has the same number of messages on all three sides, with the same roles, and none that is known to
+/// have moved: then messages correspond by index. Anything else would be a guess.
 fn stayed_in_place(messages: ThreeWay<&[Message]>, chunk: &ThreeWay<Range<usize>>, matches: &Matches) -> bool {
     let speaker = |message: &Message| match message {
         Message::Said(said) => Some(said.role),
@@ -419,7 +419,7 @@ fn stayed_in_place(messages: ThreeWay<&[Message]>, chunk: &ThreeWay<Range<usize>
         && stays(&matches.theirs, chunk.theirs.start)
 }
 
-/// Finding the items of a base in another list: first those that both have exactly once, then the rest between them.
+/// Matches items of the base in another list: first those that are unique in both, then the rest between them.
 struct ItemMatcher<'a> {
     base: &'a [usize],
     other: &'a [usize],
@@ -447,7 +447,7 @@ impl<'a> ItemMatcher<'a> {
         }
     }
 
-    /// Matches what both ranges start and end with, and returns what is left of them.
+    /// Matches the common start and end of both ranges, and returns the rest.
     fn trim(&mut self, mut base: Range<usize>, mut other: Range<usize>) -> (Range<usize>, Range<usize>) {
         let same = |matching: &Self, index: usize, at: usize| matching.base.get(index) == matching.other.get(at);
         while !base.is_empty() && !other.is_empty() && same(self, base.start, other.start) {
@@ -479,7 +479,7 @@ impl<'a> ItemMatcher<'a> {
         ascending(&pairs)
     }
 
-    /// Matches what is left between anchors; nothing of it when that could be more work than is left.
+    /// Matches the items between anchors; none if that could exceed the work limit.
     fn rest(&mut self, base: Range<usize>, other: Range<usize>) {
         let (base, other) = self.trim(base, other);
         if base.is_empty() || other.is_empty() {
@@ -501,9 +501,9 @@ impl<'a> ItemMatcher<'a> {
     }
 }
 
-/// The longest run of pairs whose second numbers ascend, of pairs whose first numbers do.
+/// The longest increasing subsequence of pairs by second number, for pairs sorted by the first.
 fn ascending(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
-    // For each length, the pair that ends such a run with the smallest number, and for each pair the one before it.
+    // For each length, the pair with the smallest end; for each pair, its predecessor.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());
     for (index, &(_, at)) in pairs.iter().enumerate() {
@@ -528,7 +528,7 @@ fn json<T: Serialize + ?Sized>(value: &T) -> Option<Value> {
     serde_json::to_value(value).ok()
 }
 
-/// A value that equals another only when the order of keys and the form of numbers do, too.
+/// A value that equals another only if the order of keys and the form of numbers do, too.
 struct ExactValue<'a>(Option<&'a Value>);
 
 impl PartialEq for ExactValue<'_> {

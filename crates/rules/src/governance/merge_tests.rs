@@ -10,7 +10,7 @@ fn content(value: &Value) -> Content {
     serde_json::from_value(value.clone()).expect("a content")
 }
 
-/// Merges both ways, and returns the merge as it was asked for.
+/// Merges both ways, and returns the requested one.
 fn both_ways(base: &Content, ours: &Content, theirs: &Content) -> Merge {
     let merged = merge(base, ours, theirs);
     let swapped = merge(base, theirs, ours);
@@ -18,7 +18,7 @@ fn both_ways(base: &Content, ours: &Content, theirs: &Content) -> Merge {
     if merged.conflicts.is_empty() {
         assert_eq!(merged.content, swapped.content);
     }
-    // Who decides for theirs everywhere gets what they would get.
+    // Choosing their side everywhere gives their result.
     let everywhere = (0..merged.conflicts.len()).collect();
     let theirs_everywhere = merge_with(base, ours, theirs, &everywhere);
     assert_eq!(theirs_everywhere.conflicts, merged.conflicts);
@@ -54,7 +54,7 @@ fn texts_are_merged_by_lines() {
     clean("a\r\nb\r\nc", "A\r\nb\r\nc", "a\r\nb\r\nC", "A\r\nb\r\nC");
     clean("{\n}\n{\n}\n", "{\nx\n}\n{\n}\n", "{\n}\n{\ny\n}\n", "{\nx\n}\n{\ny\n}\n");
 
-    // A line that is there twice is matched by what stands around it.
+    // A repeated line is matched by its context.
     clean("p\nr\nq\nr\ns", "r\np\nr\nq\nr\nS", "p\nn\nr\nq\nr\ns", "r\np\nn\nr\nq\nr\nS");
 
     let conflicts = |base: &str, ours: &str, theirs: &str, text: &str, expected: &[Conflict]| {
@@ -73,7 +73,7 @@ fn texts_are_merged_by_lines() {
     conflicts("a\nb\nc", "a\nB\nc", "a\nc", "a\nB\nc", &[edited]);
     let emptied = conflict("text line 2", Some("b"), Some(""), Some("B"));
     conflicts("a\nb\nc", "a\n\nc", "a\nB\nc", "a\n\nc", &[emptied]);
-    // What does not conflict is merged around what does.
+    // Changes without conflicts are merged around conflicts.
     let middle = conflict("text line 4", Some("c"), Some("X"), Some("Y"));
     conflicts("a\nb\nc\nd\ne", "0\na\nb\nX\nd\ne", "a\nb\nY\nd\nE", "0\na\nb\nX\nd\nE", &[middle]);
 }
@@ -93,7 +93,7 @@ fn messages_are_merged_as_units_and_then_by_lines() {
     };
     let (system, user) = (said("system", "s1\ns2\ns3"), said("user", "u"));
     let base = [system.clone(), user.clone()];
-    // An insertion here, an edit there.
+    // An insertion on one side, an edit on the other.
     let edited = said("user", "u2");
     clean(
         &[system.clone(), history.clone(), user.clone()],
@@ -101,7 +101,7 @@ fn messages_are_merged_as_units_and_then_by_lines() {
         &[system.clone(), history.clone(), edited.clone()],
         &[system.clone(), said("user", "example"), history.clone(), edited.clone()],
     );
-    // Inside one message.
+    // Within one message.
     let (ours, theirs) = (said("system", "S1\ns2\ns3"), said("system", "s1\ns2\nS3"));
     clean(
         &base,
@@ -109,11 +109,11 @@ fn messages_are_merged_as_units_and_then_by_lines() {
         &[theirs.clone(), user.clone()],
         &[said("system", "S1\ns2\nS3"), user.clone()],
     );
-    // Messages side by side, each edited by one.
+    // Adjacent messages, each edited by one side.
     clean(&base, &[ours.clone(), user.clone()], &[system.clone(), edited.clone()], &[ours.clone(), edited.clone()]);
-    // The same on both sides.
+    // The same change on both sides.
     clean(&base, std::slice::from_ref(&user), std::slice::from_ref(&user), std::slice::from_ref(&user));
-    // Parts of one shape, and the fields beside them.
+    // Parts of the same shape, and other fields.
     let parts = |text: &str, url: &str, name: &str| {
         json!({"role": "user", "name": name,
             "content": [{"type": "text", "text": text}, {"type": "image", "url": url}]})
@@ -136,7 +136,7 @@ fn messages_are_merged_as_units_and_then_by_lines() {
         &[said("system", "s1\nY\ns3"), user.clone()],
         &["messages[0] line 2"],
     );
-    // Another speaker, another number of messages, a message that moved: no guess.
+    // Another role, another number of messages, a moved message: no guess.
     conflicts(&base, &[system.clone(), said("assistant", "u")], &[system.clone(), edited.clone()], &["messages[1]"]);
     conflicts(
         &base,
@@ -150,7 +150,7 @@ fn messages_are_merged_as_units_and_then_by_lines() {
         &[said("user", "1"), said("user", "2b")],
         &["messages[0..2]"],
     );
-    // Deleted here, edited there.
+    // Deleted on one side, edited on the other.
     conflicts(&base, std::slice::from_ref(&system), &[system.clone(), edited.clone()], &["messages[1]"]);
     let merge = merged([&base, std::slice::from_ref(&system), &[system.clone(), edited]]);
     let (was, is) = (r#"[{"role":"user","content":"u"}]"#, r#"[{"role":"user","content":"u2"}]"#);
@@ -217,7 +217,7 @@ fn everything_with_a_name_is_merged_by_name() {
         &[variables(json!([{"name": "a", "required": true}, {"name": "aa"}, {"name": "c"}]))],
         &[],
     );
-    // A number written in another way is a change, and an absent value is not null.
+    // A different form of a number is a change, and an absent value is not null.
     check(
         &[("/config/k", json!(1.0))],
         &[("/config/k", json!(7))],
@@ -310,7 +310,7 @@ fn large_and_hostile_contents_are_merged_within_limits() {
     let merge = both_ways(&text(base.clone()), &text(lines("a")), &text(lines("b")));
     assert_eq!(merge.conflicts.len(), 1);
     assert_eq!(merge.content, text(lines("a")));
-    // Two lines over and over: no anchors, and too much to compare.
+    // Two alternating lines: no anchors, and too much to compare.
     let flip = "x\ny\n".repeat(1 << 17);
     let merge = both_ways(&text(flip.clone()), &text(format!("z\n{flip}z\n")), &text(format!("w\ny\n{flip}x\n")));
     assert_eq!(merge.content, text(format!("z\n{flip}z\n")));
@@ -318,7 +318,7 @@ fn large_and_hostile_contents_are_merged_within_limits() {
     // One line against very many.
     let merge = both_ways(&text("q\nr".to_owned()), &text(format!("a\n{flip}b")), &text("q\nR".to_owned()));
     assert_eq!(merge.conflicts.len(), 1);
-    // More conflicts than are listed.
+    // More conflicts than the limit.
     let three = ["a", "b", "c"].map(|word| text((0..2_000).map(|n| format!("{word}{n}\nsame{n}\n")).collect()));
     let [base, ours, theirs] = three.each_ref();
     let merge = both_ways(base, ours, theirs);

@@ -1,6 +1,6 @@
 //! Governance: permissions, label policies, the effect of changes on callers, and differences between contents.
 //!
-//! Pure rules over values. The registry gathers the facts, asks for the decision, and records it.
+//! Pure rules over values. The registry collects the facts, requests the decision, and records it.
 
 pub mod announcement;
 pub mod audit_copy;

@@ -1,13 +1,13 @@
-//! The requirements of a policy, in words for people who do not know its fields.
+//! Describes the requirements of a policy for people who do not know its fields.
 
 use crate::model::policy::{Freeze, Policy, Soak};
 
-/// Names of which one will do.
+/// Alternatives, of which one is enough.
 pub(super) fn either(names: &[String]) -> String {
     names.join(" or ")
 }
 
-/// Who has to do something, behind what that is; nothing where anyone can.
+/// Who has to act, after what is to be done; empty if anyone can.
 pub(super) fn by(roles: &[String]) -> String {
     if roles.is_empty() { String::new() } else { format!(" by {}", either(roles)) }
 }
@@ -45,7 +45,7 @@ pub(super) fn after(after: &Soak) -> String {
     }
 }
 
-/// When a policy allows no deployments, in words.
+/// When a policy allows no deployments, as text.
 #[must_use]
 pub fn freezes(policy: &Policy) -> Vec<String> {
     policy.freeze.iter().map(freeze).collect()
@@ -63,14 +63,14 @@ fn freeze(freeze: &Freeze) -> String {
     }
 }
 
-/// A number of seconds in the largest unit that says it exactly.
+/// A number of seconds in the largest unit that is exact.
 #[must_use]
 pub fn exact_duration(seconds: u64) -> String {
     let (number, unit) = in_unit(seconds);
     format!("{number} {}", unit.sign)
 }
 
-/// A number of seconds in the largest unit of which it has one, without what is left.
+/// A number of seconds in the largest unit of which there is at least one, rounded down.
 #[must_use]
 pub fn rounded_duration(seconds: u64) -> String {
     let unit = UNITS.iter().find(|unit| seconds >= unit.seconds).unwrap_or(&SECONDS);
@@ -80,15 +80,15 @@ pub fn rounded_duration(seconds: u64) -> String {
 /// A unit of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// How it is written behind a number.
+    /// Its abbreviation.
     pub sign: &'static str,
-    /// Its name, for more than one.
+    /// Its plural.
     pub name: &'static str,
-    /// How long it is.
+    /// Its length.
     pub seconds: u64,
 }
 
-/// The units that lengths of time are told in, longest first.
+/// The units, longest first.
 pub const UNITS: [Unit; 4] = [
     Unit { sign: "d", name: "days", seconds: 86_400 },
     Unit { sign: "h", name: "hours", seconds: 3_600 },
@@ -97,7 +97,7 @@ pub const UNITS: [Unit; 4] = [
 ];
 const SECONDS: Unit = Unit { sign: "s", name: "seconds", seconds: 1 };
 
-/// A number of seconds as a number of the largest unit that says it exactly.
+/// A number of seconds as a number of the largest exact unit.
 #[must_use]
 pub fn in_unit(seconds: u64) -> (u64, Unit) {
     let exact = |unit: &&Unit| seconds > 0 && seconds.is_multiple_of(unit.seconds);

@@ -25,7 +25,7 @@ fn target(text: &str) -> String {
     format!(r#""split":{}"#, serde_json::to_string(&split).expect("JSON"))
 }
 
-/// Rules and at last the default: `country=DE -> 2; 1`.
+/// Rules, then the default: `country=DE -> 2; 1`.
 fn of(text: &str) -> Serving {
     let mut parts: Vec<&str> = text.split("; ").collect();
     let default = target(parts.pop().expect("a default"));
@@ -51,7 +51,7 @@ fn version_grows_when_new_subjects_get_it() {
     check("1:1 2:1 s", "1:99 2:1 s", &[1]);
     check("1:99 2:1 s", "2", &[2]);
     check("1:99 2:1 s", "1:1 2:1 s", &[2]);
-    // The same weights under another salt are other subjects.
+    // The same weights with another salt have other subjects.
     check("1:99 2:1 s", "1:99 2:1 t", &[1, 2]);
     check("1", "1:99 2:1 t", &[2]);
     check("tester=no-such -> 2; 1", "2", &[2]);
@@ -105,7 +105,7 @@ fn one_moved_slot_grows_only_its_receiver() {
     assert_eq!(grown, [Growth { version: 1, instead_of: [2].into() }]);
     let grown = versions_gaining_traffic(Some(&split(5000)), &split(4999));
     assert_eq!(grown, [Growth { version: 2, instead_of: [1].into() }]);
-    // The same weights in other slots are other subjects.
+    // The same weights in other slots have other subjects.
     let turned = serving(
         r#"{"split":{"salt":"s","slots":[{"version":2,"from":0,"to":4000},{"version":1,"from":4000,"to":9000},{"version":3,"from":9000,"to":10000}]}}"#,
     );
@@ -148,7 +148,7 @@ fn any_serving() -> impl Strategy<Value = Serving> {
     (prop::collection::vec(any_rule(), 0..5), any_target()).prop_map(|(rules, default)| Serving { rules, default })
 }
 
-/// One edit of a serving, as people make them.
+/// One typical edit of a serving.
 #[derive(Clone, Debug)]
 enum Edit {
     Remove(usize),
@@ -267,8 +267,8 @@ proptest! {
     }
 }
 
-/// How often a version is reported to grow without new subjects, where all subjects can be listed: whole versions, no
-/// splits.
+/// How often a version is reported to grow without new subjects, for servings whose subjects can be enumerated: whole
+/// versions, no splits.
 #[test]
 fn false_growth_is_rare() {
     use proptest::strategy::ValueTree as _;

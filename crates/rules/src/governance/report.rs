@@ -1,7 +1,7 @@
 //! The report: who changed what, when, why, who approved it, with what risk, and what was live when.
 //!
-//! It is read row by row from a [`Source`] and written as it is read, so its length costs no memory; nothing here asks
-//! for the time or decides who may read it. An entry that was refused is a row like any other.
+//! It is streamed row by row from a [`Source`], so its length costs no memory; nothing here reads the time or checks
+//! permissions. A denied entry is a row like any other.
 //!
 //! Invariant: rows are in the order of the audit log, so that its chain can be verified from them.
 
@@ -30,10 +30,10 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
 
-/// Days for which an audit entry is kept at least: six months, whichever they are.
+/// Minimum retention of an audit entry, in days: the longest six months.
 pub const RETENTION_DAYS_MIN: i64 = 184;
 
-/// What a report is about: from `from` (included) to `to` (excluded), the prompts that fit.
+/// The scope of a report: from `from` (inclusive) to `to` (exclusive), matching prompts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "said above")]
 pub struct ReportScope {
@@ -43,21 +43,21 @@ pub struct ReportScope {
 }
 
 impl ReportScope {
-    /// Whether a moment lies within. A decision is in a report when it happened or was recorded then.
+    /// Whether a time is in scope. A decision is in a report if it happened or was recorded in the period.
     #[must_use]
     pub fn covers(&self, at: Timestamp) -> bool {
         self.from <= at && at < self.to
     }
 
-    /// Whether an audit entry is about a prompt that fits; every entry is when all prompts do, also one about access or
-    /// policies.
+    /// Whether an audit entry is about a matching prompt; if the pattern matches all prompts, every entry is, including
+    /// those about access or policies.
     #[must_use]
     pub fn concerns(&self, entry: &AuditEntry) -> bool {
         self.prompts.is_everything() || entry.names_prompt(|prompt| self.prompts.matches(prompt))
     }
 }
 
-/// Who asked for a report, of which registry, and when it was made.
+/// Who requested a report, of which registry, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "said above")]
 pub struct ReportHeader {
@@ -66,33 +66,33 @@ pub struct ReportHeader {
     pub generated_by: String,
 }
 
-/// One state of a registry, which does not change while a report is read from it.
+/// A snapshot of a registry, from which a report is read.
 #[allow(clippy::missing_errors_doc, reason = "every method fails when the state cannot be read, or its visitor fails")]
 pub trait Source {
-    /// Why it cannot be read, or what is made of it cannot be written.
+    /// Why it cannot be read, or the report cannot be written.
     type Error: From<io::Error>;
 
-    /// Shows every audit entry, oldest first.
+    /// Visits every audit entry, oldest first.
     fn entries(&self, visitor: &mut dyn FnMut(AuditEntry) -> Result<(), Self::Error>) -> Result<(), Self::Error>;
 
     /// The audit entry of a commit.
     fn entry(&self, seq: u64) -> Result<Option<AuditEntry>, Self::Error>;
 
-    /// Shows the name of every prompt that fits, removed ones too, in order.
+    /// Visits the names of matching prompts in order, including removed ones.
     fn prompts(
         &self,
         prompts: &Pattern,
         visitor: &mut dyn FnMut(PromptName) -> Result<(), Self::Error>,
     ) -> Result<(), Self::Error>;
 
-    /// Shows the deployments of a prompt, by label and then by commit.
+    /// Visits the deployments of a prompt, by label and then by commit.
     fn deployments(
         &self,
         name: &PromptName,
         visitor: &mut dyn FnMut(Deployment) -> Result<(), Self::Error>,
     ) -> Result<(), Self::Error>;
 
-    /// What a commit deployed to a label, and the label's deployment before it.
+    /// The deployment of a commit to a label, and the previous one.
     fn deployment(
         &self,
         name: &PromptName,
@@ -100,82 +100,82 @@ pub trait Source {
         commit: u64,
     ) -> Result<Option<(Deployment, Option<Deployment>)>, Self::Error>;
 
-    /// What is known of a version.
+    /// The facts about a version.
     fn version(&self, name: &PromptName, number: u64) -> Result<Option<ReportedVersion>, Self::Error>;
 
-    /// Whether a change request is about a prompt that fits.
+    /// Whether a change request is about a matching prompt.
     fn request_concerns(&self, number: u64, prompts: &Pattern) -> Result<bool, Self::Error>;
 }
 
-/// A report that can be read, as often as it takes to write it.
+/// A report that can be read repeatedly.
 #[derive(Debug)]
 pub struct Report<'s, S> {
-    /// The registry, who made the report, and when.
+    /// The registry, the requester, and the time.
     pub heading: ReportHeader,
-    /// What it is about.
+    /// Its scope.
     pub question: ReportScope,
-    /// What it is read from.
+    /// Its source.
     pub source: &'s S,
 }
 
 /// Number and hash (hex) of an audit entry.
 pub type AuditPoint = (u64, String);
 
-/// What a report holds, for its manifest.
+/// The contents of a report, for its manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// How many decisions.
+    /// Number of decisions.
     pub rows: u64,
     /// How many deployments: each time that a label served something.
     pub deployments: u64,
-    /// The first decision and the last.
+    /// The first and last decision.
     pub ends: Option<(AuditPoint, AuditPoint)>,
-    /// The newest audit entry when the report was made, whatever it is about.
+    /// The newest audit entry at the time of the report, whatever its subject.
     pub head: Option<AuditPoint>,
 }
 
-/// One decision, and what is known of the versions that it is about.
+/// One decision, and the facts about its versions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportRow {
-    /// The audit entry as it is chained.
+    /// The audit entry, as in the chain.
     pub entry: AuditEntry,
-    /// When it happened: for what was imported, when it happened there; else when it was recorded.
+    /// When it happened: for imported changes the original time, otherwise when it was recorded.
     pub occurred_at: Timestamp,
-    /// The versions that it published, served, or was refused to.
+    /// The versions that it published or deployed, or was denied.
     pub versions: Vec<ReportedVersion>,
-    /// What it did to labels, or was refused to do.
+    /// Its changes of labels, done or denied.
     pub moves: Vec<ServingChange>,
-    /// The worst risk that is known of it.
+    /// The highest known risk.
     pub risk: Option<Severity>,
 }
 
-/// What is known of one version.
+/// The facts about one version.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ReportedVersion {
     /// Which prompt.
     pub name: PromptName,
-    /// Which version of it.
+    /// Its number.
     pub number: u64,
-    /// Which bytes it serves.
+    /// The content that it serves.
     pub content_id: ContentId,
-    /// Who wrote it.
+    /// Its author.
     pub author: String,
     /// When it was published.
     pub created: Timestamp,
     /// The commit that published it.
     pub commit: u64,
-    /// The version before it.
+    /// The previous version.
     pub parent: Option<u64>,
     /// Derived from what changed for callers.
     pub semver: Semver,
-    /// How much it changed for callers; none for a first version.
+    /// The effect on callers; absent for a first version.
     pub bump: Option<Bump>,
-    /// The worst risk that the rules found in it.
+    /// The highest risk of its findings.
     pub risk: Option<Severity>,
 }
 
 impl ReportedVersion {
-    /// A version, with what follows from the one before it and from what the rules found.
+    /// A version, with facts derived from its predecessor and its findings.
     #[must_use]
     pub fn new(name: PromptName, version: Version, parent: Option<&Version>, risk: Option<Severity>) -> Self {
         let bump = parent.map(|parent| build::bump(parent, &version));
@@ -184,7 +184,7 @@ impl ReportedVersion {
         Self { name, number, content_id, author, created, commit, parent, semver, bump, risk }
     }
 
-    /// Whether it is a substantial modification: callers must change, or break.
+    /// Whether it is a substantial modification: callers may break.
     #[must_use]
     pub fn is_substantial(&self) -> bool {
         self.bump == Some(Bump::Major)
@@ -196,79 +196,79 @@ impl ReportedVersion {
 pub struct ServingChange {
     /// Which prompt.
     pub prompt: String,
-    /// Which of its labels.
+    /// The label.
     pub label: String,
-    /// What it served; none when it was not there, or when nobody noted it.
+    /// What it served; absent if it did not exist, or is not recorded.
     pub from: Option<Serving>,
-    /// What it serves, or was asked to serve; none when it was taken away.
+    /// What it serves, or was requested to serve; absent if it was removed.
     pub to: Option<Serving>,
-    /// For how long it had served that before, in milliseconds: the time to act of a rollback.
+    /// How long it had served that, in milliseconds: for a rollback, the time to react.
     pub served_ms: Option<i64>,
-    /// Whether it was done, and not only proposed or refused.
+    /// Whether it was done, and not only proposed or denied.
     pub done: bool,
 }
 
-/// What one label of one prompt served from when until when.
+/// A period in which one label of one prompt served something.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Span {
     /// Which prompt.
     pub name: PromptName,
-    /// Which of its labels.
+    /// The label.
     pub label: Label,
-    /// Since when; may lie before the report.
+    /// The start; may be before the report.
     pub from: Timestamp,
-    /// Until when; none when it still does.
+    /// The end; absent if it is current.
     pub until: Option<Timestamp>,
     /// What it served.
     pub serving: Serving,
     /// The versions that it served.
     pub versions: Vec<ReportedVersion>,
-    /// The worst risk among them.
+    /// The highest risk among them.
     pub risk: Option<Severity>,
-    /// The deployment that began it.
+    /// The deployment at its start.
     pub deployment: u64,
-    /// What that was asked to do.
+    /// The kind of that deployment.
     pub action: Action,
-    /// What ended it.
+    /// The deployment at its end.
     pub ended_by: Option<Action>,
-    /// Who did it.
+    /// Who made it.
     pub by: String,
     /// Why.
     pub message: String,
-    /// Who had approved it.
+    /// The approvers.
     pub approved_by: Vec<String>,
-    /// The change request behind it.
+    /// The change request that caused it.
     pub change_request: Option<u64>,
 }
 
-/// What a report counts.
+/// The totals of a report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
-    /// Commands that were done.
+    /// Granted commands.
     pub granted: u64,
-    /// Commands that were refused and recorded.
+    /// Denied and recorded commands.
     pub denied: u64,
-    /// Refused commands that were too many to be recorded one by one.
+    /// Denied commands that were not recorded one by one.
     pub unrecorded: u64,
     /// Versions that were published.
     pub versions: u64,
-    /// Of these, how many break callers.
+    /// How many of these break callers.
     pub substantial: u64,
-    /// Labels that were moved or taken away.
+    /// Changed or removed labels.
     pub moves: u64,
-    /// Rollbacks that were done.
+    /// Granted rollbacks.
     pub rollbacks: u64,
     /// Decisions with approval.
     pub approved: u64,
     /// Decisions in which a policy was overridden.
     pub overrode: u64,
-    /// Prompts that were changed.
+    /// Changed prompts.
     pub prompts: u64,
-    /// People and services that asked for something.
+    /// Actors.
     pub actors: u64,
 }
 
-/// What is known of the system that a report comes from, for the group `system` of an export.
+/// The operator's description of the system, for the group `system` of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SystemInfo {
     /// The program.
@@ -277,10 +277,10 @@ pub struct SystemInfo {
     pub software_version: String,
     /// The registry.
     pub registry: String,
-    /// Who provides the system, with a way to reach them.
+    /// The provider of the system, with contact.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// What the system is for.
+    /// The intended purpose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intended_purpose: Option<String>,
     /// The name of the key that signs the manifest.
@@ -288,25 +288,25 @@ pub struct SystemInfo {
     pub signing_key: Option<String>,
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ReportFormat {
-    /// One page for people, which prints.
+    /// One printable page for people.
     #[default]
     Html,
     /// One table for spreadsheets.
     Csv,
-    /// One JSON object a line, with the raw audit entries.
+    /// JSON Lines, with the raw audit entries.
     Jsonl,
 }
 
-/// A text names no format of a report.
+/// A text is not a format of a report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no report format `{0}`; choose html, csv or jsonl")]
 pub struct ReportFormatError(String);
 
 impl ReportFormat {
-    /// As it is written, and the extension of its files.
+    /// Its name, which is also the file name extension.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -332,7 +332,7 @@ impl FromStr for ReportFormat {
     }
 }
 
-/// Until when a record of this moment is kept at least.
+/// The end of the minimum retention of a record.
 #[must_use]
 pub fn retain_until(recorded: Timestamp) -> Timestamp {
     Timestamp::from_ms(recorded.ms().saturating_add(RETENTION_DAYS_MIN * 24 * 3_600 * 1_000))

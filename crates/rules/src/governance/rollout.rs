@@ -1,19 +1,19 @@
 //! Finds the versions that new subjects get when a serving changes.
 //!
-//! Rules are tried in order, so a rule that goes, narrows or moves gives its subjects to whatever stands behind it. Every
-//! place that subjects can be in before (a rule, or the default) is therefore compared with every place that they can be
-//! in after, unless nobody can be in both.
+//! Rules are tried in order, so when a rule is removed, narrowed or moved, its subjects fall through to later rules.
+//! Therefore every place that subjects can be in before (a rule, or the default) is compared with every place after,
+//! unless no subject can be in both.
 //!
-//! Invariant: if any subject newly gets a version, that version grows. The other way round it is exact for servings whose
-//! conditions are not covered by several earlier rules together, and for splits of one salt to the slot; where salts
-//! differ, every version of the new split counts, as anybody may get it.
+//! Invariant: if any subject newly gets a version, that version grows. The reverse is exact for servings whose
+//! conditions are not covered by several earlier rules together, and exact to the slot for splits with one salt; with
+//! different salts, every version of the new split counts, because any subject may get it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::experiment::assignment::matches;
 use crate::model::serving::{SLOTS, Serving, Slots, Split, Target};
 
-/// Share of each rule and of the default that counts as having been tried there, in slots of 10,000: a tenth.
+/// Share of each rule and of the default that counts as deployed, in slots of 10,000: a tenth.
 const TRIED_SLOTS: u16 = SLOTS / 10;
 
 /// A version that new subjects get.
@@ -21,7 +21,7 @@ const TRIED_SLOTS: u16 = SLOTS / 10;
 pub struct Growth {
     /// Which version.
     pub version: u64,
-    /// What those got before; nothing where the label served nothing.
+    /// What those got before; empty if the label served nothing.
     pub instead_of: BTreeSet<u64>,
 }
 
@@ -49,14 +49,14 @@ pub fn versions_gaining_traffic(from: Option<&Serving>, to: &Serving) -> Vec<Gro
     grown.into_iter().map(|(version, instead_of)| Growth { version, instead_of }).collect()
 }
 
-/// Whether a serving gives a version to enough subjects to count as deployed: in the default and in each rule, as a
-/// rule can match all subjects.
+/// Whether a serving gives a version to enough subjects to count as deployed: in the default and in each rule, because
+/// a rule can match all subjects.
 #[must_use]
 pub fn serves_share(serving: &Serving, version: u64) -> bool {
     targets(serving).all(|target| share(target, version) >= TRIED_SLOTS)
 }
 
-/// What each rule serves, in order, and at last what the default serves.
+/// The target of each rule, in order, then the default's.
 fn targets(serving: &Serving) -> impl Iterator<Item = &Target> {
     serving.rules.iter().map(|rule| &rule.target).chain([&serving.default])
 }
@@ -87,9 +87,9 @@ fn gained_versions(had: &Target, now: &Target) -> BTreeSet<(u64, u64)> {
     pairs.filter(|(now, had)| now != had).collect()
 }
 
-/// Subjects keep their slots while the salt stays: only slots that have another version now are gained.
+/// Subjects keep their slots while the salt is the same: only slots with a different version are gained.
 fn moved_slots(had: &Split, now: &Split) -> BTreeSet<(u64, u64)> {
-    // Of a split that does not hold every slot, the last run answers.
+    // In an incomplete split, the last run is used for missing slots.
     let at = |split: &Split, slot: u16| {
         let run = split.slots.iter().find(|run| run.to > slot);
         run.or(split.slots.last()).map(|run| Slots { to: if run.to > slot { run.to } else { SLOTS }, ..*run })
@@ -108,11 +108,11 @@ fn moved_slots(had: &Split, now: &Split) -> BTreeSet<(u64, u64)> {
 /// The conditions of a rule: attribute to pattern.
 type RuleConditions = BTreeMap<String, String>;
 
-/// The places that subjects can be in, before and after: the rules by their index, then the default.
+/// The places that subjects can be in, before and after: rules by index, then the default.
 struct Regions<'s> {
     from: Vec<&'s RuleConditions>,
     to: Vec<&'s RuleConditions>,
-    /// For each rule of `from`, then of `to`: what the conditions of each of them (likewise) settle of its own, as bits.
+    /// For each rule of `from`, then of `to`: which of its conditions each rule implies, as bits.
     settled: Vec<(Option<u64>, Vec<u64>)>,
 }
 
@@ -132,7 +132,7 @@ impl<'s> Regions<'s> {
         if when_before.zip(when_now).is_some_and(|(before, now)| exclude(before, now)) {
             return false;
         }
-        // Subjects that meet both conditions, and so that of an earlier rule, are in the place of the earlier rule.
+        // Subjects that meet both conditions, and so those of an earlier rule, belong to the earlier rule.
         let offset = self.from.len();
         let met = |(every, by): &(Option<u64>, Vec<u64>)| {
             let bits = |rule: Option<usize>| rule.and_then(|rule| by.get(rule)).copied().unwrap_or_default();
@@ -145,20 +145,20 @@ impl<'s> Regions<'s> {
     }
 }
 
-/// A bit for each condition of a rule; none where they are too many for that.
+/// A bit for each condition of a rule; absent if there are too many.
 fn every(of: &RuleConditions) -> Option<u64> {
     Some(1_u64.checked_shl(u32::try_from(of.len()).ok()?)?.wrapping_sub(1))
 }
 
-/// The conditions of a rule that hold for all subjects that meet those of another, as far as single conditions show.
+/// The conditions of a rule that all subjects of another meet, judged by single conditions.
 fn settled(by: &RuleConditions, of: &RuleConditions) -> u64 {
     let holds = |name: &String, pattern: &String| by.get(name).is_some_and(|narrower| contains(pattern, narrower));
     let bits = (0..u64::BITS).zip(of).filter(|(_, (name, pattern))| holds(name, pattern));
     bits.fold(0, |bits, (bit, _)| bits | 1 << bit)
 }
 
-/// Whether everything that fits `narrower` fits `pattern`: a star of the one can only stand for itself in a star of the
-/// other, and so can whatever it stands for.
+/// Whether everything that matches `narrower` matches `pattern`: a star of the former can only match itself within a
+/// star of the latter, and then so can any text.
 fn contains(pattern: &str, narrower: &str) -> bool {
     matches(pattern, narrower)
 }
@@ -168,7 +168,7 @@ fn exclude(one: &RuleConditions, other: &RuleConditions) -> bool {
     one.iter().any(|(name, pattern)| other.get(name).is_some_and(|other| disjoint(pattern, other)))
 }
 
-/// Whether no text fits both patterns, as far as their ends tell.
+/// Whether no text matches both patterns, judged by their starts and ends.
 fn disjoint(one: &str, other: &str) -> bool {
     let ends = |pattern: &str| Some((pattern.find('*')?, pattern.rfind('*')?.saturating_add(1)));
     match (ends(one), ends(other)) {

@@ -1,4 +1,4 @@
-//! The rulebook: roles, principals and policies, and the one decision that every command asks for.
+//! The rulebook: roles, principals and policies, and the one decision of every command.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
 use crate::model::verdict::Verdict;
 
-/// The operator at the machine itself: the folder watch, and commands on a stopped registry.
+/// The operator at the machine: the folder watch, and commands on a stopped registry.
 pub const OPERATOR: &str = "operator";
 /// Bookholder itself, for scheduled changes.
 pub const ITSELF: &str = "bookholder";
 /// The role with every permission.
 pub const ADMIN: &str = "admin";
 
-/// Everything that decisions depend on, at one moment.
+/// All inputs of decisions, at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Rulebook {
     /// Roles by name, including built-in ones.
@@ -28,47 +28,47 @@ pub struct Rulebook {
 /// A question: who wants to do what, and to what.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessQuery<'a> {
-    /// Who; the name of a principal.
+    /// The name of the principal.
     pub who: &'a str,
-    /// Whether it is the operator at the machine, or the program itself: no principal, whatever its name.
+    /// Whether it is the operator at the machine, or the program itself, rather than a principal.
     pub system: bool,
     /// The prompts that the access token is limited to, if any.
     pub bound: Option<&'a Pattern>,
     /// What.
     pub permission: Permission,
-    /// To which prompt; none for what concerns the whole registry.
+    /// The prompt; absent if it concerns the whole registry.
     pub prompt: Option<&'a str>,
-    /// To which of its labels, where that matters.
+    /// The label, if it matters.
     pub label: Option<&'a str>,
 }
 
 impl<'a> AccessQuery<'a> {
-    /// What a principal wants to do to one label, whatever access token they hold.
+    /// An action of a principal on one label, with any access token.
     #[must_use]
     pub const fn on_label(who: &'a str, permission: Permission, prompt: &'a str, label: &'a str) -> Self {
         Self { who, system: false, bound: None, permission, prompt: Some(prompt), label: Some(label) }
     }
 }
 
-/// How far a grant covers what is asked.
+/// How far a grant covers a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// All of it.
+    /// Completely.
     Gives,
-    /// Its role is gone.
+    /// Its role no longer exists.
     NoRole,
     /// Its role allows something else.
     OtherPermission,
     /// It is for other prompts.
     OtherPrompts,
-    /// It is for some prompts, and the whole registry is asked for.
+    /// It is for some prompts, but the question is about the whole registry.
     SomePrompts,
     /// It is for other labels.
     OtherLabels,
 }
 
 impl Rulebook {
-    /// Decides whether a principal has a permission here.
+    /// Decides whether a principal has a permission.
     #[must_use]
     pub fn decide(&self, ask: &AccessQuery<'_>) -> Verdict {
         let what = describe(ask);
@@ -93,7 +93,7 @@ impl Rulebook {
         }
     }
 
-    /// The roles that give a principal a permission here, sorted.
+    /// The roles that give a principal a permission, sorted.
     #[must_use]
     pub fn roles_of(&self, ask: &AccessQuery<'_>) -> Vec<String> {
         if ask.system {
@@ -108,7 +108,7 @@ impl Rulebook {
         roles
     }
 
-    /// All principals that have a permission here, sorted.
+    /// All principals with a permission, sorted.
     #[must_use]
     pub fn principals_allowed(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
         let of = |name: &String| {
@@ -144,7 +144,7 @@ impl Rulebook {
         principal.grants.iter().filter(move |grant| self.evaluate_grant(grant, ask) == Weight::Gives)
     }
 
-    /// What a grant gives of what is asked: the decision, in a form that can be explained.
+    /// How far a grant covers a question: the decision, in a form that can be explained.
     #[must_use]
     pub fn evaluate_grant(&self, grant: &Grant, ask: &AccessQuery<'_>) -> Weight {
         let Some(role) = self.roles.get(&grant.role) else { return Weight::NoRole };

@@ -1,6 +1,6 @@
-//! What Slack is told of an event: a sentence that a person reads, and links to act on it.
+//! The Slack message about an event: a sentence, and links to act on it.
 //!
-//! It sends nothing. Nothing in an event can mention a person or channel, add a link, or begin a line of its own.
+//! It sends nothing. Nothing in an event can mention a person or channel, add a link, or start a new line.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::announcement::TEST_EVENT;
 use crate::model::audit::{LABEL_MOVED, PROMPT_REMOVED, Subject, VERSION_CREATED};
 
-/// Longest text of a Slack message, in characters as they are sent.
+/// Longest text of a Slack message, in characters as sent.
 const TEXT_CHARS_MAX: usize = 3_000;
 /// Longest single value in a Slack message, in characters.
 const VALUE_CHARS_MAX: usize = 300;
 
-/// The event as Slack's incoming webhooks read it: `{text, blocks}`, from `{type, timestamp, data}`. `base` is the address
-/// of the pages, without a `/` at its end; without it there are no links.
+/// The payload for Slack's incoming webhooks: `{text, blocks}`, from `{type, timestamp, data}`. `base` is the URL of
+/// the pages, without a trailing `/`; without it there are no links.
 #[must_use]
 pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
     let kind = text_of(event, "type").unwrap_or("event");
@@ -32,7 +32,7 @@ pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
     }
     let mut details = Mrkdwn::default();
     event.detail(&mut details);
-    // Verbatim: what looks like a link or a mention in somebody's words stays a text.
+    // Verbatim: text that looks like a link or mention stays text.
     let section = json!({"type": "section", "text": {"type": "mrkdwn", "text": text.text, "verbatim": true}});
     let mut blocks = vec![section];
     if !details.text.is_empty() {
@@ -42,7 +42,7 @@ pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
     json!({ "text": summary.text, "blocks": blocks })
 }
 
-/// An event, taken apart.
+/// A parsed event.
 struct Event<'a> {
     kind: &'a str,
     data: Option<&'a Value>,
@@ -64,7 +64,7 @@ impl Event<'_> {
         self.data?.get(key)?.as_u64()
     }
 
-    /// One sentence that says what happened.
+    /// One sentence about what happened.
     fn summarise(&self, to: &mut Mrkdwn) {
         let (prompt, label) = (self.text("prompt").unwrap_or_default(), self.text("label").unwrap_or_default());
         match self.kind {
@@ -110,7 +110,7 @@ impl Event<'_> {
         }
     }
 
-    /// What was done or refused, and to what, by the words of the command line.
+    /// The action, done or denied, and its subject, in the terms of the command line.
     fn summarise_other(&self, to: &mut Mrkdwn) {
         let (command, denied) = (self.text("command").unwrap_or(self.kind), self.text("decision") == Some("denied"));
         let reviewing = match command {
@@ -143,7 +143,7 @@ impl Event<'_> {
         }
     }
 
-    /// Who did it, who approved it, how risky it is, and when.
+    /// The actor, the approvers, the risk and the time.
     fn detail(&self, to: &mut Mrkdwn) {
         let approvers: Vec<&str> = self
             .data
@@ -166,7 +166,7 @@ impl Event<'_> {
         }
     }
 
-    /// Where to look at it, compare it, and take it back.
+    /// Links to view, compare and undo it.
     fn link(&self, to: &mut Mrkdwn, base: &str) {
         let mut links = Vec::new();
         if let Some(prompt) = self.text("prompt").filter(|_| self.kind != PROMPT_REMOVED) {
@@ -191,7 +191,7 @@ impl Event<'_> {
     }
 }
 
-/// What a label serves: in words, and the version where it is always the same one.
+/// What a label serves: as text, and the version if it is always the same one.
 #[derive(Clone, Copy)]
 struct Served<'a> {
     text: &'a str,
@@ -211,7 +211,7 @@ fn encode(part: &str) -> String {
     percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// A text in Slack's own markup that never grows beyond its limit nor ends within an escape.
+/// Text in Slack's markup that never exceeds its limit or ends within an escape.
 struct Mrkdwn {
     text: String,
     chars_left: usize,
@@ -224,7 +224,7 @@ impl Default for Mrkdwn {
 }
 
 impl Mrkdwn {
-    /// Appends markup of ours, whole or not at all.
+    /// Appends our own markup, completely or not at all.
     fn push_markup(&mut self, markup: &str) {
         match self.chars_left.checked_sub(markup.chars().count()) {
             Some(left) => {
@@ -235,7 +235,7 @@ impl Mrkdwn {
         }
     }
 
-    /// Appends words of somebody else: escaped, on one line, and at most [`VALUE_CHARS_MAX`] of them.
+    /// Appends text from others: escaped, on one line, and at most [`VALUE_CHARS_MAX`] characters.
     fn push(&mut self, words: &str) {
         let mut characters = words.chars();
         for character in characters.by_ref().take(VALUE_CHARS_MAX) {
@@ -262,7 +262,7 @@ impl Mrkdwn {
         self.push_markup("*");
     }
 
-    /// Appends what a label serves: a version, or a split or rules as they are written.
+    /// Appends what a label serves: a version, or a split or rules as written.
     fn push_serving(&mut self, serving: Served<'_>) {
         if serving.version.is_some() {
             self.push_markup("version ");

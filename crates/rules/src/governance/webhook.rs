@@ -1,38 +1,38 @@
-//! The rules of webhooks: who hears of what, when to try again, and when to give up.
+//! The rules of webhooks: which events they get, when to retry, and when to give up.
 //!
-//! It sends nothing and signs nothing. Follows Standard Webhooks 1.0.0 where that has a rule.
+//! It sends nothing and signs nothing. Follows Standard Webhooks 1.0.0.
 
 use super::announcement::TEST_EVENT;
 use super::event::{NAMED_EVENTS, plain_events};
 
-/// How long to wait before each attempt, in seconds; together a bit more than three days.
+/// Delay before each attempt, in seconds; in total a bit more than three days.
 const WAITS_S: [u64; 10] = [0, 5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
-/// Longest wait that a receiver can request, in seconds: a day.
+/// Longest delay that a receiver can request, in seconds: a day.
 const RETRY_AFTER_S_MAX: u64 = 86_400;
-/// How long a webhook rests after a first failure, in seconds; twice as long after each further one in a row.
+/// Pause of a webhook after a first failure, in seconds; doubled for each further one in a row.
 const REST_S: u64 = 5;
-/// Longest rest, in seconds: so soon a receiver that is back hears of everything again.
+/// Longest pause, in seconds: a recovered receiver gets events again within this time.
 const REST_S_MAX: u64 = 300;
 /// A webhook is disabled after failing for this long, in milliseconds: longer than all attempts of one message.
 pub const FAILING_MS_MAX: i64 = 5 * 24 * 60 * 60 * 1_000;
-/// … and not before this many failures in a row, so that one bad attempt a week disables nothing.
+/// … and not before this many failures in a row, so that one failure a week disables nothing.
 pub const FAILURES_MIN: u32 = 10;
 /// Most filters of one webhook.
 pub const FILTERS_MAX: usize = 32;
 /// Longest filter, in bytes.
 pub const FILTER_BYTES_MAX: usize = 100;
-/// What an answer means for the message.
+/// The meaning of an answer for the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
-    /// Try again by [`next_attempt`].
+    /// Retry after [`next_attempt`].
     Retry,
     /// The receiver wants no more events: send nothing until the webhook is enabled again.
     Disable,
 }
 
-/// Why filters cannot be used.
+/// Why filters are invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum FilterError {
@@ -48,11 +48,11 @@ pub enum FilterError {
     NoEvent { filter: String },
 }
 
-/// How long to wait before the next attempt, in seconds; none when the message is given up.
+/// The delay before the next attempt, in seconds; absent if the message is given up.
 ///
-/// `attempt` counts the attempts so far, 0 for a message that was never sent; `retry_after_s` is what the receiver
-/// asked for last, honoured for up to a day where it is longer; `jitter` is any random number, which moves the wait by
-/// up to a tenth either way so that messages that failed together do not come back together.
+/// `attempt` is the number of attempts so far, 0 for a new message; `retry_after_s` is the receiver's last request,
+/// honoured for up to a day if it is longer; `jitter` is any random number, which changes the delay by up to a tenth
+/// either way so that retries are spread out.
 #[must_use]
 pub fn next_attempt(attempt: u32, retry_after_s: Option<u64>, jitter: u64) -> Option<u64> {
     let wait_s = WAITS_S.get(usize::try_from(attempt).ok()?).copied()?;
@@ -64,15 +64,15 @@ pub fn next_attempt(attempt: u32, retry_after_s: Option<u64>, jitter: u64) -> Op
     Some(retry_after_s.map_or(wait_s, |asked| wait_s.max(asked.min(RETRY_AFTER_S_MAX))))
 }
 
-/// How long to send a webhook nothing at all, in seconds, after it failed so many times in a row: so that those who hang
-/// or fall over do not use up what is there for all.
+/// How long to pause a webhook, in seconds, after this many failures in a row, so that slow or failing receivers do not
+/// use up shared resources.
 #[must_use]
 pub fn rest(consecutive: u32) -> u64 {
     let doubled = consecutive.checked_sub(1).map_or(Some(0), |times| REST_S.checked_mul(1_u64.checked_shl(times)?));
     doubled.map_or(REST_S_MAX, |rest_s| rest_s.min(REST_S_MAX))
 }
 
-/// What an answer means; none is a receiver that could not be reached. A redirect is a failure.
+/// The meaning of an answer; absent if the receiver could not be reached. A redirect is a failure.
 #[must_use]
 pub fn outcome(status: Option<u16>) -> Outcome {
     match status {
@@ -82,15 +82,16 @@ pub fn outcome(status: Option<u16>) -> Outcome {
     }
 }
 
-/// Whether a webhook that only fails is to be disabled: for 5 days, and 10 times in a row.
+/// Whether a failing webhook is to be disabled: after 5 days, and 10 failures in a row.
 ///
-/// `first_failure_ms` is when the first failure since the last success was, `consecutive` how many there were since.
+/// `first_failure_ms` is the time of the first failure since the last success, `consecutive` the number of failures
+/// since.
 #[must_use]
 pub fn should_disable(first_failure_ms: i64, now_ms: i64, consecutive: u32) -> bool {
     consecutive >= FAILURES_MIN && now_ms.saturating_sub(first_failure_ms) >= FAILING_MS_MAX
 }
 
-/// Whether one of the filters lets the event through; no filters let nothing through.
+/// Whether one of the filters matches the event; without filters, none does.
 #[must_use]
 pub fn wants(filters: &[String], event_type: &str) -> bool {
     filters.iter().any(|filter| match filter.strip_suffix('*') {
@@ -104,7 +105,7 @@ pub fn wants(filters: &[String], event_type: &str) -> bool {
 /// misspelt one is not kept in silence.
 ///
 /// # Errors
-/// None, too many, or the first that is none.
+/// None, too many, or the first invalid one.
 pub fn check_filters(filters: &[String]) -> Result<(), FilterError> {
     if filters.is_empty() {
         return Err(FilterError::None);

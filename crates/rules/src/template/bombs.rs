@@ -10,9 +10,10 @@ use serde_json::json;
 use super::jinja::run_within;
 use crate::clock::{Cancellation, Clock, ManualClock};
 
-/// Work of one test, in bytes: small, so that the tests are fast.
+/// Work limit of one test, in bytes: small, so that the tests are fast.
 const WORK_BYTES: u64 = 2 * 1024 * 1024;
-/// How often a bomb goes off: unless each costs at least a thousandth of its value, all of them fit into the work.
+/// How often a bomb is repeated: unless each repetition costs at least a thousandth of its value, all of them fit into
+/// the limit.
 const TIMES: usize = 1_000;
 
 /// Values of some 60,000 bytes each, in pairs that are equal and not the same.
@@ -31,7 +32,8 @@ fn values() -> Value {
     })))
 }
 
-/// What reads or makes a large value in one step. One that is free runs to its end, and the test fails.
+/// Operations that read or create a large value in one step. One that costs nothing runs to its end, and the test
+/// fails.
 const BOMBS: &[&str] = &[
     // Operators.
     "x == x2",
@@ -175,7 +177,7 @@ const BOMBS: &[&str] = &[
 ];
 
 fn looped(bomb: &str) -> String {
-    // A macro may be called by a bomb of this name, where it is none of the values.
+    // A bomb can call a macro with this name, which is not one of the values.
     let head = if bomb == "m(x)" { "{% macro m(a) %}{% endmacro %}" } else { "" };
     format!("{head}{{% for i in range({TIMES}) %}}{{% if {bomb} %}}{{% endif %}}{{% endfor %}}")
 }
@@ -196,7 +198,7 @@ fn expensive_template_steps_spend_work() {
 
 #[test]
 fn steps_scale_with_the_work_budget() {
-    // What one step costs does not depend on how much is left, so that work is a measure of time.
+    // The cost of one step does not depend on how much is left, so that work measures time.
     let values = values();
     for bomb in ["x == x2", "-1 in x", "s is lower", "o|sort(attribute='a')|first", "loop.changed(x)", "keyed[s]"] {
         let once = format!("{{% for i in range(1) %}}{{% if {bomb} %}}{{% endif %}}{{% endfor %}}");

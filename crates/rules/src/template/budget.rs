@@ -1,8 +1,8 @@
-//! What a rendering may still do: one amount of work for all its texts, and a moment at which it has to end.
+//! The limits of a rendering: one amount of work for all its texts, and a deadline.
 //!
-//! Work is counted in bytes of what is made, read, caught and named; every value costs some bytes beside its text.
-//! Every guard and every filter, test and function spends here before it runs, so no step reads or makes more than
-//! is left, and the moment is looked at about once in 16 KiB.
+//! Work is counted in bytes that are created, read, captured and named; every value costs some bytes besides its text.
+//! Every guard and every filter, test and function pays before it runs, so no step reads or creates more than is left,
+//! and the deadline is checked about once in 16 KiB.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -14,16 +14,16 @@ use crate::clock::Cancellation;
 
 /// Most work of one rendering, all its texts together, in bytes.
 pub(super) const WORK_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// What a value weighs beside its text, in bytes.
+/// Cost of a value besides its text, in bytes.
 pub(super) const VALUE_BYTES: u64 = 32;
-/// Most lists and objects inside each other.
+/// Maximum nesting of lists and objects.
 const VALUE_DEPTH_MAX: usize = 130;
-/// How much is spent between two looks at the clock, in bytes: a fraction of a millisecond of work.
+/// Work between two checks of the clock, in bytes: a fraction of a millisecond.
 const LOOK_BYTES: u64 = 16 * 1024;
-/// Marks a namespace, so that none is put into another: they could form a ring that is never freed.
+/// Marks a namespace, so that none is put into another: they could form a cycle that is never freed.
 pub(super) const NAMESPACE_MARK: &str = "__namespace";
 
-/// What is left of the work of a rendering.
+/// The remaining work of a rendering.
 pub(super) struct Budget {
     left: AtomicU64,
     stop: Cancellation,
@@ -35,18 +35,18 @@ impl Budget {
         Self { left: AtomicU64::new(work_bytes), stop, stopped: AtomicBool::new(false) }
     }
 
-    /// Whether the rendering ended because its time was over.
+    /// Whether the rendering ended because of its deadline.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// How much is left.
+    /// The remaining work.
     #[cfg(test)]
     pub fn left(&self) -> u64 {
         self.left.load(Ordering::Relaxed)
     }
 
-    /// Spends some of it, or ends the rendering.
+    /// Spends some work, or ends the rendering.
     pub fn spend(&self, bytes: u64) -> Result<(), Error> {
         let before = self.left.load(Ordering::Relaxed);
         let Some(left) = before.checked_sub(bytes) else {
@@ -60,12 +60,12 @@ impl Budget {
         Ok(())
     }
 
-    /// Spends what a value weighs; a namespace only counts as itself.
+    /// Spends the weight of a value; a namespace counts only as itself.
     pub fn charge_value(&self, value: &Value) -> Result<(), Error> {
         if is_namespace(value) { self.spend(VALUE_BYTES) } else { self.descend(value, 0) }
     }
 
-    /// Spends what it costs to read all of a value, a namespace with what is in it.
+    /// Spends the cost of reading a whole value, including the contents of a namespace.
     pub fn read(&self, value: &Value) -> Result<(), Error> {
         if !is_namespace(value) {
             return self.descend(value, 0);
@@ -76,15 +76,15 @@ impl Budget {
         })
     }
 
-    /// Spends what a value weighs, and says how much; there is no namespace in it.
+    /// Spends the weight of a value without namespaces, and returns it.
     pub fn weigh_inside(&self, value: &Value) -> Result<u64, Error> {
         let before = self.left.load(Ordering::Relaxed);
         self.descend(value, 0)?;
         Ok(before.saturating_sub(self.left.load(Ordering::Relaxed)))
     }
 
-    /// Spends what it costs to look at a value from outside: its text, or what a lazy list makes anew for each look;
-    /// no more than one value for a list or map, however much it holds.
+    /// Spends the cost of looking at a value from outside: its text, or what a lazy list computes for each look; for a
+    /// list or map no more than one value, whatever its size.
     pub fn charge_outer(&self, value: &Value) -> Result<(), Error> {
         match value.kind() {
             ValueKind::String | ValueKind::Bytes => self.descend(value, 0),

@@ -1,9 +1,9 @@
-//! Finds what must fail whenever it is reached, before a Jinja text is kept: calls with arguments that nothing takes,
-//! values that do not fit their pattern, and literals where an operator needs a number.
+//! Finds calls that always fail, before a Jinja text is stored: calls with invalid arguments, values that do not fit
+//! their pattern, and literals where an operator needs a number.
 //!
-//! Each call is tried by itself. What the text writes as a literal stays; everything else is, in turn, a sample of each
-//! type. A call of which something is unknown is refused for the number and the names of its arguments alone, and a
-//! pattern for whatever no sample fits. What is not decided that way fails when it is rendered.
+//! Each call is tried by itself. Literals in the text are used as they are; everything else is replaced by a sample of
+//! each type, in turn. A call with unknown parts is only rejected for the number and names of its arguments, and a
+//! pattern if no sample fits. Everything else fails when it is rendered.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,23 +15,23 @@ use super::jinja::error_text;
 use super::sandbox::{PERCENT, is_test_name, operand_end, operand_start};
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 
-/// Most calls of one text that are tried; equal ones are tried once. Further ones fail when they are rendered.
+/// Most calls of one text that are tried; equal ones are tried once. Others fail when they are rendered.
 const TRIED_MAX: usize = 200;
 /// Most unknown arguments of a pattern that are given samples of different types.
 const MIXED_MAX: u32 = 3;
-/// Most values that a sample for a pattern holds.
+/// Most values of a sample for a pattern.
 const VALUES_MAX: usize = 20;
-/// What stands for a value that is not known yet; a number follows.
+/// The name of an unknown value, followed by a number.
 const UNKNOWN: &str = "__unknown";
 /// Functions of the engine.
 const FUNCTIONS: [&str; 3] = ["dict", "namespace", "range"];
-/// Operators that take numbers alone.
+/// Operators for numbers only.
 const NUMERIC: [&str; 5] = ["*", "/", "//", "**", "-"];
 
-/// Refuses what must fail.
+/// Rejects what always fails.
 ///
 /// # Errors
-/// The first of it, with its place.
+/// The first failure, with its place.
 pub(super) fn check(text: &str, environment: &dyn Fn() -> Environment<'static>) -> Result<(), TemplateError> {
     let mut tags = Vec::new();
     for piece in pieces(text) {
@@ -50,7 +50,7 @@ pub(super) fn check(text: &str, environment: &dyn Fn() -> Environment<'static>) 
             if tried.len() >= TRIED_MAX || !tried.insert(call.expression.clone()) {
                 continue;
             }
-            // An engine that has worked for other calls may fail for that alone.
+            // An engine that was used for other calls may fail because of that.
             if call.error(&engine).is_some()
                 && let Some(error) = call.error(&environment())
             {
@@ -62,7 +62,7 @@ pub(super) fn check(text: &str, environment: &dyn Fn() -> Environment<'static>) 
     Ok(())
 }
 
-/// The macros of a text that have one meaning, and their parameters.
+/// The macros of a text with a single definition, and their parameters.
 fn macros<'t>(tags: &[Tag<'t>]) -> BTreeMap<&'t str, Vec<&'t str>> {
     let mut macros = BTreeMap::new();
     let mut others = BTreeSet::new();
@@ -95,20 +95,20 @@ fn macros<'t>(tags: &[Tag<'t>]) -> BTreeMap<&'t str, Vec<&'t str>> {
 struct Call<'t> {
     name: &'t str,
     at: usize,
-    /// What is evaluated.
+    /// The expression to evaluate.
     expression: String,
-    /// What stands for the value that it is called on, where that is unknown.
+    /// The placeholder of the called value, if it is unknown.
     receiver: Option<Vec<Value>>,
-    /// What stands for each unknown argument.
+    /// The placeholder of each unknown argument.
     samples: Vec<Value>,
-    /// How many arguments are unknown.
+    /// Number of unknown arguments.
     unknown: u32,
-    /// Whether it must work for some samples, and not only take so many arguments.
+    /// Whether it must work for some samples, and not only accept the number of arguments.
     pattern: bool,
 }
 
 impl Call<'_> {
-    /// Why it fails, whatever is unknown; nothing where it may work.
+    /// Why it always fails; absent if it may work.
     fn error(&self, engine: &Environment<'_>) -> Option<Error> {
         let expression = engine.compile_expression(&self.expression).ok()?;
         let literal = self.receiver.is_none() && self.unknown == 0;
@@ -165,12 +165,12 @@ impl<'a, 't> Calls<'a, 't> {
         Err(TemplateError::at(self.text, token.at, message))
     }
 
-    /// Whether a value ends with this token: nothing is called or looked up on it, and no filter changes it.
+    /// Whether a value ends with this token: no call, lookup or filter follows.
     fn stands_alone(&self, index: usize) -> bool {
         !["|", ".", "[", "("].iter().any(|operator| self.is(index.saturating_add(1), operator))
     }
 
-    /// Refuses a text in quotes beside an operator that takes numbers.
+    /// Rejects a string literal beside an operator for numbers.
     fn operator(&self, index: usize) -> Result<(), TemplateError> {
         let (Some(token), next) = (self.token(index), index.saturating_add(1)) else { return Ok(()) };
         let text = |token: Option<&Token<'_>>| token.is_some_and(|token| token.kind == Kind::String);
@@ -189,7 +189,7 @@ impl<'a, 't> Calls<'a, 't> {
         Ok(())
     }
 
-    /// Refuses arguments that a macro of the text does not take, and the call of a loop.
+    /// Rejects arguments that a macro of the text does not take, and calls of a loop.
     fn of_macro(&self, index: usize) -> Result<(), TemplateError> {
         let (Some(token), open) = (self.token(index), index.saturating_add(1)) else { return Ok(()) };
         let is_part = self
@@ -272,7 +272,7 @@ impl<'a, 't> Calls<'a, 't> {
         Some(call)
     }
 
-    /// What a filter or method in this place is used on: a literal as it is written, or a sample.
+    /// The value that a filter or method is used on: a literal, or a sample.
     fn receiver(&self, call: &mut Call<'t>, index: usize) -> String {
         let last = index.checked_sub(2);
         let start = last.and_then(|last| operand_start(self.tokens, last));
@@ -287,7 +287,7 @@ impl<'a, 't> Calls<'a, 't> {
         UNKNOWN.to_owned()
     }
 
-    /// The arguments behind a bracket.
+    /// The arguments after a bracket.
     fn arguments(&self, open: usize) -> impl Iterator<Item = &'a [Token<'t>]> + use<'a, 't> {
         let bracket = self.token(open);
         let (mate, depth) = bracket.map_or((open, 0), |bracket| (bracket.mate, bracket.depth.saturating_add(1)));
@@ -295,7 +295,7 @@ impl<'a, 't> Calls<'a, 't> {
         inside.split(move |token| token.depth == depth && token.is(",")).filter(|argument| !argument.is_empty())
     }
 
-    /// The same as they are tried: literals as they are written, samples for all others.
+    /// The same for a trial: literals as written, samples for all others.
     fn written(&self, call: &mut Call<'t>, open: usize) -> String {
         let mut written = String::new();
         for argument in self.arguments(open) {
@@ -363,7 +363,7 @@ impl<'a, 't> Calls<'a, 't> {
         Some(call)
     }
 
-    /// A literal as it is written; nothing for an expression of which something is unknown.
+    /// A literal as written; absent for an expression with unknown parts.
     fn literal(&self, tokens: &[Token<'_>]) -> Option<&'t str> {
         let known = |token: &Token<'_>| match token.kind {
             Kind::String | Kind::Number => true,
@@ -381,7 +381,7 @@ fn next_unknown(call: &mut Call<'_>) -> String {
     name
 }
 
-/// A value of each type, those first that most calls take.
+/// A value of each type, the most accepted ones first.
 fn samples() -> Vec<Value> {
     let mut samples = scalars();
     samples.insert(1, Value::from(vec!["a"]));
@@ -394,7 +394,7 @@ fn scalars() -> Vec<Value> {
     vec![Value::from("a"), Value::from(1), Value::from(1.5)]
 }
 
-/// What may stand behind the `%` of a pattern in place of one value: a mapping of all its names, or as many values.
+/// The value after the `%` of a pattern: a mapping of all its names, or the required number of values.
 fn whole_arguments(pattern: &str) -> Vec<Value> {
     let names = pattern.split("%(").skip(1).filter_map(|rest| rest.split_once(')')).map(|(name, _)| name.to_owned());
     let names: Vec<String> = names.take(VALUES_MAX).collect();
@@ -405,7 +405,7 @@ fn whole_arguments(pattern: &str) -> Vec<Value> {
     wholes
 }
 
-/// Whether a pattern of `format` looks something up in what it is given, as in `{0.name}`.
+/// Whether a pattern of `format` looks something up in its arguments, as in `{0.name}`.
 fn looks_inside(pattern: &str) -> bool {
     let mut fields = pattern.split('{').skip(1).map(|rest| rest.split(['}', ':', '!']).next().unwrap_or_default());
     fields.any(|field| field.contains(['.', '[']))

@@ -1,4 +1,4 @@
-//! Tests that Jinja texts that must fail are refused, and others accepted.
+//! Tests that Jinja texts that always fail are rejected, and others accepted.
 
 use super::jinja::names;
 

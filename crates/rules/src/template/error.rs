@@ -9,14 +9,14 @@ const LISTED_MAX: usize = 20;
 /// Longest explanation taken from the template engine or quoted from a text, in characters.
 pub(super) const EXCERPT_CHARACTERS_MAX: usize = 300;
 
-/// Where in a content's texts something is.
+/// A place in a content's texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// Which of the content's texts, counted from 1.
+    /// The text, counted from 1.
     pub text: usize,
-    /// Which line of it, counted from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// Which character of the line, counted from 1.
+    /// The character in the line, counted from 1.
     pub column: usize,
 }
 
@@ -40,7 +40,7 @@ pub enum TemplateError {
     Unprintable { name: String, kind: &'static str },
 }
 
-/// Why includes could not be replaced by what they name.
+/// Why includes could not be replaced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum IncludeError<E> {
@@ -56,7 +56,7 @@ pub enum IncludeError<E> {
     Delimiter { reference: String, delimiter: &'static str, expected: &'static str },
     #[error("a brace next to the include of `{reference}` would become a delimiter; put a character between the two")]
     Joined { reference: String },
-    /// What the caller's own look-up said.
+    /// The caller's error.
     #[error("{0}")]
     Source(E),
 }
@@ -75,12 +75,12 @@ impl Place {
 }
 
 impl TemplateError {
-    /// A mistake at a byte of the first text.
+    /// An error at a byte of the first text.
     pub(super) fn at(source: &str, byte: usize, message: impl Into<String>) -> Self {
         Self::Syntax { place: Place::of(1, source, byte), message: message.into() }
     }
 
-    /// The same mistake, in the text of this index (from 0).
+    /// The same error, in the text with this index (from 0).
     pub(super) fn in_text(mut self, index: usize) -> Self {
         if let Self::Syntax { place, .. } = &mut self {
             place.text = index.saturating_add(1);
@@ -98,7 +98,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What a variable's type is called.
+/// The name of a variable's type.
 pub(super) const fn type_name(kind: VariableType) -> &'static str {
     match kind {
         VariableType::Any => "any",
@@ -110,7 +110,7 @@ pub(super) const fn type_name(kind: VariableType) -> &'static str {
     }
 }
 
-/// Writes names as a sentence's list, the first of them where they are many.
+/// Joins names for a sentence, or the first ones if there are many.
 pub(super) fn list(names: &[String]) -> String {
     let mut text =
         names.iter().take(LISTED_MAX).map(|name| format!("`{}`", excerpt(name))).collect::<Vec<_>>().join(", ");
@@ -123,7 +123,7 @@ pub(super) fn list(names: &[String]) -> String {
     text
 }
 
-/// The start of a text, short enough for a message.
+/// The start of a text, short enough for an error message.
 pub(super) fn excerpt(text: &str) -> String {
     let mut short: String = text.chars().take(EXCERPT_CHARACTERS_MAX).collect();
     if short.len() < text.len() {

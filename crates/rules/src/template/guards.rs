@@ -1,9 +1,10 @@
-//! What a template may call, each made to spend its work before it does it: the guards that `sandbox` writes into
-//! the texts, and every filter, test and function.
+//! Everything that a template can call, with its cost: the guards that `sandbox` writes into the texts, and every
+//! filter, test and function.
 //!
-//! Two rules make the cost of a step known. Whatever reads or makes as much as its arguments hold weighs all of them,
-//! whatever only looks at them from outside glances. And no value is lazy upon lazy: what is concatenated, sliced or
-//! made by a filter is laid out as a list, or a loop could pile up iterators that a single look has to go through.
+//! Two rules make the cost of a step known. An operation that reads or creates as much as its arguments contain weighs
+//! all of them; one that only looks at them from outside glances. And lazy values are never nested: what is
+//! concatenated, sliced or created by a filter is converted to a list, because a loop could otherwise pile up iterators
+//! that a single access has to go through.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,12 +20,12 @@ use super::sandbox::{ENTER, KEEP, NUMBER, PERCENT, PUT, SEARCHED, TEXT, WALKED, 
 
 /// Widest field of the `format` filter, in digits of its width.
 const FORMAT_DIGITS_MAX: usize = 3;
-/// What rounding a number costs, in bytes of work: it may write a thousand digits and read them again.
+/// The cost of rounding a number, in bytes of work: it may write a thousand digits and parse them again.
 const ROUND_BYTES: u64 = 4 * 1024;
 /// Largest number of a `range`, in either direction.
 const RANGE_MAX: u64 = 1 << 31;
 
-/// Gives an environment everything that a template may call.
+/// Adds everything that a template can call to an environment.
 pub(super) fn add_all(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     add_guards(environment, budget);
     add_functions(environment, budget);
@@ -35,7 +36,7 @@ pub(super) fn add_all(environment: &mut Environment<'static>, budget: &Arc<Budge
     environment.remove_filter("pprint");
 }
 
-/// What `sandbox` writes into the texts.
+/// The guards that `sandbox` writes into the texts.
 fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let keep = Arc::clone(budget);
     environment.add_function(KEEP, move |value: Value| keep.charge_value(&value).map(|()| value));
@@ -67,7 +68,7 @@ fn add_guards(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     });
 }
 
-/// Gives an environment the filter that stands for `%` behind a text: what `format` does, with Python's arguments.
+/// Adds the filter that replaces `%` after a string: `format` with Python's arguments.
 fn add_percent(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let budget = Arc::clone(budget);
     let format = Value::from_function(filters::format);
@@ -95,7 +96,7 @@ fn add_percent(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     });
 }
 
-/// Spends what it costs to look for something in a value: nothing but the key in a map.
+/// Spends the cost of a search in a value: only the key for a map.
 fn search(budget: &Budget, value: &Value) -> Result<(), Error> {
     match value.kind() {
         ValueKind::Map => budget.spend(VALUE_BYTES),
@@ -135,7 +136,7 @@ fn add_functions(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     });
 }
 
-/// The tests, those that read values whole weighed before; `in` as the operator.
+/// The tests, weighed first if they read whole values; `in` is the operator.
 fn add_tests(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let mut add = |names: &[&'static str], test: Value| {
         for name in names {
@@ -167,7 +168,7 @@ fn add_tests(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     add(&["upper"], Value::from_function(tests::is_upper));
     add(&["sameas"], Value::from_function(tests::is_sameas));
     environment.add_test("divisibleby", |value: Value, by: Value| {
-        // The engine's own divides by zero.
+        // The engine's own version divides by zero.
         match (i128::try_from(value.clone()), i128::try_from(by.clone())) {
             (Ok(_), Ok(0)) => Err(refusal("cannot divide by zero".to_owned())),
             (Ok(value), Ok(by)) => Ok(value.checked_rem(by).is_none_or(|rest| rest == 0)),
@@ -179,7 +180,7 @@ fn add_tests(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     });
 }
 
-/// Every filter: most are weighed before and after, those that only look from outside are not.
+/// All filters: most are weighed before and after, those that only look from outside are not.
 fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let mut add = |name: &'static str, filter: Value| {
         let budget = Arc::clone(budget);
@@ -249,7 +250,7 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     glance("int", Value::from_function(python::to_int));
     glance("last", Value::from_function(filters::last));
     glance("length", Value::from_function(filters::length));
-    // The key is compared with those of a map, whatever it is.
+    // The key is compared with those of a map, whatever its type.
     let attr = Arc::clone(budget);
     environment.add_filter("attr", move |value: Value, key: Value| {
         attr.charge_outer(&value)?;
@@ -258,8 +259,8 @@ fn add_filters(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     });
 }
 
-/// Lists one behind the other, or maps put into each other, the last one first; maps are copied, as each look into
-/// the engine's own goes through all that it is made of.
+/// Concatenates lists, or merges maps with the last one first; maps are copied, because each access to the engine's own
+/// version goes through all its parts.
 fn chain(state: &State, first: Value, others: Rest<Value>) -> Result<Value, Error> {
     let is_map = |value: &Value| value.kind() == ValueKind::Map;
     if !is_map(&first) || !others.iter().all(is_map) {
@@ -275,7 +276,7 @@ fn chain(state: &State, first: Value, others: Rest<Value>) -> Result<Value, Erro
     Ok(Value::from(fields))
 }
 
-/// A value as JSON; `indent` for one field a line, in steps of so many blanks.
+/// A value as JSON; `indent` for one field per line, with this many spaces per level.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
 fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<String, Error> {
     let indent = match indent {
@@ -291,7 +292,7 @@ fn to_json(value: &Value, indent: Option<Value>, options: Kwargs) -> Result<Stri
     python::json(value, indent.transpose()?)
 }
 
-/// How much work a filter may do beyond what its arguments and its result weigh.
+/// The work of a filter beyond the weight of its arguments and result.
 fn growth(name: &str, arguments: &[Value], weight: u64) -> Result<u64, Error> {
     let Some((input, options)) = arguments.split_first() else { return Ok(0) };
     let text = input.as_str();
@@ -312,7 +313,7 @@ fn growth(name: &str, arguments: &[Value], weight: u64) -> Result<u64, Error> {
                 weight.saturating_mul(32)
             }
         }
-        // Each character at the ends is looked for among those to take away.
+        // Each character at the ends is compared with those to remove.
         "trim" => bytes.saturating_mul(longest),
         "e" | "escape" => bytes.saturating_mul(6),
         "format" => {
@@ -322,7 +323,7 @@ fn growth(name: &str, arguments: &[Value], weight: u64) -> Result<u64, Error> {
                 return Err(refusal(format!("a field of `format` is at most {FORMAT_DIGITS_MAX} digits wide")));
             }
             let fields = length(pattern).min(u64::try_from(pattern.matches('%').count()).unwrap_or(u64::MAX));
-            // A named field may be written again and again.
+            // A named field can be repeated.
             let field = if pattern.contains('(') { weight } else { longest };
             fields.saturating_mul(field.saturating_add(1_000))
         }
@@ -348,7 +349,7 @@ fn growth(name: &str, arguments: &[Value], weight: u64) -> Result<u64, Error> {
             bytes.saturating_mul(VALUE_BYTES).saturating_add(looked_up)
         }
         "sort" | "dictsort" | "groupby" | "unique" => {
-            // Each of several attributes is copied out of every item, and each item is compared a few times.
+            // Each of several attributes is copied from every item, and each item is compared a few times.
             let attributes = options.iter().filter_map(Value::as_str).map(|names| names.matches(',').count());
             let attributes = u64::try_from(attributes.max().unwrap_or(0)).unwrap_or(u64::MAX);
             let rounds = u64::from(items.ilog2()).checked_div(4).unwrap_or(0).saturating_add(attributes);

@@ -1,8 +1,8 @@
-//! Includes: where a text includes another prompt's text, and putting that text in its place.
+//! Includes: finds where a text includes another prompt's text, and inserts that.
 //!
-//! Mustache: `{{> shared/tone@3}}`. Jinja: `{% include "shared/tone@3" %}` with a constant reference. What a
-//! reference means and how deep includes go is the caller's business, and the text that comes back must already
-//! be flat. An included text keeps its meaning: it is in the same syntax, or plain without its delimiters.
+//! Mustache: `{{> shared/tone@3}}`. Jinja: `{% include "shared/tone@3" %}` with a constant reference. The caller
+//! resolves references and limits their depth, and returns texts without includes. An included text keeps its meaning:
+//! it is in the same syntax, or plain without its delimiters.
 
 use std::ops::Range;
 
@@ -15,36 +15,36 @@ use super::scan::{Edges, Kind, Piece, Tag, pieces};
 
 /// Most includes of one content, each counted where it is written; also of one text.
 pub const INCLUDES_MAX: usize = 64;
-/// How many includes may lead from one to the next.
+/// Maximum depth of includes.
 pub const INCLUDE_DEPTH_MAX: usize = 5;
 
 /// One include of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Include {
-    /// Which prompt, as it is written.
+    /// The prompt, as written.
     pub reference: String,
-    /// Which bytes of the text are replaced: the tag, and the whitespace that it takes with it.
+    /// The bytes to replace: the tag, and the whitespace that it trims.
     pub span: Range<usize>,
-    /// The tag before takes whitespace that it must not take from the included text.
+    /// The tag before trims whitespace, which must not affect the included text.
     sealed_before: bool,
-    /// The tag behind takes whitespace that it must not take from the included text.
+    /// The tag after trims whitespace, which must not affect the included text.
     sealed_behind: bool,
 }
 
-/// What a reference stands for.
+/// The result of a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Included {
     /// The text, without includes.
     pub text: String,
-    /// How its variables are written.
+    /// Its syntax.
     pub syntax: Syntax,
 }
 
 /// Finds the includes of a text, in order.
 ///
 /// # Errors
-/// An include that does not say which prompt (a variable, a list, `ignore missing`), `import`, `from` or
-/// `extends`, a Jinja text that cannot be cut into tags, or more than [`INCLUDES_MAX`] includes.
+/// An include without a constant prompt (a variable, a list, `ignore missing`), `import`, `from` or `extends`, a Jinja
+/// text that cannot be tokenized, or more than [`INCLUDES_MAX`] includes.
 pub fn find(text: &str, syntax: Syntax) -> Result<Vec<Include>, TemplateError> {
     let includes = match syntax {
         Syntax::Plain => Vec::new(),
@@ -60,11 +60,11 @@ pub fn find(text: &str, syntax: Syntax) -> Result<Vec<Include>, TemplateError> {
     }
 }
 
-/// Replaces every include of a text by what `fetch` returns for its reference.
+/// Replaces every include of a text by the result of `fetch` for its reference.
 ///
 /// # Errors
-/// As [`find`], what `fetch` fails with, an included text whose meaning would change, or a result that is longer
-/// than a content may be.
+/// As [`find`], an error of `fetch`, an included text whose meaning would change, or a result that exceeds the limit of
+/// a content.
 pub fn flatten<E>(
     text: &str,
     syntax: Syntax,
@@ -103,7 +103,7 @@ pub fn flatten<E>(
     Ok(flat)
 }
 
-/// What a syntax is called.
+/// The name of a syntax.
 const fn syntax_name(syntax: Syntax) -> &'static str {
     match syntax {
         Syntax::Mustache => "mustache",
@@ -112,7 +112,7 @@ const fn syntax_name(syntax: Syntax) -> &'static str {
     }
 }
 
-/// Refuses an included text that would mean something else in this syntax.
+/// Rejects an included text that would have another meaning in this syntax.
 fn check<E>(reference: &str, included: &Included, syntax: Syntax) -> Result<(), IncludeError<E>> {
     if included.syntax == syntax {
         return Ok(());
@@ -128,13 +128,13 @@ fn check<E>(reference: &str, included: &Included, syntax: Syntax) -> Result<(), 
     }
 }
 
-/// Whether the seam between two texts would make a delimiter.
+/// Whether the boundary between two texts would form a delimiter.
 fn joins(before: &str, seal: &str, behind: &str) -> bool {
     let behind = if seal.is_empty() { behind } else { seal };
     before.ends_with('{') && behind.starts_with(['{', '%', '#'])
 }
 
-/// Whether a Jinja text starts or ends with a tag that takes whitespace from its neighbours.
+/// Whether a Jinja text starts or ends with a tag that trims adjacent whitespace.
 fn trims(text: &str) -> Result<(bool, bool), TemplateError> {
     let (mut first, mut last) = (None, false);
     for piece in pieces(text) {
@@ -163,15 +163,15 @@ fn find_mustache(text: &str) -> Vec<Include> {
         }),
         _ => None,
     };
-    // One more than allowed is enough to say that there are too many.
+    // One more than allowed is enough to detect too many.
     mustache::segments(text).filter_map(include).take(INCLUDES_MAX.saturating_add(1)).collect()
 }
 
 fn find_jinja(text: &str) -> Result<Vec<Include>, TemplateError> {
     let mut includes: Vec<Include> = Vec::new();
-    // What the piece just read says about the whitespace behind it.
+    // How the piece just read trims the whitespace after it.
     let (mut trimming, mut open) = (false, false);
-    // How much literal whitespace stands before the piece that comes next.
+    // How much literal whitespace precedes the next piece.
     let mut space_from = 0;
     for piece in pieces(text) {
         let piece = piece?;
@@ -214,7 +214,7 @@ fn find_jinja(text: &str) -> Result<Vec<Include>, TemplateError> {
     Ok(includes)
 }
 
-/// The reference of an include; none for another tag.
+/// The reference of an include; absent for another tag.
 fn reference(text: &str, tag: &Tag<'_>) -> Result<Option<String>, TemplateError> {
     let Some(first) = tag.tokens.first() else { return Ok(None) };
     let refuse = |message: String| Err(TemplateError::at(text, first.at, message));

@@ -1,7 +1,7 @@
-//! Runs Jinja texts: the template engine with strict variables, no loader and a budget.
+//! Runs Jinja texts: the template engine with strict variables, no loader and limits.
 //!
-//! Bounded are steps (fuel), recursion, output (while it is written), work and time: see `budget`. Where the engine
-//! has no hook to weigh at, `sandbox` has written a guard into the text. No escaping: prompts are no HTML.
+//! Limited are steps (fuel), recursion, output (while it is written), work and time: see `budget`. Where the engine has
+//! no hook for weighing, `sandbox` has written a guard into the text. No escaping: prompts are not HTML.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,10 +26,10 @@ use crate::model::content::{Variable, VariableType};
 const FUEL_MAX: u64 = 200_000;
 /// Steps times bytes of input, so that a large input leaves fewer steps.
 const STEP_BYTES_MAX: u64 = 1 << 36;
-/// How deep macros may call each other, in the engine's measure: a call counts five.
+/// Maximum depth of macro calls, in the engine's measure: a call counts five.
 const RECURSION_MAX: usize = 150;
 
-/// The engine and what one rendering may still use.
+/// The engine and the remaining limits of one rendering.
 pub(super) struct Engine {
     environment: Environment<'static>,
     budget: Arc<Budget>,
@@ -38,16 +38,16 @@ pub(super) struct Engine {
 
 /// Why a text could not be rendered.
 pub(super) enum Failure {
-    /// The text, or what it does with its variables.
+    /// The text is invalid, or fails with its variables.
     Template(TemplateError),
-    /// The output is longer than it may be.
+    /// The output exceeds its limit.
     TooLong,
-    /// It had to stop before it was done.
+    /// It was stopped before its end.
     Stopped,
 }
 
 impl Engine {
-    /// An engine for one rendering of texts and variables of so many bytes, which ends when `stop` is due.
+    /// An engine for rendering texts and variables of this total size, which stops when `stop` is due.
     pub fn new(input_bytes: usize, stop: &Cancellation) -> Self {
         Self::with_work(input_bytes, WORK_BYTES_MAX, stop)
     }
@@ -59,7 +59,7 @@ impl Engine {
         Self { environment: environment(&budget), budget, fuel }
     }
 
-    /// Renders one text to at most so many bytes.
+    /// Renders one text, with a limit in bytes.
     pub fn render(&mut self, text: &str, variables: &Value, bytes_max: usize) -> Result<String, Failure> {
         let guarded = guard(text).map_err(Failure::Template)?;
         self.environment.set_fuel(Some(self.fuel));
@@ -77,7 +77,7 @@ impl Engine {
     }
 }
 
-/// Renders a guarded source and says how much fuel is left.
+/// Renders a guarded source and returns the remaining fuel.
 fn render(
     environment: &Environment<'static>,
     source: &str,
@@ -90,10 +90,10 @@ fn render(
     Ok(captured.state().fuel_levels().map(|(_, left)| left))
 }
 
-/// Compiles a text: the variables it uses, and for each whether its absence is provided for.
+/// Compiles a text: the variables that it uses, and whether each is optional.
 ///
 /// # Errors
-/// The text is no template, uses what there is not, or the sandbox refuses it.
+/// The text is not a valid template, uses unknown names, or is rejected by the sandbox.
 pub(super) fn names(text: &str) -> Result<BTreeMap<&str, bool>, TemplateError> {
     let guarded = guard(text)?;
     let environment = environment_of(&Cancellation::never());
@@ -137,7 +137,7 @@ pub(super) fn check_methods(text: &str, declared: &[Variable]) -> Result<(), Tem
     Ok(())
 }
 
-/// What to write instead of a filter of jinja2 that there is not.
+/// The replacement for an unsupported filter of jinja2.
 fn suggested_filter(filter: &str) -> &'static str {
     match filter {
         "center" => "; use the method, as in `x.center(80)`",
@@ -156,7 +156,7 @@ fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
     environment.template_from_str(source).map(|_| ())
 }
 
-/// Why the engine failed, without the guards in the text.
+/// The engine's error, without the guards in the text.
 pub(super) fn error_text(error: &Error) -> String {
     let kind = error.kind();
     if kind == ErrorKind::OutOfFuel {
@@ -170,7 +170,7 @@ pub(super) fn error_text(error: &Error) -> String {
     excerpt(&message)
 }
 
-/// Says where and why in terms of the text as it was written.
+/// Translates place and reason to the text as written.
 fn explain(text: &str, guarded: &Guarded, error: &Error) -> TemplateError {
     let message = error_text(error);
     let place = match (error.range(), error.line()) {
@@ -180,7 +180,7 @@ fn explain(text: &str, guarded: &Guarded, error: &Error) -> TemplateError {
     TemplateError::Syntax { place, message }
 }
 
-/// Takes output until it is full.
+/// Collects output up to a limit.
 struct Output {
     bytes: Vec<u8>,
     bytes_max: usize,
@@ -206,7 +206,7 @@ fn environment_of(stop: &Cancellation) -> Environment<'static> {
     environment(&Arc::new(Budget::new(WORK_BYTES_MAX, stop.clone())))
 }
 
-/// How texts are written.
+/// The syntax of texts.
 pub(super) fn syntax() -> SyntaxConfig {
     SyntaxConfig::builder().keep_trailing_newline(true).build().unwrap_or_default()
 }
@@ -230,7 +230,7 @@ fn environment(budget: &Arc<Budget>) -> Environment<'static> {
     environment
 }
 
-/// What a text becomes within so much work, and how much of it is left.
+/// The result of a text within a work limit, and the remaining work.
 #[cfg(test)]
 pub(super) fn run_within(
     text: &str,
@@ -421,7 +421,7 @@ mod tests {
         worker.expect("a thread").join().expect("no overflow and no panic");
     }
 
-    /// Expressions of every operator that is guarded, over values of every kind.
+    /// Expressions with every guarded operator, over values of every kind.
     fn expressions() -> impl Strategy<Value = String> {
         let leaf = prop::sample::select(vec![
             "a", "n", "l", "o", "u", "2", "-1.5", "0", "'x'", "''", "'a' 'b'", "[]", "(1, 2)", "{'k': n}", "none",
@@ -477,12 +477,12 @@ mod tests {
                 let mut bare = Environment::new();
                 bare.set_undefined_behavior(UndefinedBehavior::Strict);
                 match bare.render_str(&text, Value::from(minijinja::value::Serde(&variables))) {
-                    // Numbers that are large, small or none are written as Python does.
+                    // Large, small and non-finite numbers are printed as in Python.
                     Ok(_) if ["e+", "e-", "nan", "inf"].iter().any(|python| ours.contains(python)) => {}
                     Ok(theirs) => prop_assert_eq!(ours, theirs, "{}", text),
-                    // The engine alone has no `%` behind a text.
+                    // The engine alone does not support `%` after a string.
                     Err(_) if text.contains("' % ") => {}
-                    // The engine alone takes the operator behind a test without arguments for its argument, or a call.
+                    // The engine alone takes an operator after a test without arguments as its argument, or as a call.
                     Err(error) => prop_assert!(text.contains(" is ") && matches!(error.kind(), ErrorKind::SyntaxError | ErrorKind::TooManyArguments | ErrorKind::UnknownFunction), "{}", text),
                 }
             }

@@ -20,11 +20,11 @@ struct Recorded {
 struct Case {
     template: String,
     jinja2: Outcome,
-    /// Part of the message of a refusal at publish.
+    /// Part of the error message at publishing.
     refused: Option<String>,
-    /// Part of the message of a failure at rendering.
+    /// Part of the error message at rendering.
     fails: Option<String>,
-    /// What it becomes instead.
+    /// The different result.
     differs: Option<String>,
 }
 

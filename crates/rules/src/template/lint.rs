@@ -1,8 +1,8 @@
-//! Warns about what is allowed but suspicious: delimiters that are printed unchanged, invisible characters, and control
+//! Warns about what is valid but suspicious: delimiters that are printed unchanged, invisible characters, and control
 //! tokens of chat templates.
 //!
-//! Warnings never stop a publication, and nothing is changed. At most [`WARNINGS_MAX`] of them, in the order of
-//! the texts.
+//! Warnings never prevent publishing, and nothing is changed. At most [`WARNINGS_MAX`] of them, in the order of the
+//! texts.
 
 use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax};
 use crate::model::warning::{Code, Warning};
@@ -14,14 +14,14 @@ use super::mustache::{self, Kind};
 pub const WARNINGS_MAX: usize = 100;
 /// Most warnings of one kind in one text.
 const SAME_MAX: usize = 10;
-/// Most characters that are shown of what is printed unchanged.
+/// Most characters of an unchanged delimiter that are shown.
 const SHOWN_CHARACTERS_MAX: usize = 60;
-/// Words that begin a statement of jinja.
+/// Words that start a statement of jinja.
 const STATEMENTS: [&str; 15] = [
     "if", "elif", "else", "endif", "for", "endfor", "set", "endset", "macro", "endmacro", "include", "raw", "endraw",
     "with", "filter",
 ];
-/// Control tokens of widespread chat templates.
+/// Control tokens of common chat templates.
 const CONTROL_TOKENS: [&str; 19] = [
     "<|im_start|>",
     "<|im_end|>",
@@ -44,12 +44,12 @@ const CONTROL_TOKENS: [&str; 19] = [
     "[/INST]",
 ];
 
-/// A warning about something that is not in a text.
+/// A warning that is not about a text.
 fn beside(code: Code, message: String) -> Warning {
     Warning { code, message, text: 0, line: 0 }
 }
 
-/// Looks for what is suspicious in a content.
+/// Finds suspicious things in a content.
 #[must_use]
 pub fn lint(content: &Content) -> Vec<Warning> {
     let mut warnings = Vec::new();
@@ -69,7 +69,7 @@ pub fn lint(content: &Content) -> Vec<Warning> {
     warnings
 }
 
-/// Parts that are passed on as they are, and hold what would be a variable in a text.
+/// Parts that are passed on unchanged, but contain what would be a variable in a text.
 fn passed_on(content: &Content) -> Vec<Warning> {
     let messages = match &content.body {
         Body::Messages(messages) if content.syntax != Syntax::Plain => messages.as_slice(),
@@ -92,7 +92,7 @@ fn passed_on(content: &Content) -> Vec<Warning> {
     warnings
 }
 
-/// What is found in one text.
+/// Warnings about one text.
 struct Report<'t> {
     text: &'t str,
     index: usize,
@@ -112,7 +112,7 @@ impl Report<'_> {
         warnings
     }
 
-    /// Delimiters that mean something elsewhere.
+    /// Delimiters of other syntaxes.
     fn syntax(&mut self, syntax: Syntax) {
         match syntax {
             Syntax::Plain => {
@@ -139,7 +139,7 @@ impl Report<'_> {
             .map(|found| found.span.start)
     }
 
-    /// What looks like a tag and is printed unchanged.
+    /// Text that looks like a tag and is printed unchanged.
     fn printed_tags(&mut self) {
         let text = self.text;
         let literals = mustache::segments(text).filter_map(|segment| match segment.kind {
@@ -171,7 +171,7 @@ impl Report<'_> {
             matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
                 || matches!(c, '\u{E0000}'..='\u{E007F}')
         };
-        // Joins the parts of an emoji or the letters of some scripts: common, and seen.
+        // Joins the parts of an emoji or the letters of some scripts: common, and visible.
         let joiner = |at: usize, c: char| {
             c == '\u{200D}'
                 && self.text.get(..at).and_then(|before| before.chars().next_back()).is_some_and(|c| !c.is_ascii())
@@ -203,7 +203,7 @@ fn find_any(text: &str, needles: &[&str]) -> Option<usize> {
     needles.iter().filter_map(|needle| text.find(needle)).min()
 }
 
-/// Whether a `{%` or `{#` is closed on its line, or begins as a statement or comment does.
+/// Whether a `{%` or `{#` is closed on its line, or starts like a statement or comment.
 fn jinja_statement(text: &str, at: usize) -> bool {
     let line = text.get(at..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     let inside = line.get(2..).unwrap_or_default();
@@ -213,7 +213,7 @@ fn jinja_statement(text: &str, at: usize) -> bool {
     line.contains("%}") || line.contains("#}") || is_statement || is_comment
 }
 
-/// What is to be said about `{{` (or more braces) in a mustache text that begin no tag of ours.
+/// The warning about `{{` (or more braces) in a mustache text that starts no tag of ours.
 fn tag_like(run: usize, rest: &str) -> Option<(Code, String)> {
     let line = rest.lines().next().unwrap_or_default();
     let inside = line.get(run..).unwrap_or_default();

@@ -1,14 +1,14 @@
 //! Lists in memory, which replace the engine's lazy lists.
 //!
-//! The engine concatenates and slices lists lazily. A loop that does so again and again piles up iterators, and one
-//! look then goes through all of them: for an empty list, without any weight.
+//! The engine concatenates and slices lists lazily. A loop that does so repeatedly piles up iterators, and a single
+//! access then goes through all of them: for an empty list, at no weight.
 
 use std::sync::Arc;
 
 use minijinja::Error;
 use minijinja::value::{Enumerator, Object, ObjectRepr, Value, ValueKind};
 
-/// A lazy list laid out; templates see no difference.
+/// A materialized list; templates see no difference.
 #[derive(Debug)]
 struct Listed(Vec<Value>);
 
@@ -26,14 +26,14 @@ impl Object for Listed {
     }
 }
 
-/// Whether a list stands as it is in memory.
+/// Whether a list is already in memory.
 pub(super) fn is_listed(value: &Value) -> bool {
     value.is_tuple()
         || value.downcast_object_ref::<Vec<Value>>().is_some()
         || value.downcast_object_ref::<Listed>().is_some()
 }
 
-/// The same value with nothing lazy at its surface.
+/// The same value with nothing lazy at its top level.
 pub(super) fn laid_out(value: Value) -> Result<Value, Error> {
     match value.kind() {
         ValueKind::Seq if !is_listed(&value) => Ok(value.try_iter()?.collect::<Vec<Value>>().into()),

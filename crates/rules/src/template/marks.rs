@@ -1,24 +1,24 @@
-//! A text taken apart for people to look at: what is said, and what a caller or another prompt fills in.
+//! Splits a text for display: literal text, and what a caller or another prompt fills in.
 //!
-//! The pieces put together again are the text. A text that is no template is shown as it is.
+//! The concatenated pieces are the text. An invalid template is one literal piece.
 
 use super::{mustache, scan};
 use crate::model::content::Syntax;
 
-/// A piece of a text, as it is written.
+/// A piece of a text, as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark<'t> {
     /// Literal text.
     Text(&'t str),
-    /// What a value is filled in for.
+    /// A variable.
     Variable(&'t str),
     /// Another prompt's text.
     Include(&'t str),
-    /// A statement or a comment, which is not printed.
+    /// A statement or a comment, which prints nothing.
     Logic(&'t str),
 }
 
-/// Takes a text apart.
+/// Splits a text.
 #[must_use]
 pub fn marks(syntax: Syntax, text: &str) -> Vec<Mark<'_>> {
     match syntax {

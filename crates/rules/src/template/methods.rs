@@ -1,7 +1,7 @@
 //! Python's methods of strings, lists and mappings, which authors of jinja templates expect.
 //!
-//! None changes a value, as values are never changed here. Every method weighs what it is called on, its arguments
-//! and what it can make before it runs, as the filters of `guards` do; the results are lists and never lazy.
+//! Methods never change a value. Every method weighs its object, its arguments and its largest possible result before
+//! it runs, as the filters of `guards` do; results are lists, never lazy.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::budget::{Budget, VALUE_BYTES, length, refusal};
 use super::error::type_name;
 use crate::model::content::VariableType;
 
-/// Every method, for texts to be checked by before they run.
+/// All methods, for checking texts before they run.
 pub(super) const METHODS: [&str; 45] = [
     "capitalize",
     "casefold",
@@ -59,10 +59,10 @@ pub(super) const METHODS: [&str; 45] = [
     "upper",
     "values",
     "zfill",
-    // Of `loop`, by the engine.
+    // Methods of `loop`, provided by the engine.
     "cycle",
 ];
-/// Methods of Python that change what they are called on.
+/// Methods of Python that change their object.
 const CHANGING: [&str; 12] = [
     "add",
     "append",
@@ -79,10 +79,10 @@ const CHANGING: [&str; 12] = [
 ];
 /// Widest field of `format`, in digits of its width.
 const FORMAT_DIGITS_MAX: usize = 3;
-/// Widest text that `center`, `ljust`, `rjust` and `zfill` make.
+/// Largest width for `center`, `ljust`, `rjust` and `zfill`.
 const WIDTH_MAX: usize = 100_000;
 
-/// What is wrong with calling a method of this name; nothing where there is one.
+/// The error of calling a method with this name; absent if it exists.
 pub(super) fn unknown(name: &str) -> Option<String> {
     if METHODS.contains(&name) || name == "changed" {
         return None;
@@ -101,7 +101,7 @@ pub(super) fn unknown(name: &str) -> Option<String> {
     })
 }
 
-/// What is wrong with calling a method that there is on a value of this type; nothing where the type has it.
+/// The error of calling an existing method on a value of this type; absent if the type has it.
 pub(super) fn missing(name: &str, kind: VariableType) -> Option<String> {
     let of_map = matches!(name, "get" | "items" | "keys" | "values");
     let is_there = match kind {
@@ -111,7 +111,7 @@ pub(super) fn missing(name: &str, kind: VariableType) -> Option<String> {
         VariableType::String => !of_map && !matches!(name, "cycle" | "changed"),
         VariableType::Number | VariableType::Boolean => false,
     };
-    // The operator, which is noted as a call where a variable stands in front of it.
+    // The operator, recorded as a call if a variable precedes it.
     if name == "%" {
         let message = "use `x|format(y)` for a pattern in a variable; `%` needs a quoted pattern, or numbers";
         let is_number = matches!(kind, VariableType::Any | VariableType::Number | VariableType::Boolean);
@@ -121,7 +121,7 @@ pub(super) fn missing(name: &str, kind: VariableType) -> Option<String> {
     (!is_there).then(|| format!("a value of type {kind} has no method `{name}`; declare another type, or use a filter"))
 }
 
-/// Gives an environment the methods.
+/// Adds the methods to an environment.
 pub(super) fn add(environment: &mut Environment<'static>, budget: &Arc<Budget>) {
     let budget = Arc::clone(budget);
     environment.set_unknown_method_callback(move |_, value, method, arguments| {
@@ -143,7 +143,7 @@ pub(super) fn add(environment: &mut Environment<'static>, budget: &Arc<Budget>) 
     });
 }
 
-/// What a method is called with.
+/// The arguments of a method.
 struct Arguments<'a> {
     method: &'a str,
     all: &'a [Value],
@@ -160,7 +160,7 @@ impl<'a> Arguments<'a> {
         Self { method, all, positional, named }
     }
 
-    /// Refuses other arguments than these, of which so many are needed.
+    /// Rejects other arguments than these, of which this many are required.
     fn take<const N: usize>(&self, names: [&str; N], needed: usize) -> Result<[Option<Value>; N], Error> {
         let method = self.method;
         if self.positional.len() > N {
@@ -212,7 +212,7 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    /// The one text that is needed.
+    /// The single required string.
     fn one(&self, name: &str) -> Result<String, Error> {
         let [value] = self.take([name], 1)?;
         self.text(value.as_ref())?.ok_or_else(|| refusal(format!("`{}` needs a string", self.method)))
@@ -387,12 +387,12 @@ fn text_method(budget: &Budget, text: &str, method: &str, called: &Arguments<'_>
     }
 }
 
-/// How much a method of a text may make beyond what it is given.
+/// The work of a string method beyond its arguments.
 fn growth(text: &str, method: &str, called: &Arguments<'_>, given: u64) -> Result<u64, Error> {
     let bytes = length(text);
     let longest = called.all.iter().filter_map(Value::as_str).map(length).max().unwrap_or(0);
     Ok(match method {
-        // Each character at the ends is looked for among those to take away.
+        // Each character at the ends is compared with those to remove.
         "strip" | "lstrip" | "rstrip" => bytes.saturating_mul(longest),
         "replace" => {
             let size = |index: usize| called.positional.get(index).and_then(Value::as_str).map_or(longest, length);
@@ -411,7 +411,7 @@ fn growth(text: &str, method: &str, called: &Arguments<'_>, given: u64) -> Resul
             if has_fields_in_fields(text) {
                 return Err(refusal("a width or precision of `format` must be a number, not a field".to_owned()));
             }
-            // Any value may be written again and again.
+            // Any value can be repeated.
             let fields = text.matches('{').count();
             u64::try_from(fields).unwrap_or(u64::MAX).saturating_mul(given.saturating_add(1_000))
         }
@@ -419,7 +419,7 @@ fn growth(text: &str, method: &str, called: &Arguments<'_>, given: u64) -> Resul
     })
 }
 
-/// Whether a field of a pattern is written with another one, as in `{:{width}}`.
+/// Whether a field of a pattern has another one inside, as in `{:{width}}`.
 fn has_fields_in_fields(pattern: &str) -> bool {
     let mut rest = pattern;
     while let Some((_, behind)) = rest.split_once('{') {
@@ -482,7 +482,7 @@ fn split(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Erro
     Ok(Value::from(list.into_iter().map(Value::from).collect::<Vec<_>>()))
 }
 
-/// At most so many words, from either end; the last is all that is left.
+/// At most this many words, from either end; the last is the rest.
 fn split_words(text: &str, from_end: bool, pieces: usize) -> Vec<&str> {
     let mut list = Vec::new();
     let mut rest = text.trim();
@@ -524,7 +524,7 @@ fn pad(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Error>
     };
     let before = match method {
         "ljust" => 0,
-        // As CPython centers: the odd character goes to the left of texts in odd widths.
+        // As in CPython: the odd character goes to the left in odd widths.
         "center" => (more / 2).saturating_add(more & width & 1),
         _ => more,
     };
@@ -532,7 +532,7 @@ fn pad(text: &str, method: &str, called: &Arguments<'_>) -> Result<Value, Error>
     Ok(Value::from(format!("{sign}{}{digits}{}", fill.repeat(before), fill.repeat(behind))))
 }
 
-/// Each run of letters with a capital first, as Python does it.
+/// Capitalizes each run of letters, as Python does.
 fn title(text: &str) -> String {
     let mut inside = false;
     let mut titled = String::with_capacity(text.len());

@@ -1,8 +1,7 @@
 //! Templates: parsing, checking and rendering the texts of a content.
 //!
-//! Three syntaxes (`mustache`, `jinja`, `plain`), the variables a text uses, includes and their
-//! flattening, rendering, and what is suspicious in a text. Fetches nothing: whoever flattens says
-//! what a reference means. Every function here ends, in bounded memory, whatever it is given.
+//! Three syntaxes (`mustache`, `jinja`, `plain`), the variables that a text uses, includes, rendering, and warnings.
+//! Fetches nothing: the caller resolves includes. Every function here ends, in bounded memory, for any input.
 
 #[cfg(test)]
 mod bombs;

@@ -1,8 +1,7 @@
 //! The mustache syntax: `{{name}}` is a variable, `{{> prompt}}` an include, everything else is literal.
 //!
-//! Deliberately less than Mustache: sections, partial blocks, comments, `{{{x}}}` and `{{&x}}` stay in
-//! the text as they are, as Langfuse's Python client leaves them. Any text parses; the segments put
-//! together again are the text.
+//! Deliberately less than Mustache: sections, partial blocks, comments, `{{{x}}}` and `{{&x}}` stay in the text
+//! unchanged, as in Langfuse's Python client. Any text parses; the concatenated segments are the text.
 
 use std::ops::Range;
 
@@ -14,13 +13,13 @@ pub(super) const REFERENCE_BYTES_MAX: usize = 300;
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment<'t> {
-    /// Which bytes of the text it is.
+    /// Its bytes in the text.
     pub span: Range<usize>,
-    /// What they mean.
+    /// Its meaning.
     pub kind: Kind<'t>,
 }
 
-/// What a piece of a text means.
+/// The meaning of a piece of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind<'t> {
     /// Literal text.
@@ -31,7 +30,7 @@ pub(super) enum Kind<'t> {
     Include(&'t str),
 }
 
-/// Cuts a text into segments, lazily, in time linear in its length.
+/// Splits a text into segments, lazily, in time linear in its length.
 pub(super) fn segments(text: &str) -> Segments<'_> {
     Segments { text, at: 0, ready: None }
 }
@@ -80,7 +79,7 @@ impl<'t> Segments<'t> {
     }
 }
 
-/// Reads what stands behind `{{`: what it means, and where its `}}` ends.
+/// Parses the text after `{{`: its meaning, and where its `}}` ends.
 fn tag(text: &str, start: usize) -> Option<(Kind<'_>, usize)> {
     let after = text.get(start..)?;
     let inner = after.trim_start();
@@ -111,7 +110,7 @@ fn in_name(c: char) -> bool {
     letter(c) || c.is_alphanumeric() || c == '.' || c == '-'
 }
 
-/// Whether a variable may be called so (the rule of `model::content`).
+/// Whether a name is valid for a variable (the rule of `model::content`).
 fn is_name(name: &str) -> bool {
     name.len() <= VARIABLE_BYTES_MAX && name.chars().next().is_some_and(letter) && name.chars().all(in_name)
 }

@@ -1,4 +1,4 @@
-//! Numbers as Python reads and writes them, and jinja2's filters that differ from the engine's.
+//! Number formatting and parsing as in Python, and jinja2's filters that differ from the engine's.
 
 use std::io;
 
@@ -10,10 +10,10 @@ use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
 use super::budget::refusal;
 use crate::json::{scientific, written};
 
-/// Widest step of indented JSON, in blanks.
+/// Largest indentation of JSON, in spaces.
 const INDENT_MAX: usize = 16;
 
-/// A number with a fraction as Python writes it; nothing for other values.
+/// A floating-point number as Python prints it; `None` for other values.
 pub(super) fn float(value: &Value) -> Option<String> {
     if value.kind() != ValueKind::Number || value.is_integer() {
         return None;
@@ -21,7 +21,7 @@ pub(super) fn float(value: &Value) -> Option<String> {
     f64::try_from(value.clone()).ok().map(repr)
 }
 
-/// The shortest digits that say the number: plain from 0.0001 to below 10¹⁶, else with an exponent.
+/// The shortest digits of the number: plain from 0.0001 to below 10¹⁶, else with an exponent.
 fn repr(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -37,7 +37,7 @@ fn repr(number: f64) -> String {
     format!("{digits}e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs())
 }
 
-/// A value as Python's `json.dumps` writes it, but in the order of its keys and with letters as they are.
+/// A value as Python's `json.dumps` writes it, but in the order of its keys and without escaping letters.
 pub(super) fn json(value: &Value, indent: Option<usize>) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let blanks = vec![b' '; indent.unwrap_or(0).min(INDENT_MAX)];
@@ -48,7 +48,7 @@ pub(super) fn json(value: &Value, indent: Option<usize>) -> Result<String, Error
     String::from_utf8(bytes).map_err(|error| refusal(error.to_string()))
 }
 
-/// `int`: a whole number, of a text in a base, or the default where the value is none.
+/// `int`: an integer, parsed from a string in a base, or the default if the value is invalid.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
 pub(super) fn to_int(
     value: &Value,
@@ -75,7 +75,7 @@ pub(super) fn to_int(
     Ok(whole.unwrap_or(default))
 }
 
-/// The number that a text is in a base from 2 to 36; in base 0, the one that its prefix names.
+/// The number of a string in a base from 2 to 36; in base 0, by its prefix.
 fn in_base(text: &str, base: u32) -> Option<i128> {
     let negative = text.starts_with('-');
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
@@ -87,7 +87,7 @@ fn in_base(text: &str, base: u32) -> Option<i128> {
         _ => None,
     };
     let (base, digits) = match named {
-        // In other bases the letter is a digit, or nothing.
+        // In other bases the letter is a digit, or invalid.
         Some(named) if base == named || base == 0 => (named, letters.as_str()),
         _ if base == 0 && digits.starts_with('0') && digits.contains(|digit| digit != '0') => return None,
         _ if base == 0 => (10, digits),
@@ -101,7 +101,7 @@ fn in_base(text: &str, base: u32) -> Option<i128> {
     i128::from_str_radix(&format!("{sign}{digits}"), base).ok()
 }
 
-/// `float`: a number with a fraction, or the default where the value is none.
+/// `float`: a floating-point number, or the default if the value is invalid.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
 pub(super) fn to_float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
     let default = default_of(value, default, &options)?.unwrap_or_else(|| Value::from(0.0));
@@ -130,7 +130,7 @@ fn truncated(number: f64) -> Option<Value> {
     format!("{:.0}", number.trunc()).parse::<i128>().ok().map(Value::from)
 }
 
-/// `replace`: every text in a text by another, or the first so many.
+/// `replace`: every occurrence of a string by another, or the first few.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over")]
 pub(super) fn replace(text: &Value, old: &Value, new: &Value, count: Option<i64>) -> Result<String, Error> {
     let written = |value: &Value| match value.as_str() {
@@ -143,7 +143,7 @@ pub(super) fn replace(text: &Value, old: &Value, new: &Value, count: Option<i64>
     Ok(written(text)?.replacen(&written(old)?, &written(new)?, count))
 }
 
-/// `escape`: a value for HTML, once.
+/// `escape`: escapes a value for HTML, once.
 pub(super) fn escape(value: &Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(ErrorKind::UndefinedError.into());
@@ -165,18 +165,18 @@ pub(super) fn escape(value: &Value) -> Result<Value, Error> {
     Ok(Value::from_safe_string(escaped))
 }
 
-/// Where JSON is written: on one line, or one value a line.
+/// The layout of JSON: on one line, or one value per line.
 enum JsonLayout<'i> {
     Line,
     Lines(PrettyFormatter<'i>),
 }
 
-/// Puts a blank behind commas and colons, and writes numbers as Python does.
+/// Adds a space after commas and colons, and formats numbers as Python does.
 struct PythonFormatter<'i> {
     within: JsonLayout<'i>,
 }
 
-/// Hands what lays JSON out to what lays it out here.
+/// Adapts this formatter to the interface of `serde_json`.
 macro_rules! laid_out {
     ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
         $(fn $name<W: ?Sized + io::Write>(&mut self, writer: &mut W $(, $argument: $kind)*) -> io::Result<()> {

@@ -1,9 +1,9 @@
 //! Renders a content with the variables and messages of a caller.
 //!
-//! Expects a content whose list of variables is complete (see `variables::complete`), and checks what a caller
-//! gives against that list before it renders: one error names every variable that is missing or of another type.
-//! What the content does not use is ignored and a placeholder without messages is empty, both with a [`Remark`],
-//! so that a version that drops a variable does not break its callers. A value is never read as a template.
+//! Expects a content whose list of variables is complete (see `variables::complete`), and validates the caller's values
+//! against that list before it renders: one error names every variable that is missing or has another type. Values for
+//! unknown variables are ignored and a placeholder without messages is empty, both with a [`Remark`], so that a version
+//! that drops a variable does not break its callers. A value is never read as a template.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,9 +19,9 @@ use super::jinja::{self, Failure};
 use super::mustache::{self, Kind};
 use super::variables::{expected, fits, kind_name};
 
-/// Longest result of a rendering, in bytes.
+/// Longest output of a rendering, in bytes.
 pub const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Most bytes that the values of one rendering may have, and its placeholders' messages.
+/// Most bytes of the values of one rendering, and of its placeholders' messages.
 pub const INPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most names that are listed under one heading.
 const NAMES_MAX: usize = 256;
@@ -46,7 +46,7 @@ pub struct RenderedContent {
     pub remarks: Vec<Remark>,
 }
 
-/// Everything that does not fit between what a caller gives and what a content takes.
+/// All mismatches between a caller's values and a content.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problems {
     /// Required variables without a value.
@@ -64,7 +64,7 @@ pub struct Problems {
     /// Lists of messages for placeholders that the content does not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown_placeholders: Vec<String>,
-    /// Messages that are none.
+    /// Invalid messages.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrong_messages: Vec<WrongMessage>,
 }
@@ -78,18 +78,18 @@ pub struct WrongType {
     pub found: String,
 }
 
-/// An element of a placeholder's list that is no message.
+/// An element of a placeholder's list that is not a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongMessage {
     /// Which placeholder.
     pub name: String,
-    /// Which element, from 0.
+    /// The index of the element, from 0.
     pub index: usize,
-    /// What it lacks.
+    /// What is missing.
     pub reason: String,
 }
 
-/// Why a content could not be filled in.
+/// Why a content could not be rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RenderError {
@@ -105,17 +105,17 @@ pub enum RenderError {
     Stopped,
 }
 
-/// Fills in a content: `variables` by name, and for each placeholder a list of messages. Ends when `stop` is due.
+/// Renders a content: `variables` by name, and for each placeholder a list of messages. Stops when `stop` is due.
 ///
 /// # Errors
-/// A required variable is missing, a value or message is of another type, a Jinja text fails, or a limit is passed.
-/// With `strict`, everything that would be a remark.
+/// A required variable is missing, a value or message has another type, a Jinja text fails, or a limit is exceeded.
+/// With `strict`, also everything that would be a remark.
 pub fn render(content: &Content, given: RenderInput<'_>, stop: &Cancellation) -> Result<RenderedContent, RenderError> {
     let mut problems = check(content, given.variables, given.messages);
     let mut fatal = problems.clone();
     let remarks = fatal.take_remarks();
     if fatal != Problems::default() || given.strict && !remarks.is_empty() {
-        // Names that are not known are named in any case: one may be a missing one, misspelt.
+        // Unknown names are always listed: one may be a missing variable, misspelt.
         if !given.strict {
             problems.missing_placeholders.clear();
         }
@@ -125,7 +125,7 @@ pub fn render(content: &Content, given: RenderInput<'_>, stop: &Cancellation) ->
     Ok(RenderedContent { rendered, remarks })
 }
 
-/// Fills in what was checked.
+/// Renders validated input.
 fn fill(
     content: &Content,
     variables: &Map<String, Value>,
@@ -170,7 +170,7 @@ fn fill(
     }
 }
 
-/// Puts the given messages in the place of placeholders.
+/// Inserts the given messages for placeholders.
 fn insert_messages(
     said: Vec<Message>,
     messages: &BTreeMap<String, Vec<Value>>,
@@ -199,7 +199,7 @@ fn insert_messages(
     Ok(all)
 }
 
-/// Fills in one text after the other.
+/// Renders the texts in order.
 enum Renderer<'v> {
     Plain,
     Mustache(BTreeMap<&'v str, &'v Value>),
@@ -257,7 +257,7 @@ fn template_error(error: TemplateError) -> RenderError {
     }
 }
 
-/// Compares what is given with what the content takes.
+/// Compares the given values with the content.
 fn check(content: &Content, variables: &Map<String, Value>, messages: &BTreeMap<String, Vec<Value>>) -> Problems {
     let declared: BTreeMap<&str, &Variable> =
         content.variables.iter().map(|variable| (variable.name.as_str(), variable)).collect();
@@ -293,12 +293,12 @@ fn check(content: &Content, variables: &Map<String, Value>, messages: &BTreeMap<
     }
 }
 
-/// Those of some names that fit, short and few enough for an answer.
+/// Names that are short and few enough for an error message.
 fn names<'n>(all: impl Iterator<Item = &'n str>, fits: impl Fn(&str) -> bool) -> Vec<String> {
     all.filter(|name| fits(name)).take(NAMES_MAX).map(excerpt).collect()
 }
 
-/// What a placeholder's message lacks; it is a message as a content has them.
+/// What is missing in a placeholder's message, which must be a message of a content.
 fn message_problem(message: &Value) -> Option<String> {
     let Some(fields) = message.as_object() else {
         return Some("is not an object with `role` and `content`".to_owned());
@@ -310,7 +310,7 @@ fn message_problem(message: &Value) -> Option<String> {
     }
 }
 
-/// About how many bytes a value has as JSON.
+/// The approximate size of a value as JSON, in bytes.
 fn weight(value: &Value) -> usize {
     let sum = |sizes: &mut dyn Iterator<Item = usize>| sizes.fold(2_usize, usize::saturating_add);
     match value {
@@ -324,7 +324,7 @@ fn weight(value: &Value) -> usize {
 }
 
 impl Problems {
-    /// Takes out what a rendering can go on without.
+    /// Removes what a rendering can ignore.
     fn take_remarks(&mut self) -> Vec<Remark> {
         [
             (RemarkCode::UnknownVariables, &mut self.unknown, "ignored, as this version has no such variable:"),
@@ -371,7 +371,7 @@ impl std::fmt::Display for Problems {
     }
 }
 
-/// Most values and messages that one error message goes into.
+/// Most values and messages in one error message.
 const LINES_MAX: usize = 20;
 
 #[cfg(test)]

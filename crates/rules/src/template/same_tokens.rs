@@ -1,8 +1,8 @@
 //! Compares `scan` with the engine's own tokenizer, for tests and for `fuzz/`.
 //!
-//! What `scan` accepts, the engine must read as the same tokens in the same places: a guard that `sandbox` writes for one
-//! reading would else not hold for the other. What `scan` refuses does not reach the engine, and the engine may refuse
-//! more.
+//! The engine must read what `scan` accepts as the same tokens at the same places: otherwise a guard that `sandbox`
+//! writes for one reading would not hold for the other. What `scan` rejects never reaches the engine, and the engine
+//! may reject more.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use minijinja::machinery::{Token, tokenize};
 use super::jinja::syntax;
 use super::scan::{Edges, Kind, Piece, pieces};
 
-/// What both read: what it is, and which bytes.
+/// A token of both: its kind and its bytes.
 type Read = (&'static str, Range<usize>);
 
 /// Asserts that the engine reads a text as `scan` does.
@@ -144,7 +144,7 @@ mod tests {
         }
     }
 
-    /// Pieces of Jinja in any order, whole and broken.
+    /// Pieces of Jinja in any order, complete and broken.
     fn soup() -> impl Strategy<Value = String> {
         let piece = prop::sample::select(vec![
             "{{",

@@ -1,53 +1,53 @@
-//! Makes a Jinja text safe to run: refuses what has no bound, and guards what the engine alone would let grow.
+//! Makes a Jinja text safe to run: rejects what cannot be bounded, and guards what the engine alone would let grow.
 //!
-//! The engine bounds steps and recursion, but one step may double a text (`s ~ s`), repeat it a hundred
-//! million times (`"x" * 10 ** 8`), read a million values (`x == y`) or catch output in memory (`macro`, `set`,
-//! `filter` blocks). So calls of guards (see `guards`) are written into the text: around what is concatenated,
-//! multiplied, compared, searched or looked up, around every value that gets a name, and before text that is caught.
-//! The guards change no result; they weigh, and stop the template past its budget. No line break is added and no
-//! text outside of tags is touched. Filters, tests and functions need none: `guards` replaces those of the engine.
+//! The engine limits steps and recursion, but one step can double a text (`s ~ s`), repeat it a hundred million times
+//! (`"x" * 10 ** 8`), read a million values (`x == y`) or capture output in memory (`macro`, `set`, `filter` blocks).
+//! So calls of guards (see `guards`) are written into the text: around what is concatenated, multiplied, compared,
+//! searched or looked up, around every value that is assigned, and before text that is captured. The guards do not
+//! change results; they weigh values, and stop a template that exceeds its budget. No line break is added and no text
+//! outside of tags is changed. Filters, tests and functions need no guards: `guards` replaces those of the engine.
 
 use std::collections::BTreeSet;
 
 use super::error::TemplateError;
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 
-/// Most operators, calls and keywords that work like operators in one tag: how deep its syntax tree can be.
+/// Most operators, calls and operator-like keywords in one tag: limits the depth of its syntax tree.
 const TAG_OPERATORS_MAX: usize = 200;
-/// Digits of a number that costs nothing as a place in a text.
+/// Digits of a number that is a cheap index into a text.
 const PLACE_DIGITS_MAX: usize = 3;
-/// Most blocks inside each other, each `elif` counted as one.
+/// Maximum nesting of blocks, each `elif` counted as one.
 const NESTING_MAX: usize = 50;
 
-/// Weighs a value that gets a name.
+/// Weighs a value that is assigned.
 pub(super) const KEEP: &str = "__keep";
-/// Weighs a value that is put into a namespace, and refuses another namespace there.
+/// Weighs a value that is put into a namespace, and rejects another namespace there.
 pub(super) const PUT: &str = "__put";
-/// Weighs text about to be caught, and the arguments of a macro.
+/// Weighs text about to be captured, and the arguments of a macro.
 pub(super) const ENTER: &str = "__enter";
 /// Weighs what is concatenated or sliced.
 pub(super) const TEXT: &str = "__text";
 /// Weighs what is compared.
 pub(super) const WEIGH: &str = "__weigh";
-/// Weighs what is searched by `in`: all of a list or text, nothing of a map.
+/// Weighs what `in` searches: a whole list or text, nothing of a map.
 pub(super) const SEARCHED: &str = "__searched";
-/// Weighs what a subscript has to walk through: a text or a lazy list, nothing of a list or map.
+/// Weighs what an index has to walk through: a text or a lazy list, nothing of a list or map.
 pub(super) const WALKED: &str = "__walked";
 /// Formats with `%`.
 pub(super) const PERCENT: &str = "__percent";
-/// Refuses to multiply what is no number.
+/// Rejects multiplying anything but numbers.
 pub(super) const NUMBER: &str = "__num";
 
 /// A text with its guards.
 pub(super) struct Guarded {
-    /// What the engine runs.
+    /// The text that the engine runs.
     pub source: String,
-    /// Where guards stand in the text as it was written, and how long each is; ascending.
+    /// Positions of guards in the original text, and the length of each; ascending.
     guards: Vec<(usize, usize)>,
 }
 
 impl Guarded {
-    /// Which byte of the text as it was written a byte of the guarded one comes from.
+    /// Maps a byte of the guarded text to the original.
     pub fn written(&self, guarded: usize) -> usize {
         let mut added: usize = 0;
         for (at, length) in &self.guards {
@@ -63,7 +63,7 @@ impl Guarded {
 /// Writes the guards into a text.
 ///
 /// # Errors
-/// What the sandbox refuses, with its place.
+/// What the sandbox rejects, with its place.
 pub(super) fn guard(text: &str) -> Result<Guarded, TemplateError> {
     let mut walk = Walk { text, inserts: Vec::new(), percents: BTreeSet::new(), open: Vec::new(), pending: None };
     for piece in pieces(text) {
@@ -78,32 +78,32 @@ pub(super) fn guard(text: &str) -> Result<Guarded, TemplateError> {
     Ok(walk.finish())
 }
 
-/// A block that is open.
+/// An open block.
 struct Open {
-    /// What it is output into memory for: macro, filter and set blocks.
+    /// Whether it captures output: macro, filter and set blocks.
     caught: bool,
     /// Itself and its `elif`s.
     levels: usize,
 }
 
-/// A guard whose text depends on where the next tag starts.
+/// A guard whose text depends on the start of the next tag.
 struct Pending {
     at: usize,
     arguments: String,
     trims_behind: bool,
 }
 
-/// A bracket that is open.
+/// An open bracket.
 struct Bracket {
-    /// Which token it is.
+    /// Its token.
     open: usize,
-    /// The first token of the item that is being read.
+    /// The first token of the current item.
     item: usize,
-    /// Whether it has seen the colon of a slice.
+    /// Whether it has had the colon of a slice.
     sliced: bool,
 }
 
-/// The order of guards at the same place: what ends there, then what starts, the outer before the inner.
+/// The order of guards at the same position: first those that end there, then those that start, outer before inner.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     Filter,
@@ -115,9 +115,9 @@ enum Rank {
 
 struct Walk<'t> {
     text: &'t str,
-    /// Where, in which order at the same place, and what.
+    /// The position, the order at the same position, and the text.
     inserts: Vec<(usize, Rank, String)>,
-    /// The `%` behind texts, for which a filter stands.
+    /// The `%` operators after strings, which a filter replaces.
     percents: BTreeSet<usize>,
     open: Vec<Open>,
     pending: Option<Pending>,
@@ -132,7 +132,7 @@ impl Walk<'_> {
         self.inserts.push((at, rank, text.into()));
     }
 
-    /// Puts a filter behind a value, once.
+    /// Adds a filter after a value, once.
     fn filter(&mut self, at: usize, filter: &str) {
         let text = format!("|{filter}");
         if self.inserts.last().is_none_or(|(last, _, before)| *last != at || *before != text) {
@@ -140,7 +140,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Refuses tags that are too large, and statements that are not allowed at all.
+    /// Rejects tags that are too large, and statements that are not allowed.
     fn check(&self, tag: &Tag<'_>) -> Result<(), TemplateError> {
         let Some(first) = tag.tokens.first() else { return Ok(()) };
         match tag.keyword() {
@@ -155,7 +155,7 @@ impl Walk<'_> {
             _ => {}
         }
         let mut operators = 0_usize;
-        // Each open bracket, and how many colons it has seen.
+        // Each open bracket, and its number of colons.
         let mut brackets: Vec<(&str, usize)> = Vec::new();
         let mut previous: Option<&Token<'_>> = None;
         for (index, token) in tag.tokens.iter().enumerate() {
@@ -172,7 +172,7 @@ impl Walk<'_> {
                 (Kind::Operator, ":") => {
                     if let Some(("[", colons)) = brackets.last_mut() {
                         *colons = colons.saturating_add(1);
-                        // The engine panics over some slices that step back.
+                        // The engine panics on some slices with a negative step.
                         let step = tag.tokens.get(index.saturating_add(1));
                         if *colons > 1 && !step.is_some_and(|step| step.kind == Kind::Number || step.is("]")) {
                             return self.refuse(token, "the step of a slice must be positive; use `reverse`");
@@ -261,7 +261,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Lets a filter stand for the `%` behind a text.
+    /// Replaces `%` after a string by a filter.
     fn percent(&mut self, tokens: &[Token<'_>], index: usize) -> Result<(), TemplateError> {
         let Some(percent) = tokens.get(index) else { return Ok(()) };
         let Some(end) = operand_end(tokens, index.saturating_add(1)) else {
@@ -277,7 +277,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Guards the values given to a call, each by itself.
+    /// Guards each value passed to a call.
     fn arguments(&mut self, tag: &Tag<'_>, open: usize) {
         let Some(first) = tag.tokens.get(open) else { return };
         let inside = tag.tokens.get(open.saturating_add(1)..first.mate).unwrap_or_default();
@@ -290,14 +290,14 @@ impl Walk<'_> {
         }
     }
 
-    /// Guards a key of a map, or what a subscript looks up, unless it is a number or text as it stands.
+    /// Guards a key of a map, or an index, unless it is a literal number or string.
     fn key(&mut self, key: &[Token<'_>]) {
         if !is_literal(key) {
             self.wrap(key, KEEP);
         }
     }
 
-    /// Guards what a subscript looks into and what it looks up; a text as it stands costs neither.
+    /// Guards the object of an index and the index itself; for a literal neither costs anything.
     fn subscript(&mut self, tag: &Tag<'_>, bracket: usize) {
         let Some(open) = tag.tokens.get(bracket) else { return };
         let key = tag.tokens.get(bracket.saturating_add(1)..open.mate).unwrap_or_default();
@@ -315,7 +315,7 @@ impl Walk<'_> {
         self.key(key);
     }
 
-    /// Guards the value in front of a slice's bracket.
+    /// Guards the value before a slice's bracket.
     fn sliced(&mut self, tag: &Tag<'_>, bracket: usize) -> Result<(), TemplateError> {
         let last = bracket.checked_sub(1).and_then(|last| tag.tokens.get(last)).filter(|last| ends_value(last));
         let first = bracket.checked_sub(1).and_then(|last| operand_start(&tag.tokens, last));
@@ -330,7 +330,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Guards the values that a statement names, and keeps track of blocks.
+    /// Guards the values that a statement assigns, and tracks blocks.
     fn statement(&mut self, tag: &Tag<'_>) -> Result<(), TemplateError> {
         let tokens = tag.tokens.get(1..).unwrap_or_default();
         let outer = |token: &Token<'_>, what: &str| token.depth == 0 && token.is(what);
@@ -405,7 +405,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Puts a guard's call around an expression; an empty one stays a mistake for the engine to name.
+    /// Puts a guard's call around an expression; an empty one is left for the engine to report.
     fn wrap(&mut self, expression: &[Token<'_>], guard: &str) {
         if let (Some(first), Some(last)) = (expression.first(), expression.last()) {
             self.insert(first.at, Rank::Open, format!(" {guard}(("));
@@ -432,7 +432,7 @@ impl Walk<'_> {
         for (at, _, text) in &self.inserts {
             source.push_str(self.text.get(from..*at).unwrap_or_default());
             source.push_str(text);
-            // The filter stands in the place of the operator.
+            // The filter replaces the operator.
             let replaced = usize::from(self.percents.contains(at) && text.contains(PERCENT));
             guards.push((*at, text.len().saturating_sub(replaced)));
             from = at.saturating_add(replaced);
@@ -442,7 +442,7 @@ impl Walk<'_> {
     }
 }
 
-/// Whether a value may end with this token.
+/// Whether a value can end with this token.
 fn ends_value(token: &Token<'_>) -> bool {
     token.kind != Kind::Operator || token.is(")") || token.is("]") || token.is("}")
 }
@@ -456,13 +456,13 @@ fn nth_before<'a, 't>(tokens: &'a [Token<'t>], index: usize, distance: usize) ->
     index.checked_sub(distance).and_then(|at| tokens.get(at))
 }
 
-/// The `in` of a loop, which is no operator.
+/// The `in` of a loop, which is not an operator.
 fn loop_in(tag: &Tag<'_>) -> Option<usize> {
     let is_loop = tag.keyword() == "for";
     is_loop.then(|| tag.tokens.iter().position(|token| token.depth == 0 && token.named("in"))).flatten()
 }
 
-/// Whether a name that may be one is an operator here, and neither an attribute, a filter, a test nor an argument.
+/// Whether a name is an operator here, and not an attribute, a filter, a test or an argument.
 fn is_operator(tokens: &[Token<'_>], index: usize) -> bool {
     let before = nth_before(tokens, index, 1);
     let is_argument = tokens.get(index.saturating_add(1)).is_some_and(|next| next.is("="));
@@ -475,13 +475,13 @@ pub(super) fn is_test_name(tokens: &[Token<'_>], index: usize) -> bool {
     named(1, "is") || named(1, "not") && named(2, "is")
 }
 
-/// Whether a bracket opens the arguments of the method that compares what it is given with what it was given before.
+/// Whether a bracket opens the arguments of `loop.changed`, which compares its arguments with the previous ones.
 fn is_changed(tokens: &[Token<'_>], open: usize) -> bool {
     nth_before(tokens, open, 1).is_some_and(|name| name.named("changed"))
         && nth_before(tokens, open, 2).is_some_and(|dot| dot.is("."))
 }
 
-/// Whether a square bracket looks something up, rather than making a list.
+/// Whether a square bracket is an index, rather than a list.
 fn is_subscript(tag: &Tag<'_>, open: usize) -> bool {
     let Some(last) = open.checked_sub(1) else { return false };
     let is_keyword = last == 0 && !tag.keyword().is_empty();
@@ -490,7 +490,7 @@ fn is_subscript(tag: &Tag<'_>, open: usize) -> bool {
         && !is_test_name(&tag.tokens, last)
 }
 
-/// Whether an expression is one text, or one number that is small as a place in a text.
+/// Whether an expression is one string literal, or one number that is a small index.
 fn is_literal(expression: &[Token<'_>]) -> bool {
     match expression {
         [token] => token.kind == Kind::String || token.kind == Kind::Number && token.text.len() <= PLACE_DIGITS_MAX,
@@ -498,7 +498,7 @@ fn is_literal(expression: &[Token<'_>]) -> bool {
     }
 }
 
-/// Where the value starts whose last token this is: the value itself, and what is called or looked up on it.
+/// The start of the value whose last token this is: the value itself, with calls and lookups.
 pub(super) fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> {
     let before = |at: usize| at.checked_sub(1).and_then(|before| Some((before, tokens.get(before)?)));
     let mut first = last;
@@ -523,7 +523,7 @@ pub(super) fn operand_start(tokens: &[Token<'_>], last: usize) -> Option<usize> 
     tokens.get(first).map(|token| token.at)
 }
 
-/// Where the value ends that starts at a token: signs, the value, what is called or looked up on it, and filters.
+/// The end of the value that starts at a token: signs, the value, calls, lookups, and filters.
 pub(super) fn operand_end(tokens: &[Token<'_>], start: usize) -> Option<usize> {
     let operator = |at: usize, what: &str| tokens.get(at).is_some_and(|token| token.is(what));
     let kind = |at: usize, kind: Kind| tokens.get(at).is_some_and(|token| token.kind == kind);

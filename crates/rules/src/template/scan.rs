@@ -1,9 +1,8 @@
-//! Cuts a Jinja text into literal pieces, comments, raw blocks and tags with their tokens.
+//! Splits a Jinja text into literal pieces, comments, raw blocks and tags with their tokens.
 //!
-//! Reads exactly the tokens that the template engine reads, so that `sandbox` can refuse or guard
-//! what the engine alone would not bound, and `include` finds includes where the engine would. Knows
-//! no grammar beyond brackets. Takes time and memory linear in the text; a tag, its brackets and the
-//! number of tags have limits.
+//! Reads exactly the tokens that the template engine reads, so that `sandbox` can reject or guard what the engine alone
+//! would not limit, and `include` finds includes where the engine would. Knows no grammar beyond brackets. Takes time
+//! and memory linear in the text; a tag, its brackets and the number of tags have limits.
 
 use std::ops::Range;
 
@@ -23,50 +22,50 @@ pub(super) enum Piece<'t> {
     Text(Range<usize>),
     /// A comment.
     Comment(Edges),
-    /// A raw block, its tags included.
+    /// A raw block, including its tags.
     Raw(Edges),
     /// `{{ … }}` or `{% … %}`.
     Tag(Tag<'t>),
 }
 
-/// Which bytes a piece is, and whether it takes the whitespace around it.
+/// The bytes of a piece, and whether it trims the whitespace around it.
 #[derive(Clone, Debug)]
 pub(super) struct Edges {
     /// Which bytes.
     pub span: Range<usize>,
-    /// It starts with `-`: whitespace before it goes.
+    /// It starts with `-`: whitespace before it is removed.
     pub trims_before: bool,
-    /// It ends with `-`: whitespace behind it goes.
+    /// It ends with `-`: whitespace after it is removed.
     pub trims_behind: bool,
 }
 
 /// One tag.
 #[derive(Debug)]
 pub(super) struct Tag<'t> {
-    /// Where it is.
+    /// Its position.
     pub edges: Edges,
     /// `{% … %}` rather than `{{ … }}`.
     pub statement: bool,
-    /// What it holds.
+    /// Its tokens.
     pub tokens: Vec<Token<'t>>,
 }
 
 /// One token of a tag.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'t> {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// As it is written, quotes included.
+    /// Its text, including quotes.
     pub text: &'t str,
     /// Its first byte in the text.
     pub at: usize,
-    /// For a bracket, the index of the one it belongs to.
+    /// For a bracket, the index of its counterpart.
     pub mate: usize,
-    /// How many brackets are open around it.
+    /// Number of open brackets around it.
     pub depth: usize,
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A name or keyword.
@@ -106,7 +105,7 @@ impl Tag<'_> {
     }
 }
 
-/// Cuts a text into pieces, lazily.
+/// Splits a text into pieces, lazily.
 pub(super) fn pieces(text: &str) -> Pieces<'_> {
     Pieces { text, at: 0, opened: None, tags: 0, failed: false }
 }
@@ -115,7 +114,7 @@ pub(super) fn pieces(text: &str) -> Pieces<'_> {
 pub(super) struct Pieces<'t> {
     text: &'t str,
     at: usize,
-    /// Where the delimiter behind the literal text just given starts.
+    /// The start of the delimiter after the last literal text.
     opened: Option<usize>,
     tags: usize,
     failed: bool,
@@ -176,7 +175,7 @@ impl<'t> Pieces<'t> {
         TemplateError::at(self.text, at, message)
     }
 
-    /// Reads the piece whose delimiter stands at `open`.
+    /// Reads the piece whose delimiter is at `open`.
     fn delimited(&mut self, open: usize) -> Result<Piece<'t>, TemplateError> {
         let marked = open.saturating_add(2);
         let trims_before = self.byte(marked) == Some(b'-');
@@ -285,7 +284,7 @@ fn closing(open: &str) -> &'static str {
     }
 }
 
-/// Reads a tag that is only a name (`raw`, `endraw`) from behind its `{%`: its length, and whether it ends with `-`.
+/// Reads a tag that is only a name (`raw`, `endraw`) after its `{%`: its length, and whether it ends with `-`.
 fn bare_tag(rest: &str, name: &str) -> Option<(usize, bool)> {
     let space = |c: char| c.is_ascii_whitespace();
     let behind = rest.trim_start_matches(space).strip_prefix(name)?.trim_start_matches(space);
@@ -294,7 +293,7 @@ fn bare_tag(rest: &str, name: &str) -> Option<(usize, bool)> {
     Some((rest.len().saturating_sub(end.len()), behind.starts_with('-')))
 }
 
-/// Reads one token: what it is and how long.
+/// Reads one token: its kind and length.
 fn lex(rest: &str, after_dot: bool) -> Result<(Kind, usize), &'static str> {
     let bytes = rest.as_bytes();
     let name = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
@@ -327,12 +326,12 @@ fn lex(rest: &str, after_dot: bool) -> Result<(Kind, usize), &'static str> {
     }
 }
 
-/// Reads a number, and refuses one that could be read in two ways.
+/// Reads a number, and rejects an ambiguous one.
 fn number(bytes: &[u8], after_dot: bool) -> Result<usize, &'static str> {
     const GLUED: &str = "put a space after the number";
     let word = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
     let digits = |from: usize| bytes.iter().skip(from).take_while(|b| b.is_ascii_digit() || **b == b'_').count();
-    // What the engine takes for the exponent of `1.e5`.
+    // The exponent of `1.e5` for the engine.
     let is_exponent = |from: usize| {
         let sign_or_digit = bytes.get(from.saturating_add(1));
         matches!(bytes.get(from), Some(b'e' | b'E'))

@@ -1,10 +1,9 @@
-//! What a Jinja text uses: its variables, and which of them may be left out; its filters and tests.
+//! What a Jinja text uses: its variables, and which are optional; its filters and tests.
 //!
-//! The engine's own analysis overlooks slices and assignments that read what they replace, and takes names
-//! set in the branches of an `if` for variables, so names are followed here, through the same scopes as the
-//! engine has: loops, `with` and macros. A variable may be left out when every use of it provides for that:
-//! `x | default(…)`, `x is defined`, and what stands under `{% if x is defined %}`. Whether the text is a
-//! template at all is for the engine to say.
+//! The engine's own analysis misses slices and assignments that read what they replace, and takes names assigned in
+//! branches of an `if` for variables, so names are tracked here, with the engine's scopes: loops, `with` and macros. A
+//! variable is optional if every use handles its absence: `x | default(…)`, `x is defined`, and everything inside `{%
+//! if x is defined %}`. The engine checks whether the text is valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,38 +13,38 @@ use super::scan::{Kind, Piece, Tag, Token, pieces};
 
 /// Names that the engine provides as functions.
 const FUNCTIONS: [&str; 3] = ["dict", "namespace", "range"];
-/// Names that are no variables.
+/// Names that are not variables.
 const KEYWORDS: [&str; 14] =
     ["and", "or", "not", "is", "in", "if", "else", "true", "True", "false", "False", "none", "None", "recursive"];
 
 /// What a text uses.
 #[derive(Debug, Default)]
 pub(super) struct Uses<'t> {
-    /// Its variables, and whether every use provides for the absence of one.
+    /// Its variables, and whether each is optional.
     pub variables: BTreeMap<&'t str, bool>,
-    /// Its filters, and the byte where each is used first.
+    /// Its filters, and the position of the first use of each.
     pub filters: BTreeMap<&'t str, usize>,
-    /// Its tests, and the byte where each is used first.
+    /// Its tests, and the position of the first use of each.
     pub tests: BTreeMap<&'t str, usize>,
-    /// The methods that it calls on a variable, or on a text in quotes.
+    /// The methods that it calls on a variable, or on a string literal.
     pub calls: Vec<Call<'t>>,
 }
 
-/// A method called on what is known before the text runs.
+/// A method call whose object is known before the text runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call<'t> {
-    /// The variable; none for a text in quotes.
+    /// The variable; absent for a string literal.
     pub variable: Option<&'t str>,
     /// Which method.
     pub method: &'t str,
-    /// The byte where its name stands.
+    /// The position of its name.
     pub at: usize,
 }
 
-/// Follows the names of a text.
+/// Tracks the names of a text.
 ///
 /// # Errors
-/// The text cannot be cut into tags, or calls something that is no function.
+/// The text cannot be tokenized, or calls something that is not a function.
 pub(super) fn uses(text: &str) -> Result<Uses<'_>, TemplateError> {
     let mut walk = Walk {
         text,
@@ -62,13 +61,13 @@ pub(super) fn uses(text: &str) -> Result<Uses<'_>, TemplateError> {
     Ok(walk.uses)
 }
 
-/// A block that is open.
+/// An open block.
 enum Open<'t> {
-    /// `if`, and the name that the branch knows to be defined.
+    /// `if`, and the name that is known to be defined in the branch.
     If(Option<&'t str>),
-    /// A loop, `with` or macro, which has a scope.
+    /// A loop, `with` or macro, with a scope.
     Scope,
-    /// `set`, and the name that gets a value at its end.
+    /// `set`, and the name that is assigned at its end.
     Set(Option<&'t str>),
     /// `filter`.
     Filter,
@@ -77,10 +76,10 @@ enum Open<'t> {
 struct Walk<'t> {
     text: &'t str,
     uses: Uses<'t>,
-    /// Names that have a value, the innermost scope last.
+    /// Assigned names, innermost scope last.
     scopes: Vec<BTreeSet<&'t str>>,
     open: Vec<Open<'t>>,
-    /// Names that were last given a text in quotes.
+    /// Names whose last value was a string literal.
     patterns: BTreeSet<&'t str>,
 }
 
@@ -187,7 +186,7 @@ impl<'t> Walk<'t> {
         self.scopes.push(BTreeSet::new());
     }
 
-    /// Starts the other branch of an `if`, or what a loop does over nothing.
+    /// Starts the `else` of an `if` or of a loop.
     fn otherwise(&mut self, tested: Option<&'t str>) {
         match self.open.last_mut() {
             Some(Open::If(name)) => *name = tested,
@@ -200,7 +199,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Notes a call of the method, or `%`, that is this token, where it is known on what: so many tokens before.
+    /// Records a method call, or `%`, at this token, if its object is known: it is this many tokens before.
     fn call(&mut self, tokens: &[Token<'t>], index: usize, distance: usize) {
         let at = |distance: usize| index.checked_sub(distance).and_then(|at| tokens.get(at));
         let (Some(method), Some(owner)) = (at(0), at(distance)) else { return };
@@ -225,7 +224,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Gives a value to every name of a target.
+    /// Assigns every name of a target.
     fn assign(&mut self, target: &[Token<'t>]) {
         for token in target.iter().filter(|token| token.kind == Kind::Name) {
             self.patterns.remove(token.text);
@@ -233,7 +232,7 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Notes what an expression uses; `defined` is a name that it tests before anything else.
+    /// Records what an expression uses; `defined` is a name that it tests first.
     fn read(&mut self, tokens: &[Token<'t>], defined: Option<&'t str>) -> Result<(), TemplateError> {
         let at = |index: Option<usize>| index.and_then(|index| tokens.get(index));
         for (index, token) in tokens.iter().enumerate() {
@@ -289,7 +288,7 @@ impl<'t> Walk<'t> {
     }
 }
 
-/// The name that a condition tests for being defined before anything else.
+/// The name that a condition first tests for being defined.
 fn tested<'t>(condition: &[Token<'t>]) -> Option<&'t str> {
     let [name, is, defined, rest @ ..] = condition else { return None };
     let fits = name.kind == Kind::Name
@@ -300,7 +299,7 @@ fn tested<'t>(condition: &[Token<'t>]) -> Option<&'t str> {
     fits.then_some(name.text)
 }
 
-/// Whether the tokens behind a name provide for its absence.
+/// Whether the tokens after a name handle its absence.
 fn defaulted(behind: &[Token<'_>]) -> bool {
     match behind {
         [pipe, filter, ..] if pipe.is("|") => filter.named("default") || filter.named("d"),

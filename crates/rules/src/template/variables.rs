@@ -1,7 +1,7 @@
-//! Which variables a content uses, and making its list of variables complete when it is published.
+//! Which variables a content uses, and completing its list of variables when it is published.
 //!
-//! After [`complete`] a content's list names exactly what its texts use, so a caller can be told what is missing
-//! and what is unknown without reading a template. Changes nothing but that list.
+//! After [`complete`] a content's list names exactly what its texts use, so a caller can be told what is missing and
+//! what is unknown without parsing a template. Changes only that list.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,17 +13,17 @@ pub use super::error::TemplateError;
 use super::error::type_name;
 use super::{jinja, mustache};
 
-/// What is known of a variable from the texts alone.
+/// What the texts alone say about a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariableUsage {
-    /// Every use of it provides for its absence (Jinja's `default` and `is defined`).
+    /// Every use handles its absence (Jinja's `default` and `is defined`).
     pub optional: bool,
 }
 
 /// The variables that the texts of a content use, by name.
 ///
 /// # Errors
-/// A text is no template; the error says which text, line and column.
+/// A text is not a valid template; the error has the text, line and column.
 pub fn derive(content: &Content) -> Result<BTreeMap<String, VariableUsage>, TemplateError> {
     let mut found: BTreeMap<String, VariableUsage> = BTreeMap::new();
     for (index, text) in content.texts().enumerate() {
@@ -49,12 +49,12 @@ pub fn derive(content: &Content) -> Result<BTreeMap<String, VariableUsage>, Temp
     Ok(found)
 }
 
-/// Makes the list of variables complete and sorted: what is used but not declared is added, as required and of
-/// any type; optional where [`VariableUsage::optional`].
+/// Completes and sorts the list of variables: undeclared variables are added, required and of any type; optional if
+/// [`VariableUsage::optional`].
 ///
 /// # Errors
-/// A text is no template; a declared variable is not used, has a default that does not fit or is both required
-/// and has one, cannot be printed, or is also a placeholder; a plain content declares variables.
+/// A text is not a valid template; a declared variable is not used, has an invalid default, is both required and has a
+/// default, cannot be printed, or is also a placeholder; a plain content declares variables.
 pub fn complete(content: &mut Content) -> Result<(), TemplateError> {
     let found = derive(content)?;
     if content.syntax == Syntax::Plain && !content.variables.is_empty() {
@@ -112,7 +112,7 @@ fn check(variable: &Variable, syntax: Syntax) -> Result<(), TemplateError> {
     }
 }
 
-/// Whether a value may be given to a variable of this type in this syntax.
+/// Whether a value is valid for a variable of this type in this syntax.
 pub(super) fn fits(kind: VariableType, syntax: Syntax, value: &Value) -> bool {
     let printable = matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
     match kind {
@@ -125,7 +125,7 @@ pub(super) fn fits(kind: VariableType, syntax: Syntax, value: &Value) -> bool {
     }
 }
 
-/// What [`fits`] asks for, in words.
+/// The requirement of [`fits`], as text.
 pub(super) const fn expected(kind: VariableType, syntax: Syntax) -> &'static str {
     match (kind, syntax) {
         (VariableType::Any, Syntax::Mustache) => "string, number or boolean",
@@ -133,7 +133,7 @@ pub(super) const fn expected(kind: VariableType, syntax: Syntax) -> &'static str
     }
 }
 
-/// What a JSON value is called.
+/// The name of a JSON value's type.
 pub(super) const fn kind_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,4 +1,4 @@
-//! Reading a report: audit entries come one after another, and what they are about is looked up where they name it.
+//! Reads a report: audit entries in order, and the facts about their subjects.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
 
-/// How much a version changed, read off the numbers that it and its parent got.
+/// The effect of a version, from its number and that of its parent.
 pub(super) fn bump(parent: &Version, version: &Version) -> Bump {
     let (before, after) = (&parent.semver, &version.semver);
     match () {
@@ -20,12 +20,12 @@ pub(super) fn bump(parent: &Version, version: &Version) -> Bump {
     }
 }
 
-/// What one commit deployed, with the label's deployment before it.
+/// The deployment of a commit, and the previous one of the label.
 type Deployed = (Deployment, Option<Deployment>);
 
 #[allow(clippy::missing_errors_doc, reason = "every method fails when the source or its visitor does")]
 impl<S: Source> Report<'_, S> {
-    /// Shows every decision in the order of the audit log; what they are, but for the spans.
+    /// Visits every decision in the order of the audit log; returns the totals without periods.
     pub fn rows(&self, visitor: &mut dyn FnMut(&ReportRow) -> Result<(), S::Error>) -> Result<Contents, S::Error> {
         let mut contents = Contents::default();
         self.source.entries(&mut |entry| {
@@ -44,7 +44,7 @@ impl<S: Source> Report<'_, S> {
         Ok(contents)
     }
 
-    /// Shows what labels served, by prompt, label and time; how many there were.
+    /// Visits what labels served, by prompt, label and time; returns the number of periods.
     pub fn spans(&self, visitor: &mut dyn FnMut(&Span) -> Result<(), S::Error>) -> Result<u64, S::Error> {
         let mut count: u64 = 0;
         self.source.prompts(&self.question.prompts, &mut |name| {
@@ -56,7 +56,7 @@ impl<S: Source> Report<'_, S> {
         Ok(count)
     }
 
-    /// Shows what the labels of one prompt served, by label and time.
+    /// Visits what the labels of one prompt served, by label and time.
     pub fn spans_of(
         &self,
         name: &PromptName,
@@ -82,7 +82,7 @@ impl<S: Source> Report<'_, S> {
         Ok(entry.map(|entry| self.occurred(&entry)).transpose()?.flatten().is_some())
     }
 
-    /// What a deployment began, where that overlaps with the question; `next` may be one of another label.
+    /// The period after a deployment, if it overlaps with the scope; `next` may be of another label.
     fn span(&self, began: Deployment, next: Option<&Deployment>) -> Result<Option<Span>, S::Error> {
         let next = next.filter(|next| next.label == began.label);
         let (from, until) = (began.at, next.map(|next| next.at));
@@ -111,7 +111,7 @@ impl<S: Source> Report<'_, S> {
         }))
     }
 
-    /// An entry as a row, if the question is about it.
+    /// An entry as a row, if it is in scope.
     fn row_of(&self, entry: AuditEntry) -> Result<Option<ReportRow>, S::Error> {
         match self.occurred(&entry)? {
             Some(occurred_at) => self.row(entry, occurred_at).map(Some),
@@ -119,19 +119,19 @@ impl<S: Source> Report<'_, S> {
         }
     }
 
-    /// When an entry's command happened, if the question is about it; an import brings times of its own.
+    /// When an entry's command happened, if it is in scope; imports have times of their own.
     fn occurred(&self, entry: &AuditEntry) -> Result<Option<Timestamp>, S::Error> {
         if !self.question.concerns(entry) && !self.is_requested(entry)? {
             return Ok(None);
         }
         let occurred_at = entry.occurred.unwrap_or(entry.at);
-        // Both times count: nothing that was done in this time hides behind a date of its own, and what was brought in
-        // later still stands where it happened.
+        // Both times count: nothing done in the period is hidden by an earlier date of its own, and later imports
+        // appear at their original time.
         let within = self.question.covers(occurred_at) || self.question.covers(entry.at);
         Ok(within.then_some(occurred_at))
     }
 
-    /// Whether an entry is about a change request that is about a prompt that fits: a refused approval names no prompt.
+    /// Whether an entry is about a change request for a matching prompt: a denied approval names no prompt.
     fn is_requested(&self, entry: &AuditEntry) -> Result<bool, S::Error> {
         let named = entry.subjects.iter().filter_map(|subject| match subject {
             Subject::ChangeRequest { number } => Some(*number),
@@ -162,7 +162,7 @@ impl<S: Source> Report<'_, S> {
         Ok(ReportRow { entry, occurred_at, versions, moves, risk })
     }
 
-    /// What an entry's commit deployed to labels of prompts that fit.
+    /// The deployments of an entry's commit to labels of matching prompts.
     fn deployed(&self, entry: &AuditEntry) -> Result<Vec<Deployed>, S::Error> {
         let mut deployed = Vec::new();
         if entry.decision == Decision::Denied {
@@ -178,7 +178,7 @@ impl<S: Source> Report<'_, S> {
         Ok(deployed)
     }
 
-    /// What an entry did to labels of prompts that fit, or was asked to do.
+    /// The changes of an entry to labels of matching prompts, done or requested.
     fn moves(&self, entry: &AuditEntry, deployed: &[Deployed]) -> Vec<ServingChange> {
         if !deployed.is_empty() {
             return deployed.iter().map(moved).collect();
@@ -198,7 +198,7 @@ impl<S: Source> Report<'_, S> {
     }
 }
 
-/// The versions that an entry names: those that it made, and those that it put somewhere or was asked to.
+/// The versions that an entry names: those that it created, and those that it deployed or should deploy.
 fn targets(entry: &AuditEntry) -> impl Iterator<Item = (PromptName, u64)> {
     let named = |subject: &Subject| {
         let name: Option<PromptName> = subject.prompt().and_then(|prompt| prompt.parse().ok());
@@ -242,7 +242,7 @@ mod tests {
         check(begin, end, "support/*", &[1, 2, 3, 5, 6, 7]);
         check(begin, end, "sales/**", &[]);
         check("2026-03-20T12:00:00Z", "2026-03-20T14:00:00Z", "support/agent", &[2, 3]);
-        // What was imported on the 20th happened on the 19th, and belongs to both.
+        // What was imported on the 20th happened on the 19th, and is in both reports.
         check("2026-03-20T15:30:00Z", end, "support/**", &[7]);
         check(begin, "2026-03-19T07:00:00Z", "support/**", &[7]);
         check("2026-03-19T07:00:00Z", "2026-03-20T15:30:00Z", "support/old", &[]);

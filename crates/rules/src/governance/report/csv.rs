@@ -1,8 +1,8 @@
 //! The report as one table for spreadsheets (RFC 4180): decisions, then what was live when.
 //!
-//! Invariant: no cell is a formula. A spreadsheet computes whatever begins with one of [`FORMULA_STARTS`], and others
-//! wrote these texts; such a beginning gets a `'` in front, which spreadsheets take for "this is text". Some programs
-//! also split cells at other signs than the comma, whatever is quoted, so what stands behind one is a beginning too.
+//! Invariant: no cell is a formula. A spreadsheet evaluates cells that begin with one of [`FORMULA_STARTS`], and the
+//! texts are from other people; such a start gets a `'` in front, which marks text. Some programs also split quoted
+//! cells at other characters than the comma, so the text after those is treated as a start, too.
 
 use std::io::{self, Write};
 
@@ -11,13 +11,13 @@ use super::{Contents, Report, ReportHeader, ReportRow, ReportedVersion, Source, 
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
-/// What a cell begins with that a spreadsheet would compute, also as East Asian keyboards write it.
+/// Characters that start a formula, including full-width forms.
 const FORMULA_STARTS: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
-/// What some programs split a cell at.
+/// Characters at which some programs split a cell.
 const SPLITS: [char; 4] = [';', '\t', '\n', '\r'];
-/// What may stand between the beginning of a cell and its text without changing it.
+/// Characters that are ignored before the start of a cell.
 const FILL: [char; 2] = [' ', '"'];
-/// What stands between several values in one cell.
+/// The separator of several values in one cell.
 const BETWEEN: &str = "; ";
 /// The columns.
 const COLUMNS: [&str; 36] = [
@@ -59,7 +59,7 @@ const COLUMNS: [&str; 36] = [
     "software",
 ];
 
-/// Writes a report as a table with a heading; what it holds.
+/// Writes a report as a table with a heading; returns its totals.
 ///
 /// # Errors
 /// Reading or writing fails.
@@ -93,7 +93,7 @@ fn write_cell(out: &mut dyn Write, text: &str) -> io::Result<()> {
     write!(out, "{text}")
 }
 
-/// The text with a `'` before everything that could begin a formula.
+/// The text with a `'` before everything that could start a formula.
 fn guarded(text: &str) -> String {
     let mut safe = String::with_capacity(text.len() + 1);
     if text.starts_with(SPLITS) {

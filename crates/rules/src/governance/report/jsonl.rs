@@ -1,7 +1,7 @@
-//! The report as JSON, one object a line: decisions in the order of the audit log, then what was live when.
+//! The report as JSON Lines: decisions in the order of the audit log, then what was live when.
 //!
-//! A decision carries its audit entry as it is chained, so that the lines alone prove that nothing between them is
-//! missing or altered: [`crate::governance::audit_copy`] does that.
+//! A decision contains its chained audit entry, so that the lines alone prove that nothing between consecutive ones is
+//! missing or altered: see [`crate::governance::audit_copy`].
 
 use std::io::{self, Write};
 
@@ -15,16 +15,16 @@ use crate::model::principal::PrincipalKind;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
-/// The layout of a line; a field that is added does not change it.
+/// The format version of a line; added fields do not change it.
 pub const SCHEMA_VERSION: u8 = 1;
-/// `record` of a line that holds an audit entry.
+/// `record` of a line with an audit entry.
 pub const EVENT: &str = "event";
-/// `record` of a line that says what a label served.
+/// `record` of a line about what a label served.
 pub const SERVED: &str = "served";
-/// What the times of a registry are read from.
+/// The source of times.
 const TIME_SOURCE: &str = "system clock";
 
-/// Writes a report line by line; what it holds.
+/// Writes a report line by line; returns its totals.
 ///
 /// # Errors
 /// Reading or writing fails.
@@ -105,7 +105,7 @@ struct ServedBy<'a> {
     reason: &'a str,
 }
 
-/// One version, or what one label served.
+/// A version, or what a label served.
 #[derive(Default, Serialize)]
 struct AffectedItem<'a> {
     prompt: &'a str,
@@ -133,7 +133,7 @@ struct AffectedItem<'a> {
     change_request: Option<u64>,
 }
 
-/// What people did to keep the system in hand.
+/// Measures of human oversight.
 #[derive(Serialize)]
 struct Oversight<'a> {
     kind: &'static str,
@@ -239,7 +239,7 @@ fn of_version(version: &ReportedVersion) -> AffectedItem<'_> {
     }
 }
 
-/// Which of the means of human oversight a decision was; none for everyday work.
+/// The measure of human oversight of a decision; absent for everyday work.
 fn oversight(row: &ReportRow) -> Option<Oversight<'_>> {
     let entry: &AuditEntry = &row.entry;
     let kind = match entry.command {

@@ -1,4 +1,4 @@
-//! Reports to test with, here and in the crates above: an incident, and as many changes as one likes.
+//! Sample reports for tests, here and in the crates above: an incident, and any number of changes.
 
 #![allow(clippy::assigning_clones, clippy::indexing_slicing, reason = "only tests call it")]
 
@@ -20,7 +20,7 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 
-/// A moment of a written time.
+/// Parses a time.
 pub fn at(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }
@@ -37,7 +37,7 @@ fn entry(seq: u64, at: Timestamp, actor: &str, command: Command, message: &str) 
     }
 }
 
-/// The same entries, each bound to the one before.
+/// The same entries as a hash chain.
 pub fn chained(mut entries: Vec<AuditEntry>) -> Vec<AuditEntry> {
     let mut previous = AuditEntry::genesis();
     for entry in &mut entries {
@@ -86,7 +86,7 @@ pub fn heading() -> ReportHeader {
     ReportHeader { registry, generated_at: at("2026-03-21T09:00:00Z"), generated_by }
 }
 
-/// The audit log of an incident: loan advice is published, refused, approved, deployed and rolled back.
+/// The audit log of an incident: loan advice is published, denied, approved, deployed and rolled back.
 pub fn log() -> Vec<AuditEntry> {
     const AGENT: &str = "support/agent@production";
     let moving = |entry: AuditEntry, from: u64, to: u64| AuditEntry {
@@ -127,7 +127,7 @@ pub fn log() -> Vec<AuditEntry> {
     ])
 }
 
-/// The versions and deployments of one prompt, and the worst finding of each version that has one.
+/// The versions and deployments of one prompt, and the highest risk of each version with findings.
 #[derive(Clone, Default)]
 pub struct History {
     pub versions: Vec<Version>,
@@ -141,11 +141,11 @@ pub struct History {
 pub struct Sample {
     pub log: Vec<AuditEntry>,
     pub prompts: BTreeMap<PromptName, History>,
-    /// The change requests about prompts that fit.
+    /// The change requests about matching prompts.
     pub requests: BTreeSet<u64>,
 }
 
-/// All of a report at once.
+/// A whole report in memory.
 pub struct Collected {
     pub rows: Vec<ReportRow>,
     pub spans: Vec<Span>,
@@ -159,7 +159,7 @@ impl Sample {
         self.report_of("2026-03-19T00:00:00Z", "2026-03-22T00:00:00Z", "support/**")
     }
 
-    /// A report of everything that [`many`] makes.
+    /// A report of all changes by [`many`].
     pub fn whole_report(&self) -> Report<'_, Self> {
         self.report_of("2025-12-01T00:00:00Z", "2026-04-01T00:00:00Z", "**")
     }
@@ -174,7 +174,7 @@ impl Sample {
     }
 }
 
-/// Everything that a report says.
+/// All rows of a report.
 pub fn collect(report: &Report<'_, Sample>) -> Collected {
     let (mut rows, mut spans, mut tally) = (Vec::new(), Vec::new(), Tally::default());
     let contents = report.rows(&mut |row| {
@@ -258,13 +258,13 @@ pub fn incident() -> Sample {
     Sample { log: log(), prompts: BTreeMap::from([(name, agent), (old, imported)]), requests: BTreeSet::new() }
 }
 
-/// What a report of [`incident`] says of a time and a pattern.
+/// The rows of a report of [`incident`] for a period and a pattern.
 pub fn report_of(from: &str, to: &str, prompts: &str) -> Collected {
     let incident = incident();
     collect(&incident.report_of(from, to, prompts))
 }
 
-/// A report of `changes` changes to a hundred prompts over three months, with a refusal and a rollback now and then.
+/// A report of `changes` changes to a hundred prompts over three months, with occasional denials and rollbacks.
 pub fn many(changes: u64) -> Sample {
     const PROMPTS: u64 = 100;
     let begin = at("2025-12-15T08:00:00Z").ms();
@@ -274,7 +274,7 @@ pub fn many(changes: u64) -> Sample {
     let names: Vec<PromptName> =
         (0..PROMPTS).map(|n| format!("team-{}/prompt-{n}", n % 7).parse().expect("a name")).collect();
     for seq in 1..=changes {
-        // Some prompts change more often than others, as they do.
+        // Some prompts change more often than others.
         let which = if seq % 3 == 0 { seq * 7 % PROMPTS } else { seq * 13 % 20 };
         let index = usize::try_from(which).expect("small");
         let (name, (versions, deployments)) = (&names[index], &mut kept[index]);

@@ -1,4 +1,4 @@
-//! Counting what a report says, row by row.
+//! Computes the totals of a report, row by row.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,7 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::{ReportRow, ReportScope, Totals};
 use crate::model::audit::{AuditChange, Command, Decision};
 
-/// What a report counts, so far.
+/// The totals so far.
 #[derive(Debug, Default)]
 pub struct Tally {
     totals: Totals,
@@ -14,8 +14,7 @@ pub struct Tally {
     actors: Distinct,
 }
 
-/// Counts different texts by a hash of each, in eight bytes: that two of a million have the same happens once in
-/// thirty million reports.
+/// Counts distinct texts by a 64-bit hash of each: a collision among a million happens once in thirty million reports.
 #[derive(Debug, Default)]
 struct Distinct(HashSet<u64>);
 
@@ -28,7 +27,7 @@ impl Distinct {
 }
 
 impl Tally {
-    /// Counts one more row.
+    /// Adds a row.
     pub fn add(&mut self, row: &ReportRow, question: &ReportScope) {
         let (entry, totals) = (&row.entry, &mut self.totals);
         self.actors.add(&entry.actor);
@@ -43,7 +42,7 @@ impl Tally {
         totals.rollbacks += u64::from(entry.command == Command::Rollback);
         totals.moves += row.moves.iter().filter(|moved| moved.done).count() as u64;
         if matches!(entry.command, Command::Publish | Command::Import) {
-            // A version that was there before is only served again.
+            // A version that existed before is only deployed again.
             let published = row.versions.iter().filter(|version| version.commit == entry.seq);
             let (all, major) =
                 published.fold((0, 0), |(n, m), version| (n + 1, m + u64::from(version.is_substantial())));
@@ -57,7 +56,7 @@ impl Tally {
         }
     }
 
-    /// The counts, once every row was added.
+    /// The totals, after all rows were added.
     #[must_use]
     pub fn totals(self) -> Totals {
         Totals { prompts: self.prompts.0.len() as u64, actors: self.actors.0.len() as u64, ..self.totals }

@@ -1,12 +1,12 @@
 //! The built-in rules.
 //!
-//! Their regexes and tests are checked by a unit test, not at start: until a keyword is met nothing is compiled.
+//! A unit test checks their regexes and tests, not the start: nothing is compiled until a keyword matches.
 
 use std::sync::OnceLock;
 
 use super::set::RuleSet;
 
-/// The rule files, each by name, for tests that say where a rule stands.
+/// The rule files by name, for tests.
 pub(super) const FILES: [(&str, &str); 6] = [
     ("secrets.toml", include_str!("rules/secrets.toml")),
     ("personal_data.toml", include_str!("rules/personal_data.toml")),
@@ -23,7 +23,7 @@ pub(super) fn builtin() -> &'static RuleSet {
     BUILTIN.get_or_init(|| {
         let mut all = RuleSet::default();
         for (_, file) in FILES {
-            // A file that does not read is caught by the unit test below; it cannot differ at run time.
+            // The unit test below catches an invalid file; it cannot differ at run time.
             if let Ok(set) = RuleSet::read_builtin(file) {
                 all.rules.extend(set.rules);
             }

@@ -14,30 +14,30 @@ use crate::model::content::Syntax;
 
 /// Shortest run of base64 that is reported, in characters; a hash or key is shorter.
 const BLOB_CHARS_MIN: usize = 200;
-/// Least entropy of such a run, in bits a character: a ruler of equal characters has less.
+/// Least entropy of such a run, in bits per character: a line of equal characters has less.
 const BLOB_ENTROPY_MIN: f64 = 4.0;
-/// Most markup elements that are open at once while variables are looked for.
+/// Most markup elements that are open at once in the search for variables.
 const OPEN_ELEMENTS_MAX: usize = 64;
-/// Most tag characters of a flag behind its black flag, its end included.
+/// Most tag characters after the black flag of a flag emoji, including its end.
 const FLAG_CHARS_MAX: usize = 7;
 
-/// A search that is code.
+/// A detector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Detector {
-    /// Unicode tag characters and rows of variation selectors: text that only a model reads.
+    /// Unicode tag characters and runs of variation selectors: text that only a model reads.
     HiddenText,
-    /// Characters that turn the direction of writing.
+    /// Characters that change the direction of text.
     BidiControls,
-    /// Characters of no width, save where scripts and emoji need them.
+    /// Zero-width characters, except where scripts and emoji need them.
     ZeroWidth,
-    /// Control characters other than tab, line ends and lone separators of files and records.
+    /// Control characters other than tab, line breaks and single separators of files and records.
     ControlCharacters,
     /// Latin words with Cyrillic or Greek letters that look Latin.
     MixedScripts,
-    /// Long runs of base64 that are no `data:` address.
+    /// Long runs of base64 outside of a `data:` URL.
     EncodedBlob,
-    /// A variable in a system message that nothing delimits.
+    /// A variable in a system message without delimiters around it.
     BareSystemVariable,
 }
 
@@ -60,7 +60,7 @@ impl Detector {
     }
 }
 
-/// Runs of characters that `belongs` takes.
+/// Runs of characters that `belongs` accepts.
 fn runs(text: &str, belongs: impl Fn(char) -> bool, found: &mut dyn FnMut(Range<usize>)) {
     let mut run: Option<Range<usize>> = None;
     for (at, character) in text.char_indices() {
@@ -84,7 +84,7 @@ fn words(text: &str, fits: impl Fn(&str) -> bool, found: &mut dyn FnMut(Range<us
     });
 }
 
-/// One information separator (U+001C to U+001F) does what it is for; a row of them may be a code.
+/// A single information separator (U+001C to U+001F) is legitimate; a run of them may be a code.
 fn control_characters(text: &str, found: &mut dyn FnMut(Range<usize>)) {
     let control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
     runs(text, control, &mut |span| {
@@ -130,9 +130,9 @@ fn zero_width(text: &str, found: &mut dyn FnMut(Range<usize>)) {
                 (before.is_some_and(is_pictorial) && after.is_some_and(is_pictorial)) || before.is_some_and(joins)
             }
             (Some('\u{200c}'), None) => before.is_some_and(joins),
-            // Scripts without spaces mark the ends of words so.
+            // Scripts without spaces mark word boundaries with it.
             (Some('\u{200b}'), None) => before.is_some_and(has_no_spaces) || after.is_some_and(has_no_spaces),
-            // Marks of direction in a text with letters that are written from the right.
+            // Direction marks in a text with right-to-left letters.
             (Some('\u{200e}' | '\u{200f}' | '\u{61c}'), None) => written_from_the_right,
             _ => false,
         };
@@ -142,12 +142,12 @@ fn zero_width(text: &str, found: &mut dyn FnMut(Range<usize>)) {
     });
 }
 
-/// Emoji, their modifiers and selectors: what a joiner joins into one picture.
+/// Emoji with modifiers and selectors, which a joiner combines into one picture.
 const fn is_pictorial(c: char) -> bool {
     matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2190}'..='\u{2bff}' | '\u{fe0f}' | '\u{a9}' | '\u{ae}')
 }
 
-/// Letters whose shape depends on joiners: Arabic, Indic and their neighbours.
+/// Letters whose shape depends on joiners: Arabic, Indic and related scripts.
 const fn joins(c: char) -> bool {
     matches!(c, '\u{600}'..='\u{8ff}' | '\u{900}'..='\u{dff}' | '\u{e00}'..='\u{109f}' | '\u{1780}'..='\u{18af}'
         | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
@@ -158,12 +158,12 @@ const fn has_no_spaces(c: char) -> bool {
     matches!(c, '\u{e00}'..='\u{109f}' | '\u{1780}'..='\u{17ff}')
 }
 
-/// Hebrew, Arabic and their neighbours.
+/// Hebrew, Arabic and related scripts.
 const fn is_from_the_right(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}')
 }
 
-/// At least two Latin letters, and every other letter a foreign one that looks Latin.
+/// At least two Latin letters, and all other letters foreign ones that look Latin.
 fn mixes_scripts(word: &str) -> bool {
     const LOOK_ALIKES: &str = "аеорсухіјѕԁԛԝһАВЕКМНОРСТХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧοντρικυ";
     let latin = word.chars().filter(char::is_ascii_alphabetic).count();
@@ -186,7 +186,7 @@ fn blobs(text: &str, found: &mut dyn FnMut(Range<usize>)) {
     });
 }
 
-/// Variables (`{{name}}`, the first of each name) outside quotes, brackets, fences and markup elements.
+/// Variables (`{{name}}`, the first of each name) outside of quotes, brackets, fences and markup elements.
 fn bare_variables(text: &str, found: &mut dyn FnMut(Range<usize>)) {
     let fenced = enclosed(text);
     let mut seen = BTreeSet::new();
@@ -220,9 +220,9 @@ fn bare_variables(text: &str, found: &mut dyn FnMut(Range<usize>)) {
     }
 }
 
-/// What stands between two fences (three backticks or three quotes) and between `<name>` and `</name>`.
+/// The text between two fences (three backticks or three quotes), and between `<name>` and `</name>`.
 fn enclosed(text: &str) -> Vec<Range<usize>> {
-    /// Most ranges that are remembered.
+    /// Most ranges that are stored.
     const RANGES_MAX: usize = 256;
     let mut ranges = Vec::new();
     for fence in ["```", "\"\"\""] {

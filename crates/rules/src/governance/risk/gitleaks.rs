@@ -10,19 +10,19 @@ use super::set::{RuleSet, SetForm, Source, read_toml};
 use super::{RuleError, rule::FILE_BYTES_MAX};
 use crate::model::finding::{Category, Severity};
 
-/// How grave an imported rule's findings are: its author knows what it finds, but has not seen our prompts.
+/// Severity of an imported rule's findings: high, because its author could not assess our prompts.
 const IMPORTED_SEVERITY: Severity = Severity::High;
 
 /// A rule, or a part of one, that was not imported.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skipped {
-    /// The rule's id as it stands in the source.
+    /// The rule's ID in the source.
     pub id: String,
     /// Why, and whether only a part is missing.
     pub reason: String,
 }
 
-/// What is read of a gitleaks configuration; all else there is about files and commits.
+/// The used part of a gitleaks configuration; the rest is about files and commits.
 #[derive(Deserialize)]
 struct Config {
     #[serde(default)]
@@ -65,12 +65,12 @@ struct Allowlist {
     target_rules: Vec<String>,
 }
 
-/// Turns a gitleaks configuration into a rule file of ours, and says what was left out.
+/// Converts a gitleaks configuration to a rule file, and reports what was left out.
 ///
-/// The file is read by [`RuleSet::parse`]; its head says where it comes from, so its rules need no tests.
+/// [`RuleSet::parse`] reads the result; its header names the source, so its rules need no tests.
 ///
 /// # Errors
-/// The text is no gitleaks configuration, is too large, or holds no rule that can be used.
+/// The text is not a gitleaks configuration, is too large, or has no usable rule.
 pub fn import_gitleaks(toml: &str) -> Result<(String, Vec<Skipped>), RuleError> {
     let config: Config = read_toml(toml)?;
     let mut skipped = Vec::new();
@@ -109,7 +109,7 @@ pub fn import_gitleaks(toml: &str) -> Result<(String, Vec<Skipped>), RuleError> 
     Ok((text, skipped))
 }
 
-/// One rule in our form, or why not. Left-out parts are added to `skipped`.
+/// One rule in our format, or why not. Left-out parts are added to `skipped`.
 fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> Result<RuleForm, String> {
     let regex = match (leak.regex, leak.path) {
         (None, Some(_)) => return Err("it only matches file paths".to_owned()),
@@ -122,7 +122,7 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
     }
     let pattern = translate(&regex);
     let compiled = compile_foreign(&leak.id, &pattern).map_err(|error| error.to_string())?;
-    // gitleaks takes the first group for the secret when none is named.
+    // gitleaks takes the first group as the secret if none is named.
     let secret_group = leak.secret_group.filter(|group| *group > 0).or((compiled.captures_len() > 1).then_some(1));
     let mut form = RuleForm {
         id: leak.id.to_ascii_lowercase(),
@@ -132,7 +132,7 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
         severity: Some(IMPORTED_SEVERITY),
         keywords: leak.keywords.into_iter().filter(|keyword| !keyword.is_empty()).collect(),
         regex: Some(pattern),
-        // 0 is how gitleaks writes that there is none; what is no amount of bits is refused as in our own form.
+        // gitleaks writes 0 for none; an invalid entropy is rejected as in our own format.
         entropy: leak.entropy.filter(|entropy| *entropy != 0.0),
         secret_group,
         ..RuleForm::default()
@@ -146,7 +146,7 @@ fn convert(leak: LeakRule, aimed: &[Allowlist], skipped: &mut Vec<Skipped>) -> R
     Ok(form)
 }
 
-/// Adds what an allowlist excuses, as far as it is about the secret itself.
+/// Adds the exceptions of an allowlist, as far as they are about the secret itself.
 fn add_allowlist(
     id: &str,
     list: Allowlist,
@@ -178,7 +178,7 @@ fn add_allowlist(
     stopwords.extend(list.stopwords.into_iter().filter(|word| !word.is_empty()).take(room));
 }
 
-/// Rewrites what Go's regex syntax has and Rust's reads otherwise: literal braces and brackets, `\<`, `\Q…\E`.
+/// Rewrites Go regex syntax that Rust interprets differently: literal braces and brackets, `\<`, `\Q…\E`.
 fn translate(regex: &str) -> String {
     let mut out = String::with_capacity(regex.len());
     let mut rest = regex;
@@ -209,7 +209,7 @@ fn translate(regex: &str) -> String {
                 in_class = false;
                 out.push(']');
             }
-            // Rust reads these doubled as operations on classes.
+            // Rust interprets these doubled as set operations on classes.
             '&' | '~' if in_class => out.extend(['\\', character]),
             '-' if in_class && after.starts_with('-') => out.push_str("\\-"),
             '{' if !in_class && !is_repeat(after) => out.push_str("\\{"),
@@ -220,11 +220,11 @@ fn translate(regex: &str) -> String {
     out
 }
 
-/// Writes the beginning of a class, in which a first `]` is a character, or a `[:name:]` inside one.
+/// Writes the start of a class, in which a first `]` is a character, or a `[:name:]` inside one.
 fn in_class_begin<'r>(out: &mut String, next: &mut &'r str, after: &'r str, in_class: &mut bool) {
     out.push('[');
     if *in_class {
-        // `[:alpha:]`, up to and with its end.
+        // `[:alpha:]`, including its end.
         if let Some(end) = after.find(":]") {
             out.push_str(after.get(..end + 2).unwrap_or(""));
             *next = after.get(end + 2..).unwrap_or("");
@@ -244,7 +244,7 @@ fn in_class_begin<'r>(out: &mut String, next: &mut &'r str, after: &'r str, in_c
     *next = inner;
 }
 
-/// Whether what stands behind `{` makes it a repeat: `2}`, `2,}` or `2,3}`.
+/// Whether the text after `{` makes it a repetition: `2}`, `2,}` or `2,3}`.
 fn is_repeat(after: &str) -> bool {
     let Some((inner, _)) = after.split_once('}') else { return false };
     let (least, most) = inner.split_once(',').unwrap_or((inner, ""));

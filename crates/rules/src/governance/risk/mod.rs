@@ -1,11 +1,12 @@
-//! Risk classification: what in a content is a secret, personal data, regulated advice, or made to turn or leak.
+//! Risk classification: secrets, personal data, regulated advice, injection and exfiltration in a content.
 //!
-//! Rules look at the words alone. They know English phrases and the shapes of credentials and numbers; they miss
-//! paraphrase, other languages and anything that is encoded, and a text without findings is not thereby harmless.
-//! What a finding means for a change (a note, a block, a second pair of eyes) is the business of the caller.
+//! Rules only match text. They know English phrases and the formats of credentials and numbers; they miss paraphrase,
+//! other languages and encoded text, so a text without findings is not proven harmless. The caller decides what a
+//! finding means for a change (a note, a block, a second review).
 //!
-//! Invariants: no finding and no error holds matched text; every search takes time linear in the text for each match,
-//! and rules of one's own share one budget of it, after which a last finding says that they were not done; a regex is compiled when one of its rule's keywords is first met, not before.
+//! Invariants: no finding and no error contains matched text; every search takes linear time per match, and custom
+//! rules share one work budget, after which a last finding reports that they were not finished; a regex is compiled
+//! when a keyword of its rule first matches.
 
 mod builtin;
 mod detectors;
@@ -28,7 +29,7 @@ pub use set::{RuleSet, RuleSummary};
 
 use crate::model::finding::{Finding, Severity};
 
-/// The gravest severity among findings, none without findings.
+/// The highest severity among findings, if any.
 #[must_use]
 pub fn worst(findings: &[Finding]) -> Option<Severity> {
     findings.iter().map(|finding| finding.severity).max()

@@ -2,7 +2,7 @@
 
 /// How far before a match a negation counts, in bytes: about eight words.
 const REACH_BYTES: usize = 56;
-/// Words that turn what follows around; "rather" is the one of "rather than".
+/// Words that reverse a negation; "rather" is for "rather than".
 const NEGATIONS: [&str; 17] = [
     "not",
     "never",
@@ -23,7 +23,7 @@ const NEGATIONS: [&str; 17] = [
     "rather",
 ];
 
-/// Whether a negation stands before `start` in the same sentence.
+/// Whether a negation precedes `start` in the same sentence.
 pub(super) fn negated(text: &str, start: usize) -> bool {
     let mut from = start.saturating_sub(REACH_BYTES);
     while !text.is_char_boundary(from) {

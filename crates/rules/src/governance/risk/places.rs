@@ -1,4 +1,4 @@
-//! The texts of a content that rules look at, each with the name that a finding gives it.
+//! The texts of a content that rules search, each with its name in findings.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -8,14 +8,14 @@ use serde_json::Value;
 
 use crate::model::content::{Body, Content, Message, MessageContent, Role, Syntax};
 
-/// Longest name of a place, in bytes; deeper JSON is named by its beginning.
+/// Longest name of a place, in bytes; the name of deeper JSON is truncated.
 const TARGET_BYTES_MAX: usize = 200;
 /// Longest key of a JSON object that is part of a name, in bytes.
 const SHOWN_KEY_BYTES_MAX: usize = 40;
-/// Most digits of such a key: one with more may itself be secret.
+/// Most digits in such a key: a key with more may itself be secret.
 const SHOWN_KEY_DIGITS_MAX: usize = 3;
 
-/// Which texts a rule looks at.
+/// The texts that a rule searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Scope {
@@ -23,39 +23,39 @@ pub(super) enum Scope {
     Template,
     /// Defaults and descriptions of variables.
     Variable,
-    /// Messages of user and assistant behind the first system message.
+    /// User and assistant messages after the first system message.
     FewShot,
-    /// Everything, model parameters, tools, response schema and config included.
+    /// Everything, including model parameters, tools, response schema and config.
     Whole,
 }
 
-/// Which rules look at a place.
+/// Which rules search a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Only {
     /// All.
     All,
-    /// Those of secrets: the place is a value of JSON with its key before it, as `password: …`.
+    /// Those for secrets: the place is a value of JSON preceded by its key, as `password: …`.
     Secrets,
-    /// All the others: the place is the value alone.
+    /// All others: the place is the value alone.
     Others,
 }
 
-/// One text, and where it stands.
+/// One text, and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Place<'c> {
-    /// What findings call it.
+    /// Its name in findings.
     pub target: String,
-    /// What is searched.
+    /// The text to search.
     pub text: Cow<'c, str>,
-    /// How many bytes of `text` stand before the text itself.
+    /// Number of bytes in `text` before the text itself.
     pub offset: usize,
-    /// Which rules look at it.
+    /// Which rules search it.
     pub only: Only,
-    /// What else it is, besides part of the whole.
+    /// Further scopes, besides the whole content.
     pub scopes: &'static [Scope],
-    /// Said by the system.
+    /// In a system message.
     pub system: bool,
-    /// How variables are written in it.
+    /// Its template syntax.
     pub syntax: Syntax,
 }
 
@@ -73,18 +73,18 @@ impl<'c> Place<'c> {
         }
     }
 
-    /// A text that every rule looks at.
+    /// A text for all rules.
     pub fn test(text: &'c str) -> Self {
         Self { scopes: &[Scope::Template, Scope::Variable, Scope::FewShot], system: true, ..Self::text("text", text) }
     }
 
-    /// Whether a rule for these scopes looks here.
+    /// Whether a rule with these scopes searches it.
     pub fn is_in(&self, targets: &[Scope]) -> bool {
         targets.iter().any(|target| *target == Scope::Whole || self.scopes.contains(target))
     }
 }
 
-/// Calls `visit` with every place of a content, in order.
+/// Visits every place of a content, in order.
 pub(super) fn visit_places(content: &Content, visit: &mut dyn FnMut(&Place<'_>)) {
     match &content.body {
         Body::Text(text) => visit(&Place { syntax: content.syntax, ..Place::text("text", text) }),
@@ -155,7 +155,7 @@ fn visit_messages(messages: &[Message], syntax: Syntax, visit: &mut dyn FnMut(&P
     }
 }
 
-/// Visits every string of a JSON value. The depth is bounded where contents are read from JSON.
+/// Visits every string of a JSON value. The depth was limited when the content was parsed.
 fn visit_json(
     target: &mut String,
     key: Option<&str>,
@@ -206,14 +206,14 @@ fn visit_entry(
     });
 }
 
-/// Runs `inner` with a longer name, and makes it short again.
+/// Runs `inner` with a longer name, then restores it.
 fn within(target: &mut String, inner: impl FnOnce(&mut String)) {
     let length = target.len();
     inner(target);
     target.truncate(length);
 }
 
-/// Adds `.key` when the key reads like a word, else `[index]`: a finding never shows what might be a secret.
+/// Adds `.key` if the key looks like a word, else `[index]`: a finding must not show a possible secret.
 fn push_key(target: &mut String, key: &str, index: usize) {
     let word = (1..=SHOWN_KEY_BYTES_MAX).contains(&key.len())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))

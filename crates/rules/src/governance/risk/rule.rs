@@ -1,4 +1,4 @@
-//! One rule: its file form, the checks of that form, and how it finds its places in a text.
+//! One rule: its file format, validation, and search.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -17,42 +17,42 @@ use crate::model::finding::{Category, Severity};
 pub(super) const FILE_BYTES_MAX: usize = 1024 * 1024;
 /// Most rules of one set; the largest public set has some hundreds.
 pub(super) const RULES_MAX: usize = 2_000;
-/// Most rules of one set without keywords: each of them reads every text.
+/// Most rules of one set without keywords: each of them searches every text.
 pub(super) const UNFILTERED_MAX: usize = 64;
 /// Longest regex, in bytes.
 pub(super) const REGEX_BYTES_MAX: usize = 4 * 1024;
-/// Largest compiled regex of the program's own rules, in bytes: the crate's own bound.
+/// Largest compiled regex of the built-in rules, in bytes: the crate's own limit.
 const BUILT_IN_KIB_MAX: usize = 10 * 1024;
-/// Largest compiled regex of other rules, in KiB: twice what the largest published secret rule takes.
+/// Largest compiled regex of other rules, in KiB: twice that of the largest public secret rule.
 const COMPILED_KIB_MAX: usize = 512;
-/// Most that the regexes of one set take when compiled, in KiB: the public sets take half of it.
+/// Total size of the compiled regexes of one set, in KiB: twice that of public sets.
 pub(super) const SET_KIB_MAX: usize = 10 * 1024;
-/// Stopwords that are looked for in the time of one unit of work.
+/// Number of stopwords that cost one unit of work.
 const STOPWORDS_A_UNIT: usize = 8;
-/// Largest cache of one regex's lazy automaton, in bytes, so that many rules in use stay small.
+/// Largest cache of one regex's lazy automaton, in bytes, to limit the memory of many rules.
 const AUTOMATON_BYTES_MAX: usize = 128 * 1024;
 /// Longest id, in bytes.
 const ID_BYTES_MAX: usize = 64;
 /// Longest description, in bytes: it is in every finding.
 const DESCRIPTION_BYTES_MAX: usize = 500;
-/// Most keywords, and tests of each kind, of one rule.
+/// Most keywords, and most tests of each kind, of one rule.
 const ITEMS_MAX: usize = 64;
 /// Longest keyword, in bytes.
 const KEYWORD_BYTES_MAX: usize = 100;
 /// Longest test, in bytes.
 const TEST_BYTES_MAX: usize = 8 * 1024;
-/// Most regexes that excuse a match, for one rule and for a set.
+/// Most regexes for exceptions, per rule and per set.
 pub(super) const ALLOW_MAX: usize = 64;
-/// Most words that excuse a match, for one rule and for a set.
+/// Most words for exceptions, per rule and per set.
 pub(super) const STOPWORDS_MAX: usize = 2_000;
-/// Most matches of one rule in one text that are looked at, so that a text made of near misses stays cheap.
+/// Most matches of one rule in one text that are examined, which bounds the cost of near misses.
 const CANDIDATES_MAX: usize = 2_000;
-/// Most entropy of a text, in bits a character: one byte says no more.
+/// Highest possible entropy, in bits per character.
 const ENTROPY_BITS_MAX: f64 = 8.0;
-/// Removed from tests before they run, so that no scanner takes the test of a secret for a secret.
+/// A character that is removed from tests before they run, so that secret scanners ignore the tests.
 const TEST_JOINER: char = '⟂';
 
-/// Why a rule file cannot be used.
+/// Why a rule file is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RuleError {
@@ -88,7 +88,7 @@ pub enum RuleError {
     Keywords,
 }
 
-/// A rule as it stands in a file.
+/// A rule in a file.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleForm {
@@ -125,7 +125,7 @@ pub(super) struct RuleForm {
     pub test_neg: Vec<String>,
 }
 
-/// What excuses a match: regexes and words, of one rule or of a whole set.
+/// Exceptions: regexes and words, of one rule or of a whole set.
 #[derive(Debug, Default)]
 pub(super) struct Exemptions {
     allow: Vec<String>,
@@ -134,15 +134,15 @@ pub(super) struct Exemptions {
     compiled: OnceLock<Vec<Compiled>>,
 }
 
-/// A regex, and how large it is.
+/// A regex, and its size.
 #[derive(Debug)]
 struct Compiled {
     regex: Regex,
-    /// Its size in KiB, rounded up to a power of two; what searching with it costs a byte.
+    /// Its size in KiB, rounded up to a power of two: the cost of searching one byte.
     kib: usize,
 }
 
-/// A checked rule.
+/// A validated rule.
 #[derive(Debug)]
 pub(super) struct Rule {
     pub id: String,
@@ -151,16 +151,16 @@ pub(super) struct Rule {
     pub category: Category,
     pub severity: Severity,
     pub targets: Vec<Scope>,
-    /// Lower-case; none means that every text is tried.
+    /// Lower-case; empty means that every text is searched.
     pub keywords: Vec<String>,
-    /// Of the program, so that a graver built-in rule on the same place replaces it.
+    /// Whether it is built in, so that a more severe built-in rule at the same place replaces it.
     pub built_in: bool,
     finder: Matcher,
     validator: Option<Validator>,
     entropy: Option<f64>,
     secret_group: usize,
     unless_negated: bool,
-    /// Report the first place of a text only: the rule is about its subject.
+    /// Whether to report only the first place of a text: the rule is about its topic.
     once: bool,
     excuses: Exemptions,
     set_excuses: Arc<Exemptions>,
@@ -174,23 +174,23 @@ enum Matcher {
     Detector(Detector),
 }
 
-/// Where one rule matches one text.
+/// The matches of one rule in one text.
 #[derive(Debug, Default)]
 pub(super) struct Hits {
     /// Byte ranges, in order, on character boundaries.
     pub spans: Vec<Range<usize>>,
-    /// How many matches more than `spans` are known of.
+    /// Number of known matches beyond `spans`.
     pub more: u64,
-    /// Whether the search ended before the text, because it took too much work.
+    /// Whether the search ended early because of the work limit.
     pub unfinished: bool,
 }
 
-/// How the rules of a file are read.
+/// Options of parsing a file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reading {
     /// Classes such as `\w` and `\b` mean ASCII.
     pub ascii: bool,
-    /// Of the program.
+    /// Built in.
     pub built_in: bool,
 }
 
@@ -200,7 +200,7 @@ impl Exemptions {
         Self { allow, stopwords, reading, compiled: OnceLock::new() }
     }
 
-    /// Checks the limits and compiles every regex once; `rule` names the owner in errors. Returns their size in KiB.
+    /// Checks the limits and compiles every regex once; errors name `rule`. Returns the total size in KiB.
     pub fn check(&self, rule: &str) -> Result<usize, RuleError> {
         let limits = [("allow", self.allow.len(), ALLOW_MAX), ("stopwords", self.stopwords.len(), STOPWORDS_MAX)];
         for (what, count, max) in limits {
@@ -215,14 +215,14 @@ impl Exemptions {
         sizes.sum()
     }
 
-    /// What it costs to look at a byte of a match.
+    /// The cost of examining one byte of a match.
     fn units(&self) -> u64 {
         let words = self.stopwords.len() / STOPWORDS_A_UNIT;
         self.compiled().iter().map(Compiled::units).sum::<u64>() + u64::try_from(words).unwrap_or(u64::MAX)
     }
 
     fn compiled(&self) -> &[Compiled] {
-        // Checked when the set was read, so that none is lost here.
+        // Validated when the set was parsed, so none is lost here.
         let build = || self.allow.iter().filter_map(|pattern| Compiled::new("", pattern, self.reading).ok()).collect();
         self.compiled.get_or_init(build)
     }
@@ -244,7 +244,8 @@ impl Compiled {
             let regex = compile(rule, pattern, reading.ascii, BUILT_IN_KIB_MAX)?;
             return Ok(Self { regex, kib: 0 });
         }
-        // A program that grows too large is given up at once, so that all tries cost as much as the last one again.
+        // A program that grows too large is given up at once, so all attempts together cost about as much as the last
+        // one.
         let mut kib = 1;
         loop {
             match compile(rule, pattern, reading.ascii, kib) {
@@ -261,7 +262,7 @@ impl Compiled {
 }
 
 impl Rule {
-    /// Checks a form, all but its regexes and tests.
+    /// Validates everything except regexes and tests.
     pub fn new(form: &RuleForm, reading: Reading, set_excuses: Arc<Exemptions>) -> Result<Self, RuleError> {
         check_id(&form.id)?;
         let fail = |reason: String| Err(fault(&form.id, reason));
@@ -291,7 +292,7 @@ impl Rule {
             (None, Some(detector)) => Matcher::Detector(detector),
             _ => return fail("needs either a regex or a detector".to_owned()),
         };
-        // Also false for what is no number, with which every comparison is.
+        // Also false for NaN, for which every comparison is.
         if let Some(entropy) = form.entropy.filter(|entropy| !(0.0..=ENTROPY_BITS_MAX).contains(entropy)) {
             return fail(format!("has the entropy {entropy}; use 0 to {ENTROPY_BITS_MAX} bits per character"));
         }
@@ -317,7 +318,7 @@ impl Rule {
         })
     }
 
-    /// Compiles what the rule has, to know that it can be. Returns its size in KiB.
+    /// Compiles the regexes to validate them. Returns their size in KiB.
     pub fn check_regexes(&self) -> Result<usize, RuleError> {
         let kib = self.excuses.check(&self.id)?;
         let Matcher::Regex(pattern) = &self.finder else { return Ok(kib) };
@@ -329,12 +330,12 @@ impl Rule {
                 format!("has secret_group {}, but its regex has {groups} groups", self.secret_group),
             ));
         }
-        // The tests use it; it goes with the rule.
+        // The tests use it; it is dropped with the rule.
         self.compiled.get_or_init(|| Some(compiled));
         Ok(kib)
     }
 
-    /// Runs the tests of `form`, which is the one this rule was made of.
+    /// Runs the tests of `form`, from which this rule was made.
     pub fn check_tests(&self, form: &RuleForm, work: &mut Work) -> Result<(), RuleError> {
         if form.test_pos.is_empty() || form.test_neg.is_empty() {
             return Err(fault(&self.id, "needs at least one test in test_pos and one in test_neg".to_owned()));
@@ -357,19 +358,19 @@ impl Rule {
         Ok(())
     }
 
-    /// Whether its regex is compiled now.
+    /// Whether its regex is currently compiled.
     #[cfg(test)]
     pub fn is_compiled(&self) -> bool {
         self.compiled.get().is_some()
     }
 
-    /// Whether the prefilter would let the text through to this rule.
+    /// Whether the prefilter passes the text to this rule.
     fn is_tried(&self, text: &str) -> bool {
         let lower = text.to_ascii_lowercase();
         self.keywords.is_empty() || self.keywords.iter().any(|keyword| lower.contains(keyword.as_str()))
     }
 
-    /// Every place in the text that this rule finds, up to the limits and as far as `work` lasts.
+    /// All matches of this rule in a text, within the limits and the remaining `work`.
     pub fn find(&self, place: &Place<'_>, work: &mut Work) -> Hits {
         let text: &str = &place.text;
         let (mut hits, mut endless) = (Hits::default(), Work::endless());
@@ -383,7 +384,7 @@ impl Rule {
                 }
             }
             Matcher::Regex(pattern) => {
-                // A custom rule's regex compiled when its set was read, a built-in one's in the unit tests.
+                // A custom rule's regex compiled when its set was parsed, a built-in one's in the unit tests.
                 match self.compiled.get_or_init(|| Compiled::new(&self.id, pattern, self.reading).ok()) {
                     Some(compiled) => self.search(compiled, text, work, &mut hits),
                     None => hits.unfinished = true,
@@ -404,7 +405,7 @@ impl Rule {
         };
         let mut from = 0;
         for _ in 0..CANDIDATES_MAX {
-            // Each search may read to the end, whatever it finds on the way.
+            // Each search may read to the end, whatever it finds.
             if !work.pay(text.len().saturating_sub(from), compiled.units()) {
                 hits.unfinished = true;
                 return;
@@ -418,11 +419,11 @@ impl Rule {
                 return;
             }
         }
-        // What was not looked at counts, so that nothing hides behind a crowd of near misses.
+        // Matches that were not examined count, so that nothing hides behind many near misses.
         hits.more += 1;
     }
 
-    /// Keeps a candidate if it stands.
+    /// Adds a match if it is valid.
     fn take(&self, text: &str, span: Range<usize>, work: &mut Work, hits: &mut Hits) {
         if self.once && !hits.spans.is_empty() {
             return;
@@ -440,7 +441,7 @@ impl Rule {
         }
     }
 
-    /// The span on character boundaries, if checksum, entropy, negation and excuses let it stand.
+    /// The match on character boundaries, if checksum, entropy, negation and exceptions allow it.
     fn accept(&self, text: &str, span: Range<usize>) -> Option<Range<usize>> {
         let (mut start, mut end) = (span.start, span.end);
         while start > 0 && !text.is_char_boundary(start) {
@@ -471,7 +472,7 @@ fn check_id(id: &str) -> Result<(), RuleError> {
     Err(RuleError::Id { id: id.chars().filter(|c| !c.is_control()).take(ID_BYTES_MAX).collect() })
 }
 
-/// Compiles a custom regex within its size limit; `rule` is its rule in errors.
+/// Compiles a custom regex within its size limit; errors name `rule`.
 pub(super) fn compile_foreign(rule: &str, pattern: &str) -> Result<Regex, RuleError> {
     compile(rule, pattern, true, COMPILED_KIB_MAX)
 }
@@ -486,7 +487,7 @@ fn compile(rule: &str, pattern: &str, ascii: bool, kib: usize) -> Result<Regex, 
     built.map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => RuleError::RegexTooLarge { rule: rule.to_owned() },
         other => {
-            // The last line is the cause; those before it show the pattern over several lines.
+            // The last line is the cause; the lines before it show the pattern.
             let text = other.to_string();
             let reason = text.lines().last().unwrap_or("").trim_start_matches("error: ").to_owned();
             RuleError::Regex { rule: rule.to_owned(), reason }

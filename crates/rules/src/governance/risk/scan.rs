@@ -1,4 +1,4 @@
-//! The classifier: one search for all keywords, then the rules whose keywords were met.
+//! The classifier: one search for all keywords, then the rules whose keywords matched.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,42 +12,43 @@ use super::work::Work;
 use crate::model::content::Content;
 use crate::model::finding::{Category, Finding, Severity};
 
-/// Most findings of one content that are listed; the gravest are kept.
+/// Most listed findings of one content; the most severe are kept.
 pub const FINDINGS_MAX: usize = 200;
 /// Most findings of one rule in one text that are listed.
 pub const RULE_FINDINGS_MAX: usize = 20;
-/// The id under which the last finding says that more were not listed.
+/// The ID of the last finding, which reports unlisted ones.
 pub const MORE_RULE: &str = "more";
-/// Most findings that are kept before the gravest are chosen, so that a content of a thousand small texts stays cheap.
+/// Most findings that are collected before the most severe are selected, which bounds the cost of a thousand small
+/// texts.
 const KEPT_MAX: usize = 4_000;
 
-/// Rules ready to run. Shared by threads; a regex is compiled when it is first needed.
+/// A compiled set of rules. Shared by threads; a regex is compiled on first use.
 #[derive(Debug, Default)]
 pub struct Classifier {
     rules: Vec<Arc<Rule>>,
     keywords: Option<AhoCorasick>,
-    /// For each keyword, the rules that it calls.
+    /// For each keyword, its rules.
     called: Vec<Vec<usize>>,
     /// The rules without keywords.
     always: Vec<usize>,
 }
 
-/// What was found so far.
+/// The findings so far.
 #[derive(Default)]
 struct FindingCollector {
     findings: Vec<Finding>,
     unlisted: u64,
-    /// How often a rule was not searched to the end of a text.
+    /// Number of searches that ended early.
     unfinished: u64,
     /// Of both.
     worst_unlisted: Option<(Severity, Category)>,
 }
 
 impl Classifier {
-    /// The built-in rules (if `builtin`) and custom sets together.
+    /// Combines the built-in rules (if `builtin`) and custom sets.
     ///
     /// # Errors
-    /// An id that two sets use, or more keywords than one search can hold.
+    /// A duplicate ID, or more keywords than one search supports.
     pub fn new(builtin: bool, custom: &[RuleSet]) -> Result<Self, RuleError> {
         let sets = builtin.then(RuleSet::builtin).into_iter().chain(custom);
         let rules: Vec<Arc<Rule>> = sets.flat_map(|set| set.rules.iter().map(Arc::clone)).collect();
@@ -78,15 +79,15 @@ impl Classifier {
         Ok(Self { rules, keywords, called, always })
     }
 
-    /// How many rules it has.
+    /// Number of rules.
     #[must_use]
     pub fn rule_count(&self) -> usize {
         self.rules.len()
     }
 
-    /// Every finding in a content, by place and position, at most [`FINDINGS_MAX`] and a last one for the rest.
+    /// All findings in a content, by place and position: at most [`FINDINGS_MAX`], and a last one about the rest.
     ///
-    /// `key` is the registry's: hashes of equal matches are equal under one key, and mean nothing without it.
+    /// `key` belongs to the registry: hashes of equal matches are equal with one key, and reveal nothing without it.
     #[must_use]
     pub fn classify(&self, content: &Content, key: &[u8; 32]) -> Vec<Finding> {
         let (mut collected, mut work) = (FindingCollector::default(), Work::whole());
@@ -94,7 +95,7 @@ impl Classifier {
         collected.finish()
     }
 
-    /// Every finding in one text, which findings call `target`.
+    /// All findings in one text, with the place name `target`.
     #[must_use]
     pub fn classify_text(&self, target: &str, text: &str, key: &[u8; 32]) -> Vec<Finding> {
         let mut collected = FindingCollector::default();
@@ -134,7 +135,7 @@ impl Classifier {
         }
     }
 
-    /// The rules that a text calls, in order.
+    /// The rules whose keywords match a text, in order.
     fn rules_for(&self, text: &str) -> BTreeSet<usize> {
         let mut rules: BTreeSet<usize> = self.always.iter().copied().collect();
         let Some(keywords) = &self.keywords else { return rules };
@@ -155,8 +156,8 @@ impl Classifier {
     }
 }
 
-/// Whether a built-in rule's span lies on one of a built-in rule of the same category that is graver, or as grave and
-/// first: one leak is one finding.
+/// Whether a built-in rule's match overlaps with that of another built-in rule in the same category that is more
+/// severe, or as severe and earlier: one leak is one finding.
 fn is_covered(hits: &[(&Rule, Hits)], index: usize, span: &Range<usize>) -> bool {
     let Some((rule, _)) = hits.get(index).filter(|(rule, _)| rule.built_in) else { return false };
     hits.iter().enumerate().any(|(other_index, (other, found))| {
@@ -188,7 +189,7 @@ fn wide(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// Where the lines of a text begin.
+/// The start of each line of the text.
 struct LineIndex(Vec<usize>);
 
 impl LineIndex {
@@ -208,7 +209,7 @@ impl FindingCollector {
             self.findings.push(finding);
             return;
         }
-        // A full list keeps what is graver: nothing critical hides behind a crowd of small findings.
+        // A full list keeps the most severe findings: nothing critical hides behind many minor ones.
         self.shrink(KEPT_MAX / 2);
         self.findings.push(finding);
     }
@@ -220,7 +221,7 @@ impl FindingCollector {
         }
     }
 
-    /// Keeps the gravest `count` findings in their order.
+    /// Keeps the `count` most severe findings in their order.
     fn shrink(&mut self, count: usize) {
         if self.findings.len() <= count {
             return;
@@ -240,7 +241,7 @@ impl FindingCollector {
 
     fn finish(mut self) -> Vec<Finding> {
         self.shrink(FINDINGS_MAX);
-        // Places come in their order; within one, findings by position.
+        // Places are in order; within one, findings are ordered by position.
         let mut findings = self.findings;
         let mut start = 0;
         while let Some(first) = findings.get(start) {
@@ -268,7 +269,7 @@ impl FindingCollector {
     }
 }
 
-/// What the last finding says of the rest.
+/// The text of the last finding, about the rest.
 fn rest(unlisted: u64, unfinished: u64, severity: Severity) -> String {
     let unlisted = (unlisted > 0).then(|| {
         format!("at least {unlisted} more findings are not listed, {severity} at worst; fix the listed ones first")

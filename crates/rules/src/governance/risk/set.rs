@@ -1,4 +1,4 @@
-//! A set of rules: read from TOML, checked and tested before it is used.
+//! A rule set: parsed from TOML, validated and tested before it is used.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use super::work::Work;
 use crate::json::plain_reason;
 use crate::model::finding::{Category, Severity};
 
-/// Rules that are used together. A clone shares them.
+/// A set of rules. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
     pub(super) rules: Vec<Arc<Rule>>,
 }
 
-/// What a list shows of a rule.
+/// A rule in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSummary<'s> {
     /// Its id.
     pub id: &'s str,
     /// Its version.
     pub version: u32,
-    /// What its matches mean.
+    /// Its description.
     pub description: &'s str,
-    /// What kind of risk it finds.
+    /// Its category.
     pub category: Category,
-    /// How grave that is.
+    /// Its severity.
     pub severity: Severity,
 }
 
@@ -39,23 +39,23 @@ pub struct RuleSummary<'s> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct SetForm {
-    /// Where the rules were imported from; such rules need no tests.
+    /// The source of imported rules, which need no tests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Source>,
     /// Classes such as `\w` and `\b` mean ASCII.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ascii: bool,
-    /// What excuses the matches of every rule of the file.
+    /// Exceptions for all rules of the file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
-    /// Words that excuse them.
+    /// Words for exceptions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopwords: Vec<String>,
     #[serde(default)]
     pub rule: Vec<RuleForm>,
 }
 
-/// A rule file of which only the number of rules is asked.
+/// A rule file, parsed only to count its rules.
 #[derive(Deserialize)]
 struct CountForm {
     #[serde(default)]
@@ -71,44 +71,44 @@ pub(super) enum Source {
 }
 
 impl RuleSet {
-    /// Reads a rule file: checks its form and limits, compiles every regex once, and runs every test.
+    /// Parses a rule file: checks its format and limits, compiles every regex once, and runs every test.
     ///
-    /// In tests the character `⟂` is left out before they run: write it inside the test of a credential, so that no
-    /// scanner takes the rule file for a leak. A rule has at least one test that it must find and one that it must not,
-    /// unless the head of the file says `imported = "gitleaks"`.
+    /// In tests the character `⟂` is removed before they run: put it inside the sample of a credential, so that secret
+    /// scanners ignore the rule file. A rule has at least one test that must match and one that must not, unless the
+    /// header of the file has `imported = "gitleaks"`.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its rule and test.
+    /// The first error, with its rule and test.
     pub fn parse(toml: &str) -> Result<Self, RuleError> {
         let form = SetForm::read(toml)?;
         let reading = Reading { ascii: form.ascii, built_in: false };
         Self::checked(&form, reading)
     }
 
-    /// Reads a rule file that [`RuleSet::parse`] has read before: checks its form, but compiles and tests nothing.
+    /// Parses a rule file that [`RuleSet::parse`] accepted before: checks its format, but compiles and tests nothing.
     ///
     /// # Errors
-    /// It is no rule file.
+    /// It is not a rule file.
     pub fn read(toml: &str) -> Result<Self, RuleError> {
         let form = SetForm::read(toml)?;
         Self::unchecked(&form, Reading { ascii: form.ascii, built_in: false })
     }
 
-    /// How many rules such a file has, and nothing else of it.
+    /// Number of rules in such a file.
     ///
     /// # Errors
-    /// It is no rule file.
+    /// It is not a rule file.
     pub fn count(toml: &str) -> Result<usize, RuleError> {
         Ok(read_toml::<CountForm>(toml)?.rule.len())
     }
 
-    /// The rules that come with the program.
+    /// The built-in rules.
     #[must_use]
     pub fn builtin() -> &'static Self {
         builtin::builtin()
     }
 
-    /// What the rules are, in order.
+    /// The rules, in order.
     pub fn rules(&self) -> impl Iterator<Item = RuleSummary<'_>> {
         self.rules.iter().map(|rule| RuleSummary {
             id: &rule.id,
@@ -119,30 +119,30 @@ impl RuleSet {
         })
     }
 
-    /// How many rules it has.
+    /// Number of rules.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rules.len()
     }
 
-    /// Whether it has no rule.
+    /// Whether it has no rules.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    /// Reads a file of the program without compiling or testing anything.
+    /// Parses a built-in file without compiling or testing anything.
     pub(super) fn read_builtin(toml: &str) -> Result<Self, RuleError> {
         let form = SetForm::read(toml)?;
         Self::unchecked(&form, Reading { ascii: form.ascii, built_in: true })
     }
 
-    /// Makes the rules of a form after all checks and tests.
+    /// Creates the rules after all checks and tests.
     pub(super) fn checked(form: &SetForm, reading: Reading) -> Result<Self, RuleError> {
         let set = Self::unchecked(form, reading)?;
         let head = Exemptions::new(form.allow.clone(), form.stopwords.clone(), reading);
         let (mut kib, mut work) = (head.check("(head of the file)")?, Work::whole());
-        // What a rule compiled goes with it, before the next one.
+        // The compiled regexes of a rule are dropped before the next one.
         for (rule, rule_form) in set.rules.into_iter().zip(&form.rule) {
             kib += rule.check_regexes()?;
             if kib > SET_KIB_MAX {
@@ -152,7 +152,7 @@ impl RuleSet {
                 rule.check_tests(rule_form, &mut work)?;
             }
         }
-        // A second reading, which has compiled nothing.
+        // Parsed again, without compiled regexes.
         Self::unchecked(form, reading)
     }
 
@@ -180,13 +180,13 @@ impl RuleSet {
 }
 
 impl SetForm {
-    /// Reads a rule file's form.
+    /// Parses the format of a rule file.
     pub fn read(toml: &str) -> Result<Self, RuleError> {
         read_toml(toml)
     }
 }
 
-/// Reads any TOML form within the size limit.
+/// Parses TOML within the size limit.
 pub(super) fn read_toml<T: serde::de::DeserializeOwned>(toml: &str) -> Result<T, RuleError> {
     if toml.len() > FILE_BYTES_MAX {
         return Err(RuleError::TooLong { bytes: toml.len() });

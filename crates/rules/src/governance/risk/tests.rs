@@ -209,7 +209,7 @@ fn custom_rules_share_one_budget_and_unfinished_ones_are_reported() {
     let last = findings.last().expect("a last one");
     assert_eq!((last.rule.as_str(), last.severity), (MORE_RULE, Severity::Critical), "{findings:?}");
     assert!(last.message.contains("did not finish"), "{}", last.message);
-    // A regex that is as large as it may be is not even begun on such a text; on a short one it is.
+    // A regex of the maximum size is not even started on such a text, but it is on a short one.
     let large = custom(
         "regex = '(a|b)*a(a|b){1000}c'\ntest_pos = ['TEST']\ntest_neg = ['ac']"
             .replace("TEST", &format!("a{}c", "b".repeat(1000)))
@@ -221,7 +221,7 @@ fn custom_rules_share_one_budget_and_unfinished_ones_are_reported() {
         [(MORE_RULE, Severity::Low)]
     );
     assert_eq!(large.classify_text("text", &format!("a{}c", "a".repeat(1000)), &KEY).len(), 1);
-    // Many small texts have one budget too.
+    // Many small texts share one budget.
     let message = format!(r#"{{"role":"user","content":"{}"}}"#, "b".repeat(2_000));
     let json = format!(r#"{{"messages":[{}]}}"#, vec![message; 400].join(","));
     let content = Content::from_json(json.as_bytes()).expect("a content");
@@ -284,7 +284,7 @@ fn a_set_is_counted_and_read_again_without_compiling() {
     assert!(RuleSet::parse(&two).is_err());
     assert_eq!(RuleSet::count(""), Ok(0));
     assert!(RuleSet::count("rule = 1").is_err());
-    // What cannot be searched for is said, not passed over.
+    // What cannot be searched is reported.
     let broken = Classifier::new(false, &[RuleSet::read(&two).expect("two")]).expect("a classifier");
     let findings = broken.classify_text("text", "b", &KEY);
     assert_eq!(findings.last().map(|last| last.rule.as_str()), Some(MORE_RULE), "{findings:?}");

@@ -1,12 +1,12 @@
 //! Checksums of card, account and identity numbers.
 //!
-//! Each function takes the matched text with its separators and returns whether its check digits are right.
+//! Each function takes the matched text with its separators and returns whether its check digits are valid.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// A check of a match beyond its shape.
+/// A check of a match beyond its format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Validator {
@@ -45,7 +45,7 @@ pub(super) enum Validator {
 }
 
 impl Validator {
-    /// Whether the match is what it looks like.
+    /// Whether the match is valid.
     pub fn accepts(self, matched: &str) -> bool {
         match self {
             Self::Luhn => {
@@ -92,7 +92,7 @@ fn weighted(digits: &[u32], weights: &[u32]) -> u32 {
     digits.iter().zip(weights).map(|(digit, weight)| digit * weight).sum()
 }
 
-/// The number that a few digits make: nine at most, or it has no room.
+/// The number of a few digits: at most nine, so that it fits.
 fn number(digits: &[u32]) -> u32 {
     digits.iter().fold(0, |sum, digit| sum * 10 + digit)
 }
@@ -244,7 +244,7 @@ fn hetu(text: &str) -> bool {
 }
 
 fn codice_fiscale(text: &str) -> bool {
-    // What a character in an odd place is worth; 0 to 9 are worth what A to J are.
+    // The value of a character at an odd position; 0 to 9 have the values of A to J.
     const ODD: [u32; 26] =
         [1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23];
     let plain = text.to_ascii_uppercase();
@@ -275,12 +275,12 @@ fn public_ip(address: &IpAddr) -> bool {
     }
 }
 
-/// Not a well-known public resolver either.
+/// Well-known public resolvers are also excluded.
 fn public_v4(address: Ipv4Addr) -> bool {
     const RESOLVERS: [[u8; 4]; 6] =
         [[8, 8, 8, 8], [8, 8, 4, 4], [1, 1, 1, 1], [1, 0, 0, 1], [9, 9, 9, 9], [1, 2, 3, 4]];
     let [first, second, third, _] = address.octets();
-    // A first number below 20 is more likely a software version than an address.
+    // A first number below 20 is more likely a software version.
     (20..224).contains(&first)
         && !address.is_private()
         && !address.is_loopback()

@@ -1,17 +1,18 @@
 //! The work budget of custom rules in one classification.
 //!
-//! A search takes time linear in the text, and in the worst case in the size of the compiled regex too, and each match
-//! begins a new one that may read to the end. So every search is paid for before it begins, at its worst, from one
-//! budget of all rules; what cannot be paid for is not searched, and the caller says so. No clock is asked: the same
-//! content and rules find the same everywhere.
+//! A search takes time linear in the text and, in the worst case, in the size of the compiled regex, and each match
+//! starts a new one that may read to the end. So every search is paid for in advance, at its worst-case cost, from one
+//! budget of all rules; a search that exceeds the budget is skipped and reported. No clock is involved: the same
+//! content and rules give the same findings everywhere.
 
-/// The whole budget, in bytes searched times KiB of compiled regex: some seconds at worst, of which usual searches take
-/// a hundredth. A text of 10 KiB is searched 400 times by a regex of 32 KiB, one of 1 MiB 64 times by one of 2 KiB.
+/// The whole budget, in bytes searched times KiB of compiled regex: a few seconds in the worst case, of which typical
+/// searches use a hundredth. It allows 400 searches of 10 KiB with a regex of 32 KiB, or 64 searches of 1 MiB with one
+/// of 2 KiB.
 const UNITS_MAX: u64 = 128 * 1024 * 1024;
-/// What beginning a search costs beside what it reads.
+/// The fixed cost of a search.
 const SEARCH_UNITS: u64 = 64;
 
-/// What is left of a budget.
+/// The rest of a budget.
 #[derive(Debug)]
 pub(super) struct Work(u64);
 
@@ -21,12 +22,12 @@ impl Work {
         Self(UNITS_MAX)
     }
 
-    /// No limit: for rules that come with the program, whose cost is known.
+    /// No limit: for built-in rules, whose cost is known.
     pub const fn endless() -> Self {
         Self(u64::MAX)
     }
 
-    /// Pays for reading so many bytes at so many units each; false, and nothing is paid, when that is not left.
+    /// Pays for reading this many bytes at this many units each; false, without paying, if the rest is not enough.
     pub fn pay(&mut self, bytes: usize, units: u64) -> bool {
         let cost = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(units).saturating_add(SEARCH_UNITS);
         let left = self.0.checked_sub(cost);
