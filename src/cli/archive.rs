@@ -1,4 +1,4 @@
-//! `archive`: drops the contents of versions that nobody needs any more. It only says what would go until `--apply`.
+//! `archive`: deletes the contents of unused versions. A dry run unless `--apply` is given.
 
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,7 @@ fn print(output: Output, archived: &Archived) -> Result<(), CliError> {
     Ok(())
 }
 
-/// How many old versions stay, by reason.
+/// The number of old versions that stay, by reason.
 fn kept(archived: &Archived) -> Table {
     let mut table = Table::new(&["KEPT", "BECAUSE"]);
     for (why, number) in &archived.kept {

@@ -1,7 +1,7 @@
-//! The tree of verbs and flags: what can be said on the command line.
+//! The tree of verbs and flags of the command line.
 //!
-//! Each verb of a client keeps its flags in its own file; those of a node stand in [`node`]. Nothing here acts.
-//! Invariant: an access token is never a flag, because flags are seen by every process of the machine.
+//! The flags of each client verb are in its own file; those of nodes are in [`node`]. Nothing here acts. Invariant: an
+//! access token is never a flag, because flags are visible to every process of the machine.
 
 pub mod node;
 pub mod values;
@@ -137,7 +137,7 @@ pub enum Command {
     PromptFile(prompt_file::PromptFileArgs),
 }
 
-/// The commands of the help, by task; every command is in one group.
+/// The commands in the help, by task; every command is in one group.
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Run a node", &["serve", "replica", "status", "demo"]),
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
@@ -161,7 +161,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ),
 ];
 
-/// The command line with its commands in groups: clap lists them in one.
+/// The command line with its commands in groups: clap alone prints one list.
 pub fn grouped() -> clap::Command {
     let command = Cli::command();
     let mut list = String::new();

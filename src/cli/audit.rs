@@ -1,4 +1,4 @@
-//! `audit`: reads the audit log, and proves that it is whole.
+//! `audit`: reads and verifies the audit log.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -72,7 +72,7 @@ impl AuditArgs {
     }
 }
 
-/// Checks the audit log of a data directory that no node runs on, or a copy of one.
+/// Verifies the audit log of a stopped node's data directory, or a copy of one.
 pub fn offline(args: &AuditArgs, output: Output) -> Result<Verdict, CliError> {
     match &args.command {
         AuditCommand::Verify { copy: Some(copy), .. } => verify_file(copy, output),
@@ -84,24 +84,24 @@ pub fn offline(args: &AuditArgs, output: Output) -> Result<Verdict, CliError> {
     }
 }
 
-/// What `audit log --json` printed, each entry as it stands there.
+/// The output of `audit log --json`, with each entry unchanged.
 #[derive(Deserialize)]
 struct LogCopy<'a> {
     #[serde(borrow)]
     items: Vec<&'a RawValue>,
 }
 
-/// What is printed about a copy as JSON.
+/// The JSON output for a copy.
 #[derive(Serialize)]
 struct CopyOutput<'a> {
     #[serde(flatten)]
     verdict: &'a AuditVerdict,
-    /// Holes between entries that do not follow one another.
+    /// Gaps between entries that are not consecutive.
     gaps: u64,
 }
 
-/// Checks the chain in a copy, which proves that no entry in it was changed; only a manifest or the registry itself
-/// can say that the end is the end.
+/// Verifies the chain in a copy, which proves that no entry in it was changed; only a manifest or the registry itself
+/// can show that it is complete.
 fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
     let read = |error: std::io::Error| CliError::file("read", path, &error);
     let fault = |error: CopyError| match error {
@@ -110,7 +110,7 @@ fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
     };
     let mut first = String::new();
     BufReader::new(File::open(path).map_err(read)?).take(1_024).read_line(&mut first).map_err(read)?;
-    // What `audit log --json` prints is one page of JSON; a report is one entry a line.
+    // The output of `audit log --json` is one page of JSON; a report has one entry per line.
     let page = first.trim_end() == "{" || first.starts_with("{\"items\"");
     let copy = if page {
         let bytes = disk::read(path, COPY_BYTES_MAX)?;
@@ -121,20 +121,20 @@ fn verify_file(path: &Path, output: Output) -> Result<Verdict, CliError> {
     copy_verdict(output, &copy, page)
 }
 
-/// The entries of a page, one a line.
+/// The entries of a page, one per line.
 fn lines_of(page: &[u8], path: &Path) -> Result<Vec<u8>, CliError> {
     let no_log = |error: serde_json::Error| CliError::usage(format!("{} is not an audit log: {error}", path.display()));
     let mut lines = Vec::with_capacity(page.len());
     for item in serde_json::from_slice::<LogCopy<'_>>(page).map_err(no_log)?.items {
-        // A line end in JSON is layout: inside texts it is escaped.
+        // A line break in JSON is layout: inside strings it is escaped.
         lines.extend(item.get().bytes().filter(|byte| !matches!(byte, b'\n' | b'\r')));
         lines.push(b'\n');
     }
     Ok(lines)
 }
 
-/// Says what a copy shows. A copy of nothing proves nothing, and `of_log` says that it is a page of the log itself,
-/// where a gap is an entry that was removed.
+/// Prints the result for a copy. An empty copy proves nothing; `of_log` means that it is a page of the log itself,
+/// where a gap is a removed entry.
 fn copy_verdict(output: Output, copy: &CopyVerification, of_log: bool) -> Result<Verdict, CliError> {
     let head = copy.last.as_ref().map_or_else(AuditEntry::genesis, |(_, hash)| hash.clone());
     let broken_at = copy.broken_at;
@@ -200,7 +200,7 @@ fn table(entries: &[AuditEntry]) -> Table {
     table
 }
 
-/// Prints whether an audit log is whole; a broken one is a no.
+/// Prints whether an audit log is intact; if not, the exit code is 1.
 pub fn verdict(output: Output, verdict: &AuditVerdict) -> Result<Verdict, CliError> {
     if output.json {
         output.json(verdict)?;
@@ -258,7 +258,7 @@ mod tests {
         let more = String::from_utf8(pretty).expect("text").replacen("\"seq\"", "\"approved\": \"x\", \"seq\"", 1);
         assert_eq!(check(more.as_bytes()), Verdict::No, "a field that no entry has");
         assert_eq!(check(b""), Verdict::No, "nothing proves nothing");
-        // A report leaves out what it is not about.
+        // A report leaves out unrelated entries.
         let lines: Vec<u8> = holed.iter().flat_map(|entry| [entry.to_canonical(), b"\n".to_vec()].concat()).collect();
         assert_eq!(check(&lines), Verdict::Done);
     }

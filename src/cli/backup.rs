@@ -1,4 +1,4 @@
-//! `backup`: everything that a registry holds, in one file.
+//! `backup`: a whole registry in one file.
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError
     Ok(Verdict::Done)
 }
 
-/// Writes the backup to the standard output, for a program that encrypts it or takes it elsewhere.
+/// Writes the backup to standard output, for a program that encrypts or transfers it.
 async fn to_stdout(context: &Context) -> Result<Verdict, CliError> {
     let mut stdout = std::io::stdout();
     if stdout.is_terminal() {

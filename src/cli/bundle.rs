@@ -1,7 +1,7 @@
-//! `bundle`: a registry's state as a folder of files that crosses an air gap.
+//! `bundle`: the state of a registry as a folder of files, to cross an air gap.
 //!
-//! `export` asks a node and unpacks what it sends; what the files mean, and whether they can be believed, is
-//! `replication`'s business when they are imported. Invariant: nothing is ever written outside the new folder.
+//! `export` downloads and unpacks it; `replication` verifies the files when they are imported. Invariant: nothing is
+//! ever written outside the new folder.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -25,7 +25,7 @@ use crate::trust::root::RootKeyId;
 const BUNDLE_BYTES_MAX: u64 = 16 * 1024 * 1024 * 1024;
 /// Most files and folders of a bundle.
 const BUNDLE_ENTRIES_MAX: usize = 1_000_000;
-/// How deep a bundle's folders may lie.
+/// Maximum depth of folders in a bundle.
 const BUNDLE_DEPTH_MAX: usize = 16;
 
 const EXAMPLES: &str = "\
@@ -45,7 +45,7 @@ pub struct BundleArgs {
     pub command: BundleCommand,
 }
 
-/// The verbs of `bundle`.
+/// The subcommands of `bundle`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum BundleCommand {
     /// Export the signed state of a node into a new folder
@@ -65,7 +65,7 @@ pub struct BundleExportArgs {
     lifetime_days: u32,
 }
 
-/// Imports a bundle into a data directory that no node runs on, and proves the result.
+/// Imports a bundle into the data directory of a stopped node, and verifies the result.
 pub fn import(args: &BundleImportArgs, output: Output) -> Result<Verdict, CliError> {
     let root_key = args.root_key.as_ref().map(|key| key.parse::<RootKeyId>());
     let root_key = root_key.transpose().map_err(|error| CliError::usage(error.to_string()))?;
@@ -112,7 +112,7 @@ pub async fn run(args: BundleArgs, context: Context) -> Result<Verdict, CliError
     Ok(Verdict::Done)
 }
 
-/// Renames a finished folder into its place; an empty folder there is replaced.
+/// Renames a finished folder to its final path; an empty folder there is replaced.
 fn put(fresh: tempfile::TempDir, folder: &Path) -> Result<(), CliError> {
     let fail = |error: std::io::Error| CliError::file("make", folder, &error);
     match fs::remove_dir(folder) {
@@ -120,13 +120,13 @@ fn put(fresh: tempfile::TempDir, folder: &Path) -> Result<(), CliError> {
         _ => {}
     }
     fs::rename(fresh.path(), folder).map_err(fail)?;
-    // It has another name now: there is nothing to clean up under the old one.
+    // It was renamed: there is nothing to clean up at the old path.
     let _ = fresh.keep();
     disk::sync_folder(disk::parent(folder));
     Ok(())
 }
 
-/// Unpacks plain files and folders, and refuses everything else. Returns the number of files.
+/// Unpacks regular files and folders, and rejects everything else. Returns the number of files.
 pub(super) fn unpack(archive: impl Read, folder: &Path) -> Result<usize, CliError> {
     let broken = |reason: String| CliError::server(format!("the server sent an invalid bundle: {reason}"));
     let mut archive = tar::Archive::new(archive);
@@ -167,7 +167,7 @@ pub(super) fn unpack(archive: impl Read, folder: &Path) -> Result<usize, CliErro
     Ok(files)
 }
 
-/// Where an entry goes; nothing when that is not below the folder.
+/// The target of an entry; absent if it is not below the folder.
 fn target(folder: &Path, inside: &Path) -> Option<PathBuf> {
     let mut target = folder.to_owned();
     let mut depth = 0;
@@ -193,7 +193,7 @@ mod tests {
             header.set_entry_type(*kind);
             header.set_size(bytes.len() as u64);
             header.set_mode(0o777);
-            // Written past the checks of `set_path`, as an attacker would.
+            // Written without the checks of `set_path`, as an attacker would.
             header.as_mut_bytes()[..path.len()].copy_from_slice(path.as_bytes());
             header.set_cksum();
             builder.append(&header, *bytes).expect("in memory");

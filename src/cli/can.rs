@@ -1,4 +1,4 @@
-//! `can`: whether somebody could do something now, and the rules behind it.
+//! `can`: whether a principal is allowed to do something now, and why.
 
 use clap::Args;
 
@@ -22,7 +22,7 @@ The first word is read as the action if it is one; put `me` or a name before it
 to be explicit.
 Exit codes: 0 yes, 1 no.";
 
-/// The name that means the caller.
+/// The word for the caller.
 const ONESELF: &str = "me";
 
 /// `can`
@@ -37,14 +37,14 @@ pub struct CanArgs {
     to: Option<Label>,
 }
 
-/// What is asked.
+/// The question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Question {
     /// Absent for the caller.
     who: Option<String>,
     action: Permission,
     to: Option<Reference>,
-    /// Whether a version or label was named, not only a prompt.
+    /// Whether a version or label was given, not only a prompt.
     precisely: bool,
 }
 
@@ -55,7 +55,7 @@ pub async fn run(args: CanArgs, context: Context) -> Result<Verdict, CliError> {
     let (mut label, mut version) = (args.to, None);
     if let Some(reference) = question.to.as_ref().filter(|_| question.precisely) {
         match (&reference.selector, &label) {
-            // Without --to, the label behind the @ is the place that is asked about.
+            // Without --to, the label after the @ is the one in question.
             (Selector::Label(place), None) => label = Some(place.clone()),
             _ => version = Some(context.number(reference).await?),
         }
@@ -73,7 +73,7 @@ pub async fn run(args: CanArgs, context: Context) -> Result<Verdict, CliError> {
     Ok(if answer.allowed { Verdict::Done } else { Verdict::No })
 }
 
-/// Reads `[WHO] ACTION [NAME[@VERSION]]`.
+/// Parses `[WHO] ACTION [NAME[@VERSION]]`.
 fn question(words: &[&str]) -> Result<Question, String> {
     let action = |word: &str| word.parse::<Permission>().map_err(|error| error.to_string());
     let (who, action, to) = match *words {

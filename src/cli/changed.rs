@@ -1,4 +1,4 @@
-//! What verbs that move labels print: one line for each label.
+//! The output of verbs that move labels: one line per label.
 
 use super::error::CliError;
 use super::findings;
@@ -7,7 +7,7 @@ use crate::api::write::{Deployed, Published};
 use crate::model::deployment::Deployment;
 use crate::model::serving::Serving;
 
-/// Prints what a deployment, a rollback or a removal did.
+/// Prints the result of a deployment, a rollback or a removal.
 pub fn deployed(output: Output, deployed: &Deployed) -> Result<(), CliError> {
     if output.json {
         return output.json(deployed);
@@ -31,12 +31,12 @@ pub fn deployed(output: Output, deployed: &Deployed) -> Result<(), CliError> {
 pub fn movement(deployment: &Deployment) -> String {
     let show = |serving: Option<&Serving>| serving.map_or_else(|| "—".to_owned(), ToString::to_string);
     let (from, to) = (show(deployment.from.as_ref()), show(deployment.to.as_ref()));
-    // Rules have arrows of their own.
+    // Rules contain arrows themselves.
     let arrow = if from.contains('→') || to.contains('→') { "⇒" } else { "→" };
     one_line(&format!("{from} {arrow} {to}"))
 }
 
-/// Prints what was published, and what may be wrong with it.
+/// Prints what was published, with warnings.
 pub fn published(output: Output, published: &Published) -> Result<(), CliError> {
     if output.json {
         return output.json(published);
@@ -57,7 +57,7 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
     }
     for warning in &published.warnings {
         let text = if warning.text > 1 { format!("text {}, ", warning.text) } else { String::new() };
-        // What is wrong with the name is in no line.
+        // A warning about the name has no line.
         let place = if warning.line == 0 { String::new() } else { format!("{text}line {}: ", warning.line) };
         output.note(format!("{}: {place}{}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
     }

@@ -1,4 +1,4 @@
-//! `compact`: gives unused space of a stopped node's database back to the disk.
+//! `compact`: returns unused space of a stopped node's database to the disk.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::output::{DIM, GOOD, Output, paint};
 use super::progress;
 use crate::store::{Store, StoreError};
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Summary {
     freed_bytes: u64,

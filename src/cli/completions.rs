@@ -1,4 +1,4 @@
-//! `completions`: what a shell needs to complete verbs and flags.
+//! `completions`: prints shell completions.
 
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -21,7 +21,7 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-/// Prints the script that completes a command line in a shell.
+/// Prints the completion script of a shell.
 pub fn run(args: &CompletionsArgs, mut command_line: Command) -> Result<Verdict, CliError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command_line, "bookholder", &mut script);

@@ -1,7 +1,7 @@
-//! Asking before something is taken away.
+//! Confirmation before something is removed.
 //!
-//! Only a person at a terminal is asked. A script that calls the same verb goes on, as it always did; `--yes` is for
-//! people who know what they do, and for programs that have a terminal.
+//! Only a person at a terminal is asked. Scripts without a terminal continue; `--yes` is for experienced users, and for
+//! programs with a terminal.
 
 use std::future::Future;
 use std::io::{BufRead, IsTerminal, Write};
@@ -12,10 +12,10 @@ use super::output::{Output, WARN, harmless, one_line, paint};
 use crate::api::problem::ErrorCode;
 use crate::client::ClientError;
 
-/// Things that are listed above the question.
+/// Most items listed above the question.
 const LISTED_MAX: usize = 20;
 
-/// Asks whether to go on; an answer other than `y` or `yes` changes nothing.
+/// Asks whether to continue; any answer other than `y` or `yes` cancels.
 ///
 /// # Errors
 /// The user declined.
@@ -45,7 +45,7 @@ pub fn confirm(output: Output, yes: bool, question: &str, mut details: Vec<Strin
     Err(CliError::no("nothing was changed").hint("answer y, or use --yes"))
 }
 
-/// Moves labels, and asks at a terminal whether to move them although callers break.
+/// Moves labels, and on a terminal asks for confirmation if callers break.
 ///
 /// # Errors
 /// The server refused, or the user declined.

@@ -1,6 +1,6 @@
-//! What a verb works with: a client, and a place to print.
+//! The context of a verb: a client, and the output.
 //!
-//! It reads the access token and certificates. Invariant: the token is never printed, not even when it is wrong.
+//! It reads the access token and certificates. Invariant: the token is never printed, not even if it is invalid.
 
 use std::path::Path;
 
@@ -18,16 +18,16 @@ const TOKEN_FILE_BYTES_MAX: usize = 4 * 1024;
 /// Largest file of certificates, in bytes.
 const CA_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// What a verb works with.
+/// The context of a verb.
 pub struct Context {
     /// The server.
     pub client: Client,
-    /// Where to print.
+    /// The output.
     pub output: Output,
 }
 
 impl Context {
-    /// Prepares a client from flags and environment; nothing is sent yet.
+    /// Creates a client from flags and environment; nothing is sent yet.
     pub fn new(globals: &Globals) -> Result<Self, CliError> {
         let token = access_token(globals.token_file.as_deref(), std::env::var(TOKEN_ENV).ok())?;
         let ca_pem = globals.ca_file.as_deref().map(|path| disk::read(path, CA_FILE_BYTES_MAX)).transpose()?;
@@ -35,7 +35,7 @@ impl Context {
         Ok(Self { client, output: Output::stdout(globals.json) })
     }
 
-    /// The number of the version that a reference means now.
+    /// The current version number of a reference.
     pub async fn number(&self, reference: &Reference) -> Result<u64, CliError> {
         match &reference.selector {
             Selector::Version(number) => Ok(*number),
@@ -63,7 +63,7 @@ fn no_label(name: &PromptName, label: &str) -> CliError {
         .hint(format!("a label exists once something is deployed to it; list its labels with `bookholder show {name}`"))
 }
 
-/// The access token: from the file when one is named, else from the environment.
+/// The access token: from the given file, otherwise from the environment.
 fn access_token(file: Option<&Path>, environment: Option<String>) -> Result<Option<AccessToken>, CliError> {
     let (text, place) = match (file, environment) {
         (Some(path), _) => {

@@ -1,7 +1,7 @@
-//! `demo`: the whole story in one terminal, with real nodes on real sockets.
+//! `demo`: the main features in one terminal, with real nodes on real sockets.
 //!
-//! A primary and a replica start in this process, on free ports and in a temporary directory that
-//! goes away with it. What is printed was done, and what is measured was measured just then.
+//! A primary and a replica start in this process, on free ports and in a temporary directory that is removed at the
+//! end. All printed results and measurements are real.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,18 +23,18 @@ use crate::server::offline::verify_transaction;
 use crate::server::{EndSignals, PAGES, Running, run_until_told, start_primary, start_replica};
 use crate::store::{Options, Store};
 
-/// Longest wait for the replica, whatever the machine.
+/// Longest wait for the replica, on any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often the replica is asked while waiting.
+/// Polling interval while waiting for the replica.
 const LOOK: Duration = Duration::from_micros(200);
-/// Answers that are timed.
+/// Number of timed requests.
 const ANSWERS: u32 = 100_000;
 
 const AGENT: &str = "support/agent";
 const TONE: &str = "shared/tone";
 const REFERENCE: &str = "support/agent@production";
 
-/// Tells the story, and with `--keep` leaves both nodes running.
+/// Runs the demo, and with `--keep` leaves both nodes running.
 pub fn run(args: &DemoArgs, output: Output) -> Result<Verdict, CliError> {
     let directory = tempfile::Builder::new().prefix("bookholder-demo-").tempdir()?;
     let keep = args.keep;
@@ -168,7 +168,7 @@ impl Story {
         Ok((primary, token.ok_or_else(|| CliError::no("the demo's registry is not new"))?))
     }
 
-    /// Starts the replica and waits until it answers; how long that took.
+    /// Starts the replica and waits until it answers; returns how long that took.
     async fn start_replica(&self, primary: &Running) -> Result<(Running, Duration), CliError> {
         let layer = Layer {
             data: Some(self.directory.join("replica")),
@@ -242,7 +242,7 @@ async fn deploy(client: &Client, serving: ServingRequest, why: &str) -> Result<(
     Ok(())
 }
 
-/// Waits until the replica gives an answer that fits.
+/// Waits until the replica gives the expected answer.
 async fn wait(replica: &Running, fits: impl Fn(&crate::resolve::Answer) -> bool) -> Result<(), CliError> {
     let began = Instant::now();
     while began.elapsed() < PATIENCE {

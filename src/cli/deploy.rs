@@ -1,4 +1,4 @@
-//! `deploy`: lets a label serve a version, a weighted split, or rules; several prompts at once if need be.
+//! `deploy`: deploys a version, a weighted split, or rules to labels of one or more prompts.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::api::write::{DeployRequest, Move, RuleRequest, ServingRequest, SplitR
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Version;
 
-/// Versions listed when none was given.
+/// Number of versions listed if none was given.
 const NEWEST: usize = 8;
 
 const EXAMPLES: &str = "\
@@ -67,7 +67,7 @@ pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError
     Ok(Verdict::Done)
 }
 
-/// The moves that let each of these labels serve these versions.
+/// The moves that deploy these versions to each of these labels.
 pub async fn moves(
     context: &Context,
     versions: &[WeightedVersion],
@@ -116,7 +116,7 @@ async fn unversioned(context: &Context, name: &PromptName) -> Result<CliError, C
         .hint(format!("name one, e.g. {name}@{}", prompt.prompt.latest)))
 }
 
-/// How much of those who ask gets which version of a split: weights are relative, and need not add up to 100.
+/// The share of each version in a split: weights are relative, and need not add up to 100.
 fn shares(moved: &Move) -> Option<String> {
     let weights = &moved.serving.split.as_ref()?.weights;
     let sum: u64 = weights.values().map(|weight| u64::from(*weight)).sum();

@@ -1,4 +1,4 @@
-//! `describe`: says who answers for a prompt, under which tags it is found, and what it is for.
+//! `describe`: sets the owner, tags and description of a prompt.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `diff`: what differs between two versions of a prompt.
+//! `diff`: the differences between two versions of a prompt.
 
 use clap::Args;
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub struct DiffArgs {
     versions: Vec<String>,
 }
 
-/// A prompt, with a version where one is named.
+/// A prompt, with an optional version.
 type Side = (PromptName, Option<Selector>);
 
 fn side(text: &str) -> Result<Side, String> {
@@ -91,7 +91,7 @@ fn show(answer: &DiffAnswer) -> String {
     shown + &changes(diff)
 }
 
-/// Every change, each under its heading; empty where both say the same.
+/// Every difference, each under its heading; empty if there are none.
 #[must_use]
 pub fn changes(diff: &Diff) -> String {
     let mut shown = String::new();
@@ -134,7 +134,7 @@ fn heading(shown: &mut String, what: &str) {
     shown.extend(["\n", &paint(STRONG, what), "\n"]);
 }
 
-/// Lines that begin with `-`, `+`, `@` or a space, coloured by that.
+/// Lines that begin with `-`, `+`, `@` or a space, coloured accordingly.
 fn hunks(shown: &mut String, unified: &str) {
     for line in harmless(unified).lines() {
         let styled = match line.chars().next() {

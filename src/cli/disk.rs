@@ -1,6 +1,6 @@
-//! Files of this machine: read whole within a limit, replaced whole or not at all.
+//! Local files: read within a size limit, replaced atomically.
 //!
-//! Invariant: a file that is written here is either as it was or as it should be, also after a crash.
+//! Invariant: a file that is written here has either its old or its new content, also after a crash.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -10,7 +10,7 @@ use tempfile::NamedTempFile;
 
 use super::error::CliError;
 
-/// Reads a file of at most `bytes_max` bytes; `-` is the standard input.
+/// Reads a file of at most `bytes_max` bytes; `-` is standard input.
 pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CliError> {
     let fail = |error: std::io::Error| CliError::file("read", path, &error);
     let mut bytes = Vec::new();
@@ -26,20 +26,20 @@ pub fn read(path: &Path, bytes_max: usize) -> Result<Vec<u8>, CliError> {
     Ok(bytes)
 }
 
-/// The same as a text.
+/// The same, as text.
 pub fn read_text(path: &Path, bytes_max: usize) -> Result<String, CliError> {
     String::from_utf8(read(path, bytes_max)?)
         .map_err(|_| CliError::usage(format!("{} is not UTF-8 text; save it as UTF-8", path.display())))
 }
 
-/// A file that is being written beside the one it will replace.
+/// A temporary file beside the one that it will replace.
 pub struct Replacement {
     file: NamedTempFile,
     target: PathBuf,
 }
 
 impl Replacement {
-    /// Starts a file that only its owner can read when it is `private`.
+    /// Creates a file; only its owner can read it if it is `private`.
     pub fn of(target: &Path, private: bool) -> Result<Self, CliError> {
         let folder = parent(target);
         fs::create_dir_all(folder).map_err(|error| CliError::file("make", folder, &error))?;
@@ -53,12 +53,12 @@ impl Replacement {
         Ok(Self { file, target: target.to_owned() })
     }
 
-    /// Where to write.
+    /// The writer.
     pub fn writer(&mut self) -> &mut File {
         self.file.as_file_mut()
     }
 
-    /// Makes the file durable and puts it in its place.
+    /// Makes the file durable and renames it to its final path.
     pub fn commit(self) -> Result<(), CliError> {
         let fail = |error: std::io::Error| CliError::file("write", &self.target, &error);
         self.file.as_file().sync_all().map_err(fail)?;
@@ -68,12 +68,12 @@ impl Replacement {
     }
 }
 
-/// Writes a file whole; what was there before is replaced.
+/// Writes a whole file; an existing one is replaced.
 pub fn write(target: &Path, bytes: &[u8]) -> Result<(), CliError> {
     write_as(target, bytes, false)
 }
 
-/// The same, of a file that only its owner can read.
+/// The same, for a file that only its owner can read.
 pub fn write_private(target: &Path, bytes: &[u8]) -> Result<(), CliError> {
     write_as(target, bytes, true)
 }
@@ -84,7 +84,7 @@ fn write_as(target: &Path, bytes: &[u8], private: bool) -> Result<(), CliError> 
     replacement.commit()
 }
 
-/// A new folder beside `target`, to be renamed into its place.
+/// A new temporary folder beside `target`.
 pub fn folder_beside(target: &Path) -> Result<tempfile::TempDir, CliError> {
     let folder = parent(target);
     let mut builder = tempfile::Builder::new();
@@ -95,15 +95,15 @@ pub fn folder_beside(target: &Path) -> Result<tempfile::TempDir, CliError> {
     builder.tempdir_in(folder).map_err(|error| CliError::file("write into", folder, &error))
 }
 
-/// Makes the names in a folder durable, where the system can.
+/// Makes the entries of a folder durable, if the system supports that.
 pub fn sync_folder(folder: &Path) {
     if let Ok(folder) = File::open(folder) {
-        // Some file systems cannot; the files themselves are synced.
+        // Some file systems do not; the files themselves are synced.
         let _ = folder.sync_all();
     }
 }
 
-/// Refuses a place whose folder is not there: a disk that is not mounted, or a name that is misspelt.
+/// Rejects a path whose parent folder does not exist: an unmounted disk, or a typo.
 pub fn check_folder(path: &Path) -> Result<(), CliError> {
     let folder = parent(path);
     if folder.is_dir() {

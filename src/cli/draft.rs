@@ -202,7 +202,7 @@ async fn merge(context: &Context, DraftArg { prompt, draft }: &DraftArg, save: b
     Ok(if whole { Verdict::Done } else { Verdict::No })
 }
 
-/// The server's no, and how to go on where the prompt has a newer version.
+/// The server's error, and what to do if the prompt has a newer version.
 fn moved(error: CliError, prompt: &PromptName, draft: &str) -> CliError {
     if error.code == Some(ErrorCode::ParentMoved) {
         return error.hint(format!("merge the latest version with `bookholder draft merge {prompt} {draft} --save`"));

@@ -1,4 +1,4 @@
-//! What a person is told when a verb fails: a kind, a message, and what to do.
+//! Errors of verbs: a kind, a message, and a hint.
 //!
 //! It does not print. Invariant: the exit code depends on the kind alone, and every kind has one.
 
@@ -12,10 +12,10 @@ use serde::Serialize;
 use crate::api::problem::{ErrorCode, Problem};
 use crate::client::ClientError;
 
-/// Most details that are shown under one error.
+/// Most details shown under one error.
 const DETAILS_MAX: usize = 20;
 
-/// What helps where a certificate is not trusted.
+/// The hint for an untrusted certificate.
 const OWN_CERTIFICATE: &str = "for a private certificate, pass it or its CA with --ca-file; to create one with openssl: openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=HOST -addext subjectAltName=DNS:HOST -keyout key.pem -out cert.pem";
 
 /// Why a verb failed, for the exit code.
@@ -45,23 +45,23 @@ impl Kind {
     }
 }
 
-/// What a person is told when a verb fails.
+/// The error of a verb.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CliError {
-    /// Which exit code it has.
+    /// Its exit code.
     pub kind: Kind,
-    /// The server's stable code, if it was the server that said no.
+    /// The server's stable code, if the server returned the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<ErrorCode>,
-    /// What went wrong.
+    /// The error message.
     pub message: String,
-    /// Each thing that is wrong, where there may be several.
+    /// The individual errors, if there can be several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<String>,
-    /// What to do about it.
+    /// The hint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Whether it was said already, as a log line.
+    /// Whether it was already printed, as a log line.
     #[serde(skip)]
     pub logged: bool,
 }
@@ -91,14 +91,14 @@ impl CliError {
         Self::usage(format!("cannot {what} {}: {error}", path.display()))
     }
 
-    /// The same with what to do about it.
+    /// The same with a hint.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same with each thing that is wrong; many are cut short.
+    /// The same with individual errors; long lists are cut.
     #[must_use]
     pub fn details(mut self, mut details: Vec<String>) -> Self {
         let more = details.len().saturating_sub(DETAILS_MAX);
@@ -149,7 +149,7 @@ impl From<ClientError> for CliError {
     }
 }
 
-/// Parts of requests in the hints of the server, and what to use on the command line.
+/// Parts of requests in the server's hints, and their command line equivalents.
 const IN_FLAGS: [(&str, &str); 8] = [
     ("send the header Authorization: Bearer bh_…", "set BOOKHOLDER_TOKEN, or pass --token-file FILE"),
     ("POST /v1/tokens", "`bookholder token create`"),
@@ -161,7 +161,7 @@ const IN_FLAGS: [(&str, &str); 8] = [
     ("GET /v1/requests/", "`bookholder request show` with the number "),
 ];
 
-/// The same text in the words of the command line.
+/// The same text in terms of the command line.
 fn in_flags(text: &str) -> String {
     IN_FLAGS.iter().fold(text.to_owned(), |text, (request, flags)| text.replace(request, flags))
 }

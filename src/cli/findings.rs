@@ -1,4 +1,4 @@
-//! What the risk rules found, and what a change means for callers, as verbs print it.
+//! The output for findings and for the effect of a change on callers.
 
 use anstyle::Style;
 
@@ -7,10 +7,10 @@ use crate::model::finding::{Finding, Severity};
 use crate::model::version::Bump;
 use crate::model::version::InterfaceChange;
 
-/// From this severity on, a check says no.
+/// The severity from which a check fails.
 pub const GRAVE: Severity = Severity::High;
 
-/// One row for each finding; never the text that was found.
+/// One row per finding; never the matched text.
 #[must_use]
 pub fn table(findings: &[Finding]) -> Table {
     let mut table = Table::new(&["SEVERITY", "CATEGORY", "RULE", "WHERE", "LINE", "WHY"]);
@@ -27,20 +27,20 @@ pub fn table(findings: &[Finding]) -> Table {
     table
 }
 
-/// How many there are and how grave the worst is: `2 findings, worst high`; nothing without findings.
+/// A summary such as `2 findings, worst high`; empty without findings.
 #[must_use]
 pub fn summary(findings: &[Finding]) -> Option<String> {
     let worst = worst(findings)?;
     Some(format!("{}, worst {}", count(findings.len(), "finding"), paint(style(worst), worst)))
 }
 
-/// How grave the worst finding is.
+/// The highest severity.
 #[must_use]
 pub fn worst(findings: &[Finding]) -> Option<Severity> {
     findings.iter().map(|finding| finding.severity).max()
 }
 
-/// How much a change means for callers, on one line; nothing where they see other words alone.
+/// The effect of a change on callers, on one line; empty for a patch.
 #[must_use]
 pub fn interface(change: &InterfaceChange) -> Option<String> {
     let (what, style) = match change.bump {

@@ -1,7 +1,7 @@
 //! A folder of prompt files.
 //!
-//! It reads; `push`, `pull` and `import` decide what that means. Invariant: each prompt has one file, and every file
-//! is one that `files` can read.
+//! It only reads; `push`, `pull` and `import` act. Invariant: each prompt has one file, and `files` can parse every
+//! file.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,24 +19,24 @@ use crate::watch::tree;
 /// One prompt file.
 #[derive(Clone, Debug)]
 pub struct FolderFile {
-    /// Where it lies, relative to the folder.
+    /// Its path, relative to the folder.
     pub path: PathBuf,
-    /// What it says.
+    /// Its content and labels.
     pub file: PromptFile,
-    /// The ids under which a registry may have that.
+    /// The IDs under which a registry may have its content.
     pub ids: FileIds,
 }
 
-/// Reads a prompt file and the ids of what it says.
+/// Reads a prompt file and computes the IDs of its content.
 pub fn read_file(path: &Path) -> Result<ParsedFile, CliError> {
     let wrong = |error: String| CliError::usage(format!("{}: {error}", path.display()));
     read_prompt(&disk::read_text(path, PROMPT_FILE_BYTES_MAX)?).map_err(wrong)
 }
 
-/// Reads every prompt file below a folder, as `serve --watch` does; whatever is skipped is named in a warning.
+/// Reads every prompt file below a folder, as `serve --watch` does; skipped files are reported as warnings.
 ///
 /// # Errors
-/// Every file that cannot be read is named, not only the first.
+/// Every unreadable file is reported, not only the first.
 pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, FolderFile>, CliError> {
     let found = tree::find(folder).map_err(|error| CliError::file("read", folder, &error))?;
     for (path, reason) in &found.skipped {
@@ -69,7 +69,7 @@ pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, Folder
     Err(CliError::usage(message).details(wrong))
 }
 
-/// Reads the lock file of a folder, if it has one.
+/// Reads the lock file of a folder, if there is one.
 pub fn read_lockfile(out: &Path) -> Result<Option<Lockfile>, CliError> {
     let path = out.join(LOCKFILE_NAME);
     if path.symlink_metadata().is_err() {

@@ -1,4 +1,4 @@
-//! `get`: what a reference says, as it is or with its variables filled in.
+//! `get`: the content of a reference, as it is or rendered.
 
 use std::path::Path;
 
@@ -121,17 +121,17 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     Ok(Verdict::Done)
 }
 
-/// Tells a person something on standard error.
+/// Prints a note on standard error.
 fn note(output: Output, text: &str) {
     output.note(format!("{}: {}", paint(ACCENT.bold(), "note"), one_line(text)));
 }
 
-/// Whether a split answered without knowing who asks.
+/// Whether a split was assigned without a subject.
 fn by_chance(assignment: Option<&Assignment>) -> bool {
     assignment.is_some_and(|assignment| assignment.bucket.is_some() && !assignment.sticky)
 }
 
-/// What an answer has beside its messages.
+/// The parts of an answer besides its messages.
 fn other_parts(answer: &Value) -> Vec<&'static str> {
     let content = answer.get("content").unwrap_or(answer);
     [("model", "the model"), ("tools", "its tools"), ("response_schema", "the response schema"), ("config", "config")]
@@ -156,7 +156,7 @@ pub fn print_rendered(output: Output, said: &Rendered) -> Result<(), CliError> {
     }
 }
 
-/// A message for a person: the role, then the text.
+/// A message for display: the role, then the text.
 fn conversation(message: &Value) -> String {
     let text = |key: &str| message.get(key).and_then(Value::as_str).map(harmless);
     let Some(role) = text("role") else {

@@ -1,4 +1,4 @@
-//! Options of every command, and what they mean where they are absent.
+//! Options of every command, and their defaults.
 
 use std::path::PathBuf;
 

@@ -1,7 +1,7 @@
-//! `import`: brings another library's history, change by change with its times and authors, or a folder as it is.
+//! `import`: imports another library's history, change by change with its times and authors, or a folder.
 //!
-//! An import can be repeated: changes that an earlier one brought are skipped. Names that no prompt may have are
-//! mapped by the rule of `files::mapping`, and listed; the first name becomes the description.
+//! An import can be repeated: changes that were imported before are skipped. Invalid prompt names are mapped by the
+//! rule of `files::mapping`, and listed; the original name becomes the description.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,14 +25,14 @@ use crate::files::mapping::RULE;
 use crate::model::content::Syntax;
 use crate::model::name::{Label, PromptName};
 
-/// Window of a packed history, as a power of two: what zstd itself takes without being asked.
+/// Window of a compressed history, as a power of two: the default maximum of zstd.
 const WINDOW_LOG_MAX: u32 = 27;
 
-/// How long to wait, and how often, where a batch is more than may be written in a minute.
+/// How long to wait, and how often, if the write quota is exceeded.
 const PAUSE: Duration = Duration::from_secs(5);
 const PAUSES_MAX: u32 = 15;
 
-/// Most names that are listed.
+/// Most listed names.
 const LISTED_MAX: usize = 20;
 
 const EXAMPLES: &str = "\
@@ -80,7 +80,7 @@ struct Total {
     published: u64,
     removed: u64,
     known: u64,
-    /// Original name to the name of the prompt, where they differ.
+    /// Original name to prompt name, if they differ.
     renamed: BTreeMap<String, PromptName>,
     refused: Vec<Refused>,
 }
@@ -121,7 +121,7 @@ pub async fn run(args: ImportArgs, context: Context) -> Result<Verdict, CliError
     result.map(|()| verdict)
 }
 
-/// Opens a history, packed or not.
+/// Opens a history, compressed or not.
 fn open(path: &Path, bar: &ProgressBar) -> Result<Batches<'static>, CliError> {
     let fail = |error: std::io::Error| CliError::file("read", path, &error);
     let source: Box<dyn Read + Send> =
@@ -167,7 +167,7 @@ async fn send(
     let mut pauses = 0;
     let imported = loop {
         match context.client.import(&request).await {
-            // A long history is more than one principal writes in a minute.
+            // A long history exceeds one principal's write quota.
             Err(ClientError::Problem(problem)) if problem.code == ErrorCode::RateLimited && pauses < PAUSES_MAX => {
                 pauses += 1;
                 tokio::time::sleep(PAUSE).await;

@@ -1,4 +1,4 @@
-//! `keys`: the public keys of a data directory, and how they change.
+//! `keys`: shows and changes the public keys of a data directory.
 
 mod ceremony;
 
@@ -12,7 +12,7 @@ use super::error::CliError;
 use super::output::{ACCENT, DIM, Output, paint};
 use crate::server::offline::{self, Keys, OfflineError};
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct KeysOutput {
     registry: String,
@@ -31,7 +31,7 @@ struct NamedKey {
     key: String,
 }
 
-/// Shows the keys of a data directory, or takes one step of the ceremony that changes them.
+/// Shows the keys of a data directory, or executes one step of changing them.
 pub fn run(args: KeysArgs, output: Output) -> Result<Verdict, CliError> {
     match args.command {
         KeysCommand::Show { data } => show(output, offline::keys(&data)?),

@@ -66,7 +66,7 @@ fn table(prompts: &[PromptView]) -> Table {
     table
 }
 
-/// Every label and what it serves, on one line.
+/// Every label with what it serves, on one line.
 fn labels(view: &PromptView) -> String {
     let label = |state: &crate::model::prompt::LabelState| format!("{} {}", state.label, state.serving);
     view.labels.iter().map(label).collect::<Vec<_>>().join(" · ")

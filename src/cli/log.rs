@@ -59,7 +59,7 @@ fn table(prompt: &PromptView, versions: &[Version]) -> Table {
     table
 }
 
-/// The labels that serve a version, to all or to some.
+/// The labels that serve a version, completely or partly.
 pub fn labels(prompt: &PromptView, number: u64) -> String {
     let serves = prompt.labels.iter().filter(|state| state.serving.versions().contains(&number));
     let mut labels: Vec<String> =

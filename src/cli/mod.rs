@@ -1,7 +1,7 @@
-//! The command line: one file a verb, each a thin layer over `client` or `server`.
+//! The command line: one file per verb, each a thin layer over `client` or `server`.
 //!
-//! It parses, calls, and prints; what may be done is decided by the server. Invariant: every run ends in an exit
-//! code, 0 done, 1 no, 2 usage or configuration, 3 the server cannot be reached or trusted.
+//! It parses, calls, and prints; the server decides what is allowed. Invariant: every run ends in an exit code: 0 done,
+//! 1 refused, 2 usage or configuration, 3 server unreachable or not trusted.
 
 mod archive;
 pub mod args;
@@ -70,21 +70,21 @@ use self::error::{CliError, Kind};
 use self::globals::Globals;
 use self::output::Output;
 
-/// Unpacks a bundle that a node sent; for the targets in `fuzz/`.
+/// Unpacks a bundle from a node; for the targets in `fuzz/`.
 ///
 /// # Errors
-/// It is not an archive of plain files and folders that all lie in its folder.
+/// It is not an archive of regular files and folders that are all below its folder.
 #[cfg(fuzzing)]
 pub fn unpack_bundle(archive: &[u8], folder: &std::path::Path) -> Result<usize, CliError> {
     bundle::unpack(archive, folder)
 }
 
-/// How a verb that did not fail ended.
+/// The result of a verb without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it was asked for: exit code 0.
+    /// Success: exit code 0.
     Done,
-    /// With a no that the output explains: exit code 1.
+    /// A negative result, explained in the output: exit code 1.
     No,
 }
 
@@ -95,7 +95,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match parsed.map_err(|error| error.format(&mut tree)) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output with code 0, a mistake to standard error with code 2.
+            // Help goes to standard output with code 0, a usage error to standard error with code 2.
             let _ = error.print();
             return u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code()).into();
         }
@@ -164,7 +164,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
     }
 }
 
-/// Runs a verb that asks a server, on a runtime of one thread.
+/// Runs a client verb, on a single-threaded runtime.
 fn ask<F: Future<Output = Result<Verdict, CliError>>>(
     globals: &Globals,
     verb: impl FnOnce(Context) -> F,

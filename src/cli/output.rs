@@ -1,7 +1,7 @@
-//! What verbs print: tables, lines, texts and JSON.
+//! The output of verbs: tables, lines, texts and JSON.
 //!
-//! Colour goes through `anstream`, which leaves it out where the reader is no terminal or asks for none. It does not
-//! decide what is printed. Invariant: text that others wrote reaches a terminal without control characters.
+//! Colour goes through `anstream`, which removes it if the output is not a terminal or colour is disabled. It does not
+//! decide what is printed. Invariant: text from others reaches a terminal without control characters.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -15,23 +15,23 @@ use crate::model::time::Timestamp;
 
 /// Bold, for names and headings.
 pub const STRONG: Style = Style::new().bold();
-/// For what matters less.
+/// For secondary text.
 pub const DIM: Style = Style::new().dimmed();
 /// For what is new, live or right.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// For what is gone, retired or wrong.
+/// For what is removed, retired or wrong.
 pub const BAD: Style = AnsiColor::Red.on_default();
-/// For what one should look at.
+/// For warnings.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
-/// For what one can copy and type: names, references.
+/// For what can be copied: names, references.
 pub const ACCENT: Style = AnsiColor::Cyan.on_default();
 
-/// Where a verb prints.
+/// The output of a verb.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Whether only JSON is wanted.
+    /// Whether to print JSON only.
     pub json: bool,
-    /// Whether a person looks at it.
+    /// Whether it is a terminal.
     pub terminal: bool,
 }
 
@@ -51,7 +51,7 @@ impl Output {
         self.exactly(&format!("{json}\n"))
     }
 
-    /// Prints one line, which may hold colours.
+    /// Prints one line, with optional colours.
     ///
     /// # Errors
     /// The output was closed.
@@ -59,7 +59,7 @@ impl Output {
         Ok(writeln!(anstream::stdout(), "{text}")?)
     }
 
-    /// Prints a table, or `empty` to a person when it has no rows.
+    /// Prints a table, or `empty` on a terminal if it has no rows.
     ///
     /// # Errors
     /// The output was closed.
@@ -70,7 +70,8 @@ impl Output {
         Ok(write!(anstream::stdout(), "{}", table.render(self.terminal, None))?)
     }
 
-    /// Prints user text: byte for byte to a program; to a person, without control characters and ended by a line end.
+    /// Prints user text: byte for byte to a program; on a terminal, without control characters and with a final line
+    /// break.
     ///
     /// # Errors
     /// The output was closed.
@@ -82,7 +83,7 @@ impl Output {
         }
     }
 
-    /// Prints exactly these characters.
+    /// Prints exactly this text.
     ///
     /// # Errors
     /// The output was closed.
@@ -92,15 +93,15 @@ impl Output {
         Ok(stdout.flush()?)
     }
 
-    /// Tells a person something beside the output, on standard error.
+    /// Prints a note on standard error.
     pub fn note(self, text: impl Display) {
         if !self.json {
-            // Whether anybody reads it makes no difference to the verb.
+            // A closed standard error does not affect the verb.
             let _ = writeln!(anstream::stderr(), "{text}");
         }
     }
 
-    /// Says why the verb failed, on standard error.
+    /// Prints an error on standard error.
     pub fn error(self, error: &CliError) {
         if error.kind == Kind::Closed || error.logged {
             return;
@@ -114,7 +115,7 @@ impl Output {
     }
 }
 
-/// An error as a person reads it.
+/// An error as text.
 fn explain(error: &CliError) -> String {
     let mut text = format!("{}: {}", paint(BAD.bold(), "error"), harmless(&error.message));
     for detail in &error.details {
@@ -133,7 +134,7 @@ pub struct Table {
     rows: Vec<Vec<Cell>>,
 }
 
-/// One cell: a text and how it looks.
+/// One cell: a text and its style.
 #[derive(Clone, Debug)]
 pub struct Cell {
     text: String,
@@ -141,12 +142,12 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// A cell that looks like this.
+    /// A cell with this style.
     pub fn new(style: Style, text: impl Display) -> Self {
         Self { text: one_line(&text.to_string()), style }
     }
 
-    /// A cell that keeps the lines of its text.
+    /// A cell that keeps its line breaks.
     #[must_use]
     pub fn lines(style: Style, text: &str) -> Self {
         Self { text: harmless(text).replace('\t', "    "), style }
@@ -171,7 +172,7 @@ impl Table {
         self.rows.push(cells.into());
     }
 
-    /// Lays the table out: coloured and folded to the width for a person, plain and aligned for a program.
+    /// Formats the table: coloured and wrapped to the width on a terminal, plain and aligned for a program.
     #[must_use]
     pub fn render(&self, terminal: bool, width: Option<u16>) -> String {
         let mut layout = Layout::new();
@@ -181,7 +182,7 @@ impl Table {
             if let Some(width) = width {
                 layout.set_width(width);
             }
-            // A terminal that does not know its width says 0.
+            // A terminal of unknown width reports 0.
             if layout.width() == Some(0) {
                 layout.set_content_arrangement(ContentArrangement::Disabled);
             }
@@ -228,7 +229,7 @@ pub fn paint(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// A text without control characters, line ends and tabs excepted, nor marks that turn the direction of writing.
+/// A text without control characters other than line breaks and tabs, and without direction marks.
 #[must_use]
 pub fn harmless(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -242,7 +243,7 @@ pub fn one_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
-/// A moment as people read it, in UTC.
+/// A time for display, in UTC.
 #[must_use]
 pub fn moment(at: Timestamp) -> String {
     let text = at.to_string();

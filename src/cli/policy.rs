@@ -1,4 +1,4 @@
-//! `policy`: what labels demand before they serve something new, kept as files that people review.
+//! `policy`: manages label policies as files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -204,13 +204,13 @@ fn parse(text: &str) -> Result<Vec<Policy>, String> {
     }
 }
 
-/// A table as what it means, whether its times stand in quotes or not.
+/// A table as a policy, with or without quotes around its times.
 fn typed<T: DeserializeOwned>(text: &str, table: toml::Table) -> Result<T, toml::de::Error> {
     let in_quotes = in_quotes(toml::Value::Table(table.clone()));
     if in_quotes == toml::Value::Table(table) { toml::from_str(text) } else { T::deserialize(in_quotes) }
 }
 
-/// A value with each time of TOML's own as a text.
+/// A value with TOML times converted to strings.
 fn in_quotes(value: toml::Value) -> toml::Value {
     match value {
         toml::Value::Datetime(time) => toml::Value::String(time.to_string()),
@@ -235,7 +235,7 @@ fn table(policies: &[Policy]) -> Table {
     table
 }
 
-/// What a policy demands, in a few words.
+/// The requirements of a policy, in short.
 fn in_words(policy: &Policy) -> String {
     let mut words = demands(policy);
     words.extend((!policy.freeze.is_empty()).then(|| count(policy.freeze.len(), "freeze")));

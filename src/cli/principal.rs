@@ -1,4 +1,4 @@
-//! `principal`: people and services, and what they are granted.
+//! `principal`: manages people, services and their grants.
 
 use clap::{Args, Subcommand};
 
@@ -162,7 +162,7 @@ async fn find(context: &Context, name: &str) -> Result<Principal, CliError> {
     })
 }
 
-/// What is left of grants when those of a role are taken back, all or only those of these patterns.
+/// The remaining grants after those of a role are removed, all or only those with these patterns.
 fn without(grants: &[Grant], role: &str, prompts: Option<&Pattern>, labels: Option<&Pattern>) -> Vec<Grant> {
     let meant = |grant: &&Grant| {
         grant.role == role

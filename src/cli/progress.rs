@@ -1,6 +1,6 @@
-//! How far a long transfer is, for a person who waits.
+//! The progress of a long transfer.
 //!
-//! Nothing is shown where nobody looks: without a terminal on standard error, or when only JSON is wanted.
+//! Nothing is shown without a terminal on standard error, or for JSON output.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -12,23 +12,23 @@ use super::output::Output;
 const BYTES: &str = "{spinner:.cyan} {msg} {bytes:>10} {bar:30.cyan/dim} {total_bytes} {binary_bytes_per_sec}";
 const BYTES_UNKNOWN: &str = "{spinner:.cyan} {msg} {bytes:>10} {binary_bytes_per_sec}";
 
-/// How often a bar turns while nothing comes.
+/// Refresh interval while nothing arrives.
 const TICK: Duration = Duration::from_millis(120);
 
-/// A bar over bytes; without a total it only counts.
+/// A progress bar in bytes; without a total it only counts.
 pub fn bytes(output: Output, message: &'static str, total: Option<u64>) -> ProgressBar {
     let shown = std::io::stderr().is_terminal() && !output.json;
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(total, target).with_message(message);
     style(&bar);
     if shown && total.is_none() {
-        // What is being made sends nothing yet.
+        // The server sends nothing while it prepares the data.
         bar.enable_steady_tick(TICK);
     }
     bar
 }
 
-/// Sets how far a transfer is.
+/// Sets the progress.
 pub fn set(bar: &ProgressBar, so_far: u64, total: Option<u64>) {
     if total != bar.length() {
         if let Some(total) = total {
@@ -46,7 +46,7 @@ fn style(bar: &ProgressBar) {
     }
 }
 
-/// A number of bytes as people read it.
+/// A number of bytes for display.
 pub fn size(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }

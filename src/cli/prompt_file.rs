@@ -1,4 +1,4 @@
-//! `prompt-file`: the reference of the prompt file format, which `bookholder help prompt-file` prints as well.
+//! `prompt-file`: prints the reference of the prompt file format, as does `bookholder help prompt-file`.
 
 use clap::Args;
 

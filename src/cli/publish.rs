@@ -1,4 +1,4 @@
-//! `publish`: a new version of a prompt, from a prompt file.
+//! `publish`: publishes a version from a prompt file.
 
 use std::path::PathBuf;
 
@@ -52,7 +52,7 @@ pub struct PublishArgs {
     overrides: OverrideArgs,
 }
 
-/// Reads how much a version changes for callers.
+/// Parses the effect of a version on callers.
 pub fn bump(text: &str) -> Result<Bump, String> {
     match text {
         "major" => Ok(Bump::Major),

@@ -1,7 +1,7 @@
-//! `pull`: writes what a label serves into a folder of prompt files and a lock file.
+//! `pull`: writes what a label serves to a folder of prompt files and a lock file.
 //!
-//! Every file is replaced whole, the lock file last: where the lock file fits the files, the folder is complete.
-//! What somebody changed in the folder is never overwritten unless `--force` says so.
+//! Every file is replaced atomically, the lock file last: if the lock file matches the files, the folder is complete.
+//! Local changes are never overwritten without `--force`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::serving::Target;
 
-/// How often a pull of more than one request starts again because the registry changed in between.
+/// How often a pull with several requests starts again because the registry changed in between.
 const ATTEMPTS_MAX: usize = 5;
 
 const EXAMPLES: &str = "\
@@ -55,11 +55,11 @@ pub struct PullArgs {
     force: bool,
 }
 
-/// What the label serves, all of it from one state of the registry.
+/// What the label serves, from one snapshot of the registry.
 struct LabelSnapshot {
     position: Position,
     prompts: BTreeMap<PromptName, Resolved>,
-    /// Prompts of which it serves several versions, and the one that was taken.
+    /// Prompts with a split, and the version that was taken.
     split: BTreeMap<PromptName, u64>,
 }
 
@@ -76,7 +76,7 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
     }
     let locked = |(name, resolved): (&PromptName, &Resolved)| {
         let locked = LockedPrompt::new(name.clone(), resolved.version, resolved.content_id);
-        // A file that a person wrote may say the same in other words: with includes, or without what was added to it.
+        // A local file may have the same content in another form: with includes, or without completed variables.
         match old.as_ref().and_then(|old| old.get(name)).filter(|before| before.content_id == locked.content_id) {
             Some(before) => before.written_id.map_or(locked.clone(), |id| locked.written_as(id)),
             None => locked,
@@ -107,7 +107,7 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
     Ok(Verdict::Done)
 }
 
-/// Reads what a label serves; again when the registry changes between two requests.
+/// Reads what a label serves; starts again if the registry changes between two requests.
 async fn served(context: &Context, label: &Label) -> Result<LabelSnapshot, CliError> {
     for _ in 0..ATTEMPTS_MAX {
         if let Some(served) = served_once(context, label).await? {
@@ -125,7 +125,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<LabelSna
     for view in views.into_iter().filter(|view| label.is_latest() || has(&view.labels)) {
         let state = view.labels.iter().find(|state| state.label == *label);
         let name = view.prompt.name;
-        // Which arm somebody gets depends on who asks; a folder holds what most get.
+        // The version of a split depends on the caller; a folder gets the one with the most weight.
         match state.and_then(|state| main_version(&state.serving.default)) {
             Some(version) => {
                 references.push(format!("{name}@{version}"));
@@ -143,7 +143,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<LabelSna
     while let Some(references) = batches.pop() {
         let batch = BatchRequest { references: references.to_vec(), ..BatchRequest::default() };
         let answer = match context.client.batch(&batch).await {
-            // Its answers are too large together.
+            // The answers are too large together.
             Err(ClientError::Problem(problem)) if problem.code == ErrorCode::TooLarge && references.len() > 1 => {
                 let (first, second) = references.split_at(references.len() / 2);
                 batches.extend([second, first]);
@@ -174,7 +174,7 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<LabelSna
     Ok(position.map(|position| LabelSnapshot { position, prompts, split }))
 }
 
-/// The version of a split with the most weight, the newest of several; none without a split.
+/// The version of a split with the most weight, the newest of several; absent without a split.
 fn main_version(target: &Target) -> Option<u64> {
     let Target::Split(split) = target else { return None };
     let mut weights: BTreeMap<u64, u32> = BTreeMap::new();
@@ -184,7 +184,7 @@ fn main_version(target: &Target) -> Option<u64> {
     weights.into_iter().max_by_key(|(version, weight)| (*weight, *version)).map(|(version, _)| version)
 }
 
-/// One prompt of the folder that is not as the label says.
+/// A prompt of the folder that differs from the label.
 #[derive(Debug, PartialEq, serde::Serialize)]
 struct Change {
     name: PromptName,
@@ -192,7 +192,7 @@ struct Change {
     from: Option<u64>,
     /// The version that the label serves.
     to: Option<u64>,
-    /// Whether the file itself was changed in the folder.
+    /// Whether the file itself was changed locally.
     local: bool,
 }
 
@@ -209,7 +209,7 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
         let pulled = |locked: &LockedPrompt| matches_version(present.as_ref(), locked);
         let pushed = before == after && before.is_some_and(|locked| was_pushed(present.as_ref(), locked));
         let local = path.symlink_metadata().is_ok() && !before.is_some_and(pulled) && !after.is_some_and(pulled);
-        // In a folder that was never pulled, a person's files count by what they say.
+        // In a folder that was never pulled, files are compared by content.
         let moved = old.is_some() && before != after;
         if moved || !(after.is_some_and(pulled) || pushed) {
             let version = |locked: Option<&LockedPrompt>| locked.map(|locked| locked.version);
@@ -219,12 +219,12 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
     changes
 }
 
-/// Whether a file says what a version says, as it is served.
+/// Whether a file has the content of a version, as served.
 fn matches_version(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
     present.is_some_and(|ids| ids.contain(&locked.content_id))
 }
 
-/// Whether a file is the one that a version was pushed from, with its includes.
+/// Whether a file is the source of a pushed version, with its includes.
 fn was_pushed(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
     present.is_some_and(|ids| locked.written_id.is_some_and(|id| ids.contain(&id)))
 }
@@ -263,7 +263,7 @@ fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &LabelSnaps
     for (name, resolved) in &served.prompts {
         let path = out.join(path_of(name));
         let present = folder::read_file(&path).ok().map(|written| written.ids);
-        // A file that says the same already stays as its author formatted it, with its labels and comments.
+        // A file with the same content is left as its author formatted it, with labels and comments.
         if !new.get(name).is_some_and(|new| matches_version(present.as_ref(), new) || was_pushed(present.as_ref(), new))
         {
             disk::write(&path, prompt::write(&resolved.content).as_bytes())?;
@@ -284,10 +284,10 @@ fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &LabelSnaps
     Ok(())
 }
 
-/// Removes folders that hold nothing any more, up to the one that was pulled into.
+/// Removes empty folders, up to the one that was pulled into.
 fn remove_empty_folders(out: &Path, folder: &Path) {
     let mut folder = folder;
-    // A folder that is not empty stays: removing it fails, and that is where this ends.
+    // A folder that is not empty stays: removing it fails, which ends the loop.
     while folder != out && folder.starts_with(out) && fs::remove_dir(folder).is_ok() {
         folder = disk::parent(folder);
     }

@@ -1,7 +1,7 @@
-//! `push`: publishes the prompt files of a folder that changed since it was last pulled or pushed.
+//! `push`: publishes the prompt files of a folder that changed since the last pull or push.
 //!
-//! What was last done stands in `bookholder.lock`, and `files::compare` decides. Nothing is removed unless `--prune` asks for it. A file that cannot be published because what it includes is not
-//! published yet is tried again after the others, as long as a round brings anything forward.
+//! `bookholder.lock` records what was last done, and `files::compare` decides. Nothing is removed without `--prune`. A
+//! file whose includes are not published yet is retried after the others, as long as a round makes progress.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ pub struct PushArgs {
     yes: bool,
 }
 
-/// What to push, and how.
+/// The settings of a push.
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Push {
     pub folder: PathBuf,
@@ -99,7 +99,7 @@ struct PushResult {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     findings: Vec<Finding>,
-    /// What the file is now, for the lock file.
+    /// The new state of the file, for the lock file.
     #[serde(skip)]
     locked: Option<LockedPrompt>,
 }
@@ -130,7 +130,7 @@ pub async fn run(args: PushArgs, context: Context) -> Result<Verdict, CliError> 
     push(&context, Push { folder, message, labels: label, prune, dry_run, force, allow_major, yes }).await
 }
 
-/// What is to be done with one file.
+/// What to do with one file.
 struct PushTask<'a> {
     name: PromptName,
     file: &'a FolderFile,
@@ -195,7 +195,7 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
     print(context, &done, what.dry_run)
 }
 
-/// What the registry has under the name of a file.
+/// The state of the registry for the name of a file.
 async fn present(
     context: &Context,
     view: &PromptView,
@@ -209,7 +209,7 @@ async fn present(
     let mut present =
         RegistryState { newest, gone, same: ids.matches(&latest).then_some(newest), labels: BTreeMap::new() };
     if present.same.is_none() && last.is_none() {
-        // Nobody knows what the file was made from: perhaps it says what an old version said.
+        // The base of the file is unknown: it may have the content of an older version.
         let mut versions = context.client.versions(name, PAGE_ROWS_MAX);
         while let Some(version) = versions.try_next().await? {
             if ids.matches(&version) {
@@ -234,7 +234,7 @@ async fn present(
     Ok(present)
 }
 
-/// A plan in which the folder wins over changes of others (`--force`).
+/// A plan in which the folder overrides others' changes (`--force`).
 fn force(plan: Plan) -> Plan {
     match plan {
         Plan::Conflict(moved) | Plan::Left(moved) => Plan::Publish { parent: moved.newest },
@@ -246,7 +246,7 @@ fn force(plan: Plan) -> Plan {
     }
 }
 
-/// Why a prompt without a file is not removed: others made it, or published since the file was there.
+/// Why a prompt without a file is not removed: others created it, or published since the last pull or push.
 fn kept_reason(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<PushResult> {
     let Some(last) = last else {
         let reason = "it never had a file here; get it with `bookholder pull`, or remove it with --force".to_owned();
@@ -260,7 +260,7 @@ fn kept_reason(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<PushResul
     (last.version < prompt.latest).then(|| PushResult::refused(prompt.name.clone(), reason()))
 }
 
-/// What a plan comes to, unless the server refuses it.
+/// The result of a plan, unless the server rejects it.
 fn predicted_result(job: PushTask<'_>) -> PushResult {
     let PushTask { name, file, labels: _, plan } = job;
     match plan {
@@ -291,7 +291,7 @@ fn predicted_result(job: PushTask<'_>) -> PushResult {
     }
 }
 
-/// Why labels were left where they are.
+/// Why labels were left unchanged.
 fn labels_left_reason(version: u64, left: &[Label]) -> Option<String> {
     let labels: Vec<&str> = left.iter().map(Label::as_str).collect();
     let labels = labels.join(", ");
@@ -299,7 +299,7 @@ fn labels_left_reason(version: u64, left: &[Label]) -> Option<String> {
         .then(|| format!("{labels} served version {version} and has been deployed to since; left unchanged"))
 }
 
-/// How to bring together what a file says and what was published since.
+/// How to merge a file with what was published since.
 fn how_to_merge(name: &PromptName, file: &FolderFile, moved: RegistryChange) -> String {
     if moved.gone {
         return "pull, or use --force to publish it again".to_owned();
@@ -312,7 +312,7 @@ fn how_to_merge(name: &PromptName, file: &FolderFile, moved: RegistryChange) -> 
     )
 }
 
-/// Does what was planned, what others include first.
+/// Executes the plans, included prompts first.
 async fn publish(
     context: &Context,
     (message, allow_major): (&str, bool),
@@ -385,7 +385,7 @@ fn locked(name: &PromptName, version: &Version, written: ContentId) -> LockedPro
     LockedPrompt::new(name.clone(), version.number, version.content_id).written_as(written)
 }
 
-/// Notes in the lock file what each file is now.
+/// Records the new state of each file in the lock file.
 async fn remember(
     context: &Context,
     folder: &Path,
@@ -414,7 +414,7 @@ async fn remember(
     Ok(())
 }
 
-/// Notes a no of the server; anything else ends the push.
+/// Records a rejection by the server; any other error ends the push.
 fn refuse(pushed: &mut PushResult, result: Result<(), ClientError>) -> Result<(), CliError> {
     match result {
         Ok(()) => Ok(()),

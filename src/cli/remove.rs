@@ -1,4 +1,4 @@
-//! `remove`: removes a prompt; its history stays, and a new version brings it back.
+//! `remove`: removes a prompt; its history is kept, and publishing restores it.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `repair-dates`: brings dates that a wrong clock made into order, in a data directory that no node runs on.
+//! `repair-dates`: corrects dates from a wrong clock, in the data directory of a stopped node.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, count, paint};
 use crate::clock::{Clock, SystemClock};
 use crate::server::repair;
 
-/// Changes the dates, or says which would change.
+/// Changes the dates, or lists the changes.
 pub fn run(args: &RepairDatesArgs, output: Output) -> Result<Verdict, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let message = args.message.clone().unwrap_or_default();

@@ -1,6 +1,6 @@
-//! `report`: who changed what and what was live when, in a signed file; and whether such a file is what was signed.
+//! `report`: creates and verifies a signed change report.
 //!
-//! The report is made by the node. Verifying asks nobody: it needs the file, its manifest and the root key.
+//! The node creates the report. Verification is offline: it needs the file, its manifest and the root key.
 
 mod verify;
 
@@ -24,9 +24,9 @@ use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
 use crate::trust::manifest::{MANIFEST_FILE_BYTES_MAX, Manifest, ManifestFile};
 
-/// Most bytes of an archive: a report, its manifest, and what an archive adds.
+/// Most bytes of an archive: a report, its manifest, and the overhead of the archive.
 const ARCHIVE_BYTES_MAX: u64 = REPORT_BYTES_MAX + MANIFEST_FILE_BYTES_MAX as u64 + 64 * 1024;
-/// What is added to a report's file name to name its manifest.
+/// The suffix of a manifest's file name, after the report's.
 const MANIFEST_SUFFIX: &str = ".manifest.json";
 const DAY_MS: i64 = 24 * 3_600 * 1_000;
 
@@ -95,12 +95,12 @@ impl DateOrTime {
         }
     }
 
-    /// The moment behind it, where it ends something.
+    /// The time after it, if it is an end.
     fn end(&self) -> Timestamp {
         if self.is_date { Timestamp::from_ms(self.at.ms().saturating_add(DAY_MS)) } else { self.at }
     }
 
-    /// As a part of a file's name.
+    /// For use in a file name.
     fn in_name(&self) -> String {
         let text: String = self.at.to_string().chars().filter(|c| *c != ':').collect();
         if self.is_date { text.chars().take(10).collect() } else { text }
@@ -122,7 +122,7 @@ pub fn offline(args: &ReportArgs, output: Output) -> Result<Verdict, CliError> {
     }
 }
 
-/// Fetches a report and writes it beside its manifest.
+/// Downloads a report and writes it beside its manifest.
 pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError> {
     let MakeArgs { from, to, prompt, format, out, force } = args.make;
     let since = "--from is required, e.g. --from 2026-03-01";
@@ -180,26 +180,26 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
     Ok(Verdict::Done)
 }
 
-/// Where the manifest of a report lies.
+/// The path of a report's manifest.
 fn manifest_of(report: &Path) -> PathBuf {
     let mut name = report.as_os_str().to_owned();
     name.push(MANIFEST_SUFFIX);
     name.into()
 }
 
-/// The nearest folder above a file that is there already, for what is written before it.
+/// The nearest existing parent folder, for temporary files.
 fn existing(file: &Path) -> &Path {
     disk::parent(file).ancestors().find(|folder| folder.is_dir()).unwrap_or_else(|| Path::new("."))
 }
 
-/// Reads the manifest of a manifest file, without believing it.
+/// Parses the manifest in a manifest file, without verifying it.
 fn read_manifest(file: &ManifestFile) -> Result<Manifest, CliError> {
     let refuse = |error: String| CliError::no(format!("the manifest cannot be read: {error}"));
     let note = Note::parse(file.manifest.as_bytes(), NOTE_BYTES_MAX).map_err(|error| refuse(error.to_string()))?;
     Manifest::parse(note.text()).map_err(|error| refuse(error.to_string()))
 }
 
-/// Writes what an archive holds into two files: the report, then its manifest.
+/// Writes the contents of an archive to two files: the report, then its manifest.
 fn unpack(archive: impl Read, format: ReportFormat, out: &Path, beside: &Path) -> Result<Manifest, CliError> {
     let broken = |reason: &str| CliError::server(format!("the node sent an invalid report: {reason}"));
     let unreadable = |error: std::io::Error| broken(&error.to_string());

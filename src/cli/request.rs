@@ -1,4 +1,4 @@
-//! `request`: change requests, from proposing a change to applying it.
+//! `request`: change requests, from opening to deploying.
 
 mod approve;
 mod view;
@@ -141,7 +141,7 @@ struct ProposeArgs {
     request: Option<u64>,
 }
 
-/// What a change request may be about.
+/// The subject of a change request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Proposed {
     Version(WeightedVersion),
@@ -206,7 +206,7 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
     Ok(Verdict::Done)
 }
 
-/// An error of applying a change request that lacks something: it is proposed already.
+/// The error for a change request that cannot be applied yet: it is already open.
 fn incomplete(error: CliError, id: u64) -> CliError {
     if error.code == Some(ErrorCode::PolicyNotMet) {
         return error
@@ -245,7 +245,7 @@ async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliErr
     Ok(Verdict::Done)
 }
 
-/// The version to publish, or the moves of versions that are there.
+/// The version to publish, or the moves of existing versions.
 async fn contents(args: &ProposeArgs, context: &Context) -> Result<(Option<ProposedVersion>, Vec<Move>), CliError> {
     if let Some(path) = &args.file {
         let [Proposed::Prompt(name)] = args.what.as_slice() else {
@@ -281,7 +281,7 @@ async fn list(context: &Context, state: Option<RequestState>, limit: usize) -> R
         let rows = (limit - items.len()).min(PAGE_ROWS_MAX);
         let page = context.client.change_requests(state, cursor.as_deref(), rows).await?;
         items.extend(page.items);
-        // A server that repeats itself would otherwise keep us here for ever.
+        // A server that repeats a cursor would keep this loop going forever.
         if page.next.is_none() || page.next == cursor {
             break;
         }
@@ -291,7 +291,7 @@ async fn list(context: &Context, state: Option<RequestState>, limit: usize) -> R
     Ok(RequestPage { items, next: None })
 }
 
-/// Prints what became of a change request, and what it needs next.
+/// Prints the result for a change request, and what it needs next.
 fn print_result(output: Output, reviewed: &ReviewedRequest, kind: EventKind) -> Result<(), CliError> {
     output.line(result(reviewed, kind).trim_end())
 }

@@ -1,11 +1,10 @@
-//! What policies demand of a move, as verbs print it: met or not, and who could give what is missing.
+//! The output for requirements: met or not, and who can meet them.
 
 use super::output::{BAD, DIM, GOOD, one_line, paint};
 use crate::api::govern::Reviewer;
 use crate::model::verdict::{Requirement, RequirementKind};
 
-/// One line for each demand, and one more for who could give what is missing. Without a list of reviewers only their
-/// roles are known.
+/// One line per requirement, and one for who can meet it. Without a list of reviewers only roles are known.
 #[must_use]
 pub fn lines(requirements: &[Requirement], reviewers: Option<&[Reviewer]>) -> String {
     let show = |demand: &Requirement| {
@@ -27,7 +26,7 @@ pub fn line(met: bool, says: &str, who: &[String]) -> String {
     shown
 }
 
-/// Who could give what is missing: people where they are known, else roles.
+/// Who can meet a requirement: people if known, otherwise roles.
 fn who_could(demand: &Requirement, reviewers: Option<&[Reviewer]>) -> Vec<String> {
     let by_review = matches!(demand.kind, RequirementKind::Approvals | RequirementKind::RiskApproval);
     let mut who = Vec::new();

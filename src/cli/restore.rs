@@ -1,4 +1,4 @@
-//! `restore`: makes a data directory of a backup.
+//! `restore`: creates a data directory from a backup.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::time::Timestamp;
 use crate::registry::signer::KEYS_FOLDER;
 use crate::server::restore::{Signing, draft_epoch, restore};
 
-/// Restores, begins a new epoch, and proves the result; or drafts that epoch.
+/// Restores, begins a new epoch, and verifies the result; or drafts that epoch.
 pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let keys = args.keys.clone().unwrap_or_else(|| args.data.join(KEYS_FOLDER));
@@ -34,7 +34,7 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     verify::show(output, &proof)
 }
 
-/// Keeps panics off the terminal: a damaged backup may make the database panic, which is an answer here.
+/// Hides panics: a damaged backup may make the database panic, which is reported as an error.
 fn without_panic_output<T>(work: impl FnOnce() -> T) -> T {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));

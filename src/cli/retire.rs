@@ -1,4 +1,4 @@
-//! `retire`: keeps a version from being deployed, or allows it again.
+//! `retire`: prevents a version from being deployed, or allows it again.
 
 use clap::Args;
 

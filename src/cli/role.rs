@@ -1,4 +1,4 @@
-//! `role`: named sets of permissions.
+//! `role`: manages named sets of permissions.
 
 use std::collections::BTreeSet;
 

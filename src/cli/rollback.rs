@@ -1,4 +1,4 @@
-//! `rollback`: lets a label serve again what it served before.
+//! `rollback`: returns a label to an earlier deployment.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `rules`: the risk rules of one's own, and what all of them say of a text or a version.
+//! `rules`: manages custom risk rules, and checks a text or a version.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ A rule file (test_pos must match, test_neg must not; see also `rules show`):
   test_pos = ['Offer a discount of 10 %.']
   test_neg = ['Never mention prices.']";
 
-/// An example of a rule file; a test reads it.
+/// An example of a rule file; a test parses it.
 const RULE_FILE: &str = "\
 A rule file:
   [[rule]]
@@ -57,7 +57,7 @@ Write ⟂ inside a sample secret to hide it from source code scanners; it is
 removed before the test. `bookholder rules show secrets` prints a built-in
 rule set.";
 
-/// Largest rule file that is sent, in bytes; the server has a limit of its own.
+/// Largest rule file that is sent, in bytes; the server has its own limit.
 const RULE_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// `rules`
@@ -104,7 +104,7 @@ enum RulesCommand {
     },
 }
 
-/// What is checked.
+/// The subject of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Checked {
     File(PathBuf),
@@ -165,7 +165,7 @@ async fn check(what: &Path, context: &Context) -> Result<Verdict, CliError> {
     Ok(if grave { Verdict::No } else { Verdict::Done })
 }
 
-/// An existing file is preferred; a name with an @ that is not a file means a version.
+/// An existing file is preferred; a name with an @ that is not a file is a version.
 fn checked(what: &Path) -> Result<Checked, CliError> {
     match what.to_str() {
         Some(text) if text.contains('@') && !what.exists() => text

@@ -15,7 +15,7 @@ use crate::config::{self, Layer};
 use crate::logging;
 use crate::server::{EndSignals, NewRegistry, PAGES, StartError, run_until_told, start_primary_announcing};
 
-/// How long threads may take to end when all is done.
+/// How long threads can take to end.
 const STUCK_MAX: Duration = Duration::from_secs(2);
 
 /// Runs a primary until it is told to stop.
@@ -45,7 +45,7 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     })
 }
 
-/// Shows on a terminal what is needed for a new registry: the only place besides its file that has the token.
+/// Shows on a terminal what is needed for a new registry: besides its file, the only place with the token.
 fn print_first_start(output: Output, new: &NewRegistry<'_>) {
     let file = std::path::absolute(new.token_file).unwrap_or_else(|_| new.token_file.to_owned());
     let file = file.display();
@@ -63,7 +63,7 @@ fn print_first_start(output: Output, new: &NewRegistry<'_>) {
     output.note(paint(DIM, format!("\n  In another terminal:\n  {export}\n  {first}\n")));
 }
 
-/// Says in the log where the admin token of a new registry is; logs are read by others, so the token is not in them.
+/// Logs where the admin token of a new registry is, without the token, because others read logs.
 fn report(new: &NewRegistry<'_>) {
     tracing::info!(
         admin_token_file = %new.token_file.display(),
@@ -72,7 +72,7 @@ fn report(new: &NewRegistry<'_>) {
     );
 }
 
-/// What the flags of every node say, and which file to read besides.
+/// The flags of every node, and the settings file.
 pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
     let layer = Layer {
         data: args.data,
@@ -90,26 +90,26 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
     (layer, args.config)
 }
 
-/// A list that a flag gave, unless it gave none.
+/// A list from a flag, if it was given.
 fn given(words: Vec<String>) -> Option<Vec<String>> {
     (!words.is_empty()).then_some(words)
 }
 
-/// The environment, as far as it is Unicode.
+/// The environment variables that are valid Unicode.
 fn environment() -> BTreeMap<String, String> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }
 
-/// Runs a node to its end. Where its log lines are JSON, the reason why it did not start is one of them.
+/// Runs a node. With JSON logs, a failed start is a log line too.
 pub(super) fn run_node(json: bool, work: impl Future<Output = Result<Verdict, CliError>>) -> Result<Verdict, CliError> {
     logging::start(json);
     run_to_end(work).map_err(|error| failed(json, error))
 }
 
-/// Reads the settings of a node. Where its log lines are to be JSON, so is what is wrong with the settings, as far as the
-/// format is known by then.
+/// Reads the settings of a node. With JSON logs, errors in the settings are log lines too, if the format is known by
+/// then.
 pub(super) fn settings<T>(
     flags: Layer,
     file: Option<&Path>,
@@ -130,7 +130,7 @@ pub(super) fn settings<T>(
     })
 }
 
-/// Why a node did not start: as a log line where those are JSON, else for the command line to say.
+/// Why a node did not start: logged if logs are JSON, otherwise returned to the command line.
 fn failed(json: bool, error: CliError) -> CliError {
     if !json {
         return error;
@@ -140,8 +140,7 @@ fn failed(json: bool, error: CliError) -> CliError {
     CliError { logged: true, ..error }
 }
 
-/// Runs to the end on a runtime of its own. A thread that is stuck in a file system that does not answer keeps the
-/// process no longer than [`STUCK_MAX`].
+/// Runs on its own runtime. A thread that is stuck in a hanging file system delays the exit by at most [`STUCK_MAX`].
 pub(super) fn run_to_end<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = runtime()?;
     let done = runtime.block_on(work);
@@ -149,7 +148,7 @@ pub(super) fn run_to_end<T>(work: impl Future<Output = Result<T, CliError>>) -> 
     done
 }
 
-/// The runtime of a node: a thread a core.
+/// The runtime of a node: one thread per CPU core.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("bookholder").build()?)
 }
@@ -164,7 +163,7 @@ impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         let causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
         let message = error.to_string();
-        // What a message quotes of its cause is not said twice.
+        // A cause that the message already quotes is not repeated.
         let unsaid = causes.map(ToString::to_string).filter(|cause| !message.contains(cause.as_str()));
         let details = unsaid.collect();
         Self::usage(message).details(details)

@@ -1,4 +1,4 @@
-//! `show`: a prompt with its labels, or one of its versions with what it says.
+//! `show`: a prompt with its labels, or one of its versions with its content.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `status`: how a node is.
+//! `status`: the status of a node.
 
 use clap::Args;
 
@@ -102,7 +102,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows
 }
 
-/// A length of time that a person reads at once.
+/// A duration for display.
 fn age(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),

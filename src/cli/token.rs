@@ -1,4 +1,4 @@
-//! `token`: makes, rotates, lists and revokes access tokens. Making and rotating are the only verbs that print one.
+//! `token`: manages access tokens. Only creating and rotating print one.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,7 +96,7 @@ impl TokenArgs {
     }
 }
 
-/// Makes an access token in a data directory that no node runs on.
+/// Creates an access token in the data directory of a stopped node.
 pub fn offline(args: TokenArgs, output: Output) -> Result<Verdict, CliError> {
     let TokenCommand::Create { name, role, principal, expires, prompts, view, data: Some(data), out } = args.command
     else {
@@ -153,7 +153,7 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
     Ok(Verdict::Done)
 }
 
-/// Checks that a file can be made, before a token is that would be lost.
+/// Checks that the file can be created, before a token is created that would be lost.
 fn check_new(out: Option<&Path>) -> Result<(), CliError> {
     let Some(out) = out else { return Ok(()) };
     if out.symlink_metadata().is_ok() {
@@ -162,7 +162,7 @@ fn check_new(out: Option<&Path>) -> Result<(), CliError> {
     disk::check_folder(out)
 }
 
-/// Says when a new access token expires; that it never does is easily forgotten.
+/// Prints when a new access token expires, or that it never does.
 fn note_expiry(output: Output, made: &TokenView) {
     output.note(match made.expires {
         Some(expires) => paint(DIM, format!("{} expires {} UTC", made.name, moment(expires))),
@@ -174,7 +174,7 @@ fn note_expiry(output: Output, made: &TokenView) {
     });
 }
 
-/// Prints a new access token: alone on the standard output, so that it can go into a file; or writes it into one.
+/// Prints a new access token: alone on standard output, so that it can be redirected to a file; or writes it to one.
 fn print_once(output: Output, made: &TokenView, out: Option<&Path>) -> Result<(), CliError> {
     note_expiry(output, made);
     if let (Some(out), Some(token)) = (out, &made.token) {

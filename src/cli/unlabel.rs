@@ -1,4 +1,4 @@
-//! `unlabel`: takes a label away from a prompt.
+//! `unlabel`: removes a label from a prompt.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `verify`: proves that a data directory is what was signed, down from the root.
+//! `verify`: verifies a data directory against its signatures, from the root down.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::server::offline::{VerifiedDirectory, prove_with_progress};
 use crate::store::StoreError;
 use crate::store::inspect::Inspection;
 
-/// What `--json` prints.
+/// The output of `--json`.
 #[derive(Serialize)]
 struct Summary {
     proved: bool,
@@ -33,13 +33,13 @@ struct Summary {
     more_differences: u64,
 }
 
-/// Checks everything that a data directory holds.
+/// Verifies everything in a data directory.
 pub fn run(args: &VerifyArgs, output: Output) -> Result<Verdict, CliError> {
     let proof = verify_directory(&args.data, output)?;
     show(output, &proof)
 }
 
-/// Opens a data directory and checks it; damage that keeps it from being read is a difference too.
+/// Opens a data directory and verifies it; damage that makes it unreadable is reported as a difference.
 pub(super) fn verify_directory(data: &Path, output: Output) -> Result<VerifiedDirectory, CliError> {
     let shown = std::io::stderr().is_terminal() && !output.json;
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
@@ -59,7 +59,7 @@ pub(super) fn verify_directory(data: &Path, output: Output) -> Result<VerifiedDi
     }
 }
 
-/// Proves what is there, and that every page of it is as it was written.
+/// Verifies the contents, and the checksum of every page.
 fn inspect(data: &Path, progress: &mut dyn FnMut(u64)) -> Result<VerifiedDirectory, StoreError> {
     let inspection = Inspection::open(data)?;
     let mut proof = inspection.look(|txn| prove_with_progress(txn, progress))?;
@@ -74,7 +74,7 @@ fn damaged(reason: &str) -> CliError {
         .hint("restore a backup; a replica can start with an empty directory")
 }
 
-/// What a directory holds, in words. A version with includes has two contents, and equal contents are stored once.
+/// A description of the contents. A version with includes has two contents, and equal contents are stored once.
 fn holds([prompts, versions, contents, deployments]: [u64; 4]) -> String {
     let count = |number: u64, what| count(usize::try_from(number).unwrap_or(usize::MAX), what);
     format!(
@@ -86,7 +86,7 @@ fn holds([prompts, versions, contents, deployments]: [u64; 4]) -> String {
     )
 }
 
-/// Prints what was proved; a difference is a no.
+/// Prints the result; the exit code is 1 if there is a difference.
 pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict, CliError> {
     use base64::Engine;
     let report = &proof.report;
@@ -117,7 +117,7 @@ pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict,
         row("position", report.head.position.to_string())?;
         row("state", state)?;
         row("holds", holds([kind(1), kind(2), kind(3), kind(5)]))?;
-        // Only a primary has the log; a replica and a bundle hold none.
+        // Only a primary has the log; replicas and bundles do not.
         if proof.audit.entries > 0 {
             row("audit", format!("{} entries", proof.audit.entries))?;
         }

@@ -1,4 +1,4 @@
-//! `webhook`: who is told of what happens, and what became of telling them. A secret is printed when it is made.
+//! `webhook`: manages webhooks and their deliveries. A new secret is printed once.
 
 use clap::{Args, Subcommand};
 use futures_util::TryStreamExt;
@@ -27,7 +27,7 @@ Examples:
 /// Width of the lists in the help.
 const HELP_COLUMNS: usize = 80;
 
-/// The help behind the options: examples, and every event.
+/// The help after the options: examples, and every event.
 fn after_help() -> String {
     let mut help = format!("{EXAMPLES}\n\nEvents, one for each effect of an audit entry:\n");
     let width = NAMED_EVENTS.iter().map(|(event, _)| event.len()).max().unwrap_or_default();
@@ -198,7 +198,7 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
     }
 }
 
-/// Says what a webhook is now, and prints its secret where there is a new one.
+/// Prints the state of a webhook, and a new secret.
 fn show(context: &Context, webhook: &WebhookView, what: &str) -> Result<Verdict, CliError> {
     let output = context.output;
     if output.json {

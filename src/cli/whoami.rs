@@ -1,4 +1,4 @@
-//! `whoami`: whose access token this is, and what it allows.
+//! `whoami`: the principal of the access token, and its permissions.
 
 use clap::Args;
 

@@ -12,7 +12,7 @@ use crate::crypto::tls::{NoCertificates, tls_fault};
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ClientError {
-    /// The server said no.
+    /// The server rejected the call.
     #[error(transparent)]
     Problem(Box<Problem>),
     #[error("invalid server address `{server}`: {reason}")]
@@ -30,7 +30,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// Tells a broken connection from a certificate that is not trusted.
+    /// Distinguishes a broken connection from an untrusted certificate.
     pub fn sending(server: &str, source: reqwest::Error) -> Self {
         let source = source.without_url();
         let server = server.to_owned();
@@ -41,7 +41,7 @@ impl ClientError {
     }
 }
 
-/// Reads a problem. A code that this program does not know yet counts as `internal`; what it says is kept.
+/// Parses a problem. An unknown code counts as `internal`, with its text.
 pub(super) fn problem(bytes: &[u8]) -> Option<Problem> {
     let read = |value: serde_json::Value| serde_json::from_value::<Problem>(value).ok();
     let mut value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
@@ -53,7 +53,7 @@ pub(super) fn problem(bytes: &[u8]) -> Option<Problem> {
     })
 }
 
-/// The cause behind all causes, and whether it was only time that ran out.
+/// The root cause, and whether it was a timeout.
 fn root_cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "timed out".to_owned();
@@ -68,7 +68,7 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-/// Whether something answered that is not HTTP, as a port does that speaks TLS.
+/// Whether the answer was not HTTP, as from a port that expects TLS.
 fn speaks_no_http(error: &reqwest::Error) -> bool {
     let mut next: Option<&(dyn Error + 'static)> = error.source();
     while let Some(cause) = next {

@@ -19,10 +19,10 @@ const POLICIES: &str = "/v1/policies";
 const RULES: &str = "/v1/rules";
 
 impl Client {
-    /// Whose access token this is, and what they may.
+    /// The principal of this access token, and its permissions.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn whoami(&self) -> Result<WhoAmI, ClientError> {
         self.call(self.request(Method::GET, "/v1/whoami")).await
     }
@@ -30,7 +30,7 @@ impl Client {
     /// Whether a principal (by default the caller) is allowed to do something now, and why.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn can(
         &self,
         who: Option<&str>,
@@ -50,39 +50,39 @@ impl Client {
     /// Every principal, by name.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn principals(&self) -> Result<Vec<Principal>, ClientError> {
         self.call(self.request(Method::GET, PRINCIPALS)).await
     }
 
-    /// Makes a principal.
+    /// Creates a principal.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn create_principal(&self, what: &PrincipalRequest) -> Result<Principal, ClientError> {
         self.post(PRINCIPALS, what).await
     }
 
-    /// Sets what a principal is allowed from now on.
+    /// Replaces the grants of a principal.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn set_grants(&self, name: &str, what: &GrantsRequest) -> Result<Principal, ClientError> {
         self.put(&paths::grants(name), what).await
     }
 
-    /// Refuses every access token of a principal from now on.
+    /// Disables a principal: its access tokens are rejected.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn disable_principal(&self, name: &str) -> Result<Principal, ClientError> {
         self.call(self.request(Method::POST, &paths::suspension(name))).await
     }
 
-    /// Takes that back.
+    /// Enables a disabled principal.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn enable_principal(&self, name: &str) -> Result<Principal, ClientError> {
         self.call(self.request(Method::DELETE, &paths::suspension(name))).await
     }
@@ -90,7 +90,7 @@ impl Client {
     /// Creates a link that signs a person in to the pages once.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn create_sign_in_link(&self, name: &str, what: &SignInLinkRequest) -> Result<SignInLink, ClientError> {
         self.post(&paths::sign_in_link(name), what).await
     }
@@ -98,31 +98,31 @@ impl Client {
     /// Every role, by name.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn roles(&self) -> Result<Vec<Role>, ClientError> {
         self.call(self.request(Method::GET, ROLES)).await
     }
 
-    /// Keeps a role of one's own.
+    /// Creates or replaces a custom role.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn put_role(&self, name: &str, what: &RoleRequest) -> Result<Role, ClientError> {
         self.put(&paths::below(ROLES, name), what).await
     }
 
-    /// Takes a role of one's own away.
+    /// Removes a custom role.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn remove_role(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::below(ROLES, name))).await
     }
 
-    /// Replaces an access token by another of the same name; the answer is the only one that holds it.
+    /// Replaces an access token by a new one with the same name; only the answer contains it.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn rotate_token(&self, name: &str, what: &RotationRequest) -> Result<TokenView, ClientError> {
         self.post(&paths::rotation(name), what).await
     }
@@ -130,39 +130,39 @@ impl Client {
     /// Every label policy, by name.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn policies(&self) -> Result<Vec<Policy>, ClientError> {
         self.call(self.request(Method::GET, POLICIES)).await
     }
 
-    /// Keeps a label policy, in place of one of the same name.
+    /// Creates or replaces a label policy.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn put_policy(&self, policy: &Policy) -> Result<Policy, ClientError> {
         self.put(&paths::below(POLICIES, &policy.name), policy).await
     }
 
-    /// Takes a label policy away.
+    /// Removes a label policy.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn remove_policy(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::below(POLICIES, name))).await
     }
 
-    /// What people say about a prompt.
+    /// The details of a prompt: owner, tags and description.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn about(&self, name: &PromptName) -> Result<About, ClientError> {
         self.call(self.request(Method::GET, &paths::about(name))).await
     }
 
-    /// Says who answers for a prompt, under which tags it is found, and what it is for.
+    /// Replaces the owner, tags and description of a prompt.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn describe(&self, name: &PromptName, about: &About) -> Result<About, ClientError> {
         self.put(&paths::about(name), about).await
     }
@@ -170,31 +170,31 @@ impl Client {
     /// Every rule set, without the rules themselves.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn rule_sets(&self) -> Result<Vec<RuleSetView>, ClientError> {
         self.call(self.request(Method::GET, RULES)).await
     }
 
-    /// One rule set of one's own, with its rules.
+    /// One custom rule set, with its rules.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn rule_set(&self, name: &str) -> Result<RuleSetView, ClientError> {
         self.call(self.request(Method::GET, &paths::below(RULES, name))).await
     }
 
-    /// Keeps a rule set, in place of one of the same name.
+    /// Creates or replaces a rule set.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn put_rule_set(&self, name: &str, what: &RuleSetRequest) -> Result<RuleSetView, ClientError> {
         self.put(&paths::below(RULES, name), what).await
     }
 
-    /// Takes a rule set away.
+    /// Removes a rule set.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn remove_rule_set(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::below(RULES, name))).await
     }
@@ -202,23 +202,23 @@ impl Client {
     /// Runs the risk rules on an unpublished content.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn classify(&self, what: &ClassifyRequest) -> Result<Classified, ClientError> {
         self.post("/v1/classify", what).await
     }
 
-    /// What the risk rules found in a version when it was published.
+    /// The findings in a version when it was published.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn findings(&self, name: &PromptName, number: u64) -> Result<Vec<Finding>, ClientError> {
         self.call(self.request(Method::GET, &paths::findings(name, number))).await
     }
 
-    /// Archives versions that nothing needs, or says which it would.
+    /// Archives unused versions, or lists those that it would archive.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn archive(&self, what: &ArchiveRequest) -> Result<Archived, ClientError> {
         self.post("/v1/archive", what).await
     }

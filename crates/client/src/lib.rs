@@ -41,19 +41,19 @@ use crate::model::name::{Label, PromptName};
 use crate::model::reference::{Reference, Selector};
 use crate::model::time::Timestamp;
 
-/// How long connecting may take.
+/// Connection timeout.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take, and a stream stand still.
+/// Timeout of a call, and of a stalled stream.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a node may take to make a backup, a bundle or a report, before it sends any of it.
+/// How long a node can take to create a backup, a bundle or a report before it sends data.
 const MAKING_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Largest answer to a call, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Largest answer to a batch, in bytes: 1,000 contents, few of them at their limit.
 pub const BATCH_ANSWER_BYTES_MAX: usize = 512 * 1024 * 1024;
-/// What an address of a Unix socket begins with.
+/// The prefix of a Unix socket address.
 const SOCKET_SCHEME: &str = "unix:";
-/// What a request of this program calls itself.
+/// The user agent.
 pub const USER_AGENT: &str = concat!("bookholder/", env!("CARGO_PKG_VERSION"));
 
 /// The server and the access token.
@@ -63,7 +63,7 @@ pub struct ClientOptions {
     pub server: String,
     /// The access token, if any.
     pub token: Option<AccessToken>,
-    /// PEM certificates to trust besides the public authorities.
+    /// Additional trusted certificates, as PEM.
     pub ca_pem: Option<Vec<u8>>,
 }
 
@@ -71,9 +71,9 @@ pub struct ClientOptions {
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    /// Ends without `/`.
+    /// Without a trailing `/`.
     base: String,
-    /// What messages call the server.
+    /// The name of the server in messages.
     server: String,
 }
 
@@ -87,7 +87,7 @@ impl Client {
     /// Prepares a client; nothing is sent yet.
     ///
     /// # Errors
-    /// The address or a certificate cannot be read.
+    /// The address or a certificate is invalid.
     pub fn new(options: &ClientOptions) -> Result<Self, ClientError> {
         use_ring();
         let mut builder = reqwest::Client::builder()
@@ -131,16 +131,16 @@ impl Client {
         Ok(Self { http, base, server: shown(&options.server) })
     }
 
-    /// What messages call the server.
+    /// The name of the server in messages.
     #[must_use]
     pub fn server(&self) -> &str {
         &self.server
     }
 
-    /// What a reference means now, or meant then.
+    /// Resolves a reference, now or at a time.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn resolve(
         &self,
         reference: &Reference,
@@ -158,24 +158,24 @@ impl Client {
     /// Many references in one consistent read.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn batch(&self, batch: &BatchRequest) -> Result<BatchAnswer, ClientError> {
         let request = self.request(Method::POST, "/v1/resolve").json(batch);
         self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
     }
 
-    /// A version with its variables filled in.
+    /// Renders a version with variables.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn render(&self, reference: &Reference, what: &RenderRequest) -> Result<RenderAnswer, ClientError> {
         self.post(&paths::render(reference), what).await
     }
 
-    /// The content with this id, checked against it.
+    /// The content with this ID, verified against it.
     ///
     /// # Errors
-    /// As every call: [`ClientError`]; also when the bytes have another hash.
+    /// See [`ClientError`]; also when the bytes have another hash.
     pub async fn content(&self, id: &ContentId) -> Result<Content, ClientError> {
         let request = self.request(Method::GET, &paths::content(id)).timeout(REQUEST_TIMEOUT);
         let response = self.send(request).await?;
@@ -189,23 +189,23 @@ impl Client {
     /// A prompt and what its labels serve.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn prompt(&self, name: &PromptName) -> Result<PromptView, ClientError> {
         self.call(self.request(Method::GET, &paths::prompt(name))).await
     }
 
-    /// One version and what it says.
+    /// One version with its content.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn version(&self, name: &PromptName, number: u64) -> Result<VersionView, ClientError> {
         self.call(self.request(Method::GET, &paths::version(name, number))).await
     }
 
-    /// What differs between two versions.
+    /// The diff between two versions.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ClientError> {
         let query = [("from", from.to_string()), ("to", to.to_string())];
         self.call(self.request(Method::GET, &paths::diff(name)).query(&query)).await
@@ -214,7 +214,7 @@ impl Client {
     /// Publishes a version.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn publish(&self, name: &PromptName, what: &PublishRequest) -> Result<Published, ClientError> {
         self.post(&paths::versions(name), what).await
     }
@@ -222,15 +222,15 @@ impl Client {
     /// Moves labels.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn deploy(&self, what: &DeployRequest) -> Result<Deployed, ClientError> {
         self.post("/v1/deployments", what).await
     }
 
-    /// Lets a label serve again what it served before.
+    /// Rolls a label back to an earlier deployment.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn rollback(
         &self,
         name: &PromptName,
@@ -240,10 +240,10 @@ impl Client {
         self.post(&paths::rollback(name, label), what).await
     }
 
-    /// Takes a label away.
+    /// Removes a label.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn unlabel(
         &self,
         name: &PromptName,
@@ -253,10 +253,10 @@ impl Client {
         self.call(self.request(Method::DELETE, &paths::label(name, label)).json(why)).await
     }
 
-    /// Removes a prompt; its history stays.
+    /// Removes a prompt; its history is kept.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn remove(&self, name: &PromptName, why: &RemoveRequest) -> Result<Deployed, ClientError> {
         self.call(self.request(Method::DELETE, &paths::prompt(name)).json(why)).await
     }
@@ -264,31 +264,31 @@ impl Client {
     /// Retires a version, so it can no longer be deployed.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn retire(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::POST, &paths::retirement(name, number)).json(why)).await
     }
 
-    /// Takes a retirement back.
+    /// Un-retires a version.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn reinstate(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::retirement(name, number)).json(why)).await
     }
 
-    /// Brings changes of another library.
+    /// Imports changes of another library.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn import(&self, what: &ImportRequest) -> Result<Imported, ClientError> {
         self.post("/v1/import", what).await
     }
 
-    /// Makes an access token; the answer is the only one that holds it.
+    /// Creates an access token; only the answer contains it.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn create_token(&self, what: &TokenRequest) -> Result<TokenView, ClientError> {
         self.post("/v1/tokens", what).await
     }
@@ -296,31 +296,31 @@ impl Client {
     /// Every access token, without the tokens themselves.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn tokens(&self) -> Result<Vec<TokenView>, ClientError> {
         self.call(self.request(Method::GET, "/v1/tokens")).await
     }
 
-    /// Makes an access token worthless from now on.
+    /// Revokes an access token immediately.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn revoke_token(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::token(name))).await
     }
 
-    /// How the node is.
+    /// The status of the node.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.call(self.request(Method::GET, "/v1/status")).await
     }
 
-    /// Whether the audit log is whole.
+    /// Verifies the audit log.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn verify_audit(&self) -> Result<AuditVerdict, ClientError> {
         self.call(self.request(Method::GET, "/v1/audit/verify")).await
     }
@@ -351,13 +351,13 @@ impl Client {
         serde_json::from_slice(&bytes).map_err(|error| self.answer(&format!("unexpected response body: {error}")))
     }
 
-    /// A call whose answer says nothing more than that it is done.
+    /// A call without a result.
     async fn done(&self, request: RequestBuilder) -> Result<(), ClientError> {
         let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
         self.read(response, ANSWER_BYTES_MAX).await.map(drop)
     }
 
-    /// Sends a request; an answer that is no success becomes the problem it tells.
+    /// Sends a request; an error status becomes the problem in the answer.
     async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
         let response = request.send().await.map_err(|error| ClientError::sending(&self.server, error))?;
         let status = response.status();

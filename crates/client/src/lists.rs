@@ -18,9 +18,9 @@ use crate::model::version::Version;
 /// Which prompts.
 #[derive(Clone, Debug, Default)]
 pub struct PromptFilter {
-    /// Only names that begin so.
+    /// Only names with this prefix.
     pub prefix: Option<String>,
-    /// Removed ones too.
+    /// Including removed ones.
     pub removed: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct DeploymentFilter {
 }
 
 impl Client {
-    /// Prompts by name; at most `rows` a request.
+    /// Prompts by name; at most `rows` per request.
     pub fn prompts(
         &self,
         filter: &PromptFilter,

@@ -10,7 +10,7 @@ use crate::model::reference::Reference;
 
 /// Everything but RFC 3986's unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The same, but folders stay folders and a reference stays readable.
+/// The same, but with `/` and `@` unencoded.
 const REFERENCE: &AsciiSet = &SEGMENT.remove(b'/').remove(b'@').remove(b':');
 
 pub(super) fn resolve(reference: &Reference) -> String {
@@ -89,7 +89,7 @@ pub(super) fn draft(name: &PromptName, draft: &str) -> String {
     below(&drafts(name), draft)
 }
 
-/// What has a name in a list.
+/// A row with a name.
 pub(super) fn below(list: &str, name: &str) -> String {
     format!("{list}/{}", segment(name))
 }

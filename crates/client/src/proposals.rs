@@ -16,18 +16,18 @@ use crate::model::name::PromptName;
 const REQUESTS: &str = "/v1/requests";
 
 impl Client {
-    /// Proposes a change for others to look at.
+    /// Opens a change request.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn propose(&self, what: &ProposeRequest) -> Result<ChangeRequest, ClientError> {
         self.post(REQUESTS, what).await
     }
 
-    /// Proposes something else under the same number.
+    /// Replaces the proposal of a change request.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn amend(&self, id: u64, what: &AmendRequest) -> Result<ChangeRequest, ClientError> {
         self.post(&format!("{REQUESTS}/{id}/amendments"), what).await
     }
@@ -35,24 +35,24 @@ impl Client {
     /// Approves, rejects, comments on or withdraws a change request.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn review(&self, id: u64, what: &ReviewRequest) -> Result<ReviewedRequest, ClientError> {
         self.post(&format!("{REQUESTS}/{id}/reviews"), what).await
     }
 
-    /// Serves what a change request proposes.
+    /// Deploys a change request.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn apply_request(&self, id: u64, what: &ApplyRequest) -> Result<Deployed, ClientError> {
         self.post(&format!("{REQUESTS}/{id}/application"), what).await
     }
 
-    /// One page of change requests, newest first; `cursor` is what `next` of the page before said, `limit` at most
+    /// One page of change requests, newest first; `cursor` is the `next` of the previous page, `limit` at most
     /// [`PAGE_ROWS_MAX`] rows.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn change_requests(
         &self,
         state: Option<RequestState>,
@@ -65,18 +65,18 @@ impl Client {
         self.call_limited(self.request(Method::GET, REQUESTS).query(&query), BATCH_ANSWER_BYTES_MAX).await
     }
 
-    /// One change request, with everything that a reviewer needs.
+    /// One change request, with everything a reviewer needs.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn change_request(&self, id: u64) -> Result<RequestView, ClientError> {
         self.call(self.request(Method::GET, &format!("{REQUESTS}/{id}"))).await
     }
 
-    /// Every draft of a prompt, by name and without what it says.
+    /// Every draft of a prompt, by name and without content.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn drafts(&self, name: &PromptName) -> Result<Vec<DraftSummary>, ClientError> {
         self.call(self.request(Method::GET, &paths::drafts(name))).await
     }
@@ -84,47 +84,47 @@ impl Client {
     /// One draft.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn draft(&self, name: &PromptName, draft: &str) -> Result<Draft, ClientError> {
         self.call(self.request(Method::GET, &paths::draft(name, draft))).await
     }
 
-    /// Saves a draft; one that is not there yet begins with it.
+    /// Saves a draft, creating it if needed.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn save_draft(&self, name: &PromptName, draft: &str, what: &DraftRequest) -> Result<Draft, ClientError> {
         self.put(&paths::draft(name, draft), what).await
     }
 
-    /// What was saved of a draft, newest first and without what it said.
+    /// The saved revisions of a draft, newest first and without content.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn draft_saves(&self, name: &PromptName, draft: &str) -> Result<Vec<DraftSummary>, ClientError> {
         self.call(self.request(Method::GET, &format!("{}/saves", paths::draft(name, draft)))).await
     }
 
-    /// A draft as it was at one of its saves.
+    /// One saved revision of a draft.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn draft_save(&self, name: &PromptName, draft: &str, revision: u64) -> Result<Draft, ClientError> {
         self.call(self.request(Method::GET, &format!("{}/saves/{revision}", paths::draft(name, draft)))).await
     }
 
-    /// A draft brought together with what was published since it began; nothing is saved.
+    /// A draft merged with what was published since it began; nothing is saved.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn merge_draft(&self, name: &PromptName, draft: &str) -> Result<DraftMerge, ClientError> {
         self.call(self.request(Method::GET, &format!("{}/merge", paths::draft(name, draft)))).await
     }
 
-    /// Publishes a draft, which is then gone.
+    /// Publishes a draft and deletes it.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn publish_draft(
         &self,
         name: &PromptName,
@@ -134,10 +134,10 @@ impl Client {
         self.post(&format!("{}/publication", paths::draft(name, draft)), what).await
     }
 
-    /// Throws a draft away, with everything that was saved of it.
+    /// Deletes a draft with all its revisions.
     ///
     /// # Errors
-    /// As every call: [`ClientError`].
+    /// See [`ClientError`].
     pub async fn discard_draft(&self, name: &PromptName, draft: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::draft(name, draft))).await
     }

@@ -13,7 +13,7 @@ impl Client {
     /// Returns their number.
     ///
     /// # Errors
-    /// As every call: [`ClientError`]; also when writing fails.
+    /// See [`ClientError`]; also when writing fails.
     pub async fn backup(
         &self,
         writer: &mut (dyn Write + Send),
@@ -27,7 +27,7 @@ impl Client {
     /// number.
     ///
     /// # Errors
-    /// As every call: [`ClientError`]; also when writing fails or the bundle is larger.
+    /// See [`ClientError`]; also when writing fails or the bundle is larger.
     pub async fn bundle(
         &self,
         lifetime_days: u32,
@@ -40,11 +40,11 @@ impl Client {
         self.stream(response, bytes_max, writer, progress).await
     }
 
-    /// Streams a report with its manifest into `writer`, as a tar of at most `bytes_max` bytes; `query` is what
-    /// `GET /v1/report` takes. Returns their number.
+    /// Streams a report with its manifest into `writer`, as a tar of at most `bytes_max` bytes; `query` has the
+    /// parameters of `GET /v1/report`. Returns their number.
     ///
     /// # Errors
-    /// As every call: [`ClientError`]; also when writing fails or the report is larger.
+    /// See [`ClientError`]; also when writing fails or the report is larger.
     pub async fn report(
         &self,
         query: &[(&str, String)],

@@ -1,4 +1,4 @@
-//! The axis of time: which moments get a mark, and what the mark says.
+//! The time axis: where to put marks, and their labels.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -7,9 +7,9 @@ const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
-/// Steps that an axis has fewer of.
+/// The maximum number of steps of an axis, exclusive.
 const MARKS_MAX: i64 = 10;
-/// The steps that people count time in, in milliseconds, below a month.
+/// Common steps of less than a month, in milliseconds.
 const STEPS_MS: [i64; 16] = [
     SECOND_MS,
     5 * SECOND_MS,
@@ -28,27 +28,27 @@ const STEPS_MS: [i64; 16] = [
     7 * DAY_MS,
     14 * DAY_MS,
 ];
-/// And from a month on, in months.
+/// Steps of a month and more, in months.
 const STEPS_MONTHS: [i64; 8] = [1, 3, 6, 12, 24, 60, 120, 1_200];
-/// A thousand years: what is longer is no time that anybody reports on.
+/// A thousand years: longer periods do not occur in reports.
 const STEP_MONTHS_MAX: i64 = 12_000;
-/// What a month is at least, in milliseconds.
+/// The shortest month, in milliseconds.
 const MONTH_MS: i64 = 28 * DAY_MS;
-/// The first Monday after the start of 1970, in milliseconds: weeks begin there.
+/// The first Monday after the start of 1970, in milliseconds: the start of a week.
 const MONDAY_MS: i64 = 4 * DAY_MS;
 const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// A mark: a moment in milliseconds since 1970, and what stands there.
+/// A mark: a time in milliseconds since 1970, and its label.
 pub(super) type Mark = (i64, String);
 
-/// Where a moment stands between two others on an axis of this width; moments outside stand at its ends.
+/// The position of a time between two others on an axis of this width; times outside are clamped.
 pub(super) fn offset(at_ms: i64, (from_ms, to_ms): (i64, i64), width: i64) -> i64 {
     let length = i128::from(to_ms) - i128::from(from_ms);
     let passed = i128::from(at_ms.clamp(from_ms, to_ms)) - i128::from(from_ms);
     i64::try_from(passed * i128::from(width) / length.max(1)).unwrap_or_default()
 }
 
-/// Marks from one moment to another, both in milliseconds since 1970; ten or so, none outside.
+/// Marks between two times, both in milliseconds since 1970; about ten, none outside.
 pub(super) fn marks(from_ms: i64, to_ms: i64) -> Vec<Mark> {
     let span_ms = to_ms.saturating_sub(from_ms).max(1);
     if let Some(step_ms) = STEPS_MS.into_iter().find(|step| span_ms / step < MARKS_MAX) {
@@ -71,7 +71,7 @@ fn by_step(from_ms: i64, to_ms: i64, step_ms: i64) -> Vec<Mark> {
     marks
 }
 
-/// The time of day, or at its start the day; the first mark says both, and a year.
+/// The time of day, or the date at the start of a day; the first mark has both, and the year.
 fn label(at_ms: i64, step_ms: i64, first: bool) -> Option<String> {
     let moment = jiff::Timestamp::from_millisecond(at_ms).ok()?.to_zoned(TimeZone::UTC);
     let month = MONTHS.get(usize::try_from(moment.month() - 1).ok()?)?;

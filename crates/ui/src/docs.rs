@@ -1,6 +1,7 @@
-//! The documentation page, made of the OpenAPI document: every operation, its parameters and shapes, an example.
+//! The API documentation page, generated from the OpenAPI document: every operation, its parameters and schemas, an
+//! example.
 //!
-//! One page without scripts. It fetches nothing but its stylesheet, so it reads the same in a bunker.
+//! One page without scripts that loads only its stylesheet, so it works without a network.
 
 #![allow(clippy::indexing_slicing, reason = "a JSON value that has no such field is null, and does not panic")]
 
@@ -9,10 +10,10 @@ use serde_json::Value;
 
 /// The page's stylesheet.
 pub const STYLE: &str = include_str!("docs.css");
-/// Deepest nesting of a shape that is written out; deeper ones are named.
+/// Maximum nesting of an inlined schema; deeper ones are named.
 const SHAPE_DEPTH_MAX: usize = 3;
 
-/// Writes the page of an OpenAPI document.
+/// Renders an OpenAPI document.
 #[must_use]
 pub fn page(document: &Value) -> String {
     let info = &document["info"];
@@ -137,7 +138,7 @@ fn operations<'a>(document: &'a Value, tag: &str) -> Vec<(&'a str, &'a str, &'a 
     all.filter(|(_, _, operation)| operation["tags"][0] == tag).collect()
 }
 
-/// A request that could be typed.
+/// An example request.
 fn example(method: &str, path: &str, operation: &Value) -> String {
     let mut url = path.to_owned();
     let mut query = Vec::new();
@@ -172,14 +173,14 @@ fn example(method: &str, path: &str, operation: &Value) -> String {
     line
 }
 
-/// The fields of a shape, written out below where it is used.
+/// The fields of a schema, as a table below its use.
 fn shape(document: &Value, schema: &Value) -> Markup {
     let Some(name) = reference(schema).or_else(|| reference(&schema["items"])) else { return html! {} };
     let sketch = sketch(document, &document["components"]["schemas"][name], 0);
     html! { details { summary { "Schema" } pre { code { (sketch) } } } }
 }
 
-/// A shape as one would write it down: JSON with types for values.
+/// A schema as JSON with types for values.
 fn sketch(document: &Value, schema: &Value, depth: usize) -> String {
     let indent = "  ".repeat(depth + 1);
     if let Some(name) = reference(schema) {
@@ -203,7 +204,7 @@ fn sketch(document: &Value, schema: &Value, depth: usize) -> String {
     if fields.is_empty() { words(schema) } else { format!("{{\n{}\n{}}}", fields.join(",\n"), "  ".repeat(depth)) }
 }
 
-/// The fields of a shape as a table.
+/// The fields of a schema as a table.
 fn properties(schema: &Value) -> Markup {
     let parts = ["allOf", "oneOf", "anyOf"].into_iter().filter_map(|key| schema[key].as_array()).flatten();
     let parts: Vec<&Value> = parts.chain([schema]).collect();
@@ -228,7 +229,7 @@ fn properties(schema: &Value) -> Markup {
     }
 }
 
-/// A type, with a link to where it is written out.
+/// A type, with a link to its definition.
 fn kind(schema: &Value) -> Markup {
     if let Some(name) = reference(schema) {
         return link(name);
@@ -243,7 +244,7 @@ fn kind(schema: &Value) -> Markup {
     html! { (words(schema)) }
 }
 
-/// A type in words.
+/// The name of a type.
 fn words(schema: &Value) -> String {
     if let Some(choices) = schema["enum"].as_array() {
         return choices.iter().map(|choice| text(choice).to_owned()).collect::<Vec<_>>().join(" | ");

@@ -1,4 +1,4 @@
-//! What forms have in common: what was typed into one, and what came of it.
+//! Common parts of forms: the input, and the result.
 
 use std::collections::BTreeMap;
 
@@ -6,58 +6,58 @@ use maud::{Markup, html};
 
 use super::format::{sentence, with_code};
 
-/// The field that says which form of a page was sent.
+/// The field that identifies the form of a page.
 pub const WHICH: &str = "do";
 
-/// The box that is ticked to deploy what the risk rules find something high or worse in.
+/// The checkbox that confirms deploying findings with a high risk or above.
 pub const DESPITE_FINDINGS: &str = "despite_findings";
 
-/// Why a form was refused, for its page to say.
+/// Why a form was rejected, for display.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormError {
-    /// What is wrong.
+    /// The error.
     pub says: String,
-    /// The single reasons, where there are several.
+    /// The individual errors, if there are several.
     pub errors: Vec<String>,
-    /// What to do about it.
+    /// What to do.
     pub hint: Option<String>,
 }
 
-/// The fields of a form, by their names; one that is not there reads as empty.
+/// The fields of a form, by name; a missing one reads as empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormValues(BTreeMap<String, String>);
 
-/// What came of a form that was sent before this page was made.
+/// The result of a form that was sent before this page.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// What was done.
+    /// A confirmation.
     pub done: Option<&'static str>,
-    /// Why it was not.
+    /// Why it was rejected.
     pub refused: Option<FormError>,
-    /// What was typed into the form that was refused.
+    /// The input of the rejected form.
     pub typed: FormValues,
 }
 
 impl FormValues {
-    /// What somebody sent.
+    /// Submitted fields.
     #[must_use]
     pub const fn new(fields: BTreeMap<String, String>) -> Self {
         Self(fields)
     }
 
-    /// What stands in a field.
+    /// The value of a field.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// Whether a box is ticked.
+    /// Whether a checkbox is ticked.
     #[must_use]
     pub fn ticked(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// Puts something into a field, where it is something.
+    /// Sets a field, if there is a value.
     pub fn put(&mut self, name: impl Into<String>, value: impl Into<String>) {
         let value = value.into();
         if !value.is_empty() {
@@ -65,20 +65,20 @@ impl FormValues {
         }
     }
 
-    /// What stands in fields of a prefix, by the rest of their names.
+    /// Fields with a prefix, by the rest of their names.
     pub fn all<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
     }
 }
 
 impl Outcome {
-    /// What was typed into this form of the page; nothing where another one was sent.
+    /// The input of this form of the page; empty if another one was sent.
     #[must_use]
     pub fn of(&self, which: &str) -> FormValues {
         if self.typed.get(WHICH) == which { self.typed.clone() } else { FormValues::default() }
     }
 
-    /// Why it was refused, above everything else on the page.
+    /// The error, above everything else on the page.
     #[must_use]
     pub(super) fn note(&self) -> Markup {
         html! {
@@ -88,7 +88,7 @@ impl Outcome {
 }
 
 impl FormError {
-    /// Says it, after what became of the form all the same.
+    /// The error, after a part that succeeded.
     #[must_use]
     pub(super) fn note(&self, lead: &str) -> Markup {
         html! {
@@ -101,19 +101,19 @@ impl FormError {
     }
 }
 
-/// A field that people do not see.
+/// A hidden field.
 #[must_use]
 pub(super) fn hidden(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
-/// What every form begins with: what shows that it is of this session.
+/// The start of every form: a token that ties it to the session.
 #[must_use]
 pub(super) fn session(form: &str) -> Markup {
     hidden("form", form)
 }
 
-/// The same, and which of the page's forms it is.
+/// The same, with the name of the form.
 #[must_use]
 pub(super) fn begin(form: &str, which: &str) -> Markup {
     html! { (session(form)) (hidden(WHICH, which)) }

@@ -1,10 +1,10 @@
-//! How pages write texts of others, moments and lengths of time.
+//! Formats text from others, times and durations.
 
 use maud::{Markup, PreEscaped, Render, html};
 
 use crate::model::time::Timestamp;
 
-/// A text that somebody wrote: escaped, and what no reader would see is shown by its number.
+/// Text from others: escaped, with invisible characters shown by their code points.
 pub(super) struct Escaped<'a>(pub(super) &'a str);
 
 impl Render for Escaped<'_> {
@@ -21,8 +21,8 @@ impl Render for Escaped<'_> {
     }
 }
 
-/// Whether a character is not seen, or turns the direction of writing: controls other than line ends and tabs, marks
-/// of direction, characters without width, and tags.
+/// Whether a character is invisible or changes the direction of text: controls other than line breaks and tabs,
+/// direction marks, zero-width characters, and tags.
 pub(super) fn is_hidden(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
@@ -39,12 +39,12 @@ pub(super) fn is_hidden(c: char) -> bool {
     }
 }
 
-/// The same where only text can stand, as in a tooltip.
+/// The same for plain text, as in a tooltip.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// A text within a width, counted in letters of Latin; the end of it stays, because that tells names apart.
+/// A text shortened to a width, counted in Latin letters; its end is kept, because it distinguishes names.
 pub(super) fn shorten(text: &str, width: usize) -> String {
     let widths = |c: char| if c.is_ascii() { 1 } else { 2 };
     let text = plain(text);
@@ -61,18 +61,18 @@ pub(super) fn shorten(text: &str, width: usize) -> String {
     std::iter::once('…').chain(kept.into_iter().rev()).collect()
 }
 
-/// A moment as people read it, in UTC, to the second.
+/// A time in UTC, to the second.
 pub(super) fn moment(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..19).map_or(text.clone(), |short| short.replace('T', " "))
 }
 
-/// A moment for people: how long ago, or the day where that is long ago; the exact time is in its title.
+/// A time for people: how long ago, or the date if that is long ago; the exact time is in the tooltip.
 pub(super) fn when(at: Timestamp, now: Timestamp) -> Markup {
     html! { time datetime=(at) title={ (moment(at)) " UTC" } { (ago(at, now)) } }
 }
 
-/// How long ago something was, in one unit; the day where it was more than a month.
+/// How long ago something was, in one unit; the date if it was more than a month.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.ms().saturating_sub(at.ms()) / 1_000;
     match seconds {
@@ -85,7 +85,7 @@ pub(super) fn ago(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A length of time in its two largest units, for example `3 d 4 h`.
+/// A duration in its two largest units, for example `3 d 4 h`.
 pub(super) fn length(ms: i64) -> String {
     const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let mut left = ms.max(0) / 1_000;
@@ -105,7 +105,7 @@ pub(super) fn length(ms: i64) -> String {
     if parts.is_empty() { "0 s".to_owned() } else { parts.join(" ") }
 }
 
-/// A number with a space between its thousands.
+/// A number with a space as thousands separator.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -126,7 +126,7 @@ pub(super) fn sentence(text: &str) -> String {
     format!("{first}{}{end}", letters.as_str())
 }
 
-/// The start of a text, on one line, of so many characters.
+/// The start of a text, on one line, with this many characters.
 pub(super) fn start_of(text: &str, characters: usize) -> String {
     let line = plain(text.lines().next().unwrap_or_default());
     let mut rest = line.chars();
@@ -137,10 +137,10 @@ pub(super) fn start_of(text: &str, characters: usize) -> String {
     start
 }
 
-/// A text in which names stand in backticks, as errors write them: with those as code.
+/// A text with names in backticks, as in errors: those are rendered as code.
 pub(super) fn with_code(text: &str) -> Markup {
     let pieces: Vec<&str> = text.split('`').collect();
-    // A backtick without its partner is one.
+    // A backtick without a counterpart is literal.
     if pieces.len().is_multiple_of(2) {
         return html! { (Escaped(text)) };
     }
@@ -151,7 +151,7 @@ pub(super) fn with_code(text: &str) -> Markup {
     }
 }
 
-/// Pieces with something between them.
+/// Joins pieces with a separator.
 pub(super) fn between(pieces: impl IntoIterator<Item = Markup>, separator: &str) -> Markup {
     let pieces: Vec<String> = pieces.into_iter().map(|piece| piece.0).collect();
     PreEscaped(pieces.join(separator))

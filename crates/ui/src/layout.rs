@@ -1,7 +1,7 @@
-//! The frame around every page, and the small parts that pages are made of.
+//! The frame of every page, and small common parts.
 //!
-//! Pages work without scripts and fetch nothing but their stylesheet and one script of this node; nothing in them is
-//! styled or scripted in place, so that the policy of the browser can forbid all of that.
+//! Pages work without scripts and load only their stylesheet and one script of this node; they contain no inline styles
+//! or scripts, so that the content security policy can forbid both.
 
 use std::sync::LazyLock;
 
@@ -15,94 +15,94 @@ use crate::model::time::Timestamp;
 
 /// The stylesheet of the pages.
 pub const STYLE: &str = include_str!("ui.css");
-/// Their script, which they work without.
+/// Their optional script.
 pub const SCRIPT: &str = include_str!("ui.js");
-/// What stays as it is in a path: folders are read better than `%2F`.
+/// Characters that are not encoded in a path: `/` is more readable than `%2F`.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
-/// And in a value of a query.
+/// The same in a query.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// Names the stylesheet and the script as they are now, so that browsers may keep them.
+/// A hash of the stylesheet and the script, so that browsers can cache them.
 pub static ASSETS: LazyLock<String> =
     LazyLock::new(|| blake3::hash([STYLE, SCRIPT].concat().as_bytes()).to_hex().chars().take(12).collect());
 
-/// What every page says besides its own matter.
+/// What every page shows besides its own content.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// The registry's name.
     pub registry: String,
-    /// When the page was made.
+    /// When the page was rendered.
     pub now: Timestamp,
-    /// Who looks at it.
+    /// The visitor.
     pub who: Who,
-    /// How this node follows another, where it is a replica.
+    /// How this node follows another, if it is a replica.
     pub replica: Option<ReplicaStatus>,
-    /// How many change requests that they may read are open; none where this node keeps none.
+    /// Number of open change requests that they can read; absent on a replica.
     pub open: Option<usize>,
-    /// Whether they may read the audit log.
+    /// Whether they can read the audit log.
     pub audits: bool,
-    /// Where the pages about access begin for them; none where there are none.
+    /// The first access page for them; absent if there is none.
     pub access: Option<&'static str>,
-    /// The position that the page was made at, where it can ask for itself anew; none where it answers a form.
+    /// The position of the page, if it can refresh itself; absent for an answer to a form.
     pub from: Option<Position>,
 }
 
-/// Who looks at a page.
+/// The visitor of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Nobody that is known.
+    /// Not signed in.
     Stranger,
-    /// Somebody at this machine, who may read.
+    /// A local reader on this machine.
     Local,
-    /// Somebody with a session.
+    /// Signed in with an access token.
     Signed {
         /// The principal.
         name: String,
         /// The access token that they signed in with.
         token: String,
-        /// What their forms carry, to show that they are theirs.
+        /// The token of their forms.
         form: String,
     },
-    /// A person with a session that a sign-in link began.
+    /// A person who signed in with a link.
     SignInLink {
         /// The principal.
         name: String,
-        /// What their forms carry, to show that they are theirs.
+        /// The token of their forms.
         form: String,
     },
-    /// Somebody whom a proxy in front of this node has signed in.
+    /// Someone signed in by a proxy in front of this node.
     SingleSignOn {
         /// The principal.
         name: String,
-        /// What their forms carry, to show that they are theirs.
+        /// The token of their forms.
         form: String,
     },
-    /// Somebody who shows an access token with each request.
+    /// A client that sends an access token with each request.
     Bearer {
         /// The principal.
         name: String,
     },
 }
 
-/// The parts of the pages, as the navigation names them.
+/// The sections of the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// What there is, and what is live.
+    /// Prompts, and what is live.
     Prompts,
     /// Change requests.
     Review,
-    /// What was decided.
+    /// Change requests and decisions.
     Audit,
-    /// Who may what.
+    /// Access.
     Access,
-    /// Who follows this node.
+    /// The replicas of this node.
     Replicas,
 }
 
 /// How a replica follows its primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplicaStatus {
-    /// Where its primary is.
+    /// The URL of its primary.
     pub upstream: Option<String>,
     /// Seconds since the last verified contact.
     pub age_s: u64,
@@ -110,22 +110,22 @@ pub struct ReplicaStatus {
     pub stale: bool,
 }
 
-/// A page: its title, the way to it, and its matter.
+/// A page: its title, breadcrumbs, and content.
 pub struct Page<'a> {
-    /// What stands in the window's title, before the registry's name.
+    /// The window title, before the registry's name.
     pub title: &'a str,
-    /// The pages above this one: their names and paths.
+    /// Breadcrumbs: names and paths of the pages above.
     pub above: &'a [(&'a str, String)],
-    /// Something that was just done.
+    /// A confirmation.
     pub done: Option<&'a str>,
-    /// Whether the page has a field of its own for searching prompts.
+    /// Whether the page has its own search field for prompts.
     pub searches: bool,
-    /// The matter; has the one `h1` of the page.
+    /// The content; includes the only `h1` of the page.
     pub main: Markup,
 }
 
 impl Frame {
-    /// What a form carries that only a session may send; none where nobody is signed in.
+    /// The token of forms of a session; absent if no one is signed in.
     #[must_use]
     pub fn form(&self) -> Option<&str> {
         match &self.who {
@@ -134,13 +134,13 @@ impl Frame {
         }
     }
 
-    /// Writes a page about prompts.
+    /// Renders a page about prompts.
     #[must_use]
     pub fn page(&self, page: &Page<'_>) -> String {
         self.page_of(Part::Prompts, page)
     }
 
-    /// Writes a page.
+    /// Renders a page.
     #[must_use]
     pub fn page_of(&self, part: Part, page: &Page<'_>) -> String {
         html! {
@@ -253,7 +253,7 @@ impl Frame {
     }
 }
 
-/// The field for searching prompts, of which a page has one.
+/// The search field for prompts; one per page.
 pub(super) fn search_field(words: &str) -> Markup {
     html! {
         label.hidden for="find" { "Search prompts" }
@@ -287,19 +287,19 @@ pub fn prompt_path(name: &str) -> String {
     path_about("prompts", name, &[])
 }
 
-/// The path of a page about a prompt, by the word that tells its kind, and what is asked of it.
+/// The path of a page about a prompt, by the word for its kind, with a query.
 #[must_use]
 pub fn path_about(kind: &str, name: &str, parameters: &[(&str, &str)]) -> String {
     format!("/ui/{kind}/{}{}", utf8_percent_encode(name, PATH), query(parameters))
 }
 
-/// The path of the form that takes back what a label serves.
+/// The path of the form that rolls back a label.
 #[must_use]
 pub fn back_path(name: &str, label: &str) -> String {
     format!("{}{}#back-{}", prompt_path(name), query(&[("back", label)]), utf8_percent_encode(label, VALUE))
 }
 
-/// The path of what differs between two versions of a prompt.
+/// The path of the diff between two versions of a prompt.
 #[must_use]
 pub fn diff_path(name: &str, from: u64, to: u64) -> String {
     compare_path(name, &[("from", &from.to_string()), ("to", &to.to_string())])
@@ -323,14 +323,14 @@ pub fn request_path(id: u64) -> String {
     format!("/ui/review/{id}")
 }
 
-/// A query of these parameters, with its question mark; without those that are empty.
+/// A query with these parameters and its question mark; empty ones are left out.
 #[must_use]
 pub fn query(parameters: &[(&str, &str)]) -> String {
     let said: Vec<(&str, &str)> = parameters.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
     if said.is_empty() { String::new() } else { whole_query(&said) }
 }
 
-/// The same with those that are empty.
+/// The same, including empty ones.
 #[must_use]
 pub fn whole_query(parameters: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, VALUE));
@@ -343,15 +343,15 @@ pub fn command(line: &str) -> Markup {
     html! { div.command { pre tabindex="0" { code { (Escaped(line)) } } button.copy type="button" hidden { "Copy" } } }
 }
 
-/// Nothing, and what to do about it.
+/// An empty state, and what to do.
 #[must_use]
 pub fn empty(heading: &str, why: &str) -> Markup {
     html! { div.empty { h2 { (heading) } p { (with_code(why)) } } }
 }
 
-/// A colour for a version, the same wherever it is drawn.
+/// The colour of a version, the same in every chart.
 pub(super) fn colour(version: u64) -> String {
-    /// Colours of versions, taken in turn.
+    /// Colours of versions, in rotation.
     const COLOURS: u64 = 8;
     format!("k{}", version % COLOURS)
 }

@@ -1,4 +1,4 @@
-//! HTML as plain values: what a page says, without knowing who asked for it or how it is sent.
+//! HTML as plain values: what a page shows, independent of the request and the transport.
 
 mod axis;
 pub mod docs;

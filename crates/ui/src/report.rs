@@ -1,9 +1,9 @@
-//! The report as one page: who changed what, when and why, who approved it, and what was live when.
+//! The report as an HTML page: who changed what, when and why, who approved it, and what was live when.
 //!
-//! One file without scripts that fetches nothing, reads in light and dark, and prints. Whatever others wrote is
-//! escaped, and characters that no reader would see are shown by their numbers.
+//! One file without scripts that loads nothing, supports light and dark mode, and can be printed. Text from others is
+//! escaped, and invisible characters are shown by their code points.
 //!
-//! Invariant: every decision and every span of the report stands on the page, whatever the picture leaves out.
+//! Invariant: every decision and period of the report is on the page, even if the chart leaves some out.
 
 mod timeline;
 
@@ -23,25 +23,25 @@ use crate::model::finding::Severity;
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Bump;
 
-/// The page's stylesheet, which stands in it.
+/// The inlined stylesheet.
 const STYLE: &str = include_str!("report.css");
-/// Most versions and most labels that are written out of one decision; the other formats have them all.
+/// Most versions and labels that are listed for one decision; other formats list all.
 const SHOWN_MAX: usize = 20;
-/// Stands in a template where the parts go that are written row by row; nothing that is escaped looks like it.
+/// A marker in the template for parts that are written row by row; it cannot occur in escaped text.
 const HERE: &str = "<!---->";
-/// What stands where there is nothing.
+/// The text for an empty table.
 const NONE: &str = "–";
 
-/// What a first reading of a report finds, for what stands at its top.
+/// The result of the first pass, for the top of the page.
 #[derive(Default)]
 struct Overview {
     totals: Totals,
     contents: Contents,
-    /// The gravest risk of a decision.
+    /// The highest risk of a decision.
     worst: Option<Severity>,
 }
 
-/// Writes the page of a report; what it holds. It is read twice: what stands at its top is known at its end.
+/// Writes the report page; returns its totals. The report is read twice, because the top of the page needs the totals.
 ///
 /// # Errors
 /// Reading or writing fails.
@@ -154,7 +154,7 @@ fn figures(overview: &Overview) -> Markup {
     }
 }
 
-/// Writes what each label served, one table body a label.
+/// Writes what each label served, one table body per label.
 fn write_live<S: Source>(report: &Report<'_, S>, out: &mut dyn Write) -> Result<(), S::Error> {
     let heads = ["From", "Until", "For", "Served", "Content", "Risk", "By", "Approved by", "Why", "Commit"];
     out.write_all(b"<div class=\"wide\"><table class=\"live\">")?;
@@ -446,7 +446,7 @@ mod tests {
     fn every_change_that_a_label_serves_links_to_its_decision() {
         let sample = samples::incident();
         let page = page(&sample.report_of("2026-03-20T14:30:00Z", "2026-03-22T00:00:00Z", "support/**"), &system());
-        // Commit 5 was before, and is still served then.
+        // Commit 5 is before the period, and still served in it.
         assert!(page.contains("<td>5</td>") && page.contains("<a href=\"#c6\">6</a>"), "{page}");
         assert_eq!(page.matches("<tbody>").count(), 2, "{page}");
         assert_eq!(page.matches("</tbody>").count(), 2, "{page}");

@@ -1,4 +1,4 @@
-//! The flags of a node's verbs: serve, replica, demo, and what works on a data directory.
+//! The flags of node verbs: serve, replica, demo, and those for a data directory.
 //!
 //! Settings are `Option` here: `config` merges flags, environment and file, in that order. Nothing here acts.
 
@@ -281,12 +281,12 @@ pub struct BundleImportArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = KEYS_EXAMPLES)]
 pub struct KeysArgs {
-    /// What to do with the keys.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: KeysCommand,
 }
 
-/// The verbs of `keys`.
+/// The subcommands of `keys`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum KeysCommand {
     /// Print the public keys a replica needs to trust this registry

@@ -1,4 +1,4 @@
-//! The tree holds together, and every verb explains itself.
+//! The tree is consistent, and every verb has help.
 
 use clap::Parser;
 

@@ -1,6 +1,6 @@
-//! Values of flags: `key=value` pairs, weighted versions, rules, and the why.
+//! Values of flags: `key=value` pairs, weighted versions, rules, and messages.
 //!
-//! Each is read by a function that clap calls, so a mistake is a usage error with the flag's name.
+//! Each has a parser that clap calls, so a mistake is a usage error with the flag's name.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ pub struct WhyArgs {
     pub message: String,
 }
 
-/// Whether to continue without a question.
+/// Whether to skip confirmation.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct YesArgs {
     /// Do not ask for confirmation (never asked without a terminal)
@@ -28,7 +28,7 @@ pub struct YesArgs {
     pub yes: bool,
 }
 
-/// What a deployment can override.
+/// What a deployment overrides.
 #[derive(Clone, Debug, Default, Args)]
 pub struct OverrideArgs {
     /// Deploy even if it breaks current callers; without it, you are asked on a terminal
@@ -45,7 +45,7 @@ pub struct OverrideArgs {
 /// Reads `key=value`.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -53,10 +53,10 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Reads `name=text`, or `name:=JSON` for a number, a list, an object, true or false.
+/// Parses `name=text`, or `name:=JSON` for a number, a list, an object, true or false.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn variable(text: &str) -> Result<(String, Value), String> {
     let (key, value) = pair(text)?;
     match key.strip_suffix(':') {
@@ -68,21 +68,21 @@ pub fn variable(text: &str) -> Result<(String, Value), String> {
     }
 }
 
-/// A version to deploy, and its weight where several share a label.
+/// A version to deploy, with its weight if several share a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightedVersion {
-    /// Which version of which prompt.
+    /// The prompt and version.
     pub reference: Reference,
-    /// Whether a version was named; a name alone is answered with its newest ones.
+    /// Whether a version was given; a name alone is answered with its latest versions.
     pub versioned: bool,
-    /// Its share; only proportions count.
+    /// Its weight; only proportions count.
     pub weight: Option<u32>,
 }
 
-/// Reads `name@7`, or `name@7=90`.
+/// Parses `name@7`, or `name@7=90`.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn choice(text: &str) -> Result<WeightedVersion, String> {
     let Some((_, selector)) = text.split_once('@') else {
         let reference = text.parse().map_err(|error| format!("{error}"))?;
@@ -98,10 +98,10 @@ pub fn choice(text: &str) -> Result<WeightedVersion, String> {
     Ok(WeightedVersion { reference: reference.parse().map_err(|error| format!("{error}"))?, weight, versioned: true })
 }
 
-/// Reads a reference that must name a version, such as `support/agent@7`.
+/// Parses a reference with a version, such as `support/agent@7`.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn versioned(text: &str) -> Result<Reference, String> {
     choice(text).and_then(|choice| match choice {
         WeightedVersion { versioned: false, .. } => {
@@ -112,10 +112,10 @@ pub fn versioned(text: &str) -> Result<Reference, String> {
     })
 }
 
-/// Reads `locale=de*,tier=power:8`: who gets version 8.
+/// Parses a rule such as `locale=de*,tier=power:8`, which serves version 8 to matching callers.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn rule(text: &str) -> Result<RuleRequest, String> {
     let wrong = || "write it as attribute=pattern:version, e.g. locale=de*:8".to_owned();
     let (patterns, version) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -124,10 +124,10 @@ pub fn rule(text: &str) -> Result<RuleRequest, String> {
     Ok(RuleRequest { when, version: Some(version), split: None })
 }
 
-/// Reads `90d`, `24h`, `30m` or `45s` as seconds.
+/// Parses `90d`, `24h`, `30m` or `45s` as seconds.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn duration(text: &str) -> Result<u64, String> {
     const UNITS_S: [(char, u64); 4] = [('d', 24 * 3_600), ('h', 3_600), ('m', 60), ('s', 1)];
     let wrong = || "use a whole number followed by d, h, m or s, e.g. 90d or 24h".to_owned();
@@ -140,10 +140,10 @@ pub fn duration(text: &str) -> Result<u64, String> {
     seconds.ok_or_else(|| "the duration is too long".to_owned())
 }
 
-/// Reads the same, but not nothing: what lasts no time is never good.
+/// The same, but not zero.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn lifetime(text: &str) -> Result<u64, String> {
     match duration(text)? {
         0 => Err("the duration must be greater than zero, e.g. 90d".to_owned()),
@@ -151,18 +151,18 @@ pub fn lifetime(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads the name of a principal, role, access token, rule set or draft.
+/// Parses the name of a principal, role, access token, rule set or draft.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn handle(text: &str) -> Result<String, String> {
     if is_handle(text) { Ok(text.to_owned()) } else { Err("use 1 to 64 of a-z 0-9 . _ - @".to_owned()) }
 }
 
-/// Reads `role`, `role:prompts` or `role:prompts:labels`; a pattern with a `:` in it is granted by `principal grant`.
+/// Parses `role`, `role:prompts` or `role:prompts:labels`; for a pattern with a `:` use `principal grant`.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn grant(text: &str) -> Result<Grant, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let pattern = |text: &str| text.parse().map_err(|error| format!("{error}"));
@@ -182,10 +182,10 @@ pub fn grant(text: &str) -> Result<Grant, String> {
     Ok(grant)
 }
 
-/// Reads what has become of a change request.
+/// Parses the state of a change request.
 ///
 /// # Errors
-/// How to write it instead.
+/// The expected form.
 pub fn request_state(text: &str) -> Result<RequestState, String> {
     const STATES: [RequestState; 5] = [
         RequestState::Open,

@@ -1,4 +1,4 @@
-//! `keys new`, `draft`, `sign` and `install`: the root keys change, one step a verb.
+//! `keys new`, `draft`, `sign` and `install`: changing root keys, one step per verb.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::super::output::{ACCENT, BAD, DIM, GOOD, Output, WARN, count, paint};
 use crate::clock::{Clock, SystemClock};
 use crate::server::ceremony::{self, CeremonyError, Draft, Plan, SignatureCount};
 
-/// What `--json` prints of a draft.
+/// The output of `--json` for a draft.
 #[derive(Serialize)]
 struct DraftOutput<'a> {
     draft: &'a Path,
@@ -29,7 +29,7 @@ struct DraftOutput<'a> {
     changed: bool,
 }
 
-/// Makes a root key.
+/// Creates a root key.
 pub fn new(args: &KeysNewArgs, output: Output) -> Result<Verdict, CliError> {
     let public = ceremony::new_key(&args.file)?;
     if output.json {
@@ -92,7 +92,7 @@ pub fn install(args: &KeysInstallArgs, output: Output) -> Result<Verdict, CliErr
     Ok(Verdict::Done)
 }
 
-/// Shows the epoch of a restored copy, which was drafted.
+/// Shows the drafted epoch of a restored copy.
 pub fn show_draft(output: Output, draft: &Draft, file: &Path) -> Result<Verdict, CliError> {
     show(output, file, draft, None, true)?;
     output.note(paint(
@@ -106,7 +106,7 @@ fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock::new())
 }
 
-/// Prints what a draft changes, and what it still needs.
+/// Prints the changes of a draft, and the missing signatures.
 fn show(output: Output, file: &Path, draft: &Draft, key: Option<String>, changed: bool) -> Result<(), CliError> {
     let signatures = draft.tallies()?;
     let complete = signatures.iter().all(|tally| tally.missing() == 0);

@@ -1,4 +1,4 @@
-//! `report verify`: whether a report is what the registry signed, on a machine that knows the root key alone.
+//! `report verify`: verifies a report offline, with the root key alone.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -50,7 +50,7 @@ fn open(path: &Path) -> Result<File, CliError> {
     File::open(path).map_err(|error| CliError::file("read", path, &error))
 }
 
-/// Checks the chain of audit entries in a report that holds them, and that it holds as many as were signed.
+/// Verifies the chain of audit entries in a report that contains them, and their number.
 fn chain(path: &Path, manifest: &Manifest) -> Result<Option<CopyVerification>, CliError> {
     if manifest.format != ReportFormat::Jsonl.as_str() {
         return Ok(None);
@@ -132,7 +132,7 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    /// Signs a document as a registry would; `amend` may lie about it.
+    /// Signs a document as a registry would; `amend` can falsify it.
     fn signed(document: &[u8], amend: impl FnOnce(&mut Manifest)) -> (ManifestFile, RootKeyId) {
         let (root, checkpoint) = (SigningKey::from_seed([1; 32]), SigningKey::from_seed([2; 32]));
         let roots = RootDocument {
@@ -209,7 +209,7 @@ mod tests {
         bytes
     }
 
-    /// Verifies a document beside the manifest of what was signed.
+    /// Verifies a document against the manifest of what was signed.
     fn outcome(document: &[u8], (manifest, root_key): &(ManifestFile, RootKeyId)) -> Result<Verdict, CliError> {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("incident.jsonl");
@@ -230,7 +230,7 @@ mod tests {
         for (document, signed, part) in [
             (&altered, &signed_good, "its hash differs"),
             (&good, &(signed_good.0.clone(), elsewhere), "root key id"),
-            // A registry that signs what does not hold together is found out, too.
+            // A registry that signs inconsistent data is detected, too.
             (&altered, &signed(&altered, |_| ()), "broken at commit 5"),
             (&good, &signed(&good, |manifest| manifest.deployments = 9), "does not match its manifest"),
         ] {

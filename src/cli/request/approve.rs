@@ -1,7 +1,7 @@
-//! `request approve`: what is shown is what is approved.
+//! `request approve`: approves exactly what is shown.
 //!
-//! The change request is read once. Its fingerprints are sent as they were read, and the server refuses them when it
-//! proposes something else by then, however long a person took to read.
+//! The change request is read once. Its fingerprints are sent back, and the server rejects them if the proposal has
+//! changed since, however long the review took.
 
 use std::io::{BufRead, IsTerminal};
 
@@ -15,7 +15,7 @@ use super::{print_result, view};
 use crate::api::govern::ReviewRequest;
 use crate::model::change_request::{ChangeRequest, EventKind};
 
-/// Digits of a whole fingerprint.
+/// Number of digits of a full fingerprint.
 const DIGITS_MAX: usize = 64;
 /// Longest answer to a question, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64;
@@ -87,7 +87,7 @@ fn agrees(input: impl BufRead) -> Result<bool, CliError> {
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
-/// The beginning of a fingerprint, long enough that there is only one.
+/// A prefix of a fingerprint, long enough to be unique.
 fn digits(text: &str) -> Result<String, String> {
     let text = text.to_ascii_lowercase();
     let long_enough = (view::FINGERPRINT_DIGITS..=DIGITS_MAX).contains(&text.len());

@@ -1,4 +1,4 @@
-//! A change request as a reviewer reads it.
+//! The view of a change request for reviewers.
 
 use super::super::diff::changes;
 use super::super::error::CliError;
@@ -9,7 +9,7 @@ use super::super::{findings, requirements};
 use crate::api::govern::{MoveReview, RequestView};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent, RequestState};
 
-/// One row for each change request.
+/// One row per change request.
 #[must_use]
 pub fn table(requests: &[ChangeRequest]) -> Table {
     let mut table = Table::new(&["ID", "STATE", "WHEN (UTC)", "WHO", "WHAT", "WHY"]);
@@ -31,25 +31,25 @@ pub fn table(requests: &[ChangeRequest]) -> Table {
 #[must_use]
 pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
     let to = one.serving.to_string();
-    // Rules have arrows of their own.
+    // Rules contain arrows themselves.
     let arrow = if to.contains('→') { "⇒" } else { "→" };
-    // Once it is applied, the label serves what was proposed.
+    // After it was applied, the label serves the proposal.
     let from = review.from.filter(|number| one.serving.fixed() != Some(*number));
     let from = from.map(|number| format!("{number} {arrow} ")).unwrap_or_default();
     format!("{} {}: {}", paint(ACCENT, &one.name), one.label, one_line(&format!("{from}{to}")))
 }
 
-/// How many digits of a fingerprint are shown: enough to rule out a chance collision.
+/// Number of displayed digits of a fingerprint: enough to rule out a chance collision.
 pub const FINGERPRINT_DIGITS: usize = 12;
 
-/// The beginning of what an approval of a move binds to.
+/// A prefix of the fingerprint that an approval binds to.
 #[must_use]
 pub fn fingerprint(one: &ProposedMove) -> String {
     let start = one.fingerprint.get(..FINGERPRINT_DIGITS).unwrap_or(&one.fingerprint);
     paint(DIM, format!("fingerprint {}", one_line(start)))
 }
 
-/// Prints a change request with everything that a reviewer needs.
+/// Prints a change request with everything a reviewer needs.
 pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
     print_proposal(output, view, true)?;
     let RequestView { request, complete, waits_for, .. } = view;
@@ -59,7 +59,7 @@ pub fn print(output: Output, view: &RequestView) -> Result<(), CliError> {
     }
 }
 
-/// Prints what a change request proposes and what was said of it; with what policies demand of it where `demands`.
+/// Prints the proposal and discussion of a change request; with requirements if `demands`.
 pub fn print_proposal(output: Output, view: &RequestView, demands: bool) -> Result<(), CliError> {
     output.line(head(&view.request))?;
     for (one, review) in view.request.moves.iter().zip(&view.moves) {
@@ -84,7 +84,7 @@ pub fn print_proposal(output: Output, view: &RequestView, demands: bool) -> Resu
     Ok(())
 }
 
-/// What an open change request needs next; none once it is closed.
+/// What an open change request needs next; absent if it is closed.
 #[must_use]
 pub fn next_step(request: &ChangeRequest, complete: bool, waits_for: Option<&str>) -> Option<String> {
     let (id, done, waits) = (request.id, paint(GOOD, "✓"), paint(WARN, "…"));
@@ -120,7 +120,7 @@ fn head(request: &ChangeRequest) -> String {
     shown + "\n" + &harmless(&request.message)
 }
 
-/// What stands around a move: what policies demand while it is open, who uses what is served now, and what includes it.
+/// The context of a move: requirements while it is open, callers of the current version, and dependents.
 fn around(review: &MoveReview, open: bool) -> String {
     let mut shown = if !open {
         String::new()

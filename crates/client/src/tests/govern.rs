@@ -12,7 +12,7 @@ use crate::model::content::Syntax;
 use crate::model::policy::Policy;
 use crate::model::principal::Permission;
 
-/// A server that refuses everything and says what it was asked.
+/// A server that rejects every request and returns what it was asked.
 async fn mirror() -> Client {
     let said = |verb: Verb, uri: Uri, body: Bytes| async move {
         let detail = format!("{verb} {uri} {}", String::from_utf8_lossy(&body));

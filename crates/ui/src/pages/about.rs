@@ -1,4 +1,4 @@
-//! What people say about a prompt: its owner, its tags, what it is for, and the form to say it.
+//! The details of a prompt: owner, tags, description, and the form to edit them.
 
 use maud::{Markup, html};
 
@@ -8,10 +8,10 @@ use crate::layout::query;
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::principal::HANDLE_BYTES_MAX;
 
-/// What browsers let through as an owner, and as tags.
+/// Browser validation patterns for owner and tags.
 const PATTERNS: (&str, &str) = (r"[a-z0-9._@\-]+", r"[\s,]*([a-z0-9._\-]+[\s,]*)*");
 
-/// Shows it, with the form where somebody may say something else.
+/// Shows the details, with the form if the visitor can edit them.
 pub(super) fn about(name: &str, about: Option<&About>, form: Option<&str>) -> Markup {
     html! {
         @if about.is_some() || form.is_some() {
@@ -23,7 +23,7 @@ pub(super) fn about(name: &str, about: Option<&About>, form: Option<&str>) -> Ma
     }
 }
 
-/// What is said; nothing where nothing is.
+/// The details; empty if there are none.
 fn shown(about: Option<&About>) -> Markup {
     let Some(about) = about else { return html! {} };
     html! {
@@ -39,7 +39,7 @@ fn shown(about: Option<&About>) -> Markup {
     }
 }
 
-/// The form to say something else.
+/// The form.
 fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
     let nothing = About::default();
     let about = about.unwrap_or(&nothing);

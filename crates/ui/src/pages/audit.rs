@@ -1,4 +1,4 @@
-//! The audit log: what was decided, who asked and why, newest first; and the report of it.
+//! The audit log: decisions with actor and reason, newest first; and the form for a report.
 
 use std::collections::BTreeSet;
 
@@ -9,35 +9,35 @@ use crate::format::{Escaped, grouped, moment, plain, start_of, with_code};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
 
-/// What came of a command, as people read it.
+/// The result of a command, for display.
 const RESULTS: [(Decision, &str); 2] = [(Decision::Granted, "allowed"), (Decision::Denied, "denied")];
-/// Longest value of a change that is shown.
+/// Longest displayed value of a change.
 const VALUE_CHARACTERS: usize = 60;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct AuditPageData {
-    /// Whose commands; empty for everybody's.
+    /// The actor; empty for all.
     pub who: String,
-    /// About which prompt; empty for all.
+    /// The prompt; empty for all.
     pub prompt: String,
-    /// Which command; empty for all.
+    /// The command; empty for all.
     pub action: String,
-    /// Whether it was done; none for both.
+    /// The decision; absent for both.
     pub result: Option<Decision>,
-    /// The first and the last day, as typed; empty for no bound.
+    /// The first and last day, as typed; empty for no limit.
     pub days: (String, String),
     /// One page of entries, newest first.
     pub entries: Vec<AuditEntry>,
-    /// Where older entries go on.
+    /// The cursor of older entries.
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub continued: bool,
-    /// Whether the chain holds, where that was asked.
+    /// The verification of the chain, if requested.
     pub verdict: Option<AuditVerdict>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &AuditPageData) -> String {
     let main = html! {
@@ -64,7 +64,7 @@ pub fn page(frame: &Frame, matter: &AuditPageData) -> String {
     frame.page_of(Part::Audit, &Page { title: "Audit", above: &[], done: None, searches: false, main })
 }
 
-/// Whether every entry fits itself and the one before, up to what was signed.
+/// Whether every entry matches its hash and the previous entry, up to the signed one.
 fn verified(verdict: &AuditVerdict) -> Markup {
     let count = grouped(verdict.entries);
     html! {
@@ -90,7 +90,7 @@ fn verified(verdict: &AuditVerdict) -> Markup {
     }
 }
 
-/// The address of the same list with another actor and another place in it.
+/// The URL of the same list with another actor and position.
 fn address(matter: &AuditPageData, who: &str, cursor: &str) -> String {
     let result = matter.result.map(|result| result.to_string()).unwrap_or_default();
     let (from, to) = &matter.days;
@@ -142,7 +142,7 @@ fn filters(matter: &AuditPageData) -> Markup {
     }
 }
 
-/// The form for the report; it is itself a command that the log keeps.
+/// The form for a report, which is an audited command itself.
 fn report(frame: &Frame, matter: &AuditPageData, form: &str) -> Markup {
     let month: String = frame.now.to_string().chars().take(7).collect();
     html! {
@@ -186,7 +186,7 @@ fn table(matter: &AuditPageData) -> Markup {
     }
 }
 
-/// One entry on one line; what few look for is folded away.
+/// One entry on one line; details are collapsed.
 fn row(matter: &AuditPageData, entry: &AuditEntry) -> Markup {
     html! {
         tr {
@@ -238,7 +238,7 @@ fn details(entry: &AuditEntry) -> Markup {
     }
 }
 
-/// What a command was about, with a link where it is a prompt.
+/// The subjects of a command, with links to prompts.
 fn subject(subject: &Subject) -> Markup {
     let text = subject.to_string();
     html! {
@@ -249,7 +249,7 @@ fn subject(subject: &Subject) -> Markup {
     }
 }
 
-/// What something was, and what it is; long values are cut, and whole in the title.
+/// The old and new value; long values are cut, with the full text in the tooltip.
 fn changed(change: &AuditChange) -> Markup {
     let (before, after) = change.sides();
     let short = |value: &str| html! { span title=(plain(value)) { (Escaped(&start_of(value, VALUE_CHARACTERS))) } };

@@ -1,4 +1,4 @@
-//! A content as it is read: who says what, with what is filled in marked.
+//! A content for reading: roles and texts, with variables highlighted.
 
 use maud::{Markup, html};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::format::Escaped;
 use crate::model::content::{Body, Content, Message, MessageContent, RoleMessage, Syntax};
 use crate::template::marks::{Mark, marks};
 
-/// Writes a content's text or messages.
+/// Renders a content's text or messages.
 pub(super) fn conversation(content: &Content) -> Markup {
     html! {
         div.talk {
@@ -42,7 +42,7 @@ fn said_by(syntax: Syntax, said: &RoleMessage) -> Markup {
             MessageContent::Parts(parts) => {
                 @for part in parts {
                     @match part.template() {
-                        // An address is shown and never followed: this page fetches nothing that it names.
+                        // A URL is shown and never loaded.
                         Some(url) if part.is_image() => p.image { "Image at " code { (marked(syntax, url)) } },
                         Some(one) => (text(syntax, one)),
                         None => {}
@@ -77,7 +77,7 @@ fn marked(syntax: Syntax, text: &str) -> Markup {
     }
 }
 
-/// A JSON value that can be opened.
+/// A collapsible JSON value.
 pub(super) fn json(heading: &str, value: &Value) -> Markup {
     let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
     html! { details.json { summary { (Escaped(heading)) } pre tabindex="0" { code { (Escaped(&pretty)) } } } }

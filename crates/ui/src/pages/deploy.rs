@@ -1,5 +1,4 @@
-//! What a label shall serve: choosing it, seeing exactly what that changes and what is missing for it, and doing it or
-//! asking for it.
+//! The deploy page: choosing what a label serves, previewing changes and requirements, and deploying or requesting it.
 
 use maud::{Markup, html};
 
@@ -15,65 +14,65 @@ use crate::model::verdict::RequirementKind;
 use crate::model::version::{Bump, Version};
 use crate::typed::serving::{TypedRule, TypedServing, TypedTarget};
 
-/// The beginning of the names of boxes that name a reviewer.
+/// The prefix of the names of reviewer checkboxes.
 pub const REVIEWER: &str = "reviewer.";
 /// Most reviewers to choose from.
 const REVIEWERS_SHOWN: usize = 50;
-/// Longest message of a version in the choice of versions, in characters.
+/// Longest version message in the version picker, in characters.
 const MESSAGE_CHARACTERS: usize = 60;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct DeployPageData {
-    /// Of which prompt.
+    /// The prompt.
     pub name: String,
     /// Its newest versions, newest first.
     pub versions: Vec<Version>,
-    /// Its labels, and which versions each serves.
+    /// Its labels, with the versions that each serves.
     pub serving: Vec<(String, Vec<u64>)>,
-    /// Which label, as it is typed.
+    /// The label, as typed.
     pub label: String,
-    /// What it shall serve, as it is typed.
+    /// The new serving, as typed.
     pub typed: TypedServing,
-    /// What that would do; or why it is nothing.
+    /// The preview; or why there is none.
     pub preview: Result<Box<MovePreview>, String>,
-    /// For whom it is tried.
+    /// The subject of the preview.
     pub tried: TriedSubject,
-    /// What whoever looks may do.
+    /// The visitor's options.
     pub may: AllowedActions,
-    /// Why what was asked for was not done.
+    /// Why the request was rejected.
     pub refused: Option<FormError>,
-    /// Why it shall be done, as it was typed.
+    /// The message, as typed.
     pub message: String,
 }
 
-/// Somebody for whom a serving is tried.
+/// A subject for a preview.
 #[derive(Clone, Debug, Default)]
 pub struct TriedSubject {
     /// The subject.
     pub subject: String,
-    /// Attributes, as they are typed.
+    /// Attributes, as typed.
     pub attributes: String,
-    /// What they get now, and what they would get; or why that cannot be said.
+    /// What they get now, and would get; or why that is unknown.
     pub gets: Option<Result<(Option<Choice>, Choice), String>>,
 }
 
-/// What somebody may do besides deploying.
+/// The visitor's options besides deploying.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AllowedActions {
-    /// Ask others for it.
+    /// Open a change request.
     pub propose: bool,
-    /// Override what is missing.
+    /// Override unmet requirements.
     pub overrides: bool,
 }
 
-/// The path of the page, for a label where one is meant.
+/// The path of the page, optionally for a label.
 #[must_use]
 pub fn deploy_path(name: &str, label: &str) -> String {
     path_about("deploy", name, &[("label", label)])
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &DeployPageData) -> String {
     let name = matter.name.as_str();
@@ -103,13 +102,13 @@ pub fn page(frame: &Frame, matter: &DeployPageData) -> String {
     frame.page(&Page { title: &format!("Deploy {name}"), above: &above, done: None, searches: false, main })
 }
 
-/// What somebody decides on: where the label serves something else meanwhile, their page says so and changes nothing.
+/// The basis of a decision: if the label has changed meanwhile, the page says so and stays unchanged.
 fn seen(matter: &DeployPageData) -> Option<String> {
     let preview = matter.preview.as_ref().ok()?;
     Some(preview.deployment.map_or_else(|| "nothing".to_owned(), |id| id.to_string()))
 }
 
-/// The form that chooses; it changes nothing but the page.
+/// The form for choosing; it only affects the page.
 fn chooser(frame: &Frame, matter: &DeployPageData) -> Markup {
     let act = |value: &str, words: &str| html! { button type="submit" name="do" value=(value) { (words) } };
     html! {
@@ -161,10 +160,10 @@ fn chooser(frame: &Frame, matter: &DeployPageData) -> Markup {
     }
 }
 
-/// The choice of a version: the newest first, and whichever else was asked for.
+/// The version picker: the newest, and the requested one.
 fn version_field(frame: &Frame, matter: &DeployPageData, name: &str, typed: &str, several: bool) -> Markup {
     let known = version_of(matter, typed).is_some();
-    // What cannot be deployed is no choice, unless it was made elsewhere.
+    // Versions that cannot be deployed are left out, unless they were requested.
     let offered = |one: &&Version| one.retired.is_none() && one.archived.is_none() || one.number.to_string() == typed;
     html! {
         select.which name=(name) {
@@ -179,7 +178,7 @@ fn version_field(frame: &Frame, matter: &DeployPageData, name: &str, typed: &str
     }
 }
 
-/// A version in one line: what it is, why, by whom and when, and which labels serve it.
+/// A version in one line: number, message, author, time, and labels that serve it.
 fn described(frame: &Frame, matter: &DeployPageData, one: &Version) -> String {
     let served: Vec<&str> = matter
         .serving
@@ -225,7 +224,7 @@ fn target_fields(frame: &Frame, matter: &DeployPageData, prefix: &str, target: &
                     label { span.hidden { "Version " (number + 1) " of " (place) }
                         (version_field(frame, matter, &name("version"), version, several)) }
                     @if several {
-                        // The slider has no name: what is sent is the number, which people without scripts type.
+                        // The slider has no name: the number field is sent, which people without scripts use.
                         input.slider hidden type="range" min="0" max="100" step="0.01" value=(share)
                             aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
                         label { span.hidden { "Share of version " (number + 1) " of " (place) " in per cent" }
@@ -251,7 +250,7 @@ fn version_of<'a>(matter: &'a DeployPageData, typed: &str) -> Option<&'a Version
     matter.versions.iter().find(|one| one.number.to_string() == typed)
 }
 
-/// What somebody gets, now and then.
+/// What a subject gets, now and after.
 fn gets(matter: &DeployPageData) -> Markup {
     let who =
         if matter.tried.subject.is_empty() { "A caller without a subject" } else { matter.tried.subject.as_str() };
@@ -317,12 +316,12 @@ fn outcome(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     }
 }
 
-/// Whether nothing is missing but the words.
+/// Whether only the message is missing.
 fn complete(preview: &MovePreview) -> bool {
     preview.review.requirements.iter().all(|one| one.met || one.kind == RequirementKind::Message)
 }
 
-/// The lines that change; where several versions are involved, the ways to them.
+/// The diff; with several versions, links to diffs.
 fn differences(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     html! {
         @if let Some(changed) = &preview.review.diff {
@@ -339,16 +338,16 @@ fn differences(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     }
 }
 
-/// What is served now beside what is new.
+/// The current version beside the new one.
 fn pairs(from: Option<&Serving>, to: &Serving) -> Vec<(u64, u64)> {
-    /// Most of them that are listed.
+    /// Most listed ones.
     const PAIRS_MAX: usize = 12;
     let old = from.map(Serving::versions).unwrap_or_default();
     let new: Vec<u64> = to.versions().into_iter().filter(|number| !old.contains(number)).collect();
     old.iter().flat_map(|old| new.iter().map(|new| (*old, *new))).take(PAIRS_MAX).collect()
 }
 
-/// The form that does it: exactly what is shown, as long as the label has not moved since.
+/// The form for deploying exactly what is shown, unless the label has changed since.
 fn deciding(matter: &DeployPageData, form: &str) -> Markup {
     html! {
         form.desk #decide method="post" action=(deploy_path(&matter.name, "")) {
@@ -369,7 +368,7 @@ fn deciding(matter: &DeployPageData, form: &str) -> Markup {
     }
 }
 
-/// What the message has to say.
+/// Requirements for the message.
 fn message_help(matter: &DeployPageData) -> Markup {
     let all = matter.preview.iter().flat_map(|preview| &preview.review.requirements);
     html! {
@@ -379,7 +378,7 @@ fn message_help(matter: &DeployPageData) -> Markup {
     }
 }
 
-/// What is shown, as fields: with the salts that shares were laid out by, so that who got what in the preview gets it.
+/// The preview as fields: with the salts of its splits, so that the same subjects get the same versions.
 fn shown_fields(matter: &DeployPageData, preview: &MovePreview) -> Markup {
     html! {
         (hidden("label", plain(&matter.label)))

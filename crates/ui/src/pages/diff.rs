@@ -1,4 +1,4 @@
-//! What differs between two versions: lines with signs, words marked within them, one under another or side by side.
+//! The diff page: changed lines with signs and marked words, unified or side by side.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,23 +18,23 @@ use crate::model::name::PromptName;
 use crate::model::prompt::LabelState;
 use crate::model::version::Version;
 
-/// Letters of a version's message in a choice.
+/// Longest version message in a picker, in characters.
 const MESSAGE_WIDTH: usize = 60;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct ComparedVersions {
     /// What differs.
     pub answer: DiffAnswer,
-    /// What was asked for on both sides: a label, a number or a content id.
+    /// The requested sides: a label, a number or a content ID.
     pub asked: (String, String),
-    /// What there is to choose from.
+    /// The choices.
     pub choices: Choices,
-    /// The labels that whoever looks can roll back.
+    /// The labels that the visitor can roll back.
     pub backs: BTreeSet<String>,
-    /// How the lines stand.
+    /// The layout.
     pub layout: Layout,
-    /// How much of what stayed the same is shown.
+    /// The amount of context.
     pub context: Context,
 }
 
@@ -49,7 +49,7 @@ pub struct Choices {
     pub older: bool,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &ComparedVersions) -> String {
     let answer = &matter.answer;
@@ -85,7 +85,7 @@ pub fn page(frame: &Frame, matter: &ComparedVersions) -> String {
     frame.page(&Page { title: &title, above: &above, done: None, searches: false, main })
 }
 
-/// Writes the page that asks which version is meant, where a label serves several.
+/// Renders the page that asks for a version, if a label serves several.
 #[must_use]
 pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dyn Fn(u64) -> String) -> String {
     let above = [("Prompts", "/ui/".to_owned()), (name.as_str(), prompt_path(name.as_str()))];
@@ -98,7 +98,7 @@ pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dy
     frame.page(&Page { title: &format!("Which version of {label}?"), above: &above, done: None, searches: false, main })
 }
 
-/// The path of a comparison of what two selectors mean.
+/// The path of a comparison of two selectors.
 #[must_use]
 pub fn path(name: &str, (from, to): (&str, &str), layout: Layout, context: Context) -> String {
     let view = if layout == Layout::Split { "split" } else { "" };
@@ -114,7 +114,7 @@ fn tab(name: &str, here: bool, path: &str) -> Markup {
     html! { a href=(path) aria-current=[here.then_some("true")] { (name) } }
 }
 
-/// One side as it was asked for, and the version that it is.
+/// One requested side, and its version.
 fn side(asked: &str, number: u64) -> Markup {
     html! {
         @if asked == number.to_string() { "v" (number) } @else { (Escaped(asked)) " " span.quiet { "(v" (number) ")" } }
@@ -198,7 +198,7 @@ fn serves(state: &LabelState) -> String {
     versions.join(", ")
 }
 
-/// Everything that differs, each part under a heading.
+/// All differences, each part under a heading.
 pub(super) fn changes(diff: &Diff, heading: fn(&str) -> Markup) -> Markup {
     parts(diff, Context::Around, &mut Lines::new(Layout::Unified, ("", "")), heading)
 }
@@ -241,7 +241,7 @@ fn parts(diff: &Diff, context: Context, lines: &mut Lines<'_>, heading: fn(&str)
     }
 }
 
-/// Two values line by line; one that is empty has no lines.
+/// Two values line by line; an empty one has no lines.
 fn lines_of(comparison: &mut Comparison, before: &Value, after: &Value) -> String {
     let is_empty = |value: &Value| match value {
         Value::Null => true,

@@ -1,7 +1,7 @@
-//! Changed lines as people read them: one under another or side by side, with the words marked that differ.
+//! Changed lines for people: unified or side by side, with changed words marked.
 //!
-//! Reads unified hunks, so that it shows what programs get. Takes a fixed amount of work and room for one page, whatever
-//! the texts are: beyond it lines are marked whole, and then left out, which it says.
+//! Reads unified hunks, so that pages show what programs get. Takes a bounded amount of work and space per page: beyond
+//! it, lines are marked as a whole, and then left out with a notice.
 
 use std::collections::HashMap;
 
@@ -10,58 +10,58 @@ use similar::{Algorithm, DiffTag, DiffableStr, capture_diff_slices};
 
 use crate::format::{Escaped, grouped};
 
-/// Comparisons of words on one page: what two lines have between their common ends, squared.
+/// Most comparisons of words on one page: the square of the length between the common ends.
 const COMPARISONS_MAX: usize = 64_000_000;
-/// Lines of one page.
+/// Most lines of one page.
 const LINES_MAX: usize = 20_000;
-/// Longest line whose words are compared, in bytes: longer ones are marked whole.
+/// Longest line whose words are compared, in bytes: longer ones are marked as a whole.
 const LINE_BYTES_MAX: usize = 4_000;
-/// Lines that replace each other of which each is compared with each, to find which became which.
+/// Most replaced lines that are compared pairwise to find which became which.
 const ALIGNED_MAX: usize = 40;
-/// Words of two lines that have to be the same before the others are marked; below it, everything is another line.
+/// Minimum number of common words for two lines to count as one changed line.
 const ALIKE: f32 = 0.3;
-/// What stands in a unified text below a line without an end.
+/// The marker in unified hunks for a missing final line break.
 const NO_END: char = '\\';
 
-/// How lines stand on a page.
+/// The layout of a diff.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
-    /// What was removed above what was added.
+    /// Removed lines above added lines.
     #[default]
     Unified,
-    /// What was on the left, what is on the right.
+    /// Old on the left, new on the right.
     Split,
 }
 
-/// Shows one text after another, and keeps count of what that takes.
+/// Renders several texts within one work limit.
 pub(super) struct Lines<'a> {
-    /// How they stand.
+    /// The layout.
     pub(super) layout: Layout,
-    /// What the two sides are called.
+    /// The names of both sides.
     pub(super) sides: (&'a str, &'a str),
     comparisons_left: usize,
     room_left: usize,
 }
 
-/// One line of one of the texts.
+/// One line of a text.
 struct Line<'t> {
     number: u64,
     text: &'t str,
-    /// Whether the text ends here, without the end of a line.
+    /// Whether the text ends here without a line break.
     endless: bool,
 }
 
-/// Some lines of a hunk.
+/// A part of a hunk.
 enum Block<'t> {
-    /// So many unchanged lines are not shown.
+    /// A number of hidden unchanged lines.
     Fold(u64),
-    /// The same line in both.
+    /// A line in both texts.
     Same(u64, u64, &'t str),
-    /// Lines that replace each other.
+    /// Replaced lines.
     Change(Vec<Line<'t>>, Vec<Line<'t>>),
 }
 
-/// A line that became another, or is on one side alone; with its words marked where that says more.
+/// A changed line, or one on only one side; with changed words marked if useful.
 struct LinePair<'l> {
     old: Option<&'l Line<'l>>,
     new: Option<&'l Line<'l>>,
@@ -69,8 +69,7 @@ struct LinePair<'l> {
 }
 
 impl LinePair<'_> {
-    /// One of its sides: the line, what is marked in it, and whether all that differs is that a text ends here without
-    /// the end of a line.
+    /// One of its sides: the line, its marked parts, and whether the only difference is a missing final line break.
     fn side(&self, side: Side) -> Option<(&Line<'_>, Option<&Markup>, bool)> {
         let (own, other) = if side == Side::Old { (self.old?, self.new) } else { (self.new?, self.old) };
         let marked = self.marked.as_ref().map(|(old, new)| if side == Side::Old { old } else { new });
@@ -79,12 +78,12 @@ impl LinePair<'_> {
 }
 
 impl<'a> Lines<'a> {
-    /// With all of its work before it.
+    /// With its full work limit.
     pub(super) const fn new(layout: Layout, sides: (&'a str, &'a str)) -> Self {
         Self { layout, sides, comparisons_left: COMPARISONS_MAX, room_left: LINES_MAX }
     }
 
-    /// Shows the hunks of one text, of which `what` says what it is.
+    /// Renders the hunks of one text with the heading `what`.
     pub(super) fn show(&mut self, what: &str, unified: &str) -> Markup {
         let (blocks, left_out) = read(unified, &mut self.room_left);
         let shown = match self.layout {
@@ -171,7 +170,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Which lines became which, in order; what is on one side alone stands opposite nothing or another of its kind.
+    /// Which lines became which, in order; a line on one side only has nothing opposite, or another such line.
     fn pairs<'l>(&mut self, old: &'l [Line<'l>], new: &'l [Line<'l>]) -> Vec<LinePair<'l>> {
         let mut pairs = Vec::with_capacity(old.len().max(new.len()));
         let (mut old_from, mut new_from) = (0, 0);
@@ -190,7 +189,7 @@ impl<'a> Lines<'a> {
         pairs
     }
 
-    /// Two lines with the words marked that differ; none where that takes too much.
+    /// Two lines with changed words marked; absent if that exceeds the limit.
     fn marked(&mut self, old: &str, new: &str) -> Option<(Markup, Markup)> {
         if old.len().max(new.len()) > LINE_BYTES_MAX {
             return None;
@@ -220,7 +219,7 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Which of the texts.
+/// Which text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     Old,
@@ -242,7 +241,7 @@ impl Side {
         }
     }
 
-    /// What somebody who hears the page is told.
+    /// The text for screen readers.
     const fn word(self) -> &'static str {
         match self {
             Self::Old => "Removed: ",
@@ -272,7 +271,7 @@ fn cell(side: Side, pair: &LinePair<'_>) -> Markup {
     }
 }
 
-/// Takes unified hunks apart, as many lines as are left; and how many more there were.
+/// Parses unified hunks up to the remaining number of lines; returns how many more there were.
 fn read<'t>(unified: &'t str, left: &mut usize) -> (Vec<Block<'t>>, u64) {
     let mut blocks: Vec<Block<'t>> = Vec::new();
     let (mut old, mut new) = (1_u64, 1_u64);
@@ -318,7 +317,7 @@ fn read<'t>(unified: &'t str, left: &mut usize) -> (Vec<Block<'t>>, u64) {
                 continue;
             }
             _ => {
-                // What ends lines is the same on both sides, so it is no news.
+                // A difference in line breaks alone is not shown.
                 blocks.push(Block::Same(old, new, text.strip_suffix('\r').unwrap_or(text)));
                 (old, new) = (old.saturating_add(1), new.saturating_add(1));
             }
@@ -328,23 +327,23 @@ fn read<'t>(unified: &'t str, left: &mut usize) -> (Vec<Block<'t>>, u64) {
     (blocks, u64::try_from(lines.filter(|line| line.starts_with(['+', '-', ' '])).count()).unwrap_or(u64::MAX))
 }
 
-/// Where a hunk begins on both sides, from the rest of its header: `@ -1,3 +1,4 @@`.
+/// The start of a hunk on both sides, from its header: `@ -1,3 +1,4 @@`.
 fn starts(header: &str) -> (u64, u64) {
     let start = |sign: char| {
         let span = header.split(' ').find_map(|part| part.strip_prefix(sign)).unwrap_or_default();
         let (start, count) = span.split_once(',').unwrap_or((span, "1"));
         let start: u64 = start.parse().unwrap_or(1);
-        // A hunk without lines names the line before it.
+        // A hunk without lines names the previous line.
         if count == "0" { start.saturating_add(1) } else { start }
     };
     (start('-'), start('+'))
 }
 
-/// Lines that have enough in common, in order on both sides: the pairs that have the most in common together.
+/// Pairs of similar lines, in order on both sides, with the highest total similarity.
 fn aligned(old: &[Line<'_>], new: &[Line<'_>]) -> Vec<(usize, usize)> {
     let words = |lines: &[Line<'_>]| -> Vec<Vec<u64>> { lines.iter().map(|line| hashes(line.text)).collect() };
     if old.len().max(new.len()) > ALIGNED_MAX {
-        // Too many to look at all of them: the first is compared with the first, and so on.
+        // Too many to compare all: the first with the first, and so on.
         let pairs = old.iter().zip(new).enumerate();
         let alike = pairs.filter(|(_, (old, new))| alike(&hashes(old.text), &hashes(new.text)) >= ALIKE);
         return alike.map(|(index, _)| (index, index)).collect();
@@ -377,7 +376,7 @@ fn aligned(old: &[Line<'_>], new: &[Line<'_>]) -> Vec<(usize, usize)> {
     pairs
 }
 
-/// What to do with the first of the lines that are left.
+/// What to do with the first remaining lines.
 #[derive(Clone, Copy)]
 enum Step {
     Both,
@@ -385,7 +384,7 @@ enum Step {
     New,
 }
 
-/// The words of a line by their hashes, sorted; none of a line that is too long.
+/// The hashes of a line's words, sorted; empty for a line that is too long.
 fn hashes(text: &str) -> Vec<u64> {
     if text.len() > LINE_BYTES_MAX {
         return Vec::new();
@@ -399,7 +398,7 @@ fn hashes(text: &str) -> Vec<u64> {
     words
 }
 
-/// The part of the words of two lines that both have.
+/// The share of common words of two lines.
 fn alike(old: &[u64], new: &[u64]) -> f32 {
     let (mut rest, mut common) = (new, 0_u16);
     for word in old {

@@ -1,5 +1,5 @@
-//! The editor: what a draft says in a form, and beside it what that means — how it reads, what is wrong with it, what
-//! it changes. Every button of it is a form's; a script only saves more often and shows sooner.
+//! The editor: a form for a draft, with preview, checks and changes beside it. All buttons belong to a form; the script
+//! only saves more often and refreshes sooner.
 
 use maud::{Markup, html};
 
@@ -22,67 +22,67 @@ use crate::model::warning::Warning;
 use crate::typed::Fields;
 use crate::typed::content::TypedContent;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct EditorPageData {
-    /// Of which prompt.
+    /// The prompt.
     pub name: String,
     /// The draft's name.
     pub draft: String,
-    /// The version that it began from; 0 for none.
+    /// The version that it is based on; 0 for none.
     pub parent: u64,
-    /// The newest version; 0 for none.
+    /// The latest version; 0 for none.
     pub latest: u64,
-    /// Which save it is; 0 where it was not saved yet.
+    /// The revision; 0 if it was not saved yet.
     pub revision: u64,
     /// When and by whom it was saved.
     pub saved: Option<(Timestamp, String)>,
-    /// What is typed.
+    /// The input.
     pub typed: TypedContent,
-    /// Fields that say nothing that a content can hold.
+    /// Fields with invalid values.
     pub wrong: Fields,
-    /// The values to try it with, as they are typed, by variable and placeholder.
+    /// The sample values, as typed, by variable and placeholder.
     pub samples: Fields,
-    /// What it means as it is.
+    /// The evaluation.
     pub meaning: Meaning,
     /// Drafts of others.
     pub others: Vec<DraftSummary>,
-    /// The labels that there are.
+    /// Existing labels.
     pub labels: Vec<String>,
-    /// The labels that whoever looks may let serve a new version at once, without a review.
+    /// The labels to which the visitor can deploy a new version at once, without a review.
     pub direct: Vec<String>,
-    /// What became of what was asked for, and why not more.
+    /// The result of an action, and why it stopped.
     pub refused: Option<(&'static str, FormError)>,
-    /// Whether somebody else saved meanwhile.
+    /// Whether someone else saved since.
     pub overtaken: bool,
-    /// What is to be said about the version, as it was typed.
+    /// The message for the version, as typed.
     pub message: String,
-    /// The label that it is meant for, as it was typed; empty where nothing was.
+    /// The label to deploy to, as typed; empty for none.
     pub label: String,
-    /// Something that was just done.
+    /// A confirmation.
     pub done: Option<&'static str>,
 }
 
-/// What a draft means as it is.
+/// The evaluation of a draft.
 #[derive(Clone, Debug, Default)]
 pub struct Meaning {
-    /// What it says with the samples filled in; or why it says nothing.
+    /// The rendered samples; or why that failed.
     pub rendered: Option<Result<Content, String>>,
-    /// Samples that are missing, by name.
+    /// Names of missing samples.
     pub missing: Vec<String>,
-    /// What is suspicious in what was written, text by text.
+    /// Warnings about the content as written, by text.
     pub warnings: Vec<Warning>,
-    /// What the risk rules find in what was written.
+    /// Findings in the content as written.
     pub findings: Vec<Finding>,
-    /// What they find in what would be served, besides.
+    /// Further findings in the content as served.
     pub served_findings: Vec<Finding>,
-    /// The versions that its includes mean now.
+    /// The versions that its includes resolve to now.
     pub includes: Vec<Include>,
-    /// What it changes for callers.
+    /// The effect on callers.
     pub interface: Option<InterfaceChange>,
-    /// What differs from the version that it began from.
+    /// The diff from its base version.
     pub changes: Option<Diff>,
-    /// Why it cannot be published as it is.
+    /// Why it cannot be published.
     pub refused: Option<String>,
 }
 
@@ -92,13 +92,13 @@ pub fn edit_path(name: &str, draft: &str) -> String {
     path_about("edit", name, &[("draft", draft)])
 }
 
-/// The path of the page that brings a draft together with what was published meanwhile.
+/// The path of the page that merges a draft with the latest version.
 #[must_use]
 pub fn merge_path(name: &str, draft: &str) -> String {
     path_about("merge", name, &[("draft", draft)])
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &EditorPageData) -> String {
     let name = matter.name.as_str();
@@ -128,7 +128,7 @@ pub fn page(frame: &Frame, matter: &EditorPageData) -> String {
     frame.page(&Page { title: &title, above: &above, done: matter.done, searches: false, main })
 }
 
-/// Why nothing was saved or published; and what to do where somebody else saved meanwhile.
+/// Why nothing was saved or published; and what to do if someone else saved since.
 fn refusal(lead: &str, refused: &FormError, overtaken: bool) -> Markup {
     html! {
         (refused.note(lead))
@@ -141,7 +141,7 @@ fn refusal(lead: &str, refused: &FormError, overtaken: bool) -> Markup {
     }
 }
 
-/// Which draft it is, and when it was saved.
+/// The name of the draft, and when it was saved.
 fn saved(frame: &Frame, matter: &EditorPageData) -> Markup {
     html! {
         "Draft " b { (Escaped(&matter.draft)) }
@@ -154,7 +154,7 @@ fn saved(frame: &Frame, matter: &EditorPageData) -> Markup {
     }
 }
 
-/// Says that somebody published meanwhile.
+/// A notice that someone published since.
 fn moved(matter: &EditorPageData) -> Markup {
     html! {
         div #moved data-live {
@@ -193,7 +193,7 @@ fn editor(frame: &Frame, matter: &EditorPageData, form: &str) -> Markup {
             (session(form))
             (hidden("draft", &matter.draft))
             (hidden("parent", matter.parent))
-            // What the key Enter does in a field.
+            // The default button for the Enter key.
             button.hidden type="submit" name="do" value="save" formnovalidate tabindex="-1" aria-hidden="true" {
                 "Save"
             }
@@ -209,7 +209,7 @@ fn editor(frame: &Frame, matter: &EditorPageData, form: &str) -> Markup {
     }
 }
 
-/// How it reads with the samples.
+/// The preview with the samples.
 fn preview(matter: &EditorPageData) -> Markup {
     html! {
         section.preview #preview data-live aria-labelledby="preview-head" {
@@ -232,7 +232,7 @@ fn preview(matter: &EditorPageData) -> Markup {
     }
 }
 
-/// What is wrong or risky about the whole; what belongs to a line stands beside it.
+/// Errors and risks of the whole content; those of a line are shown beside it.
 fn checks(matter: &EditorPageData) -> Markup {
     let meaning = &matter.meaning;
     html! {
@@ -263,7 +263,7 @@ fn checks(matter: &EditorPageData) -> Markup {
     }
 }
 
-/// What differs from the version that it began from.
+/// The diff from its base version.
 fn change(matter: &EditorPageData) -> Markup {
     html! {
         section #change data-live aria-labelledby="change-head" {
@@ -281,7 +281,7 @@ fn change(matter: &EditorPageData) -> Markup {
     }
 }
 
-/// Publishing, and what shall happen then.
+/// Publishing, and the next step.
 fn publishing(matter: &EditorPageData) -> Markup {
     let wrong = matter.refused.is_some();
     let likely = matter.labels.iter().find(|label| *label == PRODUCTION).or(matter.labels.first());

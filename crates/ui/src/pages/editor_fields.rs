@@ -1,5 +1,5 @@
-//! The fields of the editor: texts and messages with what is remarked beside them, variables with their samples, model,
-//! tools, schema and configuration.
+//! The fields of the editor: texts and messages with remarks beside them, variables with samples, model, tools, schema
+//! and configuration.
 
 use maud::{Markup, html};
 
@@ -12,14 +12,14 @@ use crate::typed::content::{
     EmptyMessageForm, ROLES, SYNTAXES, TYPES, TypedBody, TypedMessage, TypedPart, TypedPartKind, TypedVariable,
 };
 
-/// Least and most lines that a field shows before it scrolls.
+/// Fewest and most lines that a field shows before it scrolls.
 const ROWS: (usize, usize) = (3, 28);
-/// Letters of a line, about; longer ones wrap.
+/// Approximate characters per line; longer ones wrap.
 const LINE_LETTERS: usize = 90;
-/// Letters of a line that a remark quotes.
+/// Characters of a line that a remark quotes.
 const QUOTED_LETTERS: usize = 80;
 
-/// Everything that a draft's content has.
+/// All fields of a draft's content.
 pub(super) fn content(matter: &EditorPageData) -> Markup {
     let typed = &matter.typed;
     html! {
@@ -69,7 +69,7 @@ fn body(matter: &EditorPageData) -> Markup {
             }
         },
         TypedBody::Messages(messages) => {
-            // Texts are counted from 1 through all messages, as warnings count them.
+            // Texts are counted from 1 across all messages, as in warnings.
             let texts = |one: &TypedMessage| {
                 if one.role.is_some() { one.parts.iter().filter(|part| part.is_template()).count() } else { 0 }
             };
@@ -158,12 +158,12 @@ fn order_button(verb: &str, number: usize, disabled: bool, says: &str, sign: &st
     }
 }
 
-/// How many texts of the content a message has before one of its parts.
+/// Number of texts in a message before one of its parts.
 fn before(one: &TypedMessage, index: usize) -> usize {
     one.parts.iter().take(index).filter(|part| part.is_template()).count()
 }
 
-/// What findings call a part of a message.
+/// The name of a message part in findings.
 fn part_target(one: &TypedMessage, message: &str, index: usize) -> String {
     if one.listed { format!("{message}.content[{index}]") } else { message.to_owned() }
 }
@@ -219,7 +219,7 @@ fn calls(matter: &EditorPageData, number: usize, one: &TypedMessage) -> Markup {
     }
 }
 
-/// What is remarked about one text, line by line.
+/// Remarks about one text, line by line.
 fn beside(matter: &EditorPageData, id: &str, text: usize, target: &str, said: &str) -> Markup {
     let findings = matter.meaning.findings.iter().filter(|one| one.target == target);
     let warnings = matter.meaning.warnings.iter().filter(|one| one.text == text);
@@ -254,7 +254,7 @@ fn warning(one: &Warning) -> Markup {
     html! { span.tag.medium { "check" } " " (Escaped(&one.message)) }
 }
 
-/// Variables: what is known of each, and the value to try it with.
+/// Variables: their declarations and sample values.
 fn variables(matter: &EditorPageData) -> Markup {
     let placeholders = matter.typed.placeholders();
     html! {
@@ -305,7 +305,7 @@ fn variable(number: usize, name: &str, one: &TypedVariable, sample: &str) -> Mar
     }
 }
 
-/// What is served with the words.
+/// The remaining fields of the content.
 fn more(matter: &EditorPageData) -> Markup {
     let typed = &matter.typed;
     let parts = [&typed.model, &typed.parameters, &typed.tools, &typed.response_schema, &typed.config];
@@ -344,7 +344,7 @@ fn complaint(matter: &EditorPageData, name: &str) -> Markup {
     }
 }
 
-/// A field for one line, or for as many as there are already.
+/// A field for one line, or more if it already has more.
 fn line(id: Option<&str>, name: &str, text: &str, nothing: &str) -> Markup {
     html! {
         @if text.contains('\n') { textarea.code id=[id] name=(name) rows="2" spellcheck="false" { "\n" (text) } }
@@ -352,7 +352,7 @@ fn line(id: Option<&str>, name: &str, text: &str, nothing: &str) -> Markup {
     }
 }
 
-/// A field for many lines; browsers leave out the first line end of what stands in it.
+/// A multi-line field; browsers drop the first line break of its content.
 fn area(id: &str, name: &str, text: &str, prose: bool) -> Markup {
     let lines: usize = text.lines().map(|line| 1 + line.chars().count() / LINE_LETTERS).sum();
     let rows = lines.clamp(ROWS.0, ROWS.1);

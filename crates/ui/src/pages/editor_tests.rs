@@ -43,7 +43,7 @@ fn everything_of_a_conversation_has_its_field() {
     .expect("a content");
     let page = shown(&matter(&content));
     for part in [
-        // The first line end of a textarea is not its own.
+        // The first line break in a textarea is not part of its content.
         "name=\"m0.p0.text\" rows=\"3\" spellcheck=\"true\">\n\nHelp {{shop}}.&lt;/textarea&gt;&lt;script&gt;\nx",
         "name=\"m1.role\"",
         "name=\"m1.name\" value=\"history\"",

@@ -1,10 +1,10 @@
-//! The first page of an empty registry: writing a prompt first, importing below it, and the same in a terminal.
+//! The first page of an empty registry: writing a prompt, importing, and the same in a terminal.
 
 use maud::{Markup, html};
 
 use crate::layout::{Frame, Page, Who, command};
 
-/// A prompt to begin with.
+/// An example prompt.
 const FIRST_PROMPT: &str = "printf 'You help the customers of {{shop}}.\\n' > agent.prompt
 bookholder publish support/agent --file agent.prompt -m 'First words' --label production";
 /// A folder of prompts.
@@ -12,7 +12,7 @@ const FOLDER: &str = "bookholder push prompts/ -m 'From our repository' --label 
 /// A history of another library.
 const HISTORY: &str = "bookholder import prompts.jsonl.zst --label production";
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame) -> String {
     let main = html! {
@@ -31,7 +31,7 @@ pub fn page(frame: &Frame) -> String {
     frame.page(&Page { title: "Welcome", above: &[], done: None, searches: false, main })
 }
 
-/// The ways in for who is signed in: one that everybody has, and where the others are.
+/// The options for signed-in visitors: writing a prompt, and links to the others.
 fn ways() -> Markup {
     html! {
         ol.ways {
@@ -52,7 +52,7 @@ fn ways() -> Markup {
     }
 }
 
-/// The ways in for who is not: signing in, or a terminal.
+/// The options for others: signing in, or a terminal.
 fn commands(frame: &Frame) -> Markup {
     html! {
         @if frame.who == Who::Local {

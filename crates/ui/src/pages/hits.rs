@@ -1,4 +1,4 @@
-//! Where the words of a search were found.
+//! Where the search words were found.
 
 use maud::{Markup, html};
 
@@ -6,10 +6,10 @@ use crate::format::Escaped;
 use crate::layout::request_path;
 use crate::model::hit::{Hit, Place};
 
-/// Most places of one prompt that are shown.
+/// Most places shown per prompt.
 const HITS_MAX: usize = 4;
 
-/// Where the words were found that are not in the name.
+/// The places of words that are not in the name.
 pub(super) fn hits(hits: &[Hit]) -> Markup {
     let mut shown: Vec<(&Hit, Vec<&str>)> = Vec::new();
     for hit in hits.iter().filter(|hit| hit.place != Place::Name) {
@@ -42,7 +42,7 @@ fn place(place: Place) -> String {
     }
 }
 
-/// A text with these words marked in it, as they are written.
+/// A text with these words highlighted.
 pub(super) fn marked(text: &str, words: &[&str]) -> Markup {
     let (mut rest, mut parts) = (text, Vec::new());
     let next = |rest: &str| {

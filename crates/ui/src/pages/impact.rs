@@ -1,5 +1,4 @@
-//! What a change means, drawn the same way on every page: for callers, by the risk rules, for those who use or include
-//! it, and what it requires.
+//! The impact of a change, shown the same way on every page: for callers, findings, dependents, and requirements.
 
 use maud::{Markup, html};
 
@@ -11,7 +10,7 @@ use crate::model::finding::Finding;
 use crate::model::verdict::{Requirement, RequirementKind};
 use crate::model::version::Bump;
 
-/// What a change means for callers.
+/// The effect of a change on callers.
 pub(super) fn interface(bump: Bump, reasons: &[String]) -> Markup {
     let says = match bump {
         Bump::Patch => "Patch: wording only.",
@@ -28,7 +27,7 @@ pub(super) fn interface(bump: Bump, reasons: &[String]) -> Markup {
     }
 }
 
-/// A finding with its severity, and its place where it does not stand beside it.
+/// A finding with its severity, and its place unless it is shown beside it.
 pub(super) fn finding(one: &Finding, with_place: bool) -> Markup {
     html! {
         span.tag.(one.severity.as_str()) { (one.severity) } " " (Escaped(&one.message))
@@ -46,7 +45,7 @@ pub(super) fn findings(found: &[Finding]) -> Markup {
     }
 }
 
-/// The box that has to be ticked to deploy where the risk rules find something high or worse.
+/// The checkbox that confirms deploying findings with a high risk or above.
 pub(super) fn despite_findings<'a>(findings: impl IntoIterator<Item = &'a Finding>) -> Markup {
     html! {
         @if findings.into_iter().any(Finding::is_grave) {
@@ -58,7 +57,7 @@ pub(super) fn despite_findings<'a>(findings: impl IntoIterator<Item = &'a Findin
     }
 }
 
-/// The callers of what is served now; nothing where there are none.
+/// The callers of the current version; empty if there are none.
 pub(super) fn used_by(callers: &[String]) -> Markup {
     html! {
         @if !callers.is_empty() {
@@ -73,8 +72,8 @@ pub(super) fn version_link(reference: &str) -> Markup {
     html! { a href={ (prompt_path(name)) (query(&[("version", number)])) } { (Escaped(name)) } " v" (number) }
 }
 
-/// What a label requires, met or not, and who can meet what is not. The message is checked `later` where it is typed on
-/// the same page.
+/// A label's requirements, met or not, and who can meet them. The message is checked `later` if it is typed on the same
+/// page.
 pub(super) fn requirements(label: &str, all: &[Requirement], reviewers: &[Reviewer], later: bool) -> Markup {
     html! {
         h3 { "Requirements for " (Escaped(label)) }
@@ -98,7 +97,7 @@ pub(super) fn requirements(label: &str, all: &[Requirement], reviewers: &[Review
     }
 }
 
-/// Yes, no, or not known yet: for eyes, and in one of two words for those who hear the page.
+/// Met, not met, or not known yet: as a symbol, and as text for screen readers.
 pub(super) fn mark(met: Option<bool>, [yes, no]: [&str; 2]) -> Markup {
     let (class, sign, word) = match met {
         Some(true) => ("met", "✓", yes),
@@ -108,7 +107,7 @@ pub(super) fn mark(met: Option<bool>, [yes, no]: [&str; 2]) -> Markup {
     html! { span class=(class) { span aria-hidden="true" { (sign) } span.hidden { (word) } } }
 }
 
-/// Who can meet a requirement: people where they are known, else roles.
+/// Who can meet a requirement: people if known, otherwise roles.
 fn who_can(requirement: &Requirement, reviewers: &[Reviewer]) -> Option<String> {
     let by_review = matches!(requirement.kind, RequirementKind::Approvals | RequirementKind::RiskApproval);
     let roles = &requirement.roles;

@@ -1,4 +1,4 @@
-//! Bringing prompts in: the forms for a folder and for a history, and what became of what they sent.
+//! Import: the forms for a folder and a history, and their results.
 
 use std::collections::BTreeMap;
 
@@ -9,70 +9,70 @@ use crate::format::{Escaped, grouped, with_code};
 use crate::layout::{Frame, Page, Who, command, empty, prompt_path};
 use crate::model::name::{PRODUCTION, PromptName};
 
-/// Most names of a list that are shown.
+/// Most listed names.
 pub const LISTED_MAX: usize = 200;
 /// Pushes a folder of prompts.
 const FOLDER: &str = "bookholder push prompts/ -m 'From our repository' --label production";
 /// Imports a history of another library.
 const HISTORY: &str = "bookholder import prompts.jsonl.zst --label production";
-/// How a history's texts write their variables.
+/// The template syntax of a history.
 const SYNTAXES: [(&str, &str); 3] =
     [("plain", "none (plain text)"), ("mustache", "{{variable}}, as Mustache"), ("jinja", "{{ variable }}, as Jinja")];
 
-/// What became of one file.
+/// The result of one file.
 #[derive(Clone, Debug)]
 pub struct ImportedFile {
-    /// Where it lay in its folder.
+    /// Its path in its folder.
     pub path: String,
-    /// Which prompt it is, where that can be told.
+    /// Its prompt, if known.
     pub name: Option<PromptName>,
-    /// What became of it.
+    /// The result.
     pub outcome: Outcome,
 }
 
-/// What became of a file.
+/// The result of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is a new version.
+    /// A new version was created.
     Published(u64),
-    /// A version says the same, and a label was moved to it.
+    /// A version has the same content, and a label was moved to it.
     Labelled(u64),
-    /// A version says the same.
+    /// A version has the same content.
     Unchanged(u64),
-    /// It was not published, for this reason.
+    /// It was not published, with the reason.
     Refused(String),
 }
 
-/// What became of a history.
+/// The result of a history.
 #[derive(Clone, Debug, Default)]
 pub struct Imported {
-    /// What the file was called.
+    /// The file name.
     pub path: String,
-    /// Versions that were made.
+    /// Created versions.
     pub published: u64,
-    /// Prompts that were removed.
+    /// Removed prompts.
     pub removed: u64,
-    /// Changes that an earlier import had brought.
+    /// Changes that were imported earlier.
     pub known: u64,
-    /// Changes that were refused.
+    /// Rejected changes.
     pub refused_count: u64,
     /// The first of them: prompts and reasons.
     pub refused: Vec<(String, String)>,
-    /// Prompts that are called otherwise here.
+    /// Renamed prompts.
     pub renamed_count: u64,
-    /// The first of them: what they were called, and what they are.
+    /// The first of them: original and new names.
     pub renamed: BTreeMap<String, String>,
-    /// Why the rest was not looked at.
+    /// Why the rest was not imported.
     pub stopped: Option<String>,
 }
 
 impl Imported {
-    /// Notes that a prompt is called otherwise here.
+    /// Records a renamed prompt.
     pub fn rename(&mut self, original: String, name: &PromptName) {
         if self.renamed.contains_key(&original) {
             return;
         }
-        // Beyond those that are listed, each change of a prompt counts.
+        // Beyond the listed ones, each change of a prompt counts.
         self.renamed_count = self.renamed_count.saturating_add(1);
         if self.renamed.len() < LISTED_MAX {
             self.renamed.insert(original, name.to_string());
@@ -80,7 +80,7 @@ impl Imported {
     }
 }
 
-/// Writes the page with the forms.
+/// Renders the page with the forms.
 #[must_use]
 pub fn page(frame: &Frame) -> String {
     let main = html! {
@@ -101,7 +101,7 @@ pub fn page(frame: &Frame) -> String {
     write(frame, "Import", main)
 }
 
-/// Asks whoever can to sign in.
+/// Asks to sign in.
 pub(super) fn sign_in(frame: &Frame) -> Markup {
     html! {
         @if frame.who == Who::Local {
@@ -174,7 +174,7 @@ fn terminal() -> Markup {
     }
 }
 
-/// Writes the page that says what became of files.
+/// Renders the results of files.
 #[must_use]
 pub fn brought(frame: &Frame, rows: &[ImportedFile], left_alone: usize) -> String {
     let number = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
@@ -237,7 +237,7 @@ fn row_of(row: &ImportedFile) -> Markup {
     }
 }
 
-/// Writes the page that says what became of a history.
+/// Renders the result of a history.
 #[must_use]
 pub fn imported(frame: &Frame, total: &Imported) -> String {
     let counts = [

@@ -1,4 +1,4 @@
-//! What a prompt's page offers to do with an old version, and with the whole prompt.
+//! The actions for an old version, and for the whole prompt.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use crate::form::{hidden, session};
 use crate::format::{Escaped, plain};
 use crate::model::version::Version;
 
-/// Retires a version, or lets it be deployed again.
+/// Retires a version, or allows it to be deployed again.
 pub(super) fn retiring(name: &str, version: &Version, form: &str) -> Markup {
     let (word, summary, means) = if version.retired.is_some() {
         ("reinstate", "Reinstate", "It can be deployed again.")
@@ -29,7 +29,7 @@ pub(super) fn retiring(name: &str, version: &Version, form: &str) -> Markup {
     }
 }
 
-/// Removes a prompt, once its name was typed.
+/// Removes a prompt, after its name was typed.
 pub(super) fn removing(name: &str, form: &str) -> Markup {
     html! {
         details.act #removing {

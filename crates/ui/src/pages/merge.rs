@@ -1,4 +1,4 @@
-//! A draft and what was published since it began, brought together: what has to be decided, side by side.
+//! The merge page: a draft and what was published since it began, with conflicts side by side.
 
 use maud::{Markup, html};
 
@@ -11,30 +11,30 @@ use crate::layout::{Frame, Page, diff_path, empty, prompt_path};
 use crate::model::comparison::Conflict;
 use crate::model::comparison::Diff;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct MergePageData {
-    /// Of which prompt.
+    /// The prompt.
     pub name: String,
     /// The draft's name.
     pub draft: String,
-    /// Which save of it this is about.
+    /// Its revision.
     pub revision: u64,
-    /// The version that it began from; 0 for none.
+    /// The version that it is based on; 0 for none.
     pub base: u64,
     /// The newest version.
     pub parent: u64,
-    /// Who published that.
+    /// Its author.
     pub author: String,
-    /// What somebody has to decide.
+    /// The conflicts.
     pub conflicts: Vec<Conflict>,
-    /// What the result changes in the newest version, where nothing has to be decided.
+    /// The diff from the latest version, if there are no conflicts.
     pub changes: Diff,
-    /// Something to know first.
+    /// A notice.
     pub done: Option<&'static str>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &MergePageData) -> String {
     let name = matter.name.as_str();
@@ -123,7 +123,7 @@ fn choice(matter: &MergePageData, number: usize, conflict: &Conflict) -> Markup 
     }
 }
 
-/// A place as people count: messages from 1.
+/// A place for display: messages from 1.
 fn place_told(place: &str) -> String {
     let Some((number, rest)) = place.strip_prefix("messages[").and_then(|rest| rest.split_once(']')) else {
         return place.to_owned();

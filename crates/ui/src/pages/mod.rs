@@ -1,4 +1,4 @@
-//! The pages for people: one file a page, each a function from plain values to HTML.
+//! The pages: one file per page, each a function from plain values to HTML.
 
 mod about;
 pub mod access;

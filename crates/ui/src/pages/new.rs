@@ -1,11 +1,11 @@
-//! The name of a prompt that somebody is about to write.
+//! The form for the name of a new prompt.
 
 use maud::html;
 
 use crate::format::{plain, sentence, with_code};
 use crate::layout::{Frame, Page};
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, name: &str, wrong: Option<&str>) -> String {
     let main = html! {

@@ -1,4 +1,4 @@
-//! What went wrong, for people.
+//! The error page.
 
 use maud::html;
 
@@ -6,7 +6,7 @@ use crate::api::problem::Problem;
 use crate::format::{sentence, with_code};
 use crate::layout::{Frame, Page};
 
-/// Writes the page of a problem.
+/// Renders an error.
 #[must_use]
 pub fn page(frame: &Frame, problem: &Problem) -> String {
     let main = html! {

@@ -1,4 +1,4 @@
-//! One prompt: what each label serves, what a version says, how it came to that, and who depends on it.
+//! One prompt: what each label serves, a version's content, its history, and its dependents.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,82 +24,82 @@ use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a permission by itself")]
 pub struct PromptPageData {
-    /// The prompt, its labels and who includes it.
+    /// The prompt, its labels and dependents.
     pub view: PromptView,
-    /// The version whose content is shown, or why none is.
+    /// The shown version, or why there is none.
     pub shown: Result<Box<VersionView>, String>,
-    /// Why it is this version.
+    /// Why this version is shown.
     pub why: ShownBecause,
-    /// What each label served at the moment that was asked for.
+    /// What each label served at the requested time.
     pub at: Option<At>,
     /// All deployments, in any order.
     pub deployments: Vec<Deployment>,
     /// One page of versions, newest first.
     pub versions: Vec<Version>,
-    /// Where older versions go on.
+    /// The cursor of older versions.
     pub older: Option<String>,
-    /// What the risk rules found, by version.
+    /// Findings, by version.
     pub findings: BTreeMap<u64, Vec<Finding>>,
-    /// Who used the shown version in the last day; none on a replica, which cannot tell.
+    /// Callers of the shown version in the last day; absent on a replica.
     pub used_by: Option<Vec<String>>,
-    /// The change requests that wait for it.
+    /// Its open change requests.
     pub pending: Vec<u64>,
-    /// Whether they may write a version of it, and propose what its labels serve.
+    /// Whether the visitor can write a version of it and open change requests.
     pub publishes: bool,
-    /// The labels of it that they may move.
+    /// The labels that they can deploy to.
     pub deploys: BTreeSet<String>,
-    /// Whether they may retire versions of it.
+    /// Whether they can retire versions.
     pub retires: bool,
-    /// Whether they may remove it.
+    /// Whether they can remove it.
     pub removes: bool,
-    /// The policies that look after each label, by their names.
+    /// The names of the policies of each label.
     pub policies: BTreeMap<String, Vec<String>>,
-    /// Whether they may make policies.
+    /// Whether they can create policies.
     pub protects: bool,
-    /// How far the newest deployment has come, while it is young.
+    /// The progress of the newest deployment, while it is recent.
     pub arriving: Option<Rollout>,
-    /// The label that they came to roll back.
+    /// The label to roll back.
     pub back: Option<String>,
-    /// Something that was just done.
+    /// A confirmation.
     pub done: Option<&'static str>,
 }
 
-/// How far a deployment has come.
+/// The progress of a deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rollout {
-    /// How many replicas hold it.
+    /// Number of replicas that have it.
     pub holding: usize,
-    /// How many were heard lately.
+    /// Number of recently seen replicas.
     pub known: usize,
-    /// Some of those that do not hold it yet.
+    /// Some of those that do not have it yet.
     pub missing: Vec<String>,
 }
 
-/// Why a version is the one that is shown.
+/// Why a version is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShownBecause {
-    /// It was asked for.
+    /// It was requested.
     Asked,
     /// This label serves it.
     Served(String),
-    /// It is the newest.
+    /// It is the latest.
     Newest,
 }
 
-/// What was live at a moment.
+/// What was live at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct At {
     /// The moment.
     pub at: Timestamp,
-    /// Each label that served something, and the deployment behind it.
+    /// The labels that served something, with the deployment of each.
     pub served: Vec<Deployment>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
     let name = matter.view.prompt.name.as_str();
@@ -153,7 +153,7 @@ pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
     frame.page(&Page { title: name, above: &above, done: matter.done, searches: false, main })
 }
 
-/// The newest deployment on its way to the connected replicas; the page looks again by itself until all have it.
+/// The progress of the newest deployment on connected replicas; the page refreshes until all have it.
 fn arrival(arriving: &Rollout) -> Markup {
     let Rollout { holding, known, missing } = arriving;
     let again = (holding < known).then_some("1000");
@@ -184,7 +184,7 @@ fn live(frame: &Frame, matter: &PromptPageData) -> Markup {
         } @else {
             ul.lives {
                 @for state in labels {
-                    // Whoever is about to take back one of them sees what becomes of all, and decides on what they saw.
+                    // Part of the basis of a decision: a visitor who is about to roll back decides on what is shown.
                     li.life #{ "life-" (plain(state.label.as_str())) } data-live {
                         h3 { (Escaped(state.label.as_str())) }
                         div.serves #{ "serves-" (plain(state.label.as_str())) } data-live {
@@ -213,7 +213,7 @@ fn live(frame: &Frame, matter: &PromptPageData) -> Markup {
     }
 }
 
-/// Which policies look after a label; where none does, the way to one.
+/// The policies of a label; if there is none, a link to create one.
 fn protection(frame: &Frame, matter: &PromptPageData, state: &LabelState) -> Markup {
     let label = state.label.as_str();
     let policies = matter.policies.get(label).map(Vec::as_slice).unwrap_or_default();
@@ -253,14 +253,14 @@ fn approved(made: &Deployment) -> Markup {
     html! { @if !made.approved_by.is_empty() { ", approved by " (Escaped(&made.approved_by.join(", "))) } }
 }
 
-/// What a label served last that differs from what it serves: where a rollback leads.
+/// The target of a rollback: the last serving of a label that differs from the current one.
 fn served_before<'a>(matter: &'a PromptPageData, state: &LabelState) -> Option<&'a Serving> {
     let of_label = matter.deployments.iter().filter(|one| one.label == state.label);
     let others = of_label.filter(|one| one.to.as_ref().is_some_and(|to| *to != state.serving));
     others.max_by_key(|one| one.id)?.to.as_ref()
 }
 
-/// The version that the newest deployment of a label rolled back, where it was one.
+/// The version that the newest deployment of a label rolled back, if it was a rollback.
 fn rolled_back_from(matter: &PromptPageData, state: &LabelState) -> Option<u64> {
     let newest = matter.deployments.iter().filter(|one| one.label == state.label).max_by_key(|one| one.id)?;
     newest.from.as_ref().filter(|_| newest.action == Action::Rollback)?.fixed()
@@ -286,7 +286,7 @@ fn rollback(matter: &PromptPageData, state: &LabelState, before: &Serving, form:
     }
 }
 
-/// The picture, and the question for a moment.
+/// The timeline, and the form for a time.
 fn history(frame: &Frame, matter: &PromptPageData) -> Markup {
     let at = matter.at.as_ref();
     let value = at.map_or_else(String::new, |at| at.at.to_string().chars().take(16).collect());
@@ -369,7 +369,7 @@ fn content(frame: &Frame, matter: &PromptPageData) -> Markup {
     }
 }
 
-/// Everything about the shown version that is not said to a model.
+/// The metadata of the shown version.
 fn about(matter: &PromptPageData) -> Markup {
     let Ok(view) = &matter.shown else { return html! {} };
     let content = &view.content;

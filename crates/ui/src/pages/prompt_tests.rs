@@ -1,11 +1,11 @@
-//! The page of a prompt, with everything that it can show and with next to nothing.
+//! The page of a prompt, with all parts and with hardly any.
 
 use serde_json::json;
 
 use super::*;
 use crate::layout::{Who, sample};
 
-/// A prompt with one version, of a hostile kind.
+/// A prompt with one version and hostile texts.
 fn matter() -> PromptPageData {
     let view: PromptView = serde_json::from_value(json!({
         "name": "support/<svg onload=x>", "created": "2026-03-01T00:00:00Z", "changed": "2026-03-20T14:00:00Z", "latest": 2,

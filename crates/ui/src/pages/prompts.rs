@@ -1,4 +1,4 @@
-//! The list of prompts: what each serves, since when and by whom, what waits, and what happened lately.
+//! The list of prompts: what each serves, since when and by whom, open change requests, and recent deployments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -18,52 +18,52 @@ use crate::model::name::{Label, PRODUCTION};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 
-/// How far back the picture of a row goes: 90 days, in milliseconds.
+/// The period of a row's chart: 90 days, in milliseconds.
 const STRIP_MS: i64 = 90 * 24 * 3_600 * 1_000;
 /// Its width, in its own units.
 const STRIP_WIDTH: i64 = 120;
-/// Rows of one page: so many that a first visit takes less than 100 KiB with everything that it needs.
+/// Rows per page: few enough that a first visit loads less than 100 KiB in total.
 pub const ROWS: usize = 50;
-/// Most folders that are shown without being asked for.
+/// Most folders shown by default.
 const FOLDERS_OPEN: usize = 12;
-/// Most folders that are shown; beyond them one searches.
+/// Most folders shown at all.
 const FOLDERS_MAX: usize = 60;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// What names begin with.
+    /// The prefix of names.
     pub folder: String,
-    /// What was searched for.
+    /// The search text.
     pub words: String,
-    /// Whether the texts of older versions were searched too.
+    /// Whether the text of older versions was searched.
     pub history: bool,
-    /// Only prompts with this label.
+    /// The label filter.
     pub label: String,
-    /// Only prompts of this kind; none where this node knows of no kinds, because it is a replica.
+    /// The filter by owner, tag or risk; absent on a replica.
     pub kind: Option<Kind>,
     /// One page of rows.
     pub rows: Vec<PromptRow>,
-    /// Folders below, with how many prompts each holds.
+    /// Subfolders, with the number of prompts in each.
     pub folders: BTreeMap<String, usize>,
-    /// How many there are on all pages.
+    /// The total on all pages.
     pub total: usize,
-    /// Where the next page goes on.
+    /// The cursor of the next page.
     pub next: Option<String>,
     /// Whether this is not the first page.
     pub continued: bool,
-    /// Whether there was more text than is looked into.
+    /// Whether the limit of searched text was reached.
     pub cut: bool,
 }
 
-/// A kind of prompts, by what only a primary knows.
+/// A filter that only a primary supports.
 #[derive(Clone, Debug, Default)]
 pub struct Kind {
-    /// Of this owner.
+    /// By owner.
     pub owner: String,
-    /// With this tag.
+    /// By tag.
     pub tag: String,
-    /// With a finding as grave as this, or graver.
+    /// By minimum risk.
     pub risk: Option<Severity>,
 }
 
@@ -76,19 +76,19 @@ pub struct PromptRow {
     pub labels: Vec<LabelState>,
     /// Its newest deployments, newest first.
     pub recent: Vec<Deployment>,
-    /// The change requests that wait for it.
+    /// Its open change requests.
     pub pending: Vec<u64>,
-    /// Whether they can roll production back.
+    /// Whether the visitor can roll production back.
     pub back: bool,
-    /// What people say about it.
+    /// Its details.
     pub about: About,
-    /// The gravest finding in its newest version and in what production serves.
+    /// The highest risk in its latest version and in the one that production serves.
     pub risk: Option<Severity>,
-    /// Where the words that were searched for are.
+    /// Where the search words were found.
     pub hits: Vec<Hit>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, listing: &Listing) -> String {
     let here = if listing.folder.is_empty() { "Prompts" } else { listing.folder.as_str() };
@@ -130,7 +130,7 @@ fn count(listing: &Listing) -> Markup {
     }
 }
 
-/// The folders above, and the list itself.
+/// The parent folders, and the list.
 fn above(folder: &str) -> Vec<(&str, String)> {
     let mut above = Vec::new();
     let inner = folder.trim_end_matches('/');
@@ -145,7 +145,7 @@ fn above(folder: &str) -> Vec<(&str, String)> {
     above
 }
 
-/// The address of the same list with other parameters.
+/// The URL of the same list with other parameters.
 fn address(listing: &Listing, changed: &[(&str, &str)]) -> String {
     let history = if listing.history { "yes" } else { "" };
     let nothing = Kind::default();
@@ -210,7 +210,7 @@ fn is_filtered(listing: &Listing) -> bool {
     !listing.label.is_empty() || listing.history || listing.kind.as_ref().is_some_and(of_kind)
 }
 
-/// The filters that only a primary can answer. What there is to choose from is what the page shows anyway.
+/// The filters that only a primary supports. The choices are taken from the page.
 fn kinds(listing: &Listing, kind: &Kind) -> Markup {
     let owners: BTreeSet<&str> = listing.rows.iter().filter_map(|row| row.about.owner.as_deref()).collect();
     let tags: BTreeSet<&str> = listing.rows.iter().flat_map(|row| row.about.tags.iter().map(String::as_str)).collect();
@@ -322,7 +322,7 @@ fn prompt_row(row: &PromptRow, listing: &Listing, now: Timestamp) -> Markup {
     }
 }
 
-/// Who owns it, its tags and its risk, as ways to others of the kind.
+/// Its owner, tags and risk, as links to filters.
 fn row_about(row: &PromptRow, listing: &Listing) -> Markup {
     let about = &row.about;
     html! {
@@ -355,7 +355,7 @@ fn told(row: &PromptRow, state: &LabelState) -> String {
     plain(&format!("since {}{by}", state.since))
 }
 
-/// Deployments of the last days, as marks on a line.
+/// Recent deployments, as marks on a line.
 fn strip(recent: &[Deployment], now: Timestamp) -> Markup {
     let (mut marks, mut back, mut count) = (String::new(), String::new(), 0);
     let latest = Label::latest();

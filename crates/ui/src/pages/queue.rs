@@ -1,4 +1,4 @@
-//! The change requests: what waits and for whom, and what became of the others.
+//! The list of change requests, open or closed.
 
 use maud::{Markup, html};
 
@@ -7,14 +7,14 @@ use crate::format::{Escaped, when};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::change_request::{ChangeRequest, RequestState};
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    /// The state that all of them are in.
+    /// Their state.
     pub state: RequestState,
     /// One page of them, newest first.
     pub rows: Vec<QueueRow>,
-    /// Where the next page goes on.
+    /// The cursor of the next page.
     pub next: Option<String>,
 }
 
@@ -23,19 +23,19 @@ pub struct Queue {
 pub struct QueueRow {
     /// The change request.
     pub request: ChangeRequest,
-    /// The version that each label serves now, where it is one.
+    /// The version that each label serves now, if it is one.
     pub from: Vec<Option<u64>>,
-    /// What is missing; none where it is closed.
+    /// The unmet requirements; absent if it is closed.
     pub missing: Option<usize>,
-    /// Whether whoever looks asked for it.
+    /// Whether the visitor opened it.
     pub mine: bool,
-    /// Whether they were asked to review it, and have not approved it.
+    /// Whether the visitor was asked to review it, and has not approved it.
     pub asked: bool,
-    /// Whether they could approve it and have not.
+    /// Whether the visitor could approve it and has not.
     pub waits: bool,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, queue: &Queue) -> String {
     let main = html! {
@@ -87,7 +87,7 @@ fn nothing(state: RequestState) -> Markup {
     }
 }
 
-/// How a state looks.
+/// The style of a state.
 pub(super) fn state_tag(state: RequestState) -> Markup {
     let class = match state {
         RequestState::Open => "wait",
@@ -161,7 +161,7 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
     }
 }
 
-/// How many approve all of it as it is now.
+/// Number of approvers of all of it as it is now.
 pub(super) fn approvals(request: &ChangeRequest) -> usize {
     request.moves.iter().map(|one| request.approvals_of(&one.fingerprint).count()).min().unwrap_or_default()
 }

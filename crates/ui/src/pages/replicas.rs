@@ -1,4 +1,4 @@
-//! Replicas: who is where, how fresh, running what; on a replica, how that one follows.
+//! Replicas: position, freshness and version of each; on a replica, its own status.
 
 use maud::{Markup, html};
 
@@ -8,38 +8,38 @@ use crate::layout::{Frame, Page, Part, command, empty, principal_path};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
-/// Rows of the page.
+/// Most rows of the page.
 const ROWS_MAX: usize = 200;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct ReplicasPageData {
-    /// How this node is.
+    /// The status of this node.
     pub status: Status,
-    /// Who follows it and was heard lately; none where nobody can.
+    /// Its recently seen replicas; absent on a replica.
     pub rows: Option<Vec<ReplicaRow>>,
-    /// Whether whoever looks may know as whom each follows.
+    /// Whether the visitor can see the principal of each.
     pub names: bool,
 }
 
-/// A replica as its primary knows it.
+/// A replica, as seen by its primary.
 #[derive(Clone, Debug)]
 pub struct ReplicaRow {
-    /// What it calls itself.
+    /// Its ID.
     pub replica: String,
-    /// The principal and the access token that it follows with.
+    /// Its principal and access token.
     pub follows_as: Option<(String, String)>,
-    /// What it holds.
+    /// Its position.
     pub position: Position,
-    /// How many commits it is behind; none where it is ahead.
+    /// Number of commits behind; absent if it is ahead.
     pub behind: Option<u64>,
-    /// When it was last heard.
+    /// When it was last seen.
     pub heard: Timestamp,
-    /// How fresh it said that it is, and the version of its program; none before its first report.
+    /// Its reported freshness and program version; absent before its first report.
     pub said: Option<(Freshness, String)>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &ReplicasPageData) -> String {
     let primary = matter.status.role == NodeRole::Primary;
@@ -55,7 +55,7 @@ pub fn page(frame: &Frame, matter: &ReplicasPageData) -> String {
 
 fn followers(frame: &Frame, matter: &ReplicasPageData, rows: &[ReplicaRow]) -> Markup {
     let mut sorted: Vec<&ReplicaRow> = rows.iter().collect();
-    // Whoever lacks most comes first.
+    // Those furthest behind come first.
     sorted.sort_by_key(|row| std::cmp::Reverse(row.behind.map_or(u64::MAX, |behind| behind)));
     let behind = rows.iter().any(|row| row.behind != Some(0));
     let left = sorted.len().saturating_sub(ROWS_MAX);
@@ -87,7 +87,7 @@ fn count(rows: usize) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }
 
-/// How they all are, in a sentence.
+/// A summary sentence.
 fn summary(rows: &[ReplicaRow]) -> String {
     let all = rows.len();
     let behind: Vec<u64> = rows.iter().filter_map(|row| row.behind).filter(|behind| *behind > 0).collect();
@@ -149,7 +149,7 @@ fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {
     }
 }
 
-/// How a freshness looks.
+/// The style of a freshness.
 fn freshness_tag(freshness: Freshness) -> Markup {
     let (class, says) = match freshness {
         Freshness::Empty => ("high", "empty"),
@@ -160,7 +160,7 @@ fn freshness_tag(freshness: Freshness) -> Markup {
     html! { span.tag.(class) { (says) } }
 }
 
-/// A replica about itself.
+/// A replica's own status.
 fn own(frame: &Frame, status: &Status) -> Markup {
     let class = match status.freshness {
         Freshness::Fresh => "state",

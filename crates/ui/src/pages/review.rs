@@ -1,4 +1,4 @@
-//! One change request: what it changes, what is missing, what was said, and what whoever looks can do about it.
+//! One change request: its changes, unmet requirements, discussion, and the visitor's actions.
 
 use maud::{Markup, html};
 
@@ -14,55 +14,55 @@ use crate::model::content::Content;
 use crate::model::serving::Serving;
 use crate::model::version::Bump;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct ReviewPageData {
-    /// The change request, looked at from all sides.
+    /// The change request with everything a reviewer needs.
     pub view: RequestView,
-    /// What stands beside each move, in their order.
+    /// The context of each move, in order.
     pub sides: Vec<Side>,
-    /// What whoever looks can do; none where they can send no forms, or it is closed.
+    /// The visitor's actions; absent if they cannot send forms, or it is closed.
     pub may: Option<AllowedActions>,
-    /// Something that was just done.
+    /// A confirmation.
     pub done: Option<&'static str>,
 }
 
-/// What stands beside a move.
+/// The context of a move.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
     /// What the label serves now.
     pub now: Option<Serving>,
-    /// What it shall say, where there is nothing to compare it with.
+    /// The new content, if there is nothing to compare it with.
     pub content: Option<Content>,
 }
 
-/// What somebody can do about a change request; else why they cannot.
+/// The visitor's actions on a change request; or why they are not allowed.
 #[derive(Clone, Debug)]
 pub struct AllowedActions {
     /// Approve it.
     pub approve: Result<(), String>,
     /// Reject it.
     pub reject: Result<(), String>,
-    /// Deploy what it proposes.
+    /// Deploy it.
     pub apply: Result<(), String>,
-    /// Take it back: they asked for it.
+    /// Withdraw it: the visitor opened it.
     pub withdraw: bool,
-    /// Override what is missing.
+    /// Override unmet requirements.
     pub overrides: bool,
-    /// Whether they approve it already, as it is now.
+    /// Whether they have approved it as it is now.
     pub approves: bool,
 }
 
-/// Longest title of a page, in characters; what is longer is shown below it.
+/// Longest page title, in characters; a longer one is shown below it.
 const TITLE_CHARACTERS: usize = 100;
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
     let request = &matter.view.request;
     let heading = start_of(&request.message, TITLE_CHARACTERS);
     let title = format!("Change request {}: {heading}", request.id);
-    // Somebody approves what they saw: where something else is proposed meanwhile, their page says so and changes nothing.
+    // The basis of an approval: if the proposal has changed meanwhile, the page says so and stays unchanged.
     let seen: Vec<&str> = request.moves.iter().map(|one| one.fingerprint.as_str()).collect();
     let seen = seen.join(" ");
     let forms = matter.may.as_ref().zip(frame.form());
@@ -103,7 +103,7 @@ pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
     frame.page_of(Part::Review, &Page { title: &title, above: &above, done: matter.done, searches: false, main })
 }
 
-/// Who wants to deploy what where, in one sentence.
+/// The author, the change and the label, in one sentence.
 fn summary(matter: &ReviewPageData) -> Markup {
     let request = &matter.view.request;
     let verb = if request.state == RequestState::Open { " wants to deploy " } else { " asked to deploy " };
@@ -162,7 +162,7 @@ fn proposal(state: RequestState, one: &ProposedMove, review: &MoveReview, side: 
     }
 }
 
-/// What a move means for others: for callers, by the risk rules, for who uses it and what includes it.
+/// The impact of a move: callers, findings, users and dependents.
 fn around(review: &MoveReview) -> Markup {
     html! {
         @if let Some(change) = &review.interface { (impact::interface(change.bump, &change.reasons)) }
@@ -174,12 +174,12 @@ fn around(review: &MoveReview) -> Markup {
     }
 }
 
-/// How many requirements are not met.
+/// Number of unmet requirements.
 fn missing(matter: &ReviewPageData) -> usize {
     matter.view.moves.iter().flat_map(|one| &one.requirements).filter(|one| !one.met).count()
 }
 
-/// How an open request stands, in a few words.
+/// A short summary of an open request.
 fn left(matter: &ReviewPageData) -> String {
     match missing(matter) {
         _ if matter.view.complete => "Ready to deploy".to_owned(),
@@ -188,7 +188,7 @@ fn left(matter: &ReviewPageData) -> String {
     }
 }
 
-/// Where it stands: in one sentence, and what is required.
+/// Its state in one sentence, and its requirements.
 fn standing(frame: &Frame, matter: &ReviewPageData) -> Markup {
     let request = &matter.view.request;
     html! {
@@ -217,7 +217,7 @@ fn standing(frame: &Frame, matter: &ReviewPageData) -> Markup {
     }
 }
 
-/// What each form begins with: which of them it is, and what was looked at.
+/// The hidden fields of each form: its name, and what was shown.
 fn begin(form: &str, kind: &str, seen: &str) -> Markup {
     html! { (session(form)) (hidden("kind", kind)) (hidden("fingerprints", seen)) }
 }
@@ -233,7 +233,7 @@ fn commenting(path: &str, begin: &Markup) -> Markup {
     }
 }
 
-/// The forms; what somebody cannot do stands there with why.
+/// The forms; disallowed actions are shown with the reason.
 fn desk(matter: &ReviewPageData, may: &AllowedActions, form: &str, seen: &str) -> Markup {
     let request = &matter.view.request;
     let path = request_path(request.id);
@@ -277,7 +277,7 @@ fn desk(matter: &ReviewPageData, may: &AllowedActions, form: &str, seen: &str) -
     }
 }
 
-/// A button that cannot be used, and why.
+/// A disabled button, with the reason.
 fn barred(what: &str, why: &str) -> Markup {
     html! { div.stack { button type="button" disabled { (what) } p.quiet { "Not allowed: " (with_code(why)) "." } } }
 }

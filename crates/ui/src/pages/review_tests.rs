@@ -1,4 +1,4 @@
-//! The page of a change request, for who may do everything, something and nothing.
+//! The page of a change request, for visitors with all, some and no permissions.
 
 use super::*;
 use crate::layout::{Who, sample};

@@ -1,4 +1,4 @@
-//! What a label serves, drawn: one version, a split as a bar of its shares, rules in their order.
+//! What a label serves, as a chart: one version, a split as a bar, rules in order.
 
 use maud::{Markup, html};
 
@@ -9,7 +9,7 @@ use crate::model::serving::{SLOTS, Serving, Split, Target};
 /// Units of the bar's width, a hundredth of a per cent each.
 const WIDTH: u16 = SLOTS;
 
-/// What is served, in a few words: `v7`, `v7 99 % + v8 1 %`, and how many rules come before.
+/// A short description: `v7`, `v7 99 % + v8 1 %`, and the number of rules.
 pub(super) fn brief(serving: &Serving) -> Markup {
     html! {
         (target(&serving.default))
@@ -21,7 +21,7 @@ pub(super) fn brief(serving: &Serving) -> Markup {
     }
 }
 
-/// What is served, drawn; each version is a link where `version` gives a path for it.
+/// The chart; each version is a link if `version` returns a path for it.
 pub(super) fn drawn(serving: &Serving, version: &dyn Fn(u64) -> String) -> Markup {
     html! {
         @if !serving.rules.is_empty() {
@@ -86,7 +86,7 @@ fn bar(split: &Split, version: &dyn Fn(u64) -> String) -> Markup {
     }
 }
 
-/// Slots of a split as a share, for example `0.5 %`.
+/// A share of slots, for example `0.5 %`.
 fn share(slots: u16) -> String {
     format!("{} %", f64::from(slots) / 100.0)
 }

@@ -1,4 +1,4 @@
-//! Where somebody signs in.
+//! The sign-in pages.
 
 use maud::html;
 
@@ -6,22 +6,22 @@ use crate::form::{hidden, session};
 use crate::format::{Escaped, plain, with_code};
 use crate::layout::{Frame, Page};
 
-/// What the page is made of.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct SignIn<'a> {
-    /// Where to go on.
+    /// Where to continue.
     pub next: &'a str,
-    /// Shows that the form is of the browser that asked for it.
+    /// A token that ties the form to the browser.
     pub form: &'a str,
     /// Why an attempt failed.
     pub refused: Option<&'a str>,
-    /// Whom single sign-on names, where no person who may use the pages has that name.
+    /// The name from single sign-on, if no person with access to the pages has it.
     pub unknown: Option<&'a str>,
-    /// Whether this node takes access tokens at all.
+    /// Whether this node accepts access tokens.
     pub takes_tokens: bool,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
     let main = html! {
@@ -66,18 +66,18 @@ pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
     frame.page(&Page { title: "Sign in", above: &[], done: None, searches: false, main })
 }
 
-/// What the page of a sign-in link is made of.
+/// The contents of the page of a sign-in link.
 #[derive(Clone, Debug, Default)]
 pub struct SignInLinkPageData<'a> {
     /// The secret of the link.
     pub key: &'a str,
-    /// Shows that the form is of the browser that asked for it.
+    /// A token that ties the form to the browser.
     pub form: &'a str,
-    /// The person it signs in; none where it does not work.
+    /// The person of the link; absent if it is not valid.
     pub name: Option<&'a str>,
 }
 
-/// Writes the page that a sign-in link leads to.
+/// Renders the page of a sign-in link.
 #[must_use]
 pub fn link_page(frame: &Frame, link: &SignInLinkPageData<'_>) -> String {
     let main = html! {

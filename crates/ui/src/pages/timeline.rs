@@ -1,7 +1,7 @@
-//! The picture of what was live when on each label of one prompt; each bar leads to what was served then.
+//! The timeline of one prompt: what was live on each label; each bar links to what was served then.
 //!
-//! It is SVG without scripts. Invariant: bars that are too narrow to be seen are drawn together and counted, never left
-//! out, and a picture of however long a history has a bounded number of them.
+//! SVG without scripts. Invariant: bars that are too narrow are combined and counted, never left out, and the number of
+//! bars is bounded for any history.
 
 use std::collections::BTreeMap;
 
@@ -14,22 +14,22 @@ use crate::model::deployment::{Action, Deployment};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 
-/// Sizes in the picture's own units.
+/// Dimensions in the chart's own units.
 const WIDTH: i64 = 1_000;
 const PLOT_X: i64 = 132;
-/// Beside it there is room for what the last bar says, however narrow it is.
+/// Space for the text of the last bar, however narrow it is.
 const PLOT_WIDTH: i64 = WIDTH - PLOT_X - 44;
 const AXIS_HEIGHT: i64 = 22;
 const LANE_HEIGHT: i64 = 32;
 const BAR_HEIGHT: i64 = 22;
-/// A bar that is narrower is drawn together with its neighbours.
+/// A narrower bar is combined with its neighbours.
 const NARROW: i64 = 5;
-/// What one letter on a bar takes.
+/// Width of a character on a bar.
 const LETTER: i64 = 7;
-/// Letters that fit beside the plot.
+/// Number of characters that fit beside the plot.
 const LABEL_LETTERS: usize = 18;
 
-/// One time that a label served something.
+/// A period in which a label served something.
 #[derive(Clone, Debug, PartialEq)]
 struct Span<'a> {
     from: Timestamp,
@@ -56,7 +56,7 @@ fn lanes(deployments: &[Deployment]) -> BTreeMap<&str, Vec<Span<'_>>> {
     lanes
 }
 
-/// The stretch of time that is drawn.
+/// The period of the chart.
 #[derive(Clone, Copy)]
 struct Window {
     from_ms: i64,
@@ -73,14 +73,14 @@ impl Window {
     }
 }
 
-/// Draws the picture; nothing where no label ever served anything.
+/// Renders the chart; nothing if no label ever served anything.
 pub(super) fn timeline(deployments: &[Deployment], now: Timestamp, at: Option<Timestamp>) -> Markup {
     let lanes = lanes(deployments);
     let Some(first) = lanes.values().flatten().map(|span| span.from.ms()).min() else { return html! {} };
     let window = Window { from_ms: first, to_ms: now.ms().max(first.saturating_add(60_000)) };
     let height = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(lanes.len()).unwrap_or_default();
     let mut axis = marks(window.from_ms, window.to_ms);
-    // Marks at the very ends would be cut, or stand in the way of the labels.
+    // Marks at the very ends would be cut, or overlap the labels.
     axis.retain(|(ms, _)| (PLOT_X..WIDTH - 90).contains(&window.x(Timestamp::from_ms(*ms))));
     html! {
         div.wide tabindex="0" role="region" aria-label="Timeline" {
@@ -105,10 +105,10 @@ pub(super) fn timeline(deployments: &[Deployment], now: Timestamp, at: Option<Ti
     }
 }
 
-/// Neighbours that are too narrow to be seen, together; all others alone.
+/// Adjacent bars that are too narrow, combined; all others alone.
 fn groups<'s, 'a>(spans: &'s [Span<'a>], window: Window) -> Vec<Vec<&'s Span<'a>>> {
     let mut groups: Vec<Vec<&Span<'_>>> = Vec::new();
-    // Where the group that is still open may take more.
+    // Where the open group can take more.
     let mut open = false;
     for span in spans {
         let (from, to) = window.bar(span);
@@ -118,13 +118,13 @@ fn groups<'s, 'a>(spans: &'s [Span<'a>], window: Window) -> Vec<Vec<&'s Span<'a>
             _ => groups.push(vec![span]),
         }
         let begun = groups.last().and_then(|last| last.first()).map_or(from, |first| window.x(first.from));
-        // A group ends when it can be seen, so that a busy month is many small bars and not one.
+        // A group ends when it is wide enough, so that a busy month is many small bars and not one.
         open = narrow && to - begun < NARROW * 2;
     }
     groups
 }
 
-/// Each group with where its bar begins and how wide it is: none covers the one before.
+/// Each group with the position and width of its bar, without overlaps.
 fn places<'s, 'a>(groups: Vec<Vec<&'s Span<'a>>>, window: Window) -> Vec<(Vec<&'s Span<'a>>, (i64, i64))> {
     let mut free = PLOT_X;
     let place = |group: Vec<&'s Span<'a>>| {
@@ -161,7 +161,7 @@ fn bar(label: &str, group: &[&Span<'_>], (from, width): (i64, i64), y: i64) -> M
     }
 }
 
-/// What a bar says: a version, or the versions of a split; `…` where rules choose.
+/// The text of a bar: a version, or the versions of a split; `…` if rules choose.
 fn words(serving: &Serving) -> String {
     let numbers: Vec<String> = serving.versions().iter().map(|number| format!("v{number}")).collect();
     let rules = if serving.rules.is_empty() { "" } else { "…" };

@@ -1,7 +1,7 @@
-//! The picture of what was live when: a lane for each label of a prompt, a bar for each time that it served something.
+//! The timeline of a report: a lane for each label of a prompt, a bar for each period in which it served something.
 //!
-//! It is SVG without scripts; what a bar means stands in its title. Lanes come in panels that fit on a printed page.
-//! Invariant: a picture leaves lanes out rather than growing without bound, and says how many.
+//! SVG without scripts; the meaning of a bar is in its tooltip. Lanes are in panels that fit on a printed page.
+//! Invariant: the number of lanes is bounded, and the chart says how many it leaves out.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -18,31 +18,31 @@ use crate::model::finding::Severity;
 use crate::model::name::{Label, PromptName};
 use crate::model::time::Timestamp;
 
-/// Most lanes that are drawn: beyond them nobody compares, and the table has them all.
+/// Most lanes: more are not useful for comparison, and the table has all of them.
 const LANES_MAX: usize = 60;
-/// Lanes of one panel: as many as fit on a landscape page.
+/// Lanes per panel: as many as fit on a landscape page.
 const PANEL_LANES: usize = 20;
-/// Most refusals that are marked on one lane.
+/// Most denials that are marked on one lane.
 const REFUSALS_MAX: usize = 200;
-/// Most lanes on which refusals are marked; whoever asks for more than there are labels meets this one.
+/// Most lanes with marked denials, in case there are more denied names than labels.
 const REFUSED_LANES_MAX: usize = 500;
-/// Sizes in the picture's own units.
+/// Dimensions in the chart's own units.
 const WIDTH: i64 = 1_200;
 const PLOT_X: i64 = 268;
 const PLOT_WIDTH: i64 = WIDTH - PLOT_X - 12;
 const AXIS_HEIGHT: i64 = 26;
 const LANE_HEIGHT: i64 = 24;
 const BAR_HEIGHT: i64 = 15;
-/// Letters that fit beside the plot.
+/// Number of characters that fit beside the plot.
 const NAME_LETTERS: usize = 41;
-/// A bar that is narrower is drawn together with its neighbours, in tenths of a unit.
+/// A narrower bar is combined with its neighbours, in tenths of a unit.
 const NARROW_TENTHS: i64 = 30;
-/// What one letter on a bar takes, in tenths.
+/// Width of a character on a bar, in tenths.
 const LETTER_TENTHS: i64 = 65;
-/// Colours of bars, taken in turn by version.
+/// Colours of bars, in rotation by version.
 const COLOURS: u64 = 8;
 
-/// A length in tenths of the picture's units.
+/// A length in tenths of the chart's units.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct TenthsOfUnit(i64);
 
@@ -53,7 +53,7 @@ impl std::fmt::Display for TenthsOfUnit {
     }
 }
 
-/// The stretch of time that the picture shows, in milliseconds.
+/// The period of the chart, in milliseconds.
 #[derive(Clone, Copy)]
 struct Window {
     from_ms: i64,
@@ -61,7 +61,7 @@ struct Window {
 }
 
 impl Window {
-    /// The report's range, without what lies before the first change and after the report was made.
+    /// The report's period, without the time before the first change and after the report was made.
     fn of<S>(report: &Report<'_, S>, first_ms: Option<i64>) -> Self {
         let (from, to) = (report.question.from.ms(), report.question.to.ms());
         let from_ms = from.max(first_ms.unwrap_or(from));
@@ -69,7 +69,7 @@ impl Window {
         Self { from_ms, to_ms }
     }
 
-    /// Where a moment stands, in tenths; moments outside stand at the edge.
+    /// The position of a time, in tenths; times outside are clamped.
     fn x(self, ms: i64) -> TenthsOfUnit {
         TenthsOfUnit(PLOT_X * 10 + offset(ms, (self.from_ms, self.to_ms), PLOT_WIDTH * 10))
     }
@@ -79,39 +79,39 @@ impl Window {
     }
 }
 
-/// A refused command, as it is marked.
+/// A denied command, as a mark.
 #[derive(Clone, Copy)]
 struct Refusal {
     at_ms: i64,
     seq: u64,
 }
 
-/// What was refused on one lane.
+/// The denials of one lane.
 #[derive(Default)]
 struct Refused {
     marks: Vec<Refusal>,
-    /// Whether the lane has spans, too.
+    /// Whether the lane has periods, too.
     served: bool,
 }
 
 /// Prompt and label.
 type Named = (String, String);
 
-/// What is drawn, gathered before: how much each lane changed decides which ones are.
+/// Data collected in advance: the number of changes decides which lanes are drawn.
 #[derive(Default)]
 pub(super) struct Timeline {
     first_ms: Option<i64>,
-    /// The lane whose spans come now, and how many came.
+    /// The current lane, and its number of periods so far.
     current: Option<(Named, usize)>,
-    /// The lanes that changed most, of those that served something.
+    /// The lanes with the most changes, among those that served something.
     busiest: Vec<(Named, usize)>,
-    /// How many lanes there are.
+    /// Number of lanes.
     lanes: usize,
     refused: BTreeMap<Named, Refused>,
 }
 
 impl Timeline {
-    /// Takes one more decision; all of them come before the spans.
+    /// Adds a decision; all of them come before the periods.
     pub(super) fn row(&mut self, row: &ReportRow, question: &ReportScope) {
         self.begins(row.occurred_at);
         if row.entry.decision != Decision::Denied {
@@ -129,7 +129,7 @@ impl Timeline {
         }
     }
 
-    /// Takes one more time that a label served something, by prompt and label.
+    /// Adds a period in which a label served something, ordered by prompt and label.
     pub(super) fn span(&mut self, span: &Span) {
         self.begins(span.from);
         match &mut self.current {
@@ -167,7 +167,7 @@ impl Timeline {
         self.busiest.truncate(LANES_MAX);
     }
 
-    /// Draws the picture; a sentence where there is nothing to draw.
+    /// Renders the chart; a sentence if there is nothing to draw.
     pub(super) fn write<S: Source>(mut self, report: &Report<'_, S>, out: &mut dyn Write) -> Result<(), S::Error> {
         let lanes = self.choose();
         if lanes.is_empty() {
@@ -212,7 +212,7 @@ impl Timeline {
         Ok(())
     }
 
-    /// The lanes that are drawn, by prompt and label.
+    /// The drawn lanes, by prompt and label.
     fn choose(&mut self) -> Vec<Named> {
         self.end_lane();
         let only_asked = self.refused.iter().filter(|(_, refused)| !refused.served);
@@ -227,7 +227,7 @@ impl Timeline {
     }
 }
 
-/// The beginning of a panel of so many lanes: its axis.
+/// The start of a panel with this many lanes: its axis.
 fn head(lanes: usize, window: Window) -> Markup {
     let height = AXIS_HEIGHT + LANE_HEIGHT * i64::try_from(lanes).unwrap_or(0) + 6;
     let mut marks = marks(window.from_ms, window.to_ms);
@@ -248,7 +248,7 @@ fn head(lanes: usize, window: Window) -> Markup {
     PreEscaped(begun)
 }
 
-/// One label of one prompt while its spans come.
+/// One label of one prompt, while its periods are added.
 struct Lane {
     y: i64,
     window: Window,
@@ -306,7 +306,7 @@ fn mark(refusal: Refusal, entry: &AuditEntry, y: i64, window: Window) -> Markup 
     }
 }
 
-/// One time that a label served something.
+/// A period in which a label served something.
 fn bar(span: &Span, y: i64, window: Window) -> Markup {
     let (from, to) = window.bar(span);
     let width = TenthsOfUnit(to.0 - from.0 - 5);
@@ -335,7 +335,7 @@ fn bar(span: &Span, y: i64, window: Window) -> Markup {
     }
 }
 
-/// Several times that are too short to be drawn one by one.
+/// Several periods that are too short to be drawn individually.
 struct Cluster {
     first: Span,
     last: Span,
@@ -384,7 +384,7 @@ impl Cluster {
     }
 }
 
-/// What a bar says: a version, or the versions of a split; `…` where rules choose.
+/// The text of a bar: a version, or the versions of a split; `…` if rules choose.
 fn words(span: &Span) -> String {
     let numbers: Vec<String> = span.serving.versions().iter().map(u64::to_string).collect();
     let rules = if span.serving.rules.is_empty() { "" } else { "…" };

@@ -1,8 +1,8 @@
-//! A content as somebody types it: the fields of a form, to a content and back.
+//! A content as form fields, and the conversion in both directions.
 //!
-//! Browsers send line ends as CR LF and cannot hold some characters; a text that nobody touched comes back to the
-//! letter all the same. What is typed is kept as it is typed, also where it is no content yet: then
-//! [`TypedContent::content`] says which fields are wrong.
+//! Browsers send line breaks as CR LF and cannot represent some characters; an unedited text is still preserved
+//! exactly. Input is kept as typed, even if it is not a valid content yet: then [`TypedContent::content`] lists the
+//! invalid fields.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,14 +18,14 @@ use crate::model::content::{
 use crate::template::include::find;
 use crate::template::variables::derive;
 
-/// A content as it is typed.
+/// A content as typed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TypedContent {
-    /// How variables are written.
+    /// The template syntax.
     pub syntax: Syntax,
-    /// One text, or a conversation.
+    /// A text, or messages.
     pub body: TypedBody,
-    /// What is known of variables, by name.
+    /// Declarations of variables, by name.
     pub variables: BTreeMap<String, TypedVariable>,
     /// The model's name.
     pub model: String,
@@ -33,13 +33,13 @@ pub struct TypedContent {
     pub parameters: String,
     /// Tools, as a JSON array.
     pub tools: String,
-    /// The schema of the response, as JSON.
+    /// The response schema, as JSON.
     pub response_schema: String,
     /// The configuration, as a JSON object.
     pub config: String,
 }
 
-/// One text, or a conversation.
+/// A text, or messages.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TypedBody {
     /// One text.
@@ -51,15 +51,15 @@ pub enum TypedBody {
 /// One message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TypedMessage {
-    /// Who speaks; none for a placeholder.
+    /// The role; absent for a placeholder.
     pub role: Option<Role>,
-    /// The speaker's name, or what the placeholder is called.
+    /// The speaker's name, or the name of the placeholder.
     pub name: String,
-    /// What is said; more than one where it has images, and none where something else stands for words.
+    /// The texts and other parts; several if it has images, and none if it has other fields instead.
     pub parts: Vec<TypedPart>,
-    /// Whether it is written as a list of parts even where it is one text.
+    /// Whether it is written as a list of parts even for a single text.
     pub listed: bool,
-    /// Calls of tools, as a JSON array.
+    /// Tool calls, as a JSON array.
     pub calls: String,
     /// The call that it answers.
     pub answers: String,
@@ -67,11 +67,11 @@ pub struct TypedMessage {
     pub rest: String,
     /// The names of all its fields in their order, as a JSON array.
     pub order: String,
-    /// Where it says nothing: whether its content is null or absent.
+    /// Without content: whether it is null or absent.
     pub unsaid: Option<EmptyMessageForm>,
 }
 
-/// How a message without words is written.
+/// The form of an empty content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum EmptyMessageForm {
@@ -82,26 +82,26 @@ pub enum EmptyMessageForm {
 /// A part of a message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TypedPart {
-    /// What it is.
+    /// Its kind.
     pub kind: TypedPartKind,
-    /// What is typed.
+    /// The input.
     pub text: String,
 }
 
-/// What a part of a message is.
+/// The kind of a message part.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TypedPartKind {
     /// A text.
     #[default]
     Text,
-    /// The address of an image.
+    /// An image URL.
     Image,
     /// Anything else, as a JSON object.
     Other,
 }
 
 impl TypedPart {
-    /// Whether it has what may hold variables, so that it counts among the texts of the content.
+    /// Whether it can contain variables, so that it counts as a text of the content.
     #[must_use]
     pub fn is_template(&self) -> bool {
         match self.kind {
@@ -113,25 +113,25 @@ impl TypedPart {
     }
 }
 
-/// What is known of one variable.
+/// The declaration of one variable.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TypedVariable {
-    /// Whether the content said something of it before.
+    /// Whether the content declared it before.
     pub declared: bool,
     /// Whether rendering without it is an error.
     pub required: bool,
-    /// Which values fit.
+    /// The type.
     pub kind: VariableType,
-    /// What is filled in when nothing is given; see [`value`].
+    /// The default value; see [`value`].
     pub default: String,
-    /// What it is for.
+    /// The description.
     pub description: String,
     /// Whether the texts use it.
     pub used: bool,
 }
 
 impl TypedBody {
-    /// The one text that a conversation is, where it is no more than that.
+    /// The single text of a conversation, if it has nothing else.
     #[must_use]
     pub fn only_text(&self) -> Option<&str> {
         let Self::Messages(messages) = self else { return None };
@@ -156,7 +156,7 @@ impl Default for TypedBody {
     }
 }
 
-/// What a field holds that is not text.
+/// The value of a field that is not text.
 pub const TYPES: [(&str, VariableType); 6] = [
     ("any", VariableType::Any),
     ("string", VariableType::String),
@@ -165,10 +165,10 @@ pub const TYPES: [(&str, VariableType); 6] = [
     ("array", VariableType::Array),
     ("object", VariableType::Object),
 ];
-/// How variables are written, as a form says it.
+/// The name of a template syntax in a form.
 pub const SYNTAXES: [(&str, Syntax); 3] =
     [("mustache", Syntax::Mustache), ("jinja", Syntax::Jinja), ("plain", Syntax::Plain)];
-/// Who speaks, as a form says it; a placeholder is nobody.
+/// The name of a role in a form; empty for a placeholder.
 pub const ROLES: [(&str, Option<Role>); 8] = [
     ("system", Some(Role::System)),
     ("developer", Some(Role::Developer)),
@@ -181,7 +181,7 @@ pub const ROLES: [(&str, Option<Role>); 8] = [
 ];
 
 impl TypedContent {
-    /// A content, ready to be edited.
+    /// Converts a content to form fields.
     #[must_use]
     pub fn of(content: &Content) -> Self {
         let body = match &content.body {
@@ -203,7 +203,7 @@ impl TypedContent {
         typed
     }
 
-    /// What a form sent; texts that are those of `before` but for what browsers cannot hold stay as they were.
+    /// Reads a form; texts that equal those of `before`, except for what browsers cannot represent, are unchanged.
     #[must_use]
     pub fn sent(fields: &Fields, before: &[&Content]) -> Self {
         let originals: BTreeMap<String, &str> = before
@@ -252,15 +252,15 @@ impl TypedContent {
         typed
     }
 
-    /// Adds the variables that the texts use, and marks those that they do not.
+    /// Adds the variables that the texts use, and marks unused ones.
     fn look_for_variables(&mut self, content: &Content) {
         let Some(found) = derive(content).ok().filter(|found| found.len() <= VARIABLES_MAX) else {
-            // While a text is no template nobody knows, and with too many of them nothing can be published; nothing that was
-            // said of a variable is lost.
+            // An invalid template has no known variables, and with too many nothing can be published; declarations are
+            // kept in both cases.
             self.variables.values_mut().for_each(|variable| variable.used = true);
             return;
         };
-        // What is included uses variables too; which ones is not known here.
+        // Included texts use variables too, which are not known here.
         let includes = content.texts().any(|text| find(text, content.syntax).is_ok_and(|found| !found.is_empty()));
         let said = |variable: &TypedVariable| {
             let words = !variable.default.is_empty() || !variable.description.is_empty();
@@ -276,7 +276,7 @@ impl TypedContent {
         }
     }
 
-    /// Adds what is known of variables that stand in what is included.
+    /// Adds the variables of included texts.
     pub fn add_included(&mut self, served: &Content) {
         for variable in &served.variables {
             let new = || TypedVariable { declared: false, ..typed_variable(variable) };
@@ -284,10 +284,10 @@ impl TypedContent {
         }
     }
 
-    /// The content that is meant.
+    /// Converts the fields to a content.
     ///
     /// # Errors
-    /// The fields that say nothing that a content can hold, by name, and why.
+    /// The invalid fields, by name, with reasons.
     pub fn content(&self) -> Result<Content, Fields> {
         let mut wrong = Fields::new();
         let body = match &self.body {
@@ -313,7 +313,7 @@ impl TypedContent {
         if wrong.is_empty() { Ok(content) } else { Err(wrong) }
     }
 
-    /// Does what a button of the form says; whether there is such a button.
+    /// Executes a button of the form; returns whether it exists.
     pub fn act(&mut self, action: &str) -> bool {
         let (verb, of) = action.split_once('-').unwrap_or((action, ""));
         match (verb, &mut self.body) {
@@ -340,7 +340,7 @@ impl TypedContent {
         true
     }
 
-    /// The names of the lists of messages that callers fill in, each once.
+    /// The names of the placeholders, without duplicates.
     #[must_use]
     pub fn placeholders(&self) -> BTreeSet<&str> {
         match &self.body {
@@ -352,7 +352,7 @@ impl TypedContent {
     }
 }
 
-/// Moves a message up or down, or takes it out.
+/// Moves a message up or down, or removes it.
 fn reorder(messages: &mut Vec<TypedMessage>, verb: &str, number: &str) -> bool {
     let Some(at) = number.parse::<usize>().ok().filter(|at| *at < messages.len()) else { return false };
     match verb {
@@ -400,7 +400,7 @@ impl TypedMessage {
         })
     }
 
-    /// What the message has besides role and content, in its order.
+    /// The message's fields besides role and content, in order.
     fn fields(&self, number: usize, wrong: &mut Fields) -> Map<String, Value> {
         let mut all: Map<String, Value> = Map::new();
         let calls: Option<Vec<Value>> = typed_json(wrong, &format!("m{number}.calls"), &self.calls);
@@ -427,7 +427,7 @@ impl TypedMessage {
 }
 
 impl TypedVariable {
-    /// What a content says of it; nothing where that is what its texts say anyway.
+    /// The declaration of a content; absent if it adds nothing to what the texts say.
     fn variable(&self, name: &str) -> Option<Variable> {
         let default = value(self.kind, &self.default);
         let description = (!self.description.is_empty()).then(|| self.description.clone());
@@ -440,7 +440,7 @@ impl TypedVariable {
     }
 }
 
-/// What somebody typed as a value: JSON where it is JSON of the type, else the text itself; nothing where it is empty.
+/// Parses a typed value: JSON if it is JSON of the type, otherwise the text itself; absent if empty.
 #[must_use]
 pub fn value(kind: VariableType, typed: &str) -> Option<Value> {
     if typed.is_empty() {
@@ -451,7 +451,7 @@ pub fn value(kind: VariableType, typed: &str) -> Option<Value> {
     Some(fits.unwrap_or_else(|| Value::String(typed.to_owned())))
 }
 
-/// A value as somebody would type it.
+/// Formats a value for a field.
 #[must_use]
 pub fn shown(kind: VariableType, said: &Value) -> String {
     match said {
@@ -460,7 +460,7 @@ pub fn shown(kind: VariableType, said: &Value) -> String {
     }
 }
 
-/// One of several choices, by its name.
+/// One of several choices, by name.
 pub fn chosen<T: Copy>(choices: &[(&str, T)], name: &str) -> Option<T> {
     choices.iter().find(|(known, _)| *known == name).map(|(_, choice)| *choice)
 }
@@ -470,12 +470,12 @@ pub fn named<T: PartialEq>(choices: &[(&'static str, T)], choice: &T) -> &'stati
     choices.iter().find(|(_, known)| known == choice).map_or("", |(name, _)| name)
 }
 
-/// A text as a browser's field holds it.
+/// Normalizes a text as a browser's field does.
 fn held(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}")
 }
 
-/// What a field says as JSON; nothing where it is empty, and a complaint where it says something else.
+/// Parses a field as JSON; absent if empty, and an error if it is invalid.
 fn typed_json<T: DeserializeOwned>(wrong: &mut Fields, name: &str, typed: &str) -> Option<T> {
     if typed.trim().is_empty() {
         return None;
@@ -489,12 +489,12 @@ fn typed_json<T: DeserializeOwned>(wrong: &mut Fields, name: &str, typed: &str) 
     }
 }
 
-/// JSON to edit.
+/// Formats JSON for editing.
 fn whole<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// The same; nothing where there is nothing in it.
+/// The same; empty if there is nothing.
 fn pretty<T: serde::Serialize>(value: &T) -> String {
     let text = whole(value);
     if matches!(text.as_str(), "{}" | "[]") { String::new() } else { text }
@@ -516,7 +516,7 @@ fn typed_message(message: &Message) -> TypedMessage {
         MessageContent::Null => (false, Vec::new(), Some(EmptyMessageForm::Null)),
         MessageContent::Absent => (false, Vec::new(), Some(EmptyMessageForm::Absent)),
     };
-    // What a field for a name cannot hold is edited as JSON.
+    // A name that a field cannot represent is edited as JSON.
     let mut rest = said.fields.clone();
     let mut named = |key: &str| {
         let text = rest.get(key).and_then(Value::as_str).filter(|text| !text.is_empty() && held(text) == *text);
@@ -581,7 +581,7 @@ fn sent_message(
         _ => None,
     };
     if parts.is_empty() && role.is_some() && !listed && unsaid.is_none() {
-        // A placeholder that became a message.
+        // A placeholder that was changed to a message.
         parts.push(TypedPart::default());
     }
     TypedMessage {

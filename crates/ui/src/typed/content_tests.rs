@@ -7,7 +7,7 @@ fn content(value: &Value) -> Content {
     serde_json::from_value(value.clone()).expect("a content")
 }
 
-/// What a browser would send of a form made from a content.
+/// What a browser would send for the form of a content.
 fn fields(typed: &TypedContent) -> Fields {
     let mut fields = Fields::new();
     let mut put =

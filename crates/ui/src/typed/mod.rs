@@ -1,4 +1,4 @@
-//! What people type into the forms of pages, and what is meant by it.
+//! Conversion between form fields and values.
 
 pub mod content;
 pub mod serving;

@@ -1,4 +1,4 @@
-//! What a label shall serve as somebody types it: versions with their shares, and rules that come first.
+//! A serving as typed: versions with their shares, and rules that take precedence.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,12 @@ use super::Fields;
 use crate::api::write::{RuleRequest, ServingRequest, SplitRequest};
 use crate::model::serving::{ARMS_MAX, RULES_MAX, Serving, Target};
 
-/// What a label shall serve.
+/// A serving as typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TypedServing {
     /// Rules in their order.
     pub rules: Vec<TypedRule>,
-    /// What is served where no rule matches.
+    /// What is served if no rule matches.
     pub default: TypedTarget,
 }
 
@@ -27,20 +27,20 @@ pub struct TypedRule {
 /// One version, or several with shares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TypedTarget {
-    /// Versions and their shares in per cent, as they are typed.
+    /// Versions and their shares in per cent, as typed.
     pub rows: Vec<(String, String)>,
-    /// Mixed into the subject's bucket; empty where nothing is split yet.
+    /// The salt of the split; empty if there is none yet.
     pub salt: String,
 }
 
 impl TypedServing {
-    /// One version for everybody.
+    /// One version for everyone.
     #[must_use]
     pub fn version(number: u64) -> Self {
         Self { rules: Vec::new(), default: TypedTarget { rows: vec![row(number, 10_000)], salt: String::new() } }
     }
 
-    /// What is served now, ready to be changed.
+    /// Converts the current serving to form fields.
     #[must_use]
     pub fn of(serving: &Serving) -> Self {
         let rule = |rule: &crate::model::serving::Rule| {
@@ -51,7 +51,7 @@ impl TypedServing {
         Self { rules: serving.rules.iter().map(rule).collect(), default: TypedTarget::of(&serving.default) }
     }
 
-    /// What a form sent; none where it says nothing of versions.
+    /// Reads a form; absent if it has no versions.
     #[must_use]
     pub fn sent(fields: &Fields) -> Option<Self> {
         let default = TypedTarget::sent(fields, "d")?;
@@ -75,7 +75,7 @@ impl TypedServing {
         fields
     }
 
-    /// Does what a button says; whether there is such a button.
+    /// Executes a button; returns whether it exists.
     pub fn act(&mut self, action: &str) -> bool {
         let (verb, of) = action.split_once('-').unwrap_or((action, ""));
         let rule = of.strip_prefix('r').and_then(|number| number.parse::<usize>().ok());
@@ -97,10 +97,10 @@ impl TypedServing {
         true
     }
 
-    /// The serving that is meant.
+    /// Converts the fields to a serving.
     ///
     /// # Errors
-    /// What is not a version, share or condition, in words.
+    /// The first invalid version, share or condition, as text.
     pub fn request(&self) -> Result<ServingRequest, String> {
         let (version, split) = self.default.request("what is served")?;
         let mut rules = Vec::new();
@@ -189,12 +189,12 @@ fn row(number: u64, slots: u16) -> (String, String) {
     (number.to_string(), percent(slots))
 }
 
-/// Slots of 10,000 as per cent, without needless zeros.
+/// Slots of 10,000 as per cent, without trailing zeros.
 fn percent(slots: u16) -> String {
     (f64::from(slots) / 100.0).to_string()
 }
 
-/// Per cent as a weight, a hundredth of one each.
+/// Per cent as a weight in hundredths.
 fn weight(share: &str) -> Option<u32> {
     let share = share.strip_suffix('%').unwrap_or(share).trim();
     let (whole, decimals) = share.split_once(['.', ',']).unwrap_or((share, ""));
@@ -207,10 +207,10 @@ fn weight(share: &str) -> Option<u32> {
     (weight <= 10_000).then_some(weight)
 }
 
-/// `locale=de* city="New York"` as attributes.
+/// Parses `locale=de* city="New York"` as attributes.
 ///
 /// # Errors
-/// The first word that is none.
+/// The first invalid word.
 pub fn attributes(text: &str) -> Result<BTreeMap<String, String>, String> {
     let mut attributes = BTreeMap::new();
     let mut rest = text.trim_start();
@@ -235,7 +235,7 @@ pub fn attributes(text: &str) -> Result<BTreeMap<String, String>, String> {
     Ok(attributes)
 }
 
-/// A text up to its closing quote, in which two quotes stand for one, and what is behind it.
+/// A text up to its closing quote, in which doubled quotes are escaped, and the rest.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut said = String::new();
     let mut rest = text;
@@ -252,7 +252,7 @@ fn unquote(text: &str) -> Option<(String, &str)> {
     }
 }
 
-/// A pattern as it is typed: in quotes where it has to be.
+/// A pattern as typed: quoted if necessary.
 fn quoted(pattern: &str) -> String {
     if pattern.starts_with('"') || pattern.contains(char::is_whitespace) {
         return format!("\"{}\"", pattern.replace('"', "\"\""));

@@ -1,4 +1,4 @@
-//! Archiving: what would go and why the rest stays, when it was done last, and doing it.
+//! The archive page: what would be archived and why the rest stays, the last run, and the form.
 
 use maud::{Markup, html};
 
@@ -10,29 +10,29 @@ use crate::format::{Escaped, grouped, plain, when};
 use crate::layout::{Frame, empty, prompt_path};
 use crate::model::audit::AuditEntry;
 
-/// Versions that are listed; the others are counted.
+/// Most listed versions; the others are counted.
 const LISTED_MAX: usize = 200;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct ArchivePageData {
-    /// Days for which nothing may have served or used a version, as typed.
+    /// Days without use, as typed.
     pub unused_days: String,
-    /// Of which prompts, as typed; all when empty.
+    /// The prompts, as typed; all if empty.
     pub prompts: String,
-    /// What would go, where that was asked.
+    /// The preview, if requested.
     pub found: Option<Archived>,
-    /// What tells it from what would go after a change.
+    /// A hash of the preview, to detect changes.
     pub seen: String,
-    /// When it was done last.
+    /// The last run.
     pub last: Option<AuditEntry>,
-    /// Whether the audit log is longer than was looked through for that.
+    /// Whether the audit log is longer than the part that was searched for it.
     pub last_is_cut: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &ArchivePageData) -> String {
     let main = html! {

@@ -1,4 +1,4 @@
-//! The pages about access: who is who, who may what, and why.
+//! The pages about access: principals, permissions, and explanations.
 
 pub mod archive;
 pub mod people;
@@ -21,18 +21,18 @@ use crate::layout::{Frame, Page, Part, query};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission};
 
-/// What stays as it is in a segment of a path.
+/// Characters that are not encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// Rows of one page of a list.
+/// Rows per page of a list.
 pub const ROWS: usize = 100;
-/// Longest name of anybody or anything here, in bytes.
+/// Longest name, in bytes.
 const NAME_MAX: &str = "64";
-/// What names here are made of, as browsers check it.
+/// The validation pattern of names, for browsers.
 const NAME: &str = "[a-z0-9._@\\-]{1,64}";
 /// Longest pattern, in bytes.
 const PATTERN_MAX: &str = "200";
 
-/// The pages that stand side by side.
+/// The tabs of the access pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tab {
     People,
@@ -83,18 +83,18 @@ impl Tab {
         }
     }
 
-    /// The path of the page of one of them.
+    /// The path of a tab.
     fn path_of(self, name: &str) -> String {
         format!("{}/{}", self.path(), utf8_percent_encode(name, SEGMENT))
     }
 
-    /// Whether it shows what only who keeps access may see.
+    /// Whether it is only for those who can manage access.
     const fn is_for_keepers(self) -> bool {
         matches!(self, Self::People | Self::Tokens | Self::Webhooks)
     }
 }
 
-/// Writes one of the pages that stand side by side.
+/// Renders a tab.
 fn side_by_side(frame: &Frame, tab: Tab, about: &str, outcome: &Outcome, matter: &Markup) -> String {
     let keeper = frame.access == Some(Tab::People.path());
     let main = html! {
@@ -110,7 +110,7 @@ fn side_by_side(frame: &Frame, tab: Tab, about: &str, outcome: &Outcome, matter:
     frame.page_of(Part::Access, &Page { title: tab.title(), above: &[], done: outcome.done, searches: false, main })
 }
 
-/// Writes a page below one of them.
+/// Renders a page below a tab.
 fn below(frame: &Frame, tab: Tab, title: &str, outcome: &Outcome, main: Markup) -> String {
     let above =
         [("Settings", frame.access.unwrap_or("/ui/access/why").to_owned()), (tab.title(), tab.path().to_owned())];
@@ -149,14 +149,14 @@ pub fn webhook_path(name: &str) -> String {
     Tab::Webhooks.path_of(name)
 }
 
-/// The path that asks why somebody may do something.
+/// The path of the page that explains a permission.
 #[must_use]
 pub fn why_path(who: &str, permission: &str, prompt: &str, label: &str) -> String {
     let asked = [("who", who), ("permission", permission), ("prompt", prompt), ("label", label)];
     format!("{}{}", Tab::Why.path(), query(&asked))
 }
 
-/// Why a grant gives what it gives; asked of exactly its place where it names one.
+/// The path of the explanation of a grant; for its exact place if it names one.
 fn why_of(who: &str, grant: &Grant, gives: &std::collections::BTreeSet<Permission>) -> String {
     let one = |pattern: &Pattern| Some(pattern.as_str().to_owned()).filter(|text| !text.contains('*'));
     let telling = [Permission::Deploy, Permission::Review, Permission::Publish];
@@ -168,7 +168,7 @@ fn why_of(who: &str, grant: &Grant, gives: &std::collections::BTreeSet<Permissio
     }
 }
 
-/// A grant as people read it.
+/// A grant for display.
 fn grant_words(grant: &Grant) -> Markup {
     html! {
         a href=(role_path(&grant.role)) { (Escaped(&grant.role)) }
@@ -177,7 +177,7 @@ fn grant_words(grant: &Grant) -> Markup {
     }
 }
 
-/// The fields of a grant; `id` tells those of one form from those of another.
+/// The fields of a grant; `id` distinguishes several forms.
 fn grant_fields(id: &str, roles: &[String], typed: &FormValues, required: bool) -> Markup {
     html! {
         label for={ (id) "-role" } { "Role" }
@@ -194,7 +194,7 @@ fn grant_fields(id: &str, roles: &[String], typed: &FormValues, required: bool) 
     }
 }
 
-/// The fields of a new access token, but for whose it is.
+/// The fields of a new access token, except its principal.
 fn token_fields(id: &str, typed: &FormValues) -> Markup {
     let days = if typed.get("name").is_empty() { "90" } else { typed.get("days") };
     html! {
@@ -208,7 +208,7 @@ fn token_fields(id: &str, typed: &FormValues) -> Markup {
     }
 }
 
-/// A field that filters a list, and how the list goes on.
+/// The filter field of a list, and its pagination.
 fn finder(path: &str, sought: &str) -> Markup {
     html! {
         form.filters action=(path) {
@@ -232,7 +232,7 @@ fn further(path: &str, sought: &str, next: Option<&str>) -> Markup {
     }
 }
 
-/// The field for the name of what a form creates.
+/// The name field of a form that creates something.
 fn name_input(id: &str, typed: &FormValues) -> Markup {
     html! {
         input id=(id) name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
@@ -240,7 +240,7 @@ fn name_input(id: &str, typed: &FormValues) -> Markup {
     }
 }
 
-/// A form that is opened when it is needed; it stands open where it was refused.
+/// A form that opens on demand; open after an error.
 fn on_demand(heading: &str, outcome: &Outcome, which: &str, form: &Markup) -> Markup {
     html! {
         details.act.new open[outcome.refused.is_some() && outcome.typed.get(WHICH) == which] {
@@ -250,7 +250,7 @@ fn on_demand(heading: &str, outcome: &Outcome, which: &str, form: &Markup) -> Ma
     }
 }
 
-/// A button that needs an explicit second click, and what it means.
+/// A button with a second confirming click, and an explanation.
 fn behind_a_click(action: &str, form: &str, which: &str, button: &str, means: &str) -> Markup {
     html! {
         details.act {

@@ -1,4 +1,4 @@
-//! People and services: who there is, what they are allowed, and when they were last here.
+//! People and services: the list, with permissions and last use.
 
 use maud::{Markup, html};
 
@@ -9,18 +9,18 @@ use crate::layout::{Frame, empty, principal_path};
 use crate::model::principal::{Principal, PrincipalKind};
 use crate::model::time::Timestamp;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct People {
-    /// Part of a name that all of them have.
+    /// The filter: part of a name.
     pub sought: String,
-    /// One page of them, by name.
+    /// One page of the list, by name.
     pub rows: Vec<PersonRow>,
-    /// The last name of the page, where others follow.
+    /// The last name of the page, if there is a next one.
     pub next: Option<String>,
     /// The roles that can be granted.
     pub roles: Vec<String>,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
@@ -29,13 +29,13 @@ pub struct People {
 pub struct PersonRow {
     /// The principal.
     pub principal: Principal,
-    /// How many access tokens they have.
+    /// Number of their access tokens.
     pub tokens: usize,
     /// When one of them was last used.
     pub last_used: Option<Timestamp>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, people: &People) -> String {
     let matter = html! {

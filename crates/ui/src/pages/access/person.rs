@@ -1,4 +1,4 @@
-//! One principal: what they are allowed and where, their access tokens, what they did lately.
+//! One principal: permissions, access tokens, recent actions.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +12,26 @@ use crate::layout::{Frame, command, empty, principal_path, query};
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct PersonPageData {
     /// The principal.
     pub principal: Principal,
     /// Every role, by name.
     pub roles: BTreeMap<String, Role>,
-    /// Their access tokens; none where whoever looks may not know.
+    /// Their access tokens; absent if the visitor cannot see them.
     pub tokens: Option<Vec<TokenView>>,
-    /// What they did lately, newest first; none where whoever looks may not know.
+    /// Their recent actions, newest first; absent if the visitor cannot see them.
     pub did: Option<Vec<AuditEntry>>,
-    /// Whether whoever looks keeps access.
+    /// Whether the visitor can manage access.
     pub keeps: bool,
-    /// The address of a sign-in link that was just created.
+    /// The URL of a new sign-in link.
     pub link: Option<String>,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
     let one = &matter.principal;
@@ -115,7 +115,7 @@ fn grants(matter: &PersonPageData, form: Option<&str>) -> Markup {
     }
 }
 
-/// What a role allows, in its words.
+/// The permissions of a role, as text.
 pub(super) fn permissions(gives: &std::collections::BTreeSet<Permission>) -> Markup {
     let words: Vec<&str> = gives.iter().map(|permission| permission.as_str()).collect();
     html! {

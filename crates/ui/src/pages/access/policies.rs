@@ -1,4 +1,4 @@
-//! Label policies: what each demands, as sentences.
+//! Label policies: the list, with requirements as sentences.
 
 use maud::{Markup, html};
 
@@ -9,21 +9,21 @@ use crate::governance::policy_words::{demands, freezes};
 use crate::layout::{Frame, empty};
 use crate::model::policy::Policy;
 
-/// Where a new one is written.
+/// The path of a new policy.
 pub const NEW: &str = "/ui/access/new-policy";
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
     /// All of them, by name.
     pub policies: Vec<Policy>,
-    /// Whether whoever looks keeps policies.
+    /// Whether the visitor can manage policies.
     pub keeps: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &Policies) -> String {
     let list = html! {
@@ -61,7 +61,7 @@ pub fn page(frame: &Frame, matter: &Policies) -> String {
     side_by_side(frame, Tab::Policies, "Requirements for deploying to a label", &matter.outcome, &list)
 }
 
-/// Everything that a policy demands, a line each.
+/// The requirements of a policy, one per line.
 pub(super) fn in_words(policy: &Policy) -> Markup {
     let words: Vec<String> = demands(policy).into_iter().chain(freezes(policy)).collect();
     html! {

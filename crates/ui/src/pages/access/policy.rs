@@ -1,4 +1,4 @@
-//! One label policy: what it demands, and the form that makes or changes it.
+//! One label policy: its requirements, and the form.
 
 use std::collections::BTreeSet;
 
@@ -14,25 +14,25 @@ use crate::model::finding::{Category, Severity};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
 use crate::model::time::Timestamp;
 
-/// Whose approval risk needs where nobody says otherwise.
+/// The default roles for approving risk.
 const COMPLIANCE: &str = "compliance";
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug)]
 pub struct PolicyPageData {
-    /// The policy; none for a new one.
+    /// The policy; absent for a new one.
     pub policy: Option<Policy>,
-    /// What tells it from itself after a change.
+    /// A hash of it, to detect changes.
     pub seen: String,
     /// Every role.
     pub roles: Vec<String>,
-    /// Whether whoever looks keeps policies.
+    /// Whether the visitor can manage policies.
     pub keeps: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &PolicyPageData) -> String {
     let title = matter.policy.as_ref().map_or("New policy", |policy| policy.name.as_str());
@@ -78,7 +78,7 @@ fn editor(matter: &PolicyPageData, form: &str) -> Markup {
         _ => sent,
     };
     let path = matter.policy.as_ref().map_or_else(|| NEW.to_owned(), |policy| policy_path(&policy.name));
-    // A role that is gone stays a box, so that saving does not lose it.
+    // A removed role keeps its checkbox, so that saving does not lose it.
     let mut roles: BTreeSet<&str> = matter.roles.iter().map(String::as_str).collect();
     for list in ["deployer.", "approver.", "risk_approver."] {
         roles.extend(typed.all(list).map(|(role, _)| role));
@@ -97,12 +97,12 @@ fn editor(matter: &PolicyPageData, form: &str) -> Markup {
     }
 }
 
-/// A field with its name and what it means.
+/// A field with label and hint.
 fn field(id: &str, name: &str, hint: &str, input: &Markup) -> Markup {
     html! { div.field { label for=(id) { (name) } @if !hint.is_empty() { p.quiet { (hint) } } (input) } }
 }
 
-/// A field for one line of text.
+/// A single-line text field.
 fn text(typed: &FormValues, id: &str, max: &str, required: bool) -> Markup {
     html! {
         input id=(id) name=(id) value=(plain(typed.get(id))) maxlength=(max) required[required] autocomplete="off"
@@ -223,7 +223,7 @@ fn conditions(typed: &FormValues) -> Markup {
     }
 }
 
-/// How many rows there are of a kind of freeze, with one to fill in.
+/// Number of rows of a kind of freeze, including an empty one.
 fn rows(typed: &FormValues, prefix: &str) -> usize {
     let numbers = typed.all(prefix).filter_map(|(rest, _)| rest.split('.').next()?.parse::<usize>().ok());
     numbers.max().map_or(1, |last| last.saturating_add(2)).min(POLICY_LIST_MAX)
@@ -314,7 +314,7 @@ fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
     }
 }
 
-/// The fields of the form that say what a policy is.
+/// The fields of a policy.
 #[must_use]
 pub fn typed(policy: &Policy) -> FormValues {
     let mut typed = FormValues::default();
@@ -351,7 +351,7 @@ pub fn typed(policy: &Policy) -> FormValues {
     typed
 }
 
-/// The fields of a form in which nothing is said yet.
+/// The fields of an empty form.
 #[must_use]
 pub fn blank() -> FormValues {
     let mut typed = FormValues::default();
@@ -388,7 +388,7 @@ fn put_freezes(typed: &mut FormValues, freezes: &[Freeze]) {
     }
 }
 
-/// A moment as a browser's field for moments writes it.
+/// A time in the format of a browser's date field.
 fn local(at: Timestamp) -> String {
     at.to_string().trim_end_matches('Z').to_owned()
 }

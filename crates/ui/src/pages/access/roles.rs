@@ -1,4 +1,4 @@
-//! Roles: named sets of permissions, those that come with the program and those of one's own; the list, and one of them.
+//! Roles: named sets of permissions, built-in and custom; the list, and the detail page.
 
 use maud::{Markup, html};
 
@@ -9,36 +9,36 @@ use crate::format::{Escaped, plain};
 use crate::layout::{Frame, principal_path};
 use crate::model::principal::{Permission, Role};
 
-/// Holders of a role that its page names.
+/// Most listed holders of a role.
 const NAMED_MAX: usize = 50;
 
-/// What the list shows.
+/// The contents of the list.
 #[derive(Clone, Debug, Default)]
 pub struct Roles {
-    /// Every role, by name, and how many hold it; none where whoever looks may not know.
+    /// Every role by name, with its number of holders; absent if the visitor cannot see it.
     pub rows: Vec<(Role, Option<usize>)>,
-    /// Whether whoever looks keeps access.
+    /// Whether the visitor can manage access.
     pub keeps: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// What the page of one shows.
+/// The contents of the detail page.
 #[derive(Clone, Debug)]
 pub struct RolePageData {
     /// The role.
     pub role: Role,
-    /// What tells it from itself after a change.
+    /// A hash of it, to detect changes.
     pub seen: String,
-    /// Who holds it; none where whoever looks may not know.
+    /// Its holders; absent if the visitor cannot see them.
     pub holders: Option<Vec<String>>,
-    /// Whether whoever looks keeps access.
+    /// Whether the visitor can manage access.
     pub keeps: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the list.
+/// Renders the list.
 #[must_use]
 pub fn page(frame: &Frame, roles: &Roles) -> String {
     let form = frame.form().filter(|_| roles.keeps);
@@ -83,7 +83,7 @@ fn new(roles: &Roles, form: &str) -> Markup {
     }
 }
 
-/// What a role allows and is for.
+/// The permissions and description of a role.
 fn fields(typed: &FormValues) -> Markup {
     html! {
         label for="role-for" { "Description" }
@@ -101,7 +101,7 @@ fn fields(typed: &FormValues) -> Markup {
     }
 }
 
-/// The fields of a form that say what a role is.
+/// The fields of a role.
 #[must_use]
 pub fn typed(role: &Role) -> FormValues {
     let mut typed = FormValues::default();
@@ -112,7 +112,7 @@ pub fn typed(role: &Role) -> FormValues {
     typed
 }
 
-/// Writes the page of one.
+/// Renders the detail page.
 #[must_use]
 pub fn one(frame: &Frame, matter: &RolePageData) -> String {
     let role = &matter.role;

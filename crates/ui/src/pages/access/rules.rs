@@ -1,4 +1,4 @@
-//! Risk rules: the sets that there are, and the page of one.
+//! Risk rules: the list of rule sets, and the detail page.
 
 use maud::{Markup, html};
 
@@ -8,34 +8,34 @@ use crate::form::{FormValues, Outcome, begin, hidden};
 use crate::format::Escaped;
 use crate::layout::Frame;
 
-/// A rule to begin with.
+/// An example rule.
 const EXAMPLE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n";
 
-/// What the list shows.
+/// The contents of the list.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Every set, those that come with the program first.
+    /// Every rule set, built-in ones first.
     pub rows: Vec<RuleSetView>,
-    /// Whether whoever looks may change them.
+    /// Whether the visitor can change them.
     pub keeps: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// What the page of one shows.
+/// The contents of the detail page.
 #[derive(Clone, Debug)]
 pub struct RulesPageData {
     /// The set, with its rules.
     pub set: RuleSetView,
-    /// What tells it from itself after a change.
+    /// A hash of it, to detect changes.
     pub seen: String,
-    /// Whether whoever looks may change it.
+    /// Whether the visitor can change it.
     pub keeps: bool,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the list.
+/// Renders the list.
 #[must_use]
 pub fn page(frame: &Frame, matter: &Rules) -> String {
     let form = frame.form().filter(|_| matter.keeps);
@@ -45,7 +45,7 @@ pub fn page(frame: &Frame, matter: &Rules) -> String {
             thead { tr { th scope="col" { "Rule set" } th scope="col" { "Rules" } } }
             tbody { @for set in &matter.rows { tr {
                 th scope="row" {
-                    // Those that come with the program have no page: only their number is known here.
+                    // Built-in rules have no page: only their number is known here.
                     @if set.name == "built-in" {
                         (Escaped(&set.name)) " " span.tag { "built in" }
                     } @else {
@@ -76,7 +76,7 @@ fn new(matter: &Rules, form: &str) -> Markup {
     }
 }
 
-/// Writes the page of one.
+/// Renders the detail page.
 #[must_use]
 pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
     let set = &matter.set;

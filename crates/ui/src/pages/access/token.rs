@@ -1,4 +1,4 @@
-//! One access token: shown once when it was made, rotated, revoked.
+//! One access token: shown once after creation; rotation and revocation.
 
 use maud::{Markup, html};
 
@@ -10,17 +10,17 @@ use crate::form::{Outcome, begin};
 use crate::format::{Escaped, plain, when};
 use crate::layout::{Frame, command, principal_path};
 
-/// What the page shows.
+/// The contents of the page.
 pub struct TokenPageData {
-    /// The access token, without itself.
+    /// The access token, without its secret.
     pub token: TokenView,
-    /// Itself, where it was just made.
+    /// The secret, if it was just created.
     pub shown: Option<AccessToken>,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &TokenPageData) -> String {
     let token = &matter.token;

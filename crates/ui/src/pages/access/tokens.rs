@@ -1,4 +1,4 @@
-//! Access tokens: whose each is, how long it is good, and when it was last used. Never the tokens themselves.
+//! Access tokens: principal, expiry and last use, never the secret.
 
 use maud::{Markup, html};
 
@@ -8,25 +8,25 @@ use crate::form::{Outcome, begin};
 use crate::format::{Escaped, plain, when};
 use crate::layout::{Frame, empty, principal_path};
 
-/// An access token that ends within this is marked, in milliseconds: a week.
+/// Access tokens that expire within this time are highlighted, in milliseconds: a week.
 const SOON_MS: i64 = 7 * 24 * 3_600 * 1_000;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
-    /// Part of a name that all of them have.
+    /// The filter: part of a name.
     pub sought: String,
-    /// One page of them, by name.
+    /// One page of the list, by name.
     pub rows: Vec<TokenView>,
-    /// The last name of the page, where others follow.
+    /// The last name of the page, if there is a next one.
     pub next: Option<String>,
-    /// Principals to choose from.
+    /// Suggested principals.
     pub principals: Vec<String>,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, tokens: &Tokens) -> String {
     let matter = html! {
@@ -42,7 +42,7 @@ pub fn page(frame: &Frame, tokens: &Tokens) -> String {
     side_by_side(frame, Tab::Tokens, "Credentials for people and services", &tokens.outcome, &matter)
 }
 
-/// A table of access tokens, with whose they are or without.
+/// A table of access tokens, optionally with their principals.
 pub(super) fn table(frame: &Frame, rows: &[TokenView], whose: bool) -> Markup {
     html! {
         table.list.cards {
@@ -73,7 +73,7 @@ pub(super) fn table(frame: &Frame, rows: &[TokenView], whose: bool) -> Markup {
     }
 }
 
-/// Until when an access token is good.
+/// When an access token expires.
 pub(super) fn until(frame: &Frame, token: &TokenView) -> Markup {
     html! {
         @match token.expires {
@@ -85,7 +85,7 @@ pub(super) fn until(frame: &Frame, token: &TokenView) -> Markup {
     }
 }
 
-/// What an access token is bound to.
+/// The limits of an access token.
 pub(super) fn bound(token: &TokenView) -> Markup {
     html! {
         @if token.prompts.is_none() && token.views.is_empty() { span.quiet { "all prompts" } }

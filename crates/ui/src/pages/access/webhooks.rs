@@ -1,4 +1,4 @@
-//! Webhooks: who is told of what, how that goes, and the page of one with its deliveries.
+//! Webhooks: the list with delivery status, and the detail page with deliveries.
 
 use maud::{Markup, html};
 
@@ -11,33 +11,33 @@ use crate::governance::event::NAMED_EVENTS;
 use crate::layout::{Frame, command, empty};
 use crate::model::webhook::{Delivery, DeliveryState, WebhookFormat};
 
-/// The event that a new webhook hears of unless something else is typed.
+/// The default event of a new webhook.
 const LIKELY: &str = "prompt.label.moved";
-/// Events without a name of their own that the form offers besides.
+/// Events without a change of their own that the form suggests.
 const COMMON: [(&str, &str); 2] = [("propose.granted", "a review was requested"), ("*", "everything")];
 
-/// What the list shows.
+/// The contents of the list.
 #[derive(Clone, Debug, Default)]
 pub struct Webhooks {
     /// All of them, by name.
     pub rows: Vec<WebhookView>,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// What the page of one shows.
+/// The contents of the detail page.
 pub struct WebhookPageData {
     /// The webhook, without its secret.
     pub webhook: WebhookView,
-    /// Its secret, where it was just made.
+    /// Its secret, if it was just created.
     pub secret: Option<AccessToken>,
     /// Its newest deliveries, newest first.
     pub deliveries: Vec<Delivery>,
-    /// What came of a form.
+    /// The result of a form.
     pub outcome: Outcome,
 }
 
-/// Writes the list.
+/// Renders the list.
 #[must_use]
 pub fn page(frame: &Frame, matter: &Webhooks) -> String {
     let list = html! {
@@ -85,7 +85,7 @@ fn new(matter: &Webhooks, form: &str) -> Markup {
     }
 }
 
-/// Writes the page of one.
+/// Renders the detail page.
 #[must_use]
 pub fn one(frame: &Frame, matter: &WebhookPageData) -> String {
     let webhook = &matter.webhook;
@@ -252,7 +252,7 @@ fn fields(typed: &FormValues) -> Markup {
     }
 }
 
-/// The fields of a form that say what a webhook is. The URL of a Slack channel is a secret and not shown again.
+/// The fields of a webhook. The URL of a Slack channel is a secret and not shown again.
 fn typed(webhook: &WebhookView) -> FormValues {
     let mut typed = FormValues::default();
     if webhook.format == WebhookFormat::Standard {

@@ -1,4 +1,4 @@
-//! Why somebody may do something, or may not: the verdict, each grant, and what the label demands.
+//! Why a principal is allowed to do something or not: the verdict, each grant, and the label's requirements.
 
 use std::collections::BTreeMap;
 
@@ -15,35 +15,35 @@ use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, Principal, Role};
 use crate::model::verdict::RequirementKind;
 
-/// What the page shows.
+/// The contents of the page.
 #[derive(Clone, Debug, Default)]
 pub struct WhyPageData {
-    /// What was asked, field by field.
+    /// The question, field by field.
     pub asked: FormValues,
-    /// The answer, where a permission was asked about.
+    /// The answer, if a permission was asked about.
     pub because: Option<Reason>,
-    /// Whom it is about, where they are somebody.
+    /// The principal, if it exists.
     pub principal: Option<Principal>,
     /// Every role, by name.
     pub roles: BTreeMap<String, Role>,
-    /// Principals to choose from; none where whoever looks may ask about themselves alone.
+    /// Suggested principals; absent if visitors can only ask about themselves.
     pub principals: Option<Vec<String>>,
-    /// What is wrong with the question.
+    /// An error in the question.
     pub outcome: Outcome,
 }
 
-/// Why somebody may, or may not.
+/// The explanation.
 #[derive(Clone, Debug)]
 pub struct Reason {
     /// The verdict.
     pub answer: CanAnswer,
-    /// Each grant, and what it gives of this.
+    /// Each grant, and what it contributes.
     pub grants: Vec<(Grant, Weight)>,
-    /// Access tokens of theirs that are bound to prompts which leave this out.
+    /// Their access tokens that are limited to other prompts.
     pub bound: Vec<(String, Pattern)>,
 }
 
-/// Writes the page.
+/// Renders the page.
 #[must_use]
 pub fn page(frame: &Frame, matter: &WhyPageData) -> String {
     let shown = html! {
@@ -101,7 +101,7 @@ fn question(matter: &WhyPageData) -> Markup {
     }
 }
 
-/// What is asked about first: the permission that people wonder about most.
+/// The default permission.
 fn chosen(asked: &FormValues) -> &str {
     if asked.get("permission").is_empty() { Permission::Deploy.as_str() } else { asked.get("permission") }
 }
@@ -207,7 +207,7 @@ fn says(weight: Weight, permission: &str) -> String {
     }
 }
 
-/// What somebody may at all, permission by permission.
+/// All permissions of a principal.
 fn overview(matter: &WhyPageData, principal: &Principal) -> Markup {
     let gives = |grant: &&Grant, permission: Permission| {
         matter.roles.get(&grant.role).is_some_and(|role| role.permissions.contains(&permission))
