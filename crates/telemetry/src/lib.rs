@@ -8,8 +8,9 @@
 pub mod event;
 pub mod moments;
 pub mod otlp;
+pub mod price;
 pub mod rollup;
 pub mod sketch;
 pub mod store;
 
-use bookholder_model::model;
+use bookholder_model::{json, model};
