@@ -111,7 +111,7 @@ mod tests {
     use crate::model::position::Position;
 
     #[test]
-    fn a_lock_file_keeps_what_it_names() {
+    fn lock_file_round_trips() {
         let folder = tempfile::tempdir().expect("a folder");
         let prompt = LockedPrompt::new("support/agent".parse().expect("a name"), 7, ContentId::of(b"x"));
         let lockfile =
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_versions_are_counted_in_words() {
+    fn kept_versions_are_summarized_as_text() {
         let json = r#"{"versions":[],"bytes":0,"kept":{"a lock file names it":1,"used lately":12},"dry_run":true}"#;
         let archived: Archived = serde_json::from_str(json).expect("an answer");
         let expected = "KEPT         BECAUSE\n1 version    a lock file names it\n12 versions  used lately\n";
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dry_run_says_so() {
+    fn dry_run_is_reported_as_one() {
         let json = r#"{"versions":["a@1","a@2"],"bytes":1,"kept":{},"dry_run":true}"#;
         let archived: Archived = serde_json::from_str(json).expect("an answer");
         assert_eq!(summary(&archived), "2 versions would be archived, 1 byte freed");

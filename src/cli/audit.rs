@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_are_in_what_is_said_as_json() {
+    fn json_output_includes_gaps() {
         let verdict = AuditVerdict { whole: true, entries: 2, head: "h".to_owned(), broken_at: None, anchored: None };
         let said = serde_json::to_value(CopyOutput { verdict: &verdict, gaps: 3 }).expect("JSON");
         assert_eq!((&said["gaps"], &said["whole"]), (&3.into(), &true.into()));

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_folder_takes_its_place() {
+    fn finished_folder_is_renamed_into_place() {
         let outer = tempfile::tempdir().expect("a folder");
         let folder = outer.path().join("bundle");
         fs::create_dir(&folder).expect("an empty folder");

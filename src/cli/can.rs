@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_question_is_read_with_and_without_who() {
+    fn can_arguments_parse_with_and_without_a_principal() {
         let check = |words: &[&str], who: Option<&str>, action, to: Option<&str>| {
             let found = question(words).unwrap_or_else(|error| panic!("{words:?}: {error}"));
             assert_eq!((found.who.as_deref(), found.action), (who, action), "{words:?}");

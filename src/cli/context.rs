@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_token_comes_from_the_file_before_the_environment_and_is_never_shown() {
+    fn token_file_takes_precedence_over_the_environment_and_is_never_printed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("token");
         std::fs::write(&path, "bh_from_the_file_0\n").expect("a file");

@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_gone_is_red_and_what_is_new_is_green() {
+    fn removed_lines_are_red_and_added_lines_green() {
         let answer: DiffAnswer = serde_json::from_str(
             r#"{"name":"a","from":6,"to":7,"text":"@@ -1 +1 @@\n-old\u001b[0m\n+new\n","config":{"before":null,"after":{"x":1}}}"#,
         )
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn no_difference_is_said() {
+    fn equal_versions_print_no_differences() {
         let answer: DiffAnswer = serde_json::from_str(r#"{"name":"a","from":6,"to":6}"#).expect("a diff");
         assert!(show(&answer).contains("the versions are identical"));
     }

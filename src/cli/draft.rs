@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conflicts_stand_side_by_side() {
+    fn conflicts_are_printed_side_by_side() {
         let json = r#"[{"place":"text line 2","base":"one\ntwo\n","ours":"one\n2\n","theirs":"uno\u001b[2J\n"},
             {"place":"variables.who","ours":"{}"}]"#;
         let found: Vec<Conflict> = serde_json::from_str(json).expect("two conflicts");

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_tell_no_from_usage_from_the_server() {
+    fn exit_codes_distinguish_refusal_usage_and_server_errors() {
         for (error, code) in [
             (CliError::from(problem(ErrorCode::PromptNotFound)), 1),
             (CliError::from(problem(ErrorCode::Forbidden)), 1),
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_keeps_the_servers_hint_and_cuts_long_lists() {
+    fn error_shows_the_servers_hint_and_truncates_long_lists() {
         let mut problem = problem(ErrorCode::Unauthorized);
         assert!(CliError::from(problem.clone()).hint.expect("our hint").contains("BOOKHOLDER_TOKEN"));
         problem.hint = Some("ask Ada".to_owned());

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_is_shown_with_who_speaks() {
+    fn message_is_printed_with_its_role() {
         let plain = |message| anstream::adapter::strip_str(&conversation(&message)).to_string();
         assert_eq!(plain(json!({"role": "system", "content": "Be kind\n"})), "system\nBe kind");
         assert_eq!(plain(json!({"type": "placeholder", "name": "history"})), "… history …");

@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deployment_says_when_what_who_and_why() {
+    fn deployment_row_shows_time_change_actor_and_message() {
         let json = r#"[{"id":9,"name":"support/agent","label":"production","at":"2026-03-20T15:00:00Z","actor":"ada",
             "message":"Too many\nrefusals","action":"rollback","from":{"version":8},"to":{"version":7}},
             {"id":2,"name":"support/agent","label":"staging","at":"2026-03-19T15:00:00Z","actor":"bo","message":"Over",

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_ends_in_the_exit_code_of_what_went_wrong() {
+    fn exit_code_matches_the_error_kind() {
         let nobody = tempfile::tempdir().expect("a folder");
         let socket = format!("unix:{}", nobody.path().join("s").display());
         for (line, code) in [

@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_toml_are_taken_without_quotes_and_files_with_a_byte_order_mark() {
+    fn policy_file_accepts_unquoted_times_and_a_byte_order_mark() {
         let policy = |from: &str, to: &str| {
             format!("\u{feff}name = 'p'\nlabels = 'production'\n[[freeze]]\nfrom = {from}\nto = {to}\nwhy = 'x'\n")
         };
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_checked_whole_before_anything_is_sent() {
+    fn policy_file_is_validated_before_anything_is_sent() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("p.toml");
         for (text, part) in [

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_grants_that_are_meant_are_taken_back() {
+    fn revoke_removes_only_matching_grants() {
         let grants =
             ["author", "releaser:support/**", "releaser:support/**:staging"].map(|text| grant(text).expect(text));
         let check = |role: &str, prompts: Option<&str>, labels: Option<&str>, left: &[usize]| {

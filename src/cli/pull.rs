@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_follows_the_label_and_keeps_what_is_not_its_own() {
+    fn pull_follows_the_label_and_leaves_other_files_alone() {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("prompts");
         let (first, state) = served(&[("a", 1, "one"), ("b/c", 2, "two")]);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_changed_is_told_from_an_old_one() {
+    fn locally_changed_file_is_distinguished_from_an_outdated_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let (lockfile, state) = served(&[("a", 1, "one")]);
         write(folder.path(), None, &lockfile, &state).expect("written");

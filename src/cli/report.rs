@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_of_anything_else_writes_nothing() {
+    fn archive_with_unexpected_entries_writes_nothing() {
         for entries in [
             &[][..],
             &[("report.html", EntryType::Regular, &b"x"[..])],

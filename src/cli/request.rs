@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn result_of_an_approval_says_what_is_still_missing_or_that_it_is_deployed() {
+    fn approval_result_shows_unmet_requirements_or_deployed() {
         let check = |state: &str, rest: &str, kind: EventKind, expected: &str| {
             let json = format!(
                 r#"{{"request":{{"id":12,"message":"why","author":"ann","created":"2026-03-20T15:00:00Z",

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_names_people_and_else_roles() {
+    fn unmet_requirement_names_people_or_roles() {
         let demand = |kind, roles: &[&str]| Requirement {
             policy: "p".to_owned(),
             kind,

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_file_is_read_as_one_and_anything_else_as_a_text() {
+    fn prompt_file_is_parsed_and_other_files_are_plain_text() {
         let folder = tempfile::tempdir().expect("a folder");
         for (name, expected) in [("a.prompt", "body\n"), ("a.txt", "---\nsyntax: plain\n---\nbody\n")] {
             let path = folder.path().join(name);

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contents_are_explained_beside_versions() {
+    fn verify_counts_contents_beside_versions() {
         assert_eq!(
             holds([1, 3, 2, 1]),
             "1 prompt, 3 versions, 2 contents (as written and with includes filled in, each stored once), 1 deployment"

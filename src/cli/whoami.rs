@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_says_who_how_and_what_is_allowed() {
+    fn whoami_shows_principal_method_and_permissions() {
         let json = r#"{"name":"ann","kind":"person","method":"access token ann-laptop","prompts":"support/**",
             "grants":[{"role":"releaser","prompts":"support/**","labels":"staging"}],
             "permissions":["read","deploy"],"expires":"2026-03-20T15:00:00Z"}"#;

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_kubernetes_services_are_not_taken_for_settings() {
+    fn kubernetes_service_variables_are_not_settings() {
         let pod = environment(&[
             ("BOOKHOLDER_SERVICE_HOST", "10.0.0.1"),
             ("BOOKHOLDER_SERVICE_PORT", "7070"),

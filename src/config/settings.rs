@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_ends_in_a_newline_is_the_same_in_every_variable() {
+    fn trailing_newline_of_a_token_is_ignored_in_every_variable() {
         for end in ["", "\n", "\r\n"] {
             let said = |name: &str| BTreeMap::from([(name.to_owned(), format!("bh_0123456789abcdef{end}"))]);
             let admin = primary(Layer::default(), &said("BOOKHOLDER_ADMIN_TOKEN")).expect("a token").admin_token;

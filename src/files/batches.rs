@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_comes_in_batches_packed_or_not() {
+    fn history_is_read_in_batches_compressed_or_not() {
         let text = format!("{LINE}\n\n").repeat(450);
         let packed = zstd::encode_all(text.as_bytes(), 1).expect("packed");
         for bytes in [text.as_bytes(), &packed] {

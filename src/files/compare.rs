@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_since_it_was_last_done_is_published() {
+    fn only_files_changed_since_the_last_publication_are_published() {
         let none = BTreeSet::new();
         let moved = |from, newest| RegistryChange { from, newest, gone: false };
         let same = |version| Plan::Same { version, deploy: Vec::new(), left: Vec::new() };
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn removed_prompt_comes_back_only_from_other_words() {
+    fn removed_prompt_is_restored_only_by_changed_content() {
         let gone = |same| RegistryState { gone: true, ..present(2, same) };
         let moved = |from| RegistryChange { from, newest: 2, gone: true };
         for (last, same, plan) in [
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_and_undeclared_variables_are_no_change() {
+    fn line_breaks_and_undeclared_variables_do_not_count_as_changes() {
         let unix = read("---\nlabels: [production]\n---\nHi {{who}}\nBye\n").expect("a file");
         let windows = read("---\r\nlabels: [production]\r\n---\r\nHi {{who}}\r\nBye\r\n").expect("a file");
         assert_eq!(unix.file, windows.file);

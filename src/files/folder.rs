@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_that_includes_another_is_retried_until_nothing_changes() {
+    fn file_with_includes_is_retried_until_no_progress() {
         let check = |all: &[(u32, u32)], tries: usize, left: &[u32]| {
             let (mut rounds, mut done, mut tried) = (RetryRounds::new(all.to_vec()), vec![0], 0);
             while let Some((own, needs)) = rounds.next_to_try() {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_the_prompt_that_its_path_says() {
+    fn file_path_gives_the_prompt_name() {
         let (name, _) = understand(Path::new("support/agent.prompt"), b"Hi\n").expect("a prompt");
         assert_eq!(name.as_str(), "support/agent");
         for (path, bytes, part) in [

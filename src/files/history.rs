@@ -148,7 +148,7 @@ mod tests {
     const LINE: &str = r#"{"at":"2022-12-14T00:44:50Z","author":"ada","message":"why","name":"a | b","text":"Hi"}"#;
 
     #[test]
-    fn a_line_becomes_a_change_with_a_stable_id() {
+    fn history_line_gives_a_change_with_a_stable_id() {
         let read = || {
             let mut reader = HistoryReader::new();
             [LINE, "", LINE].map(|line| reader.read(line.as_bytes()).expect("a change"))
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_history_saved_with_a_byte_order_mark_is_the_same_history() {
+    fn byte_order_mark_of_a_history_is_ignored() {
         let plain = HistoryReader::new().read(LINE.as_bytes()).expect("a change");
         let marked = HistoryReader::new().read(format!("\u{feff}{LINE}\r\n").as_bytes()).expect("a change");
         assert_eq!(marked, plain);

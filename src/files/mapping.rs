@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn mapped_name_meets_no_other_and_renames_none_whatever_comes_first() {
+    fn mapped_names_are_unique_and_independent_of_order() {
         for originals in [["pay|ment", "pay-ment"], ["pay-ment", "pay|ment"]] {
             let mut mapper = NameMapper::new();
             for original in originals.iter().chain(&originals) {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_a_real_library_that_differ_in_case_become_different_files() {
+    fn names_that_differ_in_case_map_to_different_files() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
         let file = std::fs::read(path).expect("the history of the fixtures");
         let history = String::from_utf8(zstd::decode_all(file.as_slice()).expect("zstd")).expect("UTF-8");

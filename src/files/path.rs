@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_prompt_paths_say_why() {
+    fn invalid_prompt_path_gives_the_reason() {
         for (path, part) in [
             ("a.txt", ".prompt"),
             ("../a.prompt", "inside the folder"),

@@ -43,7 +43,7 @@ fn a_simple_text_is_a_plain_file() {
 }
 
 #[test]
-fn a_text_without_a_final_line_end_is_the_same_text() {
+fn text_round_trips_with_and_without_a_final_line_break() {
     for file in ["Hi", "Hi\n", "Hi\r\n", "---\n---\nHi", "---\r\nsyntax: mustache\r\n---\r\nHi\r\n", "\u{feff}Hi\n"] {
         assert_eq!(parse(file).expect(file).content, Content::text(Syntax::Mustache, "Hi"), "{file:?}");
     }
@@ -81,7 +81,7 @@ fn dotprompt_spellings_are_understood() {
 }
 
 #[test]
-fn markers_in_the_middle_of_a_line_are_taken_as_dotprompt_does() {
+fn markers_inside_a_line_are_parsed_as_in_dotprompt() {
     for file in [
         "{{role \"system\"}}Be kind.{{role \"user\"}}Hi {{who}}",
         "{{role \"system\"}} Be kind. {{role \"user\"}} Hi {{who}}\n",
@@ -375,7 +375,7 @@ fn content() -> impl Strategy<Value = Content> {
 }
 
 #[test]
-fn hostile_bodies_take_linear_time() {
+fn hostile_bodies_parse_in_linear_time() {
     for unit in [
         "{{history}}",
         "{{role \"user\"}}",

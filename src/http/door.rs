@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_and_what_a_trusted_proxy_was_asked_for_are_own_origins() {
+    fn public_url_and_forwarded_host_are_own_origins() {
         let public = |url: &str| Door { public_url: Some(url.parse().expect("a URL")), ..Door::default() };
         let (here, proxied) = (Peer::default(), Peer { via: Via::Trusted, encrypted: true, ..Peer::default() });
         let asked: &[(&str, &str)] = &[("x-forwarded-host", "prompts.example.com")];

@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_of_pages_that_nobody_knows_are_ignored_and_known_ones_still_checked() {
+    fn unknown_page_parameters_are_ignored_and_known_ones_checked() {
         for path in ["/ui/", "/ui/prompts/a", "/docs", "/"] {
             let uri = format!("{path}?q=a&utm_source=slack&q=b&fbclid=%zz&limit=x").parse().expect("a URI");
             let mut params = Params::of_uri(&uri).expect("a query");

@@ -262,7 +262,7 @@ mod tests {
     type Pairs = &'static [(&'static str, &'static str)];
 
     #[test]
-    fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy() {
+    fn client_is_the_rightmost_untrusted_address() {
         let table: [(Pairs, Option<&str>); 32] = [
             (&[], None),
             (&[("x-forwarded-for", "198.51.100.7")], Some("198.51.100.7")),
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_is_what_the_proxy_says_that_the_client_spoke_to() {
+    fn scheme_is_taken_from_the_trusted_proxy() {
         let table: [(Pairs, Option<bool>); 11] = [
             (&[], None),
             (&[("x-forwarded-proto", "https")], Some(true)),

@@ -64,7 +64,7 @@ mod tests {
     use crate::resolve::freshness::{FreshnessInputs, UpstreamContact};
 
     #[test]
-    fn kept_headers_of_a_connection_follow_time_and_position() {
+    fn cached_headers_of_a_connection_follow_time_and_position() {
         let clock = ManualClock::at(0);
         let at = |seq| Position { epoch: 1, seq };
         let mut following = UpstreamContact {

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_hosts_are_localhost_loopback_the_address_reached_and_what_the_setting_names() {
+    fn own_hosts_are_localhost_loopback_reached_address_and_allowed_hosts() {
         let hosts = ["Prompts.Example.com", "10.0.0.7", "fd00::7", "[fd00::8]", "edge.internal:7070"];
         let hosts = Hosts::parse(hosts.map(str::to_owned)).expect("hosts");
         let reached = Some("192.0.2.1".parse().expect("an address"));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_that_is_no_host_is_named() {
+    fn invalid_host_in_the_setting_is_named() {
         for word in ["", "http://a", "a/b", "*.example.com", "a b", "[::1%lo]", "a:x"] {
             assert_eq!(Hosts::parse(["ok.example".to_owned(), word.to_owned()]), Err(word.to_owned()));
         }

@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_without_a_handler_are_problems_and_say_their_length() {
+    fn unrouted_requests_get_a_problem_with_content_length() {
         let unread = [StatusCode::BAD_REQUEST, StatusCode::URI_TOO_LONG, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE];
         let answers = [full(), slow_head(), needs_tls()].into_iter().chain(unread.map(unreadable_head));
         for answer in answers {

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_of_several_segments_becomes_one_and_everything_else_stays() {
+    fn name_with_slashes_is_rewritten_to_one_segment() {
         for (path, expected) in [
             ("/v1/prompts/a", "/v1/prompts/a"),
             ("/v1/prompts/a/b", "/v1/prompts/a%2Fb"),

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prefix_is_taken_off_where_it_is_there_and_something_of_the_node_follows() {
+    fn prefix_is_removed_from_paths_of_the_node() {
         for (target, expected) in [
             ("/books/ui/?q=a", "/ui/?q=a"),
             ("/books/v1/resolve/a%2Fb", "/v1/resolve/a%2Fb"),
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_prefix_is_put_before_own_paths_and_nothing_else() {
+    async fn prefix_is_added_only_to_own_paths() {
         let page = r##"<a href="/ui/" title="/ui/"><a href="#x"><a href="https://x/ui/"><form action="/ui/x"><input value="/ui/">
 <button formaction="/ui/y"> href=&quot;/ui/ <script src="/ui/app.js">"##;
         let answer = |media: &'static str| {

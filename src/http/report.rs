@@ -191,7 +191,7 @@ mod tests {
     use crate::governance::report::Contents;
 
     #[test]
-    fn an_archive_holds_the_document_and_then_its_manifest() {
+    fn report_archive_has_the_document_then_the_manifest() {
         let note = || "note".to_owned();
         let (how_to_read, manifest, checkpoint) = (note(), note(), note());
         let manifest = ManifestFile { how_to_read, manifest, checkpoint, roots: vec![note()], epochs: Vec::new() };

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_many_rule_tests_at_once_are_busy() {
+    fn too_many_concurrent_rule_tests_get_busy() {
         static TWO: Semaphore = Semaphore::const_new(2);
         let (first, _second) =
             (claim(&TWO, "too many tests").expect("room"), claim(&TWO, "too many tests").expect("room"));

@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_just_made_is_shown_once_in_its_own_session_and_soon() {
+    fn new_secret_is_shown_once_in_its_session_within_a_minute() {
         let (sessions, clock) = sessions();
         let (ann, bob) = (sessions.begin(hash(1), "ann"), sessions.begin(hash(2), "bob"));
         let (ann, bob) = (ann.expect("randomness"), bob.expect("randomness"));
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_told_once_at_its_address_and_soon() {
+    fn confirmation_is_shown_once_at_its_url_within_a_minute() {
         let (sessions, clock) = sessions();
         let (ann, bob) = (sessions.begin(hash(1), "ann"), sessions.begin(hash(2), "bob"));
         let (ann, bob) = (ann.expect("randomness"), bob.expect("randomness"));

@@ -178,7 +178,7 @@ async fn a_published_prompt_is_resolved_and_rolled_back() {
 }
 
 #[tokio::test]
-async fn memory_and_router_give_the_same_answer() {
+async fn cached_and_routed_answers_are_equal() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let ask = |method: &'static str, uri: &'static str, etag: Option<String>| {
@@ -396,7 +396,7 @@ async fn a_wrong_field_of_a_body_is_named_with_its_value_and_rule() {
 }
 
 #[tokio::test]
-async fn listeners_are_told_of_changes_and_resume() {
+async fn event_streams_report_changes_and_resume() {
     let node = Node::start(true);
     let request = Request::get("/v1/events?prefix=a").body(Body::empty()).expect("a request");
     let mut stream = node.face.connection(LOCAL).call(request).await.expect("infallible").into_body();
@@ -446,7 +446,7 @@ async fn raw(address: std::net::SocketAddr, bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn over_a_socket_limits_hold_and_stopping_drains() {
+async fn socket_enforces_limits_and_drains_on_stop() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let (address, serving) = node.listen().await;

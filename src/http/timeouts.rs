@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_hyper_is_kept_back_and_those_of_the_node_are_not() {
+    fn hyper_error_answers_are_suppressed_and_own_answers_are_sent() {
         for (answer, kept) in [
             (&b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"[..], true),
             (b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\n\r\n", true),

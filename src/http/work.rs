@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn work_for_a_client_that_is_gone_is_told_to_stop_and_what_waits_never_starts() {
+    fn disconnect_cancels_running_work_and_drops_queued_work() {
         runtime().block_on(async {
             let work = Arc::new(WorkPermits::with(clock(), 1, 8, NOTHING));
             let (started, running) = tokio::sync::oneshot::channel();

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_application_says_becomes_a_reference() {
+    fn request_path_becomes_a_reference() {
         for (prompt, version, reference, by) in [
             ("a/b", "7", "a/b@7", AttributedBy::Version),
             ("a/b", "v7", "a/b@7", AttributedBy::Version),

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processor_time_never_goes_back() {
+    fn cpu_time_never_decreases() {
         let process = Process::default();
         for (measured, counted) in [(0.0, 0.0), (0.25, 0.25), (0.2, 0.25), (1e3, 1e3)] {
             process.cpu_seconds.inner().fetch_max(f64::to_bits(measured), Ordering::Relaxed);

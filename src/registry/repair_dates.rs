@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_in_the_future_comes_back_to_the_next_commit_or_now() {
+    fn future_date_moves_back_to_the_next_commit_or_now() {
         check(&[1, 100_000, 5], &[1, 5, 5]);
         check(&[1, 100_000], &[1, 1_000]);
         check(&[100_000, 200_000, 5, 6], &[5, 5, 5, 6]);
@@ -287,14 +287,14 @@ mod tests {
     }
 
     #[test]
-    fn small_steps_back_are_no_reason_to_change_a_date() {
+    fn small_steps_back_change_no_dates() {
         let times = smooth_times([10_000, 9_000, 11_000, 10_999].into_iter());
         assert_eq!(repair_times(&times, NOW_MS), times);
         assert_eq!(times, [10_000, 10_000, 11_000, 11_000]);
     }
 
     #[test]
-    fn mended_dates_are_in_order_and_not_in_the_future_whatever_they_were() {
+    fn repaired_dates_are_in_order_and_not_in_the_future() {
         // A small deterministic random number generator.
         let mut state = 7_u64;
         let mut number = move || {

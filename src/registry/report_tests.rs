@@ -256,7 +256,7 @@ fn commits_during_a_report_do_not_break_its_manifest() {
 }
 
 #[test]
-fn report_that_nobody_waits_for_or_that_grows_too_long_ends_before_it_is_whole() {
+fn report_is_aborted_when_cancelled_or_too_long() {
     let world = world();
     fill(&world);
     let question = ReportScope {

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_is_behind_by_commits_that_it_would_be_sent() {
+    fn replica_lag_counts_only_commits_with_changes() {
         for (holds, at, changed, behind) in [
             ("1.12", "1.12", 12, Some(0)),
             ("1.10", "1.12", 10, Some(0)),
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_bounded_and_keeps_whom_it_knows() {
+    fn replica_table_is_bounded_and_keeps_known_replicas() {
         let followers = ConnectedReplicas::default();
         let now = Timestamp::from_ms(5);
         for number in 0..=REPLICAS_MAX {

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn medium_that_does_not_answer_is_given_up_and_not_asked_again_until_it_is_back() {
+    async fn hanging_medium_is_abandoned_until_its_read_returns() {
         let medium = MediumReader::default();
         let (release, stuck) = std::sync::mpsc::channel::<()>();
         let read = medium.read(Duration::ZERO, move || stuck.recv().is_ok()).await;

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repeated_answer_is_asked_for_at_most_once_a_second_and_named_after_three() {
+    fn repeated_answer_is_polled_once_a_second_and_reported_after_three() {
         let mut pace = PollPacing::default();
         let mut now_ms = 0;
         for (n, reconnect) in [(1, None), (2, Some(0)), (3, Some(1)), (4, Some(2))] {

@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn delta_that_is_too_old_is_made_again_and_its_file_is_gone_with_its_last_taker() {
+    async fn old_delta_is_rebuilt_and_its_file_is_removed_after_the_last_download() {
         let folder = tempfile::tempdir().expect("a folder");
         let spools = Arc::new(Spools { good: Duration::ZERO, ..Spools::default() });
         let made = Arc::new(AtomicUsize::new(0));
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn delta_is_handed_out_for_longer_while_no_more_files_may_be_made() {
+    async fn delta_is_reused_longer_at_the_file_limit() {
         let folder = tempfile::tempdir().expect("a folder");
         let (good, good_in_need) = (Duration::from_millis(5), Duration::from_secs(3));
         let spools = Arc::new(Spools { good, good_in_need, ..Spools::default() });
@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_delta_is_made_again_for_each_new_state() {
+    async fn small_delta_is_rebuilt_for_each_new_state() {
         let folder = tempfile::tempdir().expect("a folder");
         let (spools, made) = (Arc::new(Spools::default()), Arc::new(AtomicUsize::new(0)));
         for seq in [1, 1, 2, 2, 3] {

@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_more_is_looked_into_when_all_is_paid_or_the_work_is_to_stop() {
+    fn search_stops_at_its_limit_or_when_cancelled() {
         let (mut left, stop) = (10, Cancellation::never());
         let paid: Vec<bool> = (0..4).map(|_| pay(&mut left, 4, &stop)).collect();
         assert_eq!((paid, left), (vec![true, true, true, false], 0));
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_of_each_word_counts() {
+    fn search_reports_the_first_place_of_each_word() {
         let words = [Word::new("a"), Word::new("b")];
         let mut looked = WordMatches::default();
         looked.look(&words, Place::Name, "A");

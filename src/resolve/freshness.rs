@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn freshness_ends_40_s_after_the_last_contact_although_nobody_updates_the_cell() {
+    fn replica_is_stale_40_s_after_the_last_contact_without_an_update() {
         let clock = ManualClock::at(START_MS);
         let cell = replica(None, Some(START_MS + 3_600_000), &clock);
         assert_eq!(said(&cell), (Freshness::Stale, 0, 0));
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn expiry_is_seen_when_asked_although_nobody_updates_the_cell() {
+    fn replica_is_expired_when_read_without_an_update() {
         let clock = ManualClock::at(START_MS);
         let cell = replica(None, Some(START_MS + 10_000), &clock);
         contact(&cell, &clock);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn lifetime_counts_from_the_start_of_the_process_for_what_it_held_before() {
+    fn lifetime_of_a_stored_state_counts_from_process_start() {
         let clock = ManualClock::at(START_MS - 86_400_000);
         let cell = replica(None, Some(START_MS), &clock);
         cell.update(|facts| facts.following.as_mut().expect("a replica").lifetime_ms = 5_000);

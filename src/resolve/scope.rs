@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bound_token_reads_what_both_grants_and_bound_let_through() {
+    fn limited_token_reads_the_intersection_of_grants_and_limit() {
         let scope = ReadScope::of("ann", vec![pattern("support/**")], Some(pattern("**/agent")), false);
         for (prompt, expected) in [("support/agent", true), ("support/tone", false), ("sales/agent", false)] {
             assert_eq!(scope.reads(prompt), expected, "{prompt}");

@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_inside_are_followed_and_everything_else_is_named() {
+    fn links_inside_the_folder_are_followed_and_other_entries_are_reported() {
         let temporary = tempfile::tempdir().expect("a folder");
         let (root, outside) = (temporary.path().join("mount"), temporary.path().join("outside"));
         fs::create_dir_all(root.join("..2026_11_28/support")).expect("folders");

@@ -37,7 +37,7 @@ fn help_and_the_verb_print_the_reference() {
 }
 
 #[test]
-fn the_keys_of_the_reference_are_those_that_front_matter_takes() {
+fn documented_front_matter_keys_match_the_parser() {
     let check = |heading: &str, file: &str| {
         let section = REFERENCE.split_once(heading).expect(heading).1;
         let rows = section.lines().skip_while(|line| !line.starts_with("|---")).skip(1);

@@ -92,7 +92,7 @@ fn a_prompt_is_written_tried_and_published_without_scripts() {
 }
 
 #[test]
-fn untouched_fields_are_kept_exactly_and_wrong_ones_are_shown_again() {
+fn unedited_fields_are_kept_exactly_and_invalid_ones_shown_again() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let before = json!({"syntax": "plain", "messages": [{"role": "system", "content": "\r\none\r\ntwo\u{0}\u{200b}"},
         {"role": "user", "content": "Hi"}], "config": {"a": 1}});
@@ -160,7 +160,7 @@ fn concurrent_edits_of_a_prompt_lose_nothing() {
 }
 
 #[test]
-fn drafts_are_for_those_who_may_write() {
+fn drafts_need_write_permission() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     publish(&team, "ann", &json!({"syntax": "plain", "text": "one"}));
     let mut nobody = Browser::new(&team.node);
@@ -214,7 +214,7 @@ fn editor_keeps_choices_and_variables_of_includes() {
 }
 
 #[test]
-fn who_wrote_what_a_draft_took_in_does_not_approve_it_and_refusals_are_recorded() {
+fn authors_of_merged_changes_cannot_approve_and_denials_are_recorded() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let text = |text: &str| json!({"syntax": "plain", "text": text});
     publish(&team, "ann", &text("one\ntwo\nthree"));

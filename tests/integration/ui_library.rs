@@ -8,7 +8,7 @@ use crate::support::team::Team;
 use crate::ui::{Browser, form_token};
 
 #[test]
-fn any_two_versions_or_labels_are_compared_in_both_ways() {
+fn any_two_versions_or_labels_compare_in_both_layouts() {
     let node = Node::primary();
     for text in ["same\nHelp the customers of Globe.\n", "same\nHelp the customers of Acme.\nAnd more.\n", "other"] {
         node.publish("team/a", text);
@@ -35,7 +35,7 @@ fn any_two_versions_or_labels_are_compared_in_both_ways() {
 }
 
 #[test]
-fn a_label_that_serves_several_versions_asks_which_is_meant() {
+fn label_with_a_split_asks_for_a_version() {
     let node = Node::primary();
     for text in ["one", "two", "three"] {
         node.publish("a", text);
@@ -121,7 +121,7 @@ fn prompts_are_described_and_found_by_owner_tag_and_risk() {
 }
 
 #[test]
-fn what_is_said_about_a_prompt_is_said_by_authors_and_on_record() {
+fn prompt_details_need_author_role_and_are_audited() {
     let team = Team::start(Launch::primary(), &json!({}));
     team.publish("ann", "Hello");
     let path = "/v1/prompts/support%2Fagent/about";
@@ -174,7 +174,7 @@ fn bring(browser: &mut Browser<'_>, parts: &[(&str, Option<&str>, &[u8])]) -> An
 }
 
 #[test]
-fn a_folder_is_brought_in_and_each_file_is_accounted_for() {
+fn folder_import_reports_each_file() {
     let node = Node::primary();
     let mut browser = Browser::new(&node);
     assert!(browser.page("/ui/bring").contains("Sign in to import prompts"));
@@ -218,7 +218,7 @@ fn a_folder_is_brought_in_and_each_file_is_accounted_for() {
 }
 
 #[test]
-fn a_history_is_brought_in_as_far_as_it_is_right() {
+fn history_import_stops_at_the_first_invalid_line() {
     let node = Node::primary();
     let mut browser = Browser::new(&node);
     assert_eq!(browser.sign_in(ADMIN).status, 303);
@@ -262,7 +262,7 @@ fn a_history_is_brought_in_as_far_as_it_is_right() {
 type Wrong<'a> = (&'a str, Vec<u8>, &'a [(&'a str, &'a str)], u16);
 
 #[test]
-fn forms_with_files_are_checked_before_anything_is_done() {
+fn upload_forms_are_verified_before_processing() {
     let node = Node::primary();
     node.publish("x", "text");
     let mut browser = Browser::new(&node);

@@ -46,7 +46,7 @@ fn kind(name: &str) -> String {
 }
 
 #[test]
-fn a_releaser_asks_compliance_approves_and_the_releaser_deploys() {
+fn releaser_requests_compliance_approves_releaser_deploys() {
     let team = team();
     let first = team.publish("ann", "Hello");
     let (mut rob, mut cy) = (signed(&team, "rob"), signed(&team, "cy"));
@@ -141,7 +141,7 @@ fn readers_see_requests_and_comments_are_escaped() {
 }
 
 #[test]
-fn the_log_is_read_and_reported_by_who_may() {
+fn audit_log_and_report_need_permission() {
     let team = team();
     let version = team.publish("ann", "Hello");
     assert_eq!(team.deploy("ann", version).status, 403);

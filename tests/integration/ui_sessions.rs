@@ -49,7 +49,7 @@ fn a_session_and_its_open_form_survive_a_kill_and_signing_out_survives_one_too()
 }
 
 #[test]
-fn a_restart_brings_no_session_back_whose_token_or_principal_is_gone() {
+fn restart_drops_sessions_of_removed_tokens_and_principals() {
     let mut node = closed();
     let [ann, bob, eve] = ["ann", "bob", "eve"].map(|name| signed_in(&node, &made(&node, name)));
     assert_eq!(node.send("DELETE", "/v1/tokens/ann", &[], b"").status, 204);
@@ -63,7 +63,7 @@ fn a_restart_brings_no_session_back_whose_token_or_principal_is_gone() {
 }
 
 #[test]
-fn a_data_directory_and_a_backup_hold_no_cookie_and_a_restored_registry_begins_without_sessions() {
+fn backup_contains_no_cookie_and_restore_starts_without_sessions() {
     let mut node = closed();
     let cookies = signed_in(&node, ADMIN);
     let file = node.home().join("with-a-session.backup");

@@ -35,7 +35,7 @@ fn press(browser: &mut Browser<'_>, url: &str) -> crate::support::answer::Answer
 }
 
 #[test]
-fn link_signs_a_person_in_once_and_looking_at_it_does_not_use_it_up() {
+fn sign_in_link_works_once_and_viewing_does_not_use_it() {
     let mut node = Launch::primary().env("BOOKHOLDER_OPEN_READS", "false").env("BOOKHOLDER_ACCESS_LOG", "true").start();
     person(&node, "ann");
     let url = link(&node, "ann", &json!({}));
@@ -74,7 +74,7 @@ fn link_signs_a_person_in_once_and_looking_at_it_does_not_use_it_up() {
 }
 
 #[test]
-fn link_that_was_replaced_or_is_of_somebody_disabled_does_not_work() {
+fn replaced_link_or_link_of_disabled_person_is_rejected() {
     let node = closed();
     person(&node, "ann");
     let (first, second) = (link(&node, "ann", &json!({})), link(&node, "ann", &json!({"expires_s": 60})));
@@ -89,7 +89,7 @@ fn link_that_was_replaced_or_is_of_somebody_disabled_does_not_work() {
 }
 
 #[test]
-fn link_is_refused_for_services_times_out_of_bounds_and_whoever_does_not_manage_access() {
+fn link_needs_a_person_valid_lifetime_and_access_permission() {
     let node = closed();
     person(&node, "ann");
     node.change("POST", "/v1/principals", &json!({"name": "bot", "kind": "service"})).ok();

@@ -63,7 +63,7 @@ fn contents_are_served_replicated_pulled_and_pushed_back_to_the_letter() {
 }
 
 #[test]
-fn another_order_of_keys_is_another_version_and_is_said_to_be_that() {
+fn key_order_change_is_a_new_version_and_reported_as_such() {
     let node = Node::primary();
     let schema = |first: &str, second: &str| {
         format!(r#"{{"text":"x","response_schema":{{"properties":{{"{first}":{{}},"{second}":{{}}}}}}}}"#)
@@ -78,7 +78,7 @@ fn another_order_of_keys_is_another_version_and_is_said_to_be_that() {
 }
 
 #[test]
-fn a_value_that_would_change_is_refused_at_every_door() {
+fn value_that_would_change_is_rejected_at_every_entry_point() {
     let node = Node::primary();
     let _published = publish(&node, "a", r#"{"text":"{{n}}"}"#);
     for (value, part) in [
@@ -115,7 +115,7 @@ fn a_value_that_would_change_is_refused_at_every_door() {
 }
 
 #[test]
-fn vectors_of_the_encoding_are_what_the_program_computes() {
+fn encoding_matches_test_vectors() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/content/vectors.json");
     let vectors: Value = serde_json::from_str(&fs::read_to_string(path).expect("vectors")).expect("JSON");
     let text = |vector: &Value, key: &str| vector[key].as_str().expect(key).to_owned();

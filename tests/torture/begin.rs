@@ -107,7 +107,7 @@ fn a_first_start_that_was_cut_off_begins_again() {
 }
 
 #[test]
-fn a_restore_that_was_cut_off_starts_nothing_or_everything() {
+fn interrupted_restore_leaves_all_or_nothing() {
     let mut run = Run::start("restore");
     let primary = Node::primary();
     for number in 0..PROMPTS {

@@ -81,7 +81,7 @@ fn offer(node: &Node, text: &str) -> bool {
 }
 
 #[test]
-fn clocks_that_were_ahead_for_one_commit_keep_no_replica_on_an_older_state() {
+fn clock_ahead_for_one_commit_does_not_block_replicas() {
     let run = Run::start("clocks-ahead");
     for ahead in [2 * HOUR, 3 * HOUR, 10 * DAY, YEAR] {
         let Some(pair) = Pair::start() else { return };
@@ -100,7 +100,7 @@ fn clocks_that_were_ahead_for_one_commit_keep_no_replica_on_an_older_state() {
 }
 
 #[test]
-fn a_replica_whose_clock_alone_is_wrong_takes_newer_states() {
+fn replica_with_a_wrong_clock_accepts_newer_states() {
     let _run = Run::start("clocks-replica");
     for wrong in [-2 * HOUR, 3 * HOUR, YEAR, -20_000 * DAY] {
         let Some(mut pair) = Pair::start() else { return };
@@ -135,7 +135,7 @@ fn a_primary_ahead_alone_is_believed_when_its_clock_is_right_again() {
 }
 
 #[test]
-fn a_primary_behind_its_own_records_says_so_and_is_followed() {
+fn primary_clock_behind_its_records_is_reported_and_followed() {
     let _run = Run::start("clocks-behind");
     for behind in [2 * HOUR, 400 * DAY] {
         let Some(mut pair) = Pair::start() else { return };

@@ -89,7 +89,7 @@ impl Unasked {
 }
 
 #[test]
-fn a_failing_disk_loses_nothing_and_keeps_every_read() {
+fn failing_disk_loses_no_writes_and_serves_all_reads() {
     let mut run = Run::start("disk");
     let Some(disk) = Faults::new() else { return };
     let launch = Launch::primary().env("BOOKHOLDER_CACHE_MIB", "1");
@@ -183,7 +183,7 @@ fn during(client: &mut Client, fault: Fault, unasked: &Unasked) -> Vec<String> {
 }
 
 #[test]
-fn reads_that_fail_say_so_and_are_never_answered_wrongly() {
+fn failing_reads_return_errors_and_never_wrong_data() {
     let run = Run::start("failing-reads");
     let Some(disk) = Faults::new() else { return };
     let Some(mut primary) = disk.start(Launch::primary(), false) else { return };

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_encoded_as_one_segment_and_references_keep_their_folders() {
+    fn names_are_encoded_as_one_segment_and_references_keep_slashes() {
         let name: PromptName = "a b/100%?#é".parse().expect("a name");
         assert_eq!(diff(&name), "/v1/prompts/a%20b%2F100%25%3F%23%C3%A9/diff");
         let reference: Reference = "a b/100%?#é@staging".parse().expect("a reference");

@@ -186,7 +186,7 @@ async fn a_unix_socket_is_an_address_too() {
 }
 
 #[test]
-fn an_address_that_cannot_be_used_says_why() {
+fn invalid_server_address_gives_the_reason() {
     for (server, part) in [
         ("", "not a URL"),
         ("localhost:7070", "must start with http://, https://"),

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_was_half_made_is_made_again() {
+    fn incomplete_new_database_is_recreated() {
         let directory = tempfile::tempdir().expect("a directory");
         std::fs::write(directory.path().join("registry.redb.new"), b"redb\x1a\n").expect("written");
         assert!(matches!(open(directory.path(), false), Err(StoreError::Absent { .. })));

@@ -342,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_over_a_file_that_is_only_read_stays_in_memory() {
+    fn writes_to_a_read_only_file_stay_in_memory() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         let original: Vec<u8> = (0..=255_u8).cycle().take(10_000).collect();
         std::fs::write(file.path(), &original).expect("written");
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_error_is_remembered_and_a_database_that_was_given_up_touches_nothing() {
+    fn first_disk_error_is_kept_and_a_cut_off_database_touches_nothing() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), [1; 100]).expect("written");
         let fate = Arc::new(DatabaseHealth::default());

@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_come_apart_as_they_were_put_together() {
+    fn keys_round_trip() {
         let name: PromptName = "support/agent".parse().expect("a name");
         let label = Label::production();
         let key = EntryKey::deployment(&name, &label, 258);

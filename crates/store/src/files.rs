@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leftovers_of_killed_processes_are_swept_and_nothing_else() {
+    fn only_leftovers_of_killed_processes_are_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let own = format!(".watermark.{}", std::process::id());
         let names = ["registry.redb", ".hidden", ".watermark.12x", own.as_str(), ".watermark.1", ".root.key.4194304"];

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_stand_where_people_expect_them() {
+    fn axis_marks_are_at_round_times() {
         let check = |from: &str, to: &str, expected: &[&str]| {
             let found: Vec<String> = marks(ms(from), ms(to)).into_iter().map(|(_, label)| label).collect();
             assert_eq!(found, expected, "{from} {to}");
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn no_range_has_many_marks_or_takes_long() {
+    fn axis_marks_are_bounded_for_any_range() {
         for (from, to) in [(0, 0), (0, 1), (0, i64::MAX), (i64::MIN, i64::MAX), (5, -5), (0, 4_000_000_000_000)] {
             let marks = marks(from, to);
             assert!(marks.len() <= 12, "{from} {to}: {}", marks.len());

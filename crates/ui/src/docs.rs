@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_anything_is_a_page() {
+    fn empty_openapi_document_renders() {
         assert!(page(&Value::Null).contains("<main>"));
     }
 }

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_no_reader_would_see_is_shown() {
+    fn invisible_characters_are_shown() {
         for (text, expected) in [
             ("plain <b> & \"q\"", "plain &lt;b&gt; &amp; &quot;q&quot;"),
             ("a\u{202e}b", "a<span class=\"odd\">U+202E</span>b"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_are_told_from_now() {
+    fn times_are_relative_to_now() {
         let now: Timestamp = "2026-03-20T15:00:00Z".parse().expect("a time");
         for (seconds, expected) in [
             (0, "just now"),

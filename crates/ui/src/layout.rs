@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_landmarks_and_holds_nothing_that_the_policy_forbids() {
+    fn page_has_landmarks_and_no_inline_scripts_or_styles() {
         let signed = Who::Signed { name: "<img>".to_owned(), token: "a\u{200b}b".to_owned(), form: "f00".to_owned() };
         let mut frame = sample(signed);
         frame.replica = Some(ReplicaStatus { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_frame_says_who_is_there() {
+    fn page_frame_shows_the_visitor() {
         for (who, part) in [
             (Who::Local, "Read-only (local)"),
             (Who::Bearer { name: "ci".to_owned() }, "ci"),
@@ -415,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_and_queries_hold_any_name() {
+    fn paths_and_queries_encode_any_name() {
         assert_eq!(prompt_path("support/a b?#%\"<"), "/ui/prompts/support/a%20b%3F%23%25%22%3C");
         assert_eq!(diff_path("还/是", 1, 2), "/ui/diff/%E8%BF%98/%E6%98%AF?from=1&to=2");
         assert_eq!(query(&[("q", "a&b=c"), ("x", "")]), "?q=a%26b%3Dc");
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn stylesheet_and_script_fetch_nothing_from_elsewhere() {
+    fn stylesheet_and_script_load_nothing_from_other_hosts() {
         for text in [STYLE, SCRIPT] {
             for word in ["http:", "https:", "//cdn", "@import", "eval(", "innerHTML"] {
                 assert!(!text.contains(word), "{word}");

@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_says_who_changed_what_when_why_who_approved_and_what_was_live() {
+    fn report_page_shows_decisions_approvers_and_what_was_live() {
         let page = page(&samples::incident().report(), &system());
         for part in [
             "<h1>Changes to prompts of prompts.example.org</h1>",
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_one_file_that_runs_nothing_and_claims_nothing() {
+    fn report_page_is_one_file_without_scripts() {
         let page = page(&samples::incident().report(), &system());
         for part in ["<script", " src=", "<link", "url(", "@import", "compliant", "compliance"] {
             assert!(!page.to_lowercase().contains(part), "{part}");
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn what_others_wrote_stays_text() {
+    fn text_of_others_is_escaped() {
         let hostile = "</td><script>alert(1)</script>\u{202e}\u{200b}\u{1b}&\"'";
         let mut sample = samples::incident();
         for entry in &mut sample.log {

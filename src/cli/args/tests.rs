@@ -5,7 +5,7 @@ use clap::Parser;
 use super::*;
 
 #[test]
-fn the_tree_holds_together() {
+fn command_tree_is_valid() {
     Cli::command().debug_assert();
 }
 
@@ -42,7 +42,7 @@ fn help_lists_each_command_in_one_group() {
 }
 
 #[test]
-fn what_the_help_shows_can_be_said() {
+fn help_examples_parse() {
     for line in [
         "bookholder publish support/agent --file agent.prompt -m why --label staging --bump minor --expect 6",
         "bookholder deploy support/agent@7=99 support/agent@8=1 --to production -m why --rule locale=de*:8",
@@ -101,7 +101,7 @@ fn what_the_help_shows_can_be_said() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused_with_the_reason() {
+fn invalid_values_are_rejected_with_the_reason() {
     for (line, part) in [
         ("bookholder publish a@b --file x -m why", "`@`"),
         ("bookholder publish a --file x", "--message"),

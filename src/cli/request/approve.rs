@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_looked_at_is_not_approved() {
+    fn unreviewed_fingerprint_is_not_approved() {
         let one = |label: &str, fingerprint: &str| {
             format!(
                 r#"{{"name":"a","label":"{label}","serving":{{"version":7}},"contents":{{}},"fingerprint":"{fingerprint}"}}"#

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reviewer_reads_what_moves_what_is_missing_and_who_said_what() {
+    fn request_view_shows_moves_unmet_requirements_and_discussion() {
         let view = view();
         let expected = "change request 12 open\nann 2026-03-20 15:00:00 UTC · open until 2026-04-19 15:00:00 UTC · \
                         deployed as soon as all requirements are met\nWarmer\ngreetings";
@@ -214,7 +214,7 @@ included by support/router@3
     }
 
     #[test]
-    fn direct_deployment_says_with_which_command_and_what_it_overrode() {
+    fn direct_deployment_shows_its_command_and_override() {
         let json = r#"{"at":"2026-03-20T16:00:00Z","by":"ada","kind":"apply","message":"OPS-18 outage","directly":"deploy",
             "overrode":["prod: 2 approvals (0 so far) — overridden because Checkout is down"]}"#;
         let event: RequestEvent = serde_json::from_str(json).expect("an event");

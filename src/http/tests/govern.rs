@@ -99,7 +99,7 @@ async fn principals_roles_and_policies_are_created_changed_and_removed() {
 }
 
 #[tokio::test]
-async fn a_decision_is_explained_to_whoever_may_know() {
+async fn decision_is_explained_only_to_permitted_callers() {
     let node = Node::start(true);
     node.publish("support%2Fagent", "one").await;
     node.publish("sales%2Fagent", "one").await;
@@ -144,7 +144,7 @@ async fn a_decision_is_explained_to_whoever_may_know() {
 }
 
 #[tokio::test]
-async fn drafts_are_kept_from_applications_and_published_by_their_authors() {
+async fn drafts_are_hidden_from_applications_and_published_by_authors() {
     let node = Node::start(true);
     let ann = node.principal("ann", json!([{"role": "author", "prompts": "support/**"}])).await;
     let other = node.principal("other", json!([{"role": "author", "prompts": "sales/**"}])).await;

@@ -95,7 +95,7 @@ async fn signing_in_works_below_a_prefix_and_under_a_host_that_the_proxy_changed
 }
 
 #[tokio::test]
-async fn a_form_under_a_host_that_nobody_named_is_refused_with_the_setting_that_helps() {
+async fn form_for_an_unknown_host_is_rejected_with_the_setting_in_the_hint() {
     let node = Node::start(true);
     let headers = [("host", "localhost"), ("origin", "https://prompts.example.com")];
     let (status, _, body) = node.send(LOCAL, ask("POST", "/ui/sign-in", &headers, "form=x")).await;
@@ -117,7 +117,7 @@ async fn a_form_under_a_host_that_nobody_named_is_refused_with_the_setting_that_
 }
 
 #[tokio::test]
-async fn the_host_that_a_trusted_proxy_was_asked_for_counts_and_that_of_others_does_not() {
+async fn forwarded_host_counts_only_from_a_trusted_proxy() {
     let directory = tempfile::tempdir().expect("a directory");
     let proxies = crate::http::Proxies::parse(["10.0.0.1".to_owned()]).expect("an address");
     let hosts = crate::http::Hosts::parse(["prompts.example.com".to_owned()]).expect("a host");

@@ -15,7 +15,7 @@ fn ask(path: &str, bearer: &str) -> Request<Body> {
 }
 
 #[tokio::test]
-async fn unsent_answers_of_one_access_token_leave_room_for_another_at_the_same_address() {
+async fn unsent_answers_of_one_token_do_not_block_another_at_the_same_address() {
     let node = Node::start(true);
     let (reader, other) = (token(&node, "a", "reader").await, token(&node, "b", "reader").await);
     assert_eq!(node.publish("a", &"x".repeat(900_000)).await.0, StatusCode::CREATED);
@@ -117,7 +117,7 @@ const LIGHT: [(&str, &str, &str); 14] = [
 ];
 
 #[tokio::test]
-async fn heavy_doors_turn_away_while_all_turns_are_taken_and_every_other_door_goes_on() {
+async fn heavy_requests_get_503_while_busy_and_light_requests_succeed() {
     let node = Node::start(true);
     let send = async |(method, path, body): (&str, &str, &str)| {
         let peer = if path.starts_with("/ui") { LOCAL } else { REMOTE };

@@ -26,7 +26,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> &'h str {
 }
 
 #[tokio::test]
-async fn raw_and_encoded_slashes_lead_to_the_same_path() {
+async fn raw_and_encoded_slashes_give_the_same_path() {
     let node = Node::start(true);
     let content = json!({"content": {"syntax": "plain", "text": "one"}, "message": "why", "labels": ["production"]});
     let two = json!({"content": {"syntax": "plain", "text": "two"}, "message": "why", "labels": ["production"]});
@@ -145,7 +145,7 @@ async fn every_response_has_cache_headers() {
 }
 
 #[tokio::test]
-async fn long_answers_are_compressed_for_who_asks_and_pages_and_resolved_prompts_never() {
+async fn long_answers_are_compressed_on_request_except_pages_and_resolved_prompts() {
     let node = Node::start(true);
     node.publish("a", &"words and words ".repeat(1_000)).await;
     for (path, encoding, compressed) in [
@@ -232,7 +232,7 @@ async fn head_of_a_list_has_the_tag_and_length_of_its_answer() {
 }
 
 #[tokio::test]
-async fn compressed_body_is_refused_with_what_to_send() {
+async fn compressed_body_is_rejected_with_a_hint() {
     let node = Node::start(true);
     for (path, encoding, expected) in
         [("/v1/prompts/a/versions", "gzip", 415), ("/v1/resolve", "br", 415), ("/v1/render/a", "Identity", 404)]

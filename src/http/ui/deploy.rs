@@ -243,7 +243,7 @@ mod tests {
     use crate::model::verdict::Verdict;
 
     #[test]
-    fn who_is_tried_gets_what_the_serving_gives() {
+    fn preview_subject_gets_the_version_of_the_serving() {
         let preview = |to: serde_json::Value| -> MovePreview {
             let review = json!({"name": "a", "label": "production", "findings": [], "requirements": [],
                 "reviewers": [], "dependents": [], "used_by": []});

@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn a_draft_is_shown_with_samples_and_says_which_are_missing() {
+    fn draft_preview_uses_samples_and_names_missing_ones() {
         let chat = content(&json!({"syntax": "mustache", "messages": [
             {"role": "system", "content": "Help {{shop}} in {{city}}."}, {"type": "placeholder", "name": "history"}],
             "variables": [{"name": "city", "required": true}, {"name": "shop", "required": true}]}));

@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn done_is_taken_out_of_an_address_and_the_rest_stays() {
+    fn done_parameter_is_removed_from_a_url() {
         for (path, expected) in [
             ("/ui/a?done=x", "/ui/a"),
             ("/ui/a?version=2&done=x", "/ui/a?version=2"),

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_served_then_is_the_last_deployment_of_each_label_before() {
+    fn past_servings_are_the_last_deployments_before_the_time() {
         let all = [
             deployment(6, "staging", "2026-03-03T00:00:00Z", None),
             deployment(5, "production", "2026-03-02T00:00:00Z", Some(2)),

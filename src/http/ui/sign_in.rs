@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_goes_on_to_pages_of_this_node_and_nowhere_else() {
+    fn sign_in_redirects_only_to_pages_of_this_node() {
         for (next, expected) in [
             ("/ui/prompts/a?version=1", "/ui/prompts/a?version=1"),
             ("//evil.example/ui/", HOME),

@@ -162,7 +162,7 @@ fn named_pipe_in_a_bundle_hangs_neither_import_nor_replica_nor_its_end() {
 }
 
 #[test]
-fn newest_of_1300_bundles_is_taken_and_older_ones_are_no_trouble() {
+fn newest_of_1300_bundles_is_imported() {
     let primary = Node::primary();
     primary.publish("a", "old");
     let old = export(&primary, "old");

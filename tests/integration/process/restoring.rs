@@ -130,7 +130,7 @@ fn backed_up(text: &str) -> (Node, PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_damaged_backup_is_named_and_leaves_nothing() {
+fn damaged_backup_is_reported_and_leaves_nothing() {
     let (primary, file, keys) = backed_up(&"what the backup keeps ".repeat(500));
     let bytes = std::fs::read(&file).expect("a file");
     let zeroed = |from: usize| {

@@ -56,7 +56,7 @@ fn change_keys(primary: &Node) {
 }
 
 #[test]
-fn primary_on_a_backup_put_back_by_hand_stops_when_its_replica_holds_more() {
+fn primary_on_an_old_copy_stops_when_its_replica_has_more() {
     let mut primary = Node::primary();
     let address = primary.address().to_string();
     primary.publish("a", "in the backup");

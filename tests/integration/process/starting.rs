@@ -42,7 +42,7 @@ fn a_directory_of_the_other_role_is_refused() {
 }
 
 #[test]
-fn a_replica_is_given_a_root_key_once_and_no_other_later() {
+fn replica_root_key_cannot_change_after_the_first_state() {
     let (primary, other) = (Node::primary(), Node::primary());
     primary.publish("a", "text");
     check(&Launch::replica().args(["--upstream", &primary.url()]).refused(), "--root-key");
@@ -114,7 +114,7 @@ fn read_only(folder: &Path) {
 }
 
 #[test]
-fn wrong_settings_are_named_before_anything_is_made() {
+fn invalid_settings_are_reported_before_anything_is_created() {
     let folder = tempfile::tempdir().expect("a folder");
     let settings = folder.path().join("bookholder.toml");
     let with = |text: &str| {
@@ -205,7 +205,7 @@ fn a_first_start_that_is_killed_can_be_done_again() {
 }
 
 #[test]
-fn a_lost_admin_token_is_made_again_on_the_stopped_node() {
+fn lost_admin_token_is_replaced_on_a_stopped_node() {
     let mut node = Node::primary();
     let data = node.data().to_owned();
     let create = |name: &str| bookholder(["token", "create", name, "--role", "admin", "--data"]).arg(&data);
@@ -233,7 +233,7 @@ fn changed_admin_token_setting_at_a_later_start_is_warned_about() {
 }
 
 #[test]
-fn first_start_that_fails_leaves_nothing_and_the_next_one_gives_a_token() {
+fn failed_first_start_leaves_nothing_and_the_next_prints_a_token() {
     let home = tempfile::tempdir().expect("a folder");
     let taken = Node::primary();
     let (address, file) = (taken.address().to_string(), home.path().join("a-file"));
@@ -269,7 +269,7 @@ fn first_start_that_fails_leaves_nothing_and_the_next_one_gives_a_token() {
 }
 
 #[test]
-fn replica_given_a_wrong_root_key_at_its_first_start_takes_the_right_one_while_it_holds_nothing() {
+fn replica_without_state_accepts_a_corrected_root_key() {
     let (primary, other) = (Node::primary(), Node::primary());
     primary.publish("a", "text");
     let mut replica = Launch::replica().args(["--root-key", &other.root_key(), "--upstream", &primary.url()]).start();
@@ -281,7 +281,7 @@ fn replica_given_a_wrong_root_key_at_its_first_start_takes_the_right_one_while_i
 }
 
 #[test]
-fn json_log_holds_nothing_but_json_lines_from_the_first_start_to_the_end() {
+fn json_log_has_only_json_lines() {
     let lines = |text: &str| -> Vec<serde_json::Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         text.lines().map(parse).collect()
@@ -307,7 +307,7 @@ fn json_log_holds_nothing_but_json_lines_from_the_first_start_to_the_end() {
 }
 
 #[test]
-fn node_in_a_pod_beside_a_service_of_its_name_starts() {
+fn node_starts_with_kubernetes_service_variables() {
     let pod = [
         ("BOOKHOLDER_SERVICE_HOST", "10.0.0.1"),
         ("BOOKHOLDER_SERVICE_PORT", "7070"),
@@ -335,7 +335,7 @@ fn unused_signals_do_not_stop_a_node() {
 }
 
 #[test]
-fn replica_of_a_replica_is_told_to_follow_its_primary() {
+fn replica_with_a_replica_as_upstream_is_told_to_follow_the_primary() {
     let primary = Node::primary();
     let replica = Node::replica(&primary);
     let launch = Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", &replica.url()]);

@@ -148,7 +148,7 @@ fn contents_are_what_their_ids_say(nodes: &[&Node]) {
 }
 
 #[test]
-fn the_demo_tells_its_story_and_leaves_nothing_behind() {
+fn demo_succeeds_and_leaves_nothing_behind() {
     let folder = tempfile::tempdir().expect("a folder");
     let said = bookholder(["demo"]).env("TMPDIR", folder.path()).ok();
     for part in [
@@ -164,7 +164,7 @@ fn the_demo_tells_its_story_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_node_that_is_told_to_end_answers_what_is_under_way() {
+fn stopping_node_finishes_open_requests() {
     use std::io::{BufReader, Write};
 
     use crate::support::answer::{Answer, head};

@@ -27,7 +27,7 @@ async fn check<T: fmt::Debug>(call: impl Future<Output = Result<T, ClientError>>
 }
 
 #[tokio::test]
-async fn each_call_becomes_the_request_of_its_route() {
+async fn each_call_sends_the_request_of_its_route() {
     let client = mirror().await;
     let name: PromptName = "support/agent".parse().expect("a name");
     let prompt = "/v1/prompts/support%2Fagent";

@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_encoded_reads_back_as_the_same_value(text in "\\PC{0,20}", numbers in prop::collection::vec(-1e9..1e9_f64, 0..4)) {
+    fn encoded_json_reads_back_as_the_same_value(text in "\\PC{0,20}", numbers in prop::collection::vec(-1e9..1e9_f64, 0..4)) {
         let value = json!({ text.clone(): numbers, "z": { "b": text, "a": null } });
         let bytes = encode(&value).expect("JSON");
         let back = read::<Value>(&bytes).expect("what was encoded");
@@ -132,7 +132,7 @@ proptest! {
 }
 
 #[test]
-fn a_byte_order_mark_before_the_text_is_passed_over_once() {
+fn leading_byte_order_mark_is_skipped_once() {
     assert_eq!(read::<Value>(b"\xef\xbb\xbf{\"a\":1}"), Ok(json!({"a": 1})));
     refused("\u{feff}{\"a\":1,\"a\":2}", "`a` is written twice");
     read::<Value>("\u{feff}\u{feff}1".as_bytes()).expect_err("two marks");

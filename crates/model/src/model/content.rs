@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_the_author_keep_their_order_and_their_numbers() {
+    fn author_values_keep_key_order_and_numbers() {
         let json = r#"{"syntax":"mustache","messages":[{"role":"user","content":"x","z":1,"a":2}],"model":{"name":"m","parameters":{"top_p":1.0,"seed":1,"b":{"z":0.5,"a":1e+21}}},"tools":[{"type":"function","function":{"name":"f","parameters":{"z":{},"a":{}}}}],"response_schema":{"type":"object","properties":{"reasoning":{"type":"string"},"answer":{"type":"string"}}},"config":{"z":1,"a":2}}"#;
         assert_eq!(encoded(json), json);
         let content = parse(json).expect("a content");
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_content_says_why() {
+    fn invalid_content_gives_the_reason() {
         let check = |json: &str, part: &str| {
             let error = parse(json).and_then(|content| content.to_canonical()).expect_err(json).to_string();
             assert!(error.contains(part), "{json}: {error}");

@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_found_whatever_the_case_of_its_letters() {
+    fn search_ignores_case() {
         let check = |word: &str, text: &str, expected: Option<&str>| {
             let found = Word::new(word).find(text).and_then(|range| text.get(range));
             assert_eq!(found, expected, "{word} in {text}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn every_character_that_has_cases_is_found_in_each_of_them() {
+    fn search_finds_every_cased_character_in_each_case() {
         for c in ('\u{80}'..=char::MAX).filter(|c| fold(*c).next() != Some(*c)) {
             let folded: String = fold(c).collect();
             let word = Word::new(&folded);
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_at_json_misses_no_word_that_its_texts_have() {
+    fn json_prefilter_has_no_false_negatives() {
         for (word, text) in
             [("linux", "Linux"), ("say", "\nSAY"), ("\"a", "\"A\""), ("a\\b", "a\\b"), ("é", "É"), ("</x>", "</X>")]
         {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_holds_the_word_and_is_cut_between_characters() {
+    fn excerpt_contains_the_match_and_is_cut_at_character_boundaries() {
         let text = format!("{}Word{}", "ä".repeat(41), "ö".repeat(81));
         let hit = Word::new("word").hit(Place::Text(3), &text).expect("a hit");
         assert_eq!(hit.word, "Word");

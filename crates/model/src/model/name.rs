@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_name_says_which_character_or_segment() {
+    fn invalid_name_error_shows_the_character_or_segment() {
         let check = |text: &str, part: &str| {
             let message = PromptName::check(text).expect_err(text).to_string();
             assert!(message.contains(part), "{text:?}: {message}");

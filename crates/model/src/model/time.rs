@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_beyond_what_can_be_printed_becomes_the_nearest_that_can() {
+    fn time_out_of_range_is_clamped() {
         for (ms, expected) in [(i64::MIN, MS_MIN), (MS_MIN - 1, MS_MIN), (MS_MAX + 1, MS_MAX), (i64::MAX, MS_MAX)] {
             let moment = Timestamp::from_ms(ms);
             assert_eq!(moment.ms(), expected);

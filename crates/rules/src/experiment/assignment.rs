@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_weights_say_why() {
+    fn invalid_weights_give_the_reason() {
         let check = |of: BTreeMap<u64, u32>, part: &str| {
             let message = allocate(None, &of).expect_err(part).to_string();
             assert!(message.contains(part), "{message}");
@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_serving_gives_each_subject_one_version() {
+    fn serving_assigns_each_subject_one_version() {
         let split = |from: u64| {
             Target::Split(Split { salt: "s1".to_owned(), slots: table(&[(from, 0, 2000), (from + 1, 2000, SLOTS)]) })
         };

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_of_one_entry_and_hold_no_dot() {
+    fn webhook_ids_are_unique_and_without_dots() {
         let entry = entry(Command::Deploy, Vec::new(), Vec::new());
         assert_eq!(message_id(&entry, 0), "msg_0123456789abcdef_9");
         assert_eq!(message_id(&entry, 2), "msg_0123456789abcdef_9_2");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_says_who_did_what_and_why() {
+    fn webhook_body_has_actor_subject_and_message() {
         let entry = AuditEntry {
             decision: Decision::Denied,
             reason: "no grant".to_owned(),
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_small_whatever_the_entry_holds() {
+    fn webhook_body_is_bounded_for_any_entry() {
         for wild in ["\u{1}", "\"", "é", "🦀", "x"] {
             let (long, name) = (wild.repeat(50_000), wild.repeat(300 / wild.len()));
             let subject = Subject::Label { prompt: name.clone(), label: name, to: None };

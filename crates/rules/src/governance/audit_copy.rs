@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn altered_entry_is_found_at_its_line() {
+    fn altered_entry_is_reported_with_its_line() {
         let (copy, bare) = (copy(), bare());
         let without_third: String =
             bare.lines().filter(|line| !line.contains("\"seq\":3")).fold(String::new(), |s, l| s + l + "\n");

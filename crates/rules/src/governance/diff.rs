@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn the_whole_of_what_changed_can_be_shown() {
+    fn diff_can_show_the_whole_changed_text() {
         let lines =
             |word: &str| (0..40).map(|n| format!("{}\n", if n == 20 { word } else { "same" })).collect::<String>();
         let text = |word: &str| Content::text(Syntax::Plain, lines(word));
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_shown_before_and_after() {
+    fn other_fields_are_shown_before_and_after() {
         check(
             r#"{"text":"a","variables":[{"name":"x"},{"name":"y"}],"model":{"name":"m"},"config":{"k":1,"l":2}}"#,
             r#"{"text":"a","variables":[{"name":"y","required":true},{"name":"z"}],"config":{"k":1,"l":3},"tools":[1],"response_schema":{}}"#,

@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn label_that_serves_something_else_is_one_event_whichever_command_moved_it() {
+    fn changed_label_is_one_event_for_any_command() {
         let version = published("a", 7);
         let (move_a, move_b) = (moved("a@production", Some(6), Some(7)), moved("b@x", None, Some(2)));
         let gone = moved("a@production", Some(7), None);

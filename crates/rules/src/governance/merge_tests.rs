@@ -381,7 +381,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
-    fn swapping_the_sides_finds_the_same_conflicts(base in some_content(), ours in some_content(), theirs in some_content()) {
+    fn swapping_merge_sides_gives_the_same_conflicts(base in some_content(), ours in some_content(), theirs in some_content()) {
         both_ways(&base, &ours, &theirs);
     }
 

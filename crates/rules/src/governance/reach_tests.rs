@@ -65,7 +65,7 @@ fn version_grows_when_new_subjects_get_it() {
 }
 
 #[test]
-fn removed_rule_gives_its_subjects_to_later_rules() {
+fn subjects_of_a_removed_rule_fall_through_to_later_rules() {
     let check = |from: &str, to: &str, expected: &[u64]| {
         assert_eq!(numbers(&versions_gaining_traffic(Some(&of(from)), &of(to))), expected, "{from} → {to}");
     };
@@ -113,7 +113,7 @@ fn one_moved_slot_grows_only_its_receiver() {
 }
 
 #[test]
-fn versions_are_tried_where_every_rule_gives_them_to_a_tenth() {
+fn version_counts_as_deployed_at_a_tenth_of_every_rule() {
     let check = |text: &str, version, expected| assert_eq!(serves_share(&of(text), version), expected, "{text}");
     check("2", 2, true);
     check("x=y -> 2; 1", 2, false);
@@ -233,7 +233,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn whoever_newly_gets_a_version_makes_it_grow((from, to) in any_pair(), subjects in prop::collection::vec(0_u32..10_000, 3)) {
+    fn new_subjects_of_a_version_count_as_growth((from, to) in any_pair(), subjects in prop::collection::vec(0_u32..10_000, 3)) {
         let grown = versions_gaining_traffic(Some(&from), &to);
         let mut asking: Vec<Option<String>> = subjects.iter().map(|number| Some(format!("user-{number}"))).collect();
         asking.push(None);
@@ -252,7 +252,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_grows_between_equal_servings(serving in any_serving()) {
+    fn equal_servings_have_no_growth(serving in any_serving()) {
         prop_assert_eq!(versions_gaining_traffic(Some(&serving), &serving), Vec::new());
     }
 

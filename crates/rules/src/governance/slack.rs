@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn slack_gets_no_markup_of_others_and_nothing_too_long() {
+    fn slack_message_escapes_markup_and_is_bounded() {
         let shown = |data: Value| {
             let body = slack_body(&event("prompt.label.moved", &data), Some(BASE));
             let text = body["blocks"][0]["text"]["text"].as_str().expect("a text").to_owned();

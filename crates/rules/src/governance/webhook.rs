@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_is_disabled_after_days_of_nothing_but_failures() {
+    fn webhook_is_disabled_after_days_of_failures() {
         let days = |days: i64| days * 24 * 60 * 60 * 1_000;
         for (first_ms, now_ms, consecutive, expected) in [
             (0, days(5), 10, true),

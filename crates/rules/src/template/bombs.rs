@@ -289,7 +289,7 @@ impl Clock for Ticking {
 }
 
 #[test]
-fn a_rendering_ends_at_its_deadline_or_when_nobody_waits_for_it() {
+fn rendering_stops_at_its_deadline_or_when_cancelled() {
     let work = "{% for i in range(1000) %}{% if x == x2 %}{% endif %}{% endfor %}";
     let plenty = 1 << 40;
     let stop = Cancellation::after(Arc::new(Ticking::default()), 50);

@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn an_include_that_cannot_be_replaced_says_why() {
+    fn invalid_include_gives_the_reason() {
         use Syntax::{Jinja, Mustache, Plain};
         let check = |text: &str, syntax, included: &str, other, part: &str| {
             let message = run(text, syntax, included, other).expect_err(text);

@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_says_what_and_where() {
+    fn render_failure_has_reason_and_place() {
         let check = |text: &str, expected: &str| {
             let message = run(text, &json!({"a": "x", "o": {}})).expect_err(text);
             assert!(message.contains(expected), "{text}: {message}");
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_a_template_does_is_unbounded() {
+    fn every_template_operation_is_bounded() {
         let doubled = format!("{{% set s = 'xxxxxxxx' %}}{}{{{{ s|length }}}}", "{% set s = s ~ s %}".repeat(60));
         let nested = format!("{{% set s = [1] %}}{}{{{{ s == s }}}}", "{% set s = [s, s] %}".repeat(60));
         let captured =

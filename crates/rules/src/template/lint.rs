@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_that_are_printed_as_they_are_are_shown_with_what_to_do() {
+    fn unsupported_tags_get_a_warning_with_a_hint() {
         for (text, code, part) in [
             ("Hello {{name} and {{ b", Code::UnclosedTag, "`{{name} and` has no `}}`"),
             ("x\n{{ b", Code::UnclosedTag, "`{{ b` has no `}}`"),
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_give_few_warnings_soon() {
+    fn hostile_texts_give_bounded_warnings_quickly() {
         for unit in ["{{#a}}", "{{{a}}}", "\u{200B}", "<|im_start|>", "{{", "{%", "{% x %}", "{{ a }}"] {
             for syntax in [Syntax::Mustache, Syntax::Jinja, Syntax::Plain] {
                 let content = Content::text(syntax, unit.repeat((1 << 20) / unit.len()));

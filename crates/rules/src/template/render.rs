@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_version_does_not_use_is_a_remark_and_strict_makes_it_an_error() {
+    fn unused_values_are_remarks_and_errors_when_strict() {
         let content = json!({
             "messages": [{"type": "placeholder", "name": "h"}, {"role": "user", "content": "{{a}}"}],
             "variables": [{"name": "a", "required": true}],
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_in_a_text_say_where() {
+    fn text_failures_have_a_place() {
         let check = |content: Value, variables: Value, part: &str| {
             let message = run(&content, &variables, &json!({})).expect_err("fails").to_string();
             assert!(message.contains(part), "{content}: {message}");

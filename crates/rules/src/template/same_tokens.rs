@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_engine_reads_what_was_once_read_otherwise_as_scan_does() {
+    fn earlier_tokenizer_differences_are_resolved() {
         for text in [
             "{#-#} a",
             "{%+%}",

@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_cannot_be_cut_says_where_and_why() {
+    fn untokenizable_text_gives_place_and_reason() {
         let check = |text: &str, part: &str| {
             let message = shown(text).expect_err(text);
             assert!(message.contains(part), "{text}: {message}");

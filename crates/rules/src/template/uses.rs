@@ -318,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_the_names_that_nothing_in_the_text_gives_a_value() {
+    fn variables_are_names_not_assigned_in_the_text() {
         for (text, expected) in [
             ("no", ""),
             ("{{ a.b['c'][d] }}{{ e[1:f] }}", "a d e f"),

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn text_with_a_control_character_or_too_long_is_no_key() {
+    fn text_with_control_character_or_too_long_is_an_invalid_key() {
         assert_eq!("a\0b".text(), None);
         assert_eq!(("a", "b\u{1b}").text(), None);
         assert_eq!("a".repeat(DOCUMENT_KEY_BYTES_MAX + 1).as_str().text(), None);

@@ -436,7 +436,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_name_says_one_thing() {
+    fn names_have_one_meaning() {
         let names: Vec<_> = NAMES.iter().chain(CHOSEN).flat_map(|(_, names)| names.iter()).collect();
         assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
     }

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_key_texts_say_why() {
+    fn invalid_key_text_gives_the_reason() {
         let seed = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
         for (file, expected) in [
             (String::new(), KeyError::Prefix),

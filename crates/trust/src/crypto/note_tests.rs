@@ -60,7 +60,7 @@ fn a_note_with_any_bit_flipped_is_not_believed() {
 }
 
 #[test]
-fn a_note_with_a_byte_put_in_or_taken_out_is_not_believed() {
+fn note_with_an_inserted_or_removed_byte_is_rejected() {
     let bytes = note_bytes();
     for at in 0..=bytes.len() {
         for extra in [b'\n', b' ', b'=', b'A', b'\r', 0] {
@@ -92,7 +92,7 @@ fn base64_with_stray_last_bits_is_refused() {
 }
 
 #[test]
-fn invalid_notes_say_why() {
+fn invalid_note_gives_the_reason() {
     let line = "\u{2014} a AAAAAAA=\n";
     for (bytes, expected) in [
         (String::new(), NoteError::Unsigned),

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_token_is_fresh_parses_and_keeps_its_hash() {
+    fn generated_token_is_unique_and_parses_to_the_same_hash() {
         let token = AccessToken::generate().unwrap();
         assert_eq!(token.reveal().len(), 46);
         assert!(token.reveal().starts_with("bh_"));

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn reference_library_signs_and_verifies_the_same() {
+    fn reference_library_agrees_on_signatures() {
         for bytes in [24, 32, 63, 64] {
             let text = format!("{SECRET_PREFIX}{}", STANDARD.encode(vec![0xa5; bytes]));
             let reference = standardwebhooks::Webhook::new(&text).unwrap();

@@ -239,7 +239,7 @@ fn a_key_that_was_dropped_signs_no_report_any_more() {
 }
 
 #[test]
-fn a_file_of_another_kind_is_no_manifest_file() {
+fn other_files_are_not_manifest_files() {
     for json in ["{}", "[]", "{\"manifest\":\"\"}"] {
         assert!(serde_json::from_str::<ManifestFile>(json).is_err(), "{json}");
     }

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_short_and_hold_no_separator() {
+    fn names_are_short_without_separators() {
         let long = "a".repeat(65);
         for (name, registry, view, key) in [
             ("a", true, true, true),

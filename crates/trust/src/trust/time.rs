@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_trusted_clock_says_that_something_is_from_the_future() {
+    fn future_check_needs_a_trusted_clock() {
         for (wall, floor, issued, future) in [
             (10_000, 9_000, 10_600, false),
             (10_000, 9_000, 10_601, true),

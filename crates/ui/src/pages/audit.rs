@@ -269,7 +269,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn an_entry_says_who_what_why_and_whether_it_was_refused() {
+    fn audit_row_shows_actor_subject_message_and_decision() {
         let entry: AuditEntry = serde_json::from_value(json!({
             "format": 1, "seq": 7, "at": "2026-03-20T14:00:00Z", "actor": "ann<b>", "method": "access token <i>", "command": "deploy",
             "decision": "denied", "reason": "no grant", "message": "why\u{202e}",

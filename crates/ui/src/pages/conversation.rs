@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_are_shown_and_do_nothing() {
+    fn hostile_texts_are_shown_escaped() {
         let page =
             shown(r#"{"syntax":"plain","text":"</div><script>alert(1)</script><svg onload=x>\u202eabc\u200b {{x}}"}"#);
         assert!(!page.contains("<script") && !page.contains("<svg"), "{page}");

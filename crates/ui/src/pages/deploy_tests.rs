@@ -45,7 +45,7 @@ fn split() -> Value {
 }
 
 #[test]
-fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
+fn deploy_page_shows_changes_unmet_requirements_and_who_can_meet_them() {
     let page = shown(&matter(preview(json!({"version": 7}), split())));
     for part in [
         "1 approval",
@@ -73,7 +73,7 @@ fn it_says_what_changes_what_is_missing_and_who_could_give_it() {
 }
 
 #[test]
-fn nothing_is_offered_that_changes_nothing_or_cannot_be() {
+fn deploy_page_disables_no_op_and_invalid_moves() {
     let same = shown(&matter(preview(split(), split())));
     assert!(same.contains("No changes: this is already deployed.") && !same.contains("value=\"propose\""), "{same}");
     let wrong = shown(&DeployPageData {
@@ -94,7 +94,7 @@ fn nothing_is_offered_that_changes_nothing_or_cannot_be() {
 }
 
 #[test]
-fn somebody_is_told_what_they_get_and_why() {
+fn deploy_page_explains_the_version_of_a_subject() {
     let mut matter = matter(preview(json!({"version": 7}), split()));
     let now = Choice { version: 7, rule: None, bucket: None, sticky: true };
     let then = Choice { version: 8, rule: None, bucket: Some(9_412), sticky: true };

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn words_that_changed_are_marked_within_their_lines() {
+    fn changed_words_are_marked_within_lines() {
         let page = shown(
             r#"{"syntax":"plain","text":"one\nHelp the <b>customers</b> of Globe today.\nend"}"#,
             r#"{"syntax":"plain","text":"one\nHelp the <b>customers</b> of Acme today.\nend"}"#,
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_to_compare_is_chosen_from_labels_and_versions() {
+    fn comparison_is_chosen_from_labels_and_versions() {
         let mut matter = matter(r#"{"syntax":"plain","text":"a b"}"#, r#"{"syntax":"plain","text":"a c"}"#);
         let unified = page(&sample(Who::Local), &matter);
         for part in [

@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn replaced_lines_stand_on_one_row_and_new_ones_opposite_nothing() {
+    fn replaced_lines_share_a_row_and_added_lines_face_an_empty_cell() {
         let unified = "@@ -4,4 +4,5 @@\n same <b>\n-Help the customers of Globe today.\n-gone\n+Entirely new words here\n+Help the customers of Acme today.\n+gone too\n end\r\n";
         let shown = show(Layout::Split, unified);
         for part in [
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_ends_a_line_is_seen() {
+    fn changed_final_line_break_is_shown() {
         let shown = show(Layout::Unified, "@@ -1 +1,2 @@\n-a\r\n-b\n+a\n+b\n\\ No newline at end of text\n");
         assert!(shown.contains("U+000D") && shown.contains("b<span class=\"quiet\"> no newline at end"), "{shown}");
         assert_eq!(starts("@ -0,0 +1 @@"), (1, 1));
@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_texts_take_a_fixed_amount_of_work_and_room() {
+    fn hostile_texts_take_bounded_work_and_space() {
         let words = |word: &str| format!("{}\n", format!("{word} x ").repeat(480)).repeat(260);
         let lines = |word: &str| format!("{word}\n").repeat(400_000);
         let value = |word: &str| Value::Array(vec![Value::String(word.to_owned()); 60_000]);

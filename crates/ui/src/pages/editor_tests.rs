@@ -69,7 +69,7 @@ fn everything_of_a_conversation_has_its_field() {
 }
 
 #[test]
-fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
+fn errors_are_shown_at_their_field_and_input_is_kept() {
     let mut matter = matter(&Content::text(Syntax::Plain, "x"));
     matter.typed.tools = "[<".to_owned();
     matter.wrong = Fields::from([("tools".to_owned(), "no <JSON>".to_owned())]);
@@ -84,7 +84,7 @@ fn what_is_wrong_stands_at_its_field_and_nothing_typed_is_lost() {
 }
 
 #[test]
-fn who_is_not_signed_in_gets_no_form() {
+fn signed_out_visitor_gets_no_form() {
     let page = page(&sample(Who::Local), &matter(&Content::text(Syntax::Plain, "x")));
     assert!(!page.contains("<textarea") && page.contains("Sign in to edit"), "{page}");
 }

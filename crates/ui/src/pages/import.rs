@@ -318,7 +318,7 @@ mod tests {
     use crate::layout::sample;
 
     #[test]
-    fn what_became_of_each_file_is_told_and_names_of_files_do_nothing() {
+    fn import_results_list_each_file_with_escaped_names() {
         let row =
             |path: &str, name: &str, outcome| ImportedFile { path: path.to_owned(), name: name.parse().ok(), outcome };
         let rows = [
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_a_history_is_told_as_far_as_it_came() {
+    fn import_results_of_a_history_include_where_it_stopped() {
         let mut total = Imported {
             published: 4_529,
             refused_count: 300,
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_is_signed_in_gets_forms() {
+    fn forms_need_sign_in() {
         let signed = Who::Signed { name: "ann".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
         let forms = page(&sample(signed));
         assert_eq!(forms.matches("enctype=\"multipart/form-data\"").count(), 2, "{forms}");

@@ -145,7 +145,7 @@ mod tests {
     use crate::model::content::{Content, Syntax};
 
     #[test]
-    fn what_both_changed_stands_side_by_side() {
+    fn conflicts_are_shown_side_by_side() {
         let text = |text: &str| Content::text(Syntax::Plain, text);
         let merged = merge(&text("a\n<b>\nc"), &text("a\n<i>ours\nc"), &text("a\ntheirs\u{202e}\nc"));
         let matter = MergePageData {
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_told_as_people_count() {
+    fn places_count_from_one() {
         for (place, told) in [
             ("text line 12", "text line 12"),
             ("messages[0] line 3", "Message 1 line 3"),

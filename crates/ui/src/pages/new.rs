@@ -36,7 +36,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn a_wrong_name_comes_back_with_why() {
+    fn invalid_name_is_shown_with_the_error() {
         let shown = page(&sample(Who::Local), "a\"><script>", Some("`<b>` is no name"));
         assert!(
             shown.contains("a&quot;&gt;&lt;script&gt;") && shown.contains("<code>&lt;b&gt;</code> is no name."),

@@ -31,7 +31,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn a_problem_says_what_and_what_to_do_and_runs_nothing() {
+    fn error_page_shows_error_and_hint_without_scripts() {
         let problem = Problem {
             title: "Permission denied".to_owned(),
             status: 403,

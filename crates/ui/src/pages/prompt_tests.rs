@@ -69,7 +69,7 @@ fn signed() -> Who {
 }
 
 #[test]
-fn the_page_says_what_is_live_why_and_what_it_says() {
+fn prompt_page_shows_what_is_live_with_reason_and_content() {
     let shown = page(&sample(signed()), &matter());
     for part in [
         "<var>{{shop}}</var>",
@@ -95,7 +95,7 @@ fn the_page_says_what_is_live_why_and_what_it_says() {
 }
 
 #[test]
-fn nothing_that_others_wrote_becomes_part_of_the_page() {
+fn prompt_page_escapes_text_of_others() {
     let shown = page(&sample(signed()), &matter());
     for bad in ["<svg onload", "<i>", "<u>", "\"><b>", "alert(1)</script>", "\u{202e}", "</pre>\""] {
         assert!(!shown.contains(bad), "{bad} in {shown}");
@@ -105,7 +105,7 @@ fn nothing_that_others_wrote_becomes_part_of_the_page() {
 }
 
 #[test]
-fn only_who_is_signed_in_where_something_can_change_rolls_back() {
+fn rollback_is_offered_only_to_signed_in_visitors_of_a_primary() {
     for (who, label, expected) in
         [(signed(), "production", true), (signed(), "staging", false), (Who::Local, "production", false)]
     {

@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_is_live_since_when_by_whom_and_what_waits() {
+    fn prompt_row_shows_live_version_time_author_and_open_requests() {
         let listing = Listing {
             rows: vec![row("support/<script>"), row("b")],
             total: 1_234,
@@ -457,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_shows_where_each_word_was_found_with_the_word_marked() {
+    fn prompt_row_highlights_each_match() {
         let hit = |place, word: &str, excerpt: &str| Hit { place, word: word.to_owned(), excerpt: excerpt.to_owned() };
         let hits = vec![
             hit(Place::Name, "Ref", "support/Refund"),
@@ -488,7 +488,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_up_leads_through_every_folder() {
+    fn breadcrumbs_include_every_folder() {
         assert_eq!(above(""), []);
         let names: Vec<(&str, String)> = above("a/b c/d/");
         assert_eq!(

@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_moves_where_and_how_it_stands() {
+    fn queue_row_shows_the_move_and_its_state() {
         let queue = |rows| Queue { state: RequestState::Open, rows, next: Some("12".to_owned()) };
         let shown = page(&sample(Who::Local), &queue(vec![row()]));
         for part in [

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_summary_says_how_they_all_are() {
+    fn summary_counts_replicas_by_state() {
         let check = |behind: &[Option<u64>], expected: &str| {
             let rows: Vec<ReplicaRow> = behind.iter().map(|behind| row("r", *behind)).collect();
             assert_eq!(summary(&rows), expected, "{behind:?}");
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_lacks_most_comes_first_and_names_of_others_are_inert() {
+    fn replicas_furthest_behind_come_first_and_names_are_escaped() {
         let fresh = ReplicaRow { said: None, ..row("new", Some(0)) };
         let shown = primary(vec![fresh, row("<script>\u{202e}", Some(12))], true);
         for part in [
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_says_how_it_is_and_what_keeps_it() {
+    fn replica_page_shows_its_status_and_problem() {
         let mut frame = sample(Who::Local);
         frame.replica = Some(ReplicaStatus { upstream: Some("http://<x>".to_owned()), age_s: 61, stale: true });
         let since = "2026-03-20T14:00:00Z".parse().expect("a time");

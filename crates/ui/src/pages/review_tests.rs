@@ -31,7 +31,7 @@ fn signed() -> Who {
 }
 
 #[test]
-fn a_reviewer_sees_what_changes_what_is_missing_and_who_said_what() {
+fn review_page_shows_diff_unmet_requirements_and_discussion() {
     let shown = page(&sample(Who::Local), &matter(None));
     for part in [
         "<span class=\"quiet\">#12</span>",
@@ -56,7 +56,7 @@ fn a_reviewer_sees_what_changes_what_is_missing_and_who_said_what() {
 }
 
 #[test]
-fn forms_are_for_who_may_and_carry_what_was_looked_at() {
+fn review_forms_need_permission_and_carry_fingerprints() {
     let shown = page(&sample(signed()), &matter(Some(may())));
     for part in [
         "name=\"kind\" value=\"approve\"",

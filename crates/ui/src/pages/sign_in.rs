@@ -108,7 +108,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn a_refusal_is_tied_to_its_field_and_the_way_back_is_inert() {
+    fn sign_in_error_is_tied_to_its_field_and_return_path_is_escaped() {
         let sign_in = SignIn {
             next: "/ui/\"><script>",
             form: "f",

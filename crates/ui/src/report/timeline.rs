@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_has_a_lane_a_bar_and_a_mark_for_what_happened() {
+    fn timeline_has_lanes_bars_and_denial_marks() {
         let picture = timeline(&samples::incident().report());
         assert_eq!(picture.matches("<svg viewBox=\"0 0 1200 56\"").count(), 1, "one lane");
         assert_eq!(picture.matches("@production served ").count(), 3, "three bars");

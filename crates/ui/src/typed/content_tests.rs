@@ -64,7 +64,7 @@ fn fields(typed: &TypedContent) -> Fields {
 }
 
 #[test]
-fn what_nobody_touches_comes_back_to_the_letter() {
+fn unedited_content_round_trips_exactly() {
     for value in [
         json!({"syntax": "mustache", "text": ""}),
         json!({"syntax": "plain", "messages": [
@@ -108,7 +108,7 @@ fn what_nobody_touches_comes_back_to_the_letter() {
 }
 
 #[test]
-fn variables_follow_the_texts_and_what_is_said_of_them_stays() {
+fn variables_follow_the_texts_and_keep_their_declarations() {
     let mut typed = TypedContent::of(&content(&json!({"syntax": "mustache", "text": "{{a}} {{b}}",
         "variables": [{"name": "a", "required": true}, {"name": "b", "required": true, "description": "the city"}]})));
     typed.body = TypedBody::Text("{{c}}".to_owned());
@@ -142,7 +142,7 @@ fn values_are_typed_as_people_type_them() {
 }
 
 #[test]
-fn buttons_add_move_and_take_out_messages() {
+fn buttons_add_move_and_remove_messages() {
     let mut typed = TypedContent::default();
     assert!(!typed.act("add-user"), "a text has no messages");
     typed.body = TypedBody::Text("Help.".to_owned());
@@ -163,7 +163,7 @@ fn buttons_add_move_and_take_out_messages() {
 }
 
 #[test]
-fn wrong_json_is_named_and_nothing_of_it_is_lost() {
+fn invalid_json_is_reported_and_kept_as_typed() {
     let typed = TypedContent {
         parameters: "{".to_owned(),
         tools: "{}".to_owned(),
@@ -178,7 +178,7 @@ fn wrong_json_is_named_and_nothing_of_it_is_lost() {
 
 proptest! {
     #[test]
-    fn any_text_comes_back(text in "(?s).{0,60}", said in proptest::collection::vec("(?s).{0,40}", 0..4)) {
+    fn any_text_round_trips(text in "(?s).{0,60}", said in proptest::collection::vec("(?s).{0,40}", 0..4)) {
         let plain = Content::text(Syntax::Plain, text);
         let back = TypedContent::sent(&fields(&TypedContent::of(&plain)), &[&plain]);
         prop_assert_eq!(back.content(), Ok(plain));

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_served_comes_back_as_it_was() {
+    fn serving_round_trips_through_the_form() {
         for value in [
             json!({"version": 7}),
             json!({"split": {"salt": "d9", "slots": [{"version": 7, "from": 0, "to": 9950}, {"version": 8, "from": 9950, "to": 10000}]}}),
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_words_are_named() {
+    fn invalid_words_are_reported() {
         let typed = |rows: &[(&str, &str)], when: &str| {
             let rows = rows.iter().map(|(version, share)| ((*version).to_owned(), (*share).to_owned())).collect();
             let default = TypedTarget { rows, salt: String::new() };
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn buttons_add_and_take_out_rules_and_versions() {
+    fn buttons_add_and_remove_rules_and_versions() {
         let mut typed = TypedServing::version(7);
         for action in ["rule", "rule", "add-r1", "up-r1", "add-d", "drop-r1"] {
             assert!(typed.act(action), "{action}");

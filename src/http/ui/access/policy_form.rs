@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_form_shows_is_what_it_says() {
+    fn policy_form_round_trips() {
         for json in [
             r#"{"name":"p","labels":"production"}"#,
             r#"{"name":"p","labels":"production*","prompts":"support/**","deployers":["gone","releaser"],"approvals":2,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_said_by_its_field() {
+    fn invalid_field_is_named_in_the_error() {
         let check = |fields: &[(&str, &str)], part: &str| {
             let mut typed = FormValues::default();
             typed.put("labels", "production");

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_command_is_its_word_on_the_wire() {
+    fn command_serializes_as_its_word() {
         for command in Command::ALL {
             let json = format!("\"{command}\"");
             assert_eq!(serde_json::to_string(command).expect("a word"), json);

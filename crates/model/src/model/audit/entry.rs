@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_holds_for_what_a_newer_program_wrote_and_not_for_what_was_altered() {
+    fn link_verifies_unknown_entries_and_rejects_altered_ones() {
         let written = |change: &dyn Fn(&mut Value)| {
             let mut entry: Value = serde_json::from_slice(&sample().to_canonical()).expect("JSON");
             change(&mut entry);

@@ -230,7 +230,7 @@ mod tests {
     use crate::model::finding::Severity;
 
     #[test]
-    fn rows_are_what_happened_in_time_to_what_fits() {
+    fn report_rows_match_period_and_prompts() {
         let check = |from: &str, to: &str, prompts: &str, expected: &[u64]| {
             let report = report_of(from, to, prompts);
             let found: Vec<u64> = report.rows.iter().map(|row| row.entry.seq).collect();
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn an_import_belongs_to_the_time_it_tells_and_to_the_time_it_came() {
+    fn import_is_in_reports_of_its_original_and_its_import_time() {
         let check = |told: Option<&str>, from: &str, to: &str, expected| {
             let question = ReportScope { from: at(from), to: at(to), prompts: "**".parse().unwrap() };
             let entry = AuditEntry {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_approval_of_a_change_to_what_fits_is_a_row() {
+    fn denied_approval_of_a_matching_change_is_in_the_report() {
         let entry = |subject: Subject, change_request| AuditEntry {
             seq: 9,
             decision: Decision::Denied,
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_what_overlaps_and_have_no_holes() {
+    fn report_periods_overlap_the_range_without_gaps() {
         let check = |from: &str, to: &str, expected: &[(u64, &str, Option<&str>)]| {
             let report = report_of(from, to, "support/**");
             let found: Vec<_> = report.spans.iter().map(|s| (s.versions[0].number, s.from, s.until)).collect();
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_says_what_is_known_of_its_versions() {
+    fn report_row_has_facts_about_its_versions() {
         let report = report_of("2026-03-19T00:00:00Z", "2026-03-22T00:00:00Z", "support/**");
         let row = |seq: u64| report.rows.iter().find(|row| row.entry.seq == seq).unwrap();
         let denied = row(3);

@@ -291,7 +291,7 @@ regex = '''a(?=b)'''
 "#;
 
     #[test]
-    fn rules_are_imported_and_what_cannot_be_is_named() {
+    fn gitleaks_rules_are_imported_and_skipped_ones_reported() {
         let (text, skipped) = import_gitleaks(SAMPLE).expect("an import");
         let ids: Vec<_> = skipped.iter().map(|skip| skip.id.as_str()).collect();
         assert_eq!(ids, ["acme-key", "key-file", "octal", "look"], "{skipped:?}");
@@ -315,7 +315,7 @@ regex = '''a(?=b)'''
     }
 
     #[test]
-    fn an_entropy_that_is_no_amount_of_bits_is_named_and_its_rule_left_out() {
+    fn invalid_entropy_is_reported_and_its_rule_skipped() {
         for (entropy, named) in [("nan", "NaN"), ("inf", "inf"), ("-1.0", "-1"), ("8.5", "8.5")] {
             let good = "[[rules]]\nid = 'good'\nregex = 'good'\nkeywords = ['good']\nentropy = 0.0\n";
             let (text, skipped) =

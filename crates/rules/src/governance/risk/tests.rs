@@ -81,7 +81,7 @@ fn a_custom_rule_joins_the_builtin_ones() {
 }
 
 #[test]
-fn a_rule_looks_where_it_is_told_to() {
+fn rule_searches_only_its_scopes() {
     let content = Content::from_json(
         br#"{"messages":[{"role":"user","content":"heron"},{"role":"system","content":"heron"},
             {"role":"assistant","content":"heron"}],"variables":[{"name":"v","default":"heron","description":"heron"}],
@@ -105,7 +105,7 @@ fn a_rule_looks_where_it_is_told_to() {
 }
 
 #[test]
-fn findings_never_hold_what_was_found() {
+fn findings_never_contain_matched_text() {
     let secret = ["ghp_", "016C7eFf2kQx9Lr4", "Tz8Wb3Nv6Ym1Hd5Js0Pa"].concat();
     let json = format!(
         r#"{{"text":"use {secret} now","config":{{"{secret}":"x","list":["{secret}"]}},
@@ -165,7 +165,7 @@ fn regulated_advice_in_an_edited_prompt_is_high() {
 }
 
 #[test]
-fn the_gravest_findings_are_kept_and_the_rest_is_counted() {
+fn most_severe_findings_are_kept_and_the_rest_counted() {
     let secret = ["ghp_", "016C7eFf2kQx9Lr4", "Tz8Wb3Nv6Ym1Hd5Js0Pa"].concat();
     let messages: Vec<String> = (0..400).map(|_| r#"{"role":"user","content":"a\u200bb"}"#.to_owned()).collect();
     let json = format!(r#"{{"messages":[{},{{"role":"user","content":"{secret}"}}]}}"#, messages.join(","));
@@ -254,7 +254,7 @@ fn stopwords_and_detectors_are_paid_for_too() {
 }
 
 #[test]
-fn what_would_take_too_much_work_or_memory_is_refused() {
+fn rules_exceeding_work_or_memory_limits_are_rejected() {
     let check = |rules: &str, part: &str| {
         let error = RuleSet::parse(rules).expect_err(part).to_string();
         assert!(error.contains(part), "{error}");
@@ -308,7 +308,7 @@ proptest! {
     }
 
     #[test]
-    fn findings_stand_on_character_boundaries(
+    fn findings_are_on_character_boundaries(
         text in "(?s)(.|[a-zé\u{200b}0-9@. -]|password: |ghp_|\\{\\{x\\}\\}|ignore all previous instructions){0,80}",
     ) {
         for finding in builtin().classify_text("text", &text, &KEY) {

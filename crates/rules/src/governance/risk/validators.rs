@@ -397,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_one_when_its_header_says_so() {
+    fn jwt_is_recognized_by_its_header() {
         // {"alg":"HS256","typ":"JWT"}, and the same without `alg`.
         assert!(Validator::Jwt.accepts("eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.x"));
         assert!(!Validator::Jwt.accepts("eyJ0eXAiOiJKV1QifQ.e30.x"));

@@ -20,7 +20,7 @@ fn valid_checkpoint_is_new_then_known_then_refreshed() {
 
 /// One validly signed change, and the reason for which it is rejected.
 #[test]
-fn pages_that_say_the_wrong_thing_are_refused_by_reason() {
+fn wrong_checkpoints_are_rejected_with_the_reason() {
     let replica = Replica::holding(100);
     let check = |reason: &str, change: &dyn Fn(&mut Checkpoint)| {
         let mut page = checkpoint(1, 101);
@@ -41,7 +41,7 @@ fn pages_that_say_the_wrong_thing_are_refused_by_reason() {
 }
 
 #[test]
-fn refusals_say_what_to_fetch_first() {
+fn refusals_name_the_record_to_fetch() {
     let replica = Replica::fresh();
     let mut page = checkpoint(9, 1);
     assert_eq!(replica.offer(&signed(&page)), Err(Refusal::UnknownEpoch { needs: 9 }));
@@ -52,7 +52,7 @@ fn refusals_say_what_to_fetch_first() {
 }
 
 #[test]
-fn bytes_that_are_no_checkpoint_are_refused_before_anything_is_believed() {
+fn invalid_checkpoint_bytes_are_rejected_first() {
     let replica = Replica::fresh();
     let note = signed(&checkpoint(1, 100));
     let root = sign_root(&root_document(), &[&root_key()]).unwrap();
@@ -106,7 +106,7 @@ fn replay_across_registries_with_one_shared_key_is_refused() {
 }
 
 #[test]
-fn stolen_checkpoint_key_is_refused_once_a_root_document_drops_it() {
+fn stolen_checkpoint_key_is_rejected_after_its_removal() {
     let mut replica = Replica::holding(100);
     let stolen = signed(&checkpoint(1, 200));
     assert!(replica.offer(&stolen).is_ok(), "before the rotation");
@@ -147,7 +147,7 @@ fn pre_signed_future_checkpoints_are_refused() {
 }
 
 #[test]
-fn a_clock_far_behind_is_not_obeyed_and_ten_minutes_of_skew_are_allowed() {
+fn clock_far_behind_is_untrusted_and_ten_minutes_of_skew_allowed() {
     let mut replica = Replica::holding(100);
     let page = Checkpoint { issued: NOW_S + 600, ..checkpoint(1, 101) };
     assert!(replica.offer(&signed(&page)).is_ok(), "within the allowed skew");
@@ -160,7 +160,7 @@ fn a_clock_far_behind_is_not_obeyed_and_ten_minutes_of_skew_are_allowed() {
 }
 
 #[test]
-fn freeze_an_expired_page_is_no_first_state_and_never_keeps_a_replica_on_an_older_one() {
+fn freeze_expired_checkpoint_is_rejected_only_as_a_first_state() {
     let mut replica = Replica::holding(100);
     replica.now = TrustedTime::at(NOW_S + HOUR_S + 1, NOW_S);
     let verdict = |replica: &Replica, seq| replica.offer(&signed(&checkpoint(1, seq))).map(|it| it.verdict);

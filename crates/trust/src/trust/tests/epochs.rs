@@ -13,7 +13,7 @@ fn verdict(note: &[u8], chain: &RootChain) -> Result<EpochRecord, EpochError> {
 }
 
 #[test]
-fn roots_or_a_failover_key_grant_an_epoch_and_nobody_else() {
+fn only_roots_or_a_failover_key_grant_an_epoch() {
     let chain = chain_of(&root_document());
     let not_granted = Err(EpochError::NotGranted { epoch: 2, found: 0, needed: 1 });
     for (note, expected) in [
@@ -29,7 +29,7 @@ fn roots_or_a_failover_key_grant_an_epoch_and_nobody_else() {
 }
 
 #[test]
-fn an_epoch_names_what_the_roots_know() {
+fn epoch_must_name_known_root_and_key() {
     let chain = chain_of(&root_document());
     let check = |record: EpochRecord, expected: &str| {
         let note = record.sign_by_roots(&[&root_key()]).unwrap();
@@ -51,7 +51,7 @@ fn an_epoch_names_what_the_roots_know() {
 }
 
 #[test]
-fn rotating_root_keys_keeps_old_epochs_and_dropping_a_failover_key_does_not() {
+fn old_epochs_survive_root_rotation_but_not_failover_key_removal() {
     let mut chain = chain_of(&root_document());
     let by_root = record().sign_by_roots(&[&root_key()]).unwrap();
     let by_failover = record().sign_by_failover("failover-a", &failover_key()).unwrap();
@@ -69,7 +69,7 @@ fn rotating_root_keys_keeps_old_epochs_and_dropping_a_failover_key_does_not() {
 }
 
 #[test]
-fn an_epoch_record_reads_back_and_keeps_its_own_rules() {
+fn epoch_record_round_trips_and_enforces_its_rules() {
     let text = record().to_text();
     assert_eq!(EpochRecord::parse(&text), Ok(record()));
     assert_eq!(

@@ -4,7 +4,7 @@ use super::*;
 use crate::trust::accept::Verdict;
 
 #[test]
-fn rollback_is_refused_by_what_is_held_and_by_what_was_ever_reached() {
+fn rollback_below_current_or_highest_rank_is_rejected() {
     let mut replica = Replica::holding(100);
     let older = signed(&checkpoint(1, 99));
     let rank = |seq| StateRank { root: 1, position: at(1, seq) };
@@ -35,7 +35,7 @@ fn a_newer_root_alone_does_not_lower_a_position() {
 }
 
 #[test]
-fn fork_keeps_both_stories_as_evidence() {
+fn fork_keeps_both_notes_as_evidence() {
     let replica = Replica::holding(100);
     let other = Checkpoint { state: [8; 32], ..checkpoint(1, 100) };
     let Err(Refusal::Fork(evidence)) = replica.offer(&signed(&other)) else {
@@ -82,7 +82,7 @@ fn old_epoch_primary_is_fenced_by_name() {
 }
 
 #[test]
-fn a_replica_beyond_the_new_base_rewinds_and_reports_what_was_lost() {
+fn replica_beyond_the_new_base_rewinds_and_reports_lost_commits() {
     let mut replica = Replica::holding(120);
     replica.learn_failover(at(1, 100));
     let page = Checkpoint { root: 2, ..checkpoint(2, 105) };
@@ -158,7 +158,7 @@ fn mix_and_match_of_views_is_refused_both_ways() {
 }
 
 #[test]
-fn commits_that_alter_nothing_bring_a_position_and_nothing_to_fetch() {
+fn commits_without_changes_move_the_position_without_a_download() {
     let replica = Replica::holding(100);
     let later = Checkpoint { seq: 140, changed: 100, issued: NOW_S - 5, ..checkpoint(1, 100) };
     let accepted = replica.offer(&signed(&later)).unwrap();
@@ -168,7 +168,7 @@ fn commits_that_alter_nothing_bring_a_position_and_nothing_to_fetch() {
 }
 
 #[test]
-fn two_checkpoints_of_one_history_agree_wherever_nothing_changed_between_them() {
+fn checkpoints_of_one_history_agree_if_nothing_changed_between_them() {
     let mut replica = Replica::holding(100);
     replica.held = replica.held.map(|held| HeldCheckpoint { changed: 90, audit: [5; 32], ..held });
     let page = |seq, changed, state: u8, audit: u8| {

@@ -74,7 +74,7 @@ fn m_of_n_signers_sign_one_after_another() {
 }
 
 #[test]
-fn one_key_counts_once_however_often_it_signs() {
+fn repeated_signatures_of_one_key_count_once() {
     let mut chain = chain_of_three();
     let next = RootDocument { version: 2, ..two_of_three() };
     let draft = sign_root(&next, &[&key(11)]).unwrap();

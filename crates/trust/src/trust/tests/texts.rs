@@ -95,7 +95,7 @@ fn a_checkpoint_in_another_spelling_does_not_read() {
 }
 
 #[test]
-fn nothing_unreadable_is_signed() {
+fn invalid_checkpoint_is_not_signed() {
     for broken in [
         Checkpoint { registry: "Upper Case".to_owned(), ..page() },
         Checkpoint { view: "a\nseq 9".to_owned(), ..page() },

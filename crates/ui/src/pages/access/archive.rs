@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn long_list_is_cut_and_the_form_is_for_who_is_signed_in() {
+    fn long_list_is_truncated_and_form_needs_sign_in() {
         let signed = Who::Signed { name: "cy".to_owned(), token: "t".to_owned(), form: "f00".to_owned() };
         let shown = page(&sample(signed.clone()), &matter(201));
         for part in ["201 versions to archive, 12\u{202f}345 bytes", "a/&lt;b&gt;@200", "and 1 more", "value=\"5ee7\""]

@@ -109,7 +109,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn the_list_says_who_may_what_and_a_refused_form_keeps_what_was_typed() {
+    fn people_list_shows_permissions_and_rejected_form_keeps_input() {
         let principal = serde_json::from_str(
             r#"{"name":"ann<b>","kind":"person","created":"2026-01-02T03:04:05Z","disabled":"2026-02-02T03:04:05Z",
                 "grants":[{"role":"author"},{"role":"releaser","prompts":"support/**","labels":"staging"}]}"#,

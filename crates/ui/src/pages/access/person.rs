@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_says_what_somebody_may_where_and_asks_why() {
+    fn person_page_shows_permissions_with_links_to_explanations() {
         let shown = page(&signed(), &matter());
         for part in [
             "href=\"/ui/access/why?who=ann&amp;permission=deploy&amp;prompt=support/agent&amp;label=staging\"",
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_no_access_changes_nothing_here() {
+    fn visitor_without_access_permission_gets_no_forms() {
         let shown = page(&signed(), &PersonPageData { keeps: false, tokens: None, did: None, ..matter() });
         assert!(!shown.contains("action=\"/ui/access") && !shown.contains("Access tokens</h2>"), "{shown}");
     }

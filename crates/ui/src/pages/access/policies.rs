@@ -76,7 +76,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn a_policy_is_said_in_sentences() {
+    fn policy_is_described_in_sentences() {
         let policies = serde_json::from_str(
             r#"[{"name":"production","labels":"production","prompts":"support/**","approvals":2,"message":"<b>",
                 "freeze":[{"days":["fri"],"from":"16:00","to":"24:00","why":"\u202eweekend"}]},{"name":"free","labels":"x"}]"#,

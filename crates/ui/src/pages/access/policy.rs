@@ -403,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_holds_all_of_a_policy() {
+    fn policy_form_has_every_field() {
         let policy: Policy = serde_json::from_str(
             r#"{"name":"p","labels":"production","prompts":"support/**","deployers":["gone"],"approvals":2,"approvers":["compliance"],
                 "self_approval":true,"after":{"label":"staging","for_s":5400},"message":"\"><b>","gates":["a","b"],

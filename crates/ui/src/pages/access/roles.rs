@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn roles_say_what_they_allow_and_built_in_ones_stay() {
+    fn roles_list_permissions_and_built_in_roles_are_read_only() {
         let rows = Role::built_in().into_iter().map(|role| (role, Some(2))).collect();
         let shown = page(&signed(), &Roles { rows, keeps: true, outcome: Outcome::default() });
         for part in

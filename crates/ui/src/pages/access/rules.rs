@@ -125,7 +125,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn rule_sets_are_read_by_everybody_and_changed_by_who_keeps_policies() {
+    fn rule_sets_are_visible_to_all_and_editable_with_permission() {
         let set = RuleSetView {
             name: "house".to_owned(),
             rules: 1,

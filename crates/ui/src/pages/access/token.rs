@@ -89,7 +89,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn it_is_shown_where_it_was_just_made_and_nowhere_else() {
+    fn token_secret_is_shown_only_after_creation() {
         let token = serde_json::from_str::<TokenView>(
             r#"{"name":"ann-laptop","principal":"ann<b>","created":"2026-01-02T03:04:05Z","previous_until":"2026-03-21T15:00:00Z"}"#,
         )

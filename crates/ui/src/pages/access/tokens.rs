@@ -116,7 +116,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn a_row_says_whose_it_is_and_how_long_and_never_the_token() {
+    fn token_row_shows_principal_and_expiry_but_not_the_token() {
         let rows: Vec<TokenView> = serde_json::from_str(
             r#"[{"name":"ci","principal":"ci","created":"2026-01-02T03:04:05Z"},
                 {"name":"old","principal":"ann","created":"2026-01-02T03:04:05Z","expires":"2026-03-20T14:00:00Z"},

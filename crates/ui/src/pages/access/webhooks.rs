@@ -272,7 +272,7 @@ mod tests {
     use crate::layout::{Who, sample};
 
     #[test]
-    fn webhook_page_escapes_what_others_wrote_and_never_shows_a_slack_url() {
+    fn webhook_page_escapes_text_and_never_shows_a_slack_url() {
         let rows: Vec<WebhookView> = serde_json::from_str(
             r#"[{"name":"team","url":"https://hooks.slack.com/…","events":["<b>"],"prompts":"a/**","format":"slack",
                 "created":"2026-01-02T03:04:05Z","failures":1,"pending":2,"cursor":1,"failing_since":"2026-03-20T14:00:00Z"}]"#,

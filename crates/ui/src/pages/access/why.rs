@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_no_names_what_each_grant_lacks_and_the_roles_that_would_do() {
+    fn denial_explains_each_grant_and_names_sufficient_roles() {
         let no = json!({"allowed": false, "permission": {"allowed": false, "reason": "`ann<b>` is not granted it", "roles": ["releaser"]}});
         let shown = page(&sample(Who::Local), &matter(no));
         for part in [
