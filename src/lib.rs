@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 pub mod cli;
 pub mod config;
-pub mod deliver;
 pub mod files;
 pub mod http;
 pub mod ingest;
@@ -15,8 +14,10 @@ pub mod logging;
 pub mod metrics;
 pub mod registry;
 pub mod replication;
+pub mod report;
 pub mod resolve;
 pub mod server;
+pub mod signing;
 pub mod watch;
 pub mod webhooks;
 

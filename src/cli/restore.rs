@@ -10,8 +10,8 @@ use super::output::{DIM, Output, moment, paint};
 use super::verify;
 use crate::clock::{Clock, SystemClock};
 use crate::model::time::Timestamp;
-use crate::registry::signer::KEYS_FOLDER;
 use crate::server::restore::{Signing, draft_epoch, restore};
+use crate::signing::key_files::KEYS_FOLDER;
 
 /// Restores, begins a new epoch, and verifies the result; or drafts that epoch.
 pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {

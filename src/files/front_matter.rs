@@ -102,12 +102,17 @@ pub(super) fn write(front: &FrontMatter) -> String {
     let Ok(Value::Object(fields)) = serde_json::to_value(&form) else { return String::new() };
     let yaml = yaml::write(&fields);
     // What does not read back exactly is written in the JSON subset of YAML.
-    let stands = yaml.ends_with('\n') && !yaml.split('\n').any(super::prompt::is_fence);
+    let stands = yaml.ends_with('\n') && !yaml.split('\n').any(is_fence);
     if stands && is_small(&yaml) && parse(&yaml).as_ref() == Ok(front) {
         return yaml;
     }
     let escaped = json_lines(&fields);
     if is_small(&escaped) { escaped } else { plain_lines(&fields) }
+}
+
+/// Whether a line begins or ends front matter.
+pub(super) fn is_fence(line: &str) -> bool {
+    line.trim_end_matches([' ', '\t', '\r', '\n']) == "---"
 }
 
 /// Whether the YAML parser reads a text in bounded time.

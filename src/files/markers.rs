@@ -4,7 +4,7 @@
 //! and so does the end of its line if nothing follows. Invariant: `write` adds a backslash to text that looks like a
 //! marker, so that it is never parsed as one.
 
-use super::prompt::PromptFileError;
+use super::error::PromptFileError;
 use crate::model::content::{Body, Message, MessageContent, Part, Role, RoleMessage};
 
 /// The placeholder of `{{history}}`.

@@ -5,6 +5,7 @@
 
 pub mod batches;
 pub mod compare;
+mod error;
 pub mod folder;
 mod front_matter;
 pub mod history;

@@ -18,10 +18,10 @@ use super::state::App;
 use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
 use crate::model::position::Position;
-use crate::registry::signer::VIEW_ALL;
 use crate::replication::connected_replicas::{ID_BYTES_MAX, REPLICA, is_replica_id};
 use crate::replication::witness::PROOF_BYTES_MAX;
 use crate::resolve::usage::LOCAL;
+use crate::trust::checkpoint::VIEW_ALL;
 
 /// Largest report, in bytes, and most uses in one.
 const REPORT_BYTES_MAX: usize = 1024 * 1024;

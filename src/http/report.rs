@@ -22,9 +22,9 @@ use crate::governance::report::{Report, ReportFormat, ReportHeader, ReportScope,
 use crate::model::audit::{Command, Subject};
 use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
-use crate::registry::report::{ReportError, WrittenReport, sign_report, system_info, write_report};
 use crate::registry::{Actor, Registry};
-use crate::replication::publisher::PublishError;
+use crate::replication::publish_error::PublishError;
+use crate::report::{ReportError, WrittenReport, sign_report, system_info, write_report};
 use crate::resolve::ReadScope;
 use crate::resolve::report::{ReadError, ReportSource};
 use crate::trust::manifest::ManifestFile;

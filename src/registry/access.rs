@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError};
 
 use super::Registry;
+use super::RegistryError;
 use super::auth_method::AuthMethod;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::governance::label_policy::LabelPolicy;
@@ -518,6 +519,11 @@ fn scan_id(sets: &BTreeMap<String, String>) -> String {
         hasher.update(text.as_bytes());
     }
     hasher.finalize().to_hex().to_string()
+}
+
+/// A new access token.
+pub(super) fn new_token() -> Result<AccessToken, RegistryError> {
+    AccessToken::generate().map_err(|error| RegistryError::Random(error.to_string()))
 }
 
 /// A token's hash as it is stored.

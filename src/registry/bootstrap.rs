@@ -9,25 +9,25 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
-use super::directory::{ADMIN_TOKEN_FILE, DirectoryContents, DirectoryError, FIRST_START_FOLDER, RESTORE_FOLDER, look};
-use super::primary_clock::{CLOCK_HINT, ClockError, PrimaryClock};
-use super::signer::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, KeyFileError, ROOT_KEY_FILE, Signer, read_key};
-use super::{new_epoch, trust_files};
+use super::directory::{ADMIN_TOKEN_FILE, DirectoryContents, FIRST_START_FOLDER, RESTORE_FOLDER, look};
+use super::epochs::{BootstrapError, base_of, by_operator, signer};
+use super::new_epoch;
 use crate::api::status::NodeRole;
 use crate::clock::Clock;
-use crate::crypto::key::{KeyError, SigningKey};
-use crate::crypto::secret::{AccessToken, SecretError};
-use crate::governance::rulebook::OPERATOR;
-use crate::model::audit::{AuditEntry, Command, Subject};
-use crate::model::principal::PrincipalKind;
+use crate::crypto::key::SigningKey;
+use crate::crypto::secret::AccessToken;
+use crate::model::audit::{Command, Subject};
 use crate::model::time::Timestamp;
+use crate::signing::key_files::{CHECKPOINT_KEY_FILE, KEYS_FOLDER, ROOT_KEY_FILE, read_key};
+use crate::signing::primary_clock::PrimaryClock;
+use crate::signing::signer::Signer;
+use crate::signing::trust_files;
 use crate::store::files::{replace, sync_directory};
 use crate::store::meta;
-use crate::store::read::ReadTxn;
 use crate::store::{Options, REGISTRY_FILE, Store, StoreError, create};
-use crate::trust::epoch::{EpochBase, EpochError, EpochRecord, VerifiedEpoch};
-use crate::trust::records::{self, RecordsError};
-use crate::trust::root::{RootDocument, RootError, RootKeyId, sign_root};
+use crate::trust::epoch::{EpochRecord, VerifiedEpoch};
+use crate::trust::records::{self};
+use crate::trust::root::{RootDocument, RootKeyId, sign_root};
 use crate::trust::root_chain::RootChain;
 
 /// The longest lifetime of a checkpoint that a root document allows, in seconds: 90 days, for air gaps.
@@ -66,66 +66,6 @@ pub struct FirstStart<'a> {
     pub token_file: &'a Path,
     /// What replicas are given to trust.
     pub root_key: RootKeyId,
-}
-
-/// Why a registry could not be created or loaded.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says what its variant means")]
-pub enum BootstrapError {
-    #[error(
-        "this directory belongs to a replica; start it with `bookholder replica`, or use a different --data for the primary"
-    )]
-    IsReplica,
-    #[error("the signed records of this registry are inconsistent: {0}")]
-    Trust(String),
-    #[error("the key in {} is not the `{name}` of epoch {epoch}; put the right key back", path.display())]
-    OtherKey { path: PathBuf, name: String, epoch: u64 },
-    #[error(
-        "root document {version} does not list `{name}`, which signs this epoch; draft it again with --rotate-checkpoint"
-    )]
-    KeyUnlisted { version: u64, name: String },
-    #[error(
-        "{drafted} was drafted to begin after {base}, but the registry is now at {found}; draft it again and keep the node stopped"
-    )]
-    MovedOn { drafted: String, base: String, found: String },
-    #[error(
-        "the data directory belongs to the registry with the root key {held}, but the backup is of {backup}; restore into a new directory"
-    )]
-    OtherRegistry { held: RootKeyId, backup: RootKeyId },
-    #[error(
-        "the files in the folder `trust` are inconsistent: {0}; put back the registry's own, or restore into a new directory"
-    )]
-    TrustFiles(RecordsError),
-    #[error("{what} in the folder `trust` differs from the one in the backup; restore into a new directory")]
-    OtherTrust { what: String },
-    #[error(
-        "root document {version} needs {needed} of its root keys to sign the new epoch, but only {found} are here; name the files of others with --root-key-file, or use --draft to sign the epoch where they are"
-    )]
-    TooFewRootKeys { version: u64, needed: u8, found: usize },
-    #[error("no root document lists the key in {}: the backup is older than a change of keys; copy the registry's folder `trust` into the data directory", path.display())]
-    UnknownCheckpointKey { path: PathBuf },
-    #[error("the audit log does not match the signed checkpoint: entries were removed or replaced; restore a backup")]
-    AuditLog,
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-    #[error("{0}; {CLOCK_HINT}")]
-    Clock(#[from] ClockError),
-    #[error(transparent)]
-    KeyFile(#[from] KeyFileError),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    #[error(transparent)]
-    Root(#[from] RootError),
-    #[error(transparent)]
-    Epoch(#[from] EpochError),
-    #[error("the signed records of this registry are inconsistent: {0}")]
-    Records(#[from] RecordsError),
-    #[error("cannot write a file in the data directory")]
-    File(#[from] std::io::Error),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Opens the registry in a data directory, or creates one if it is empty; `announce` shows the generated access token,
@@ -253,15 +193,6 @@ pub fn reopen(
     Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: None, unknown_token })
 }
 
-/// The position at which an epoch that begins now starts.
-///
-/// # Errors
-/// The database fails.
-pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
-    let state = txn.view_state()?;
-    Ok(EpochBase { position: txn.head()?.position, state: state.hash })
-}
-
 /// Installs the next root document, and the epoch that it may begin: verifies the signatures, stores both, and signs
 /// the state again under them. Installing the same document again has no effect; returns whether it was new.
 ///
@@ -324,13 +255,6 @@ pub fn install_root(
     settle_checkpoint_key(store.directory(), &chain, &epochs)?;
     trust_files::publish(store.directory(), &roots, &epochs)?;
     Ok(true)
-}
-
-/// The file of the checkpoint key with this name in a folder of keys: its own file until it signs, then the usual one.
-#[must_use]
-pub fn checkpoint_key_file(keys: &Path, name: &str) -> PathBuf {
-    let own = keys.join(format!("{name}.key"));
-    if own.exists() { own } else { keys.join(CHECKPOINT_KEY_FILE) }
 }
 
 /// The file of a checkpoint key that does not sign yet, or no longer signs.
@@ -416,50 +340,11 @@ fn first_start(
     Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: new.then_some(token), unknown_token: false })
 }
 
-/// The audit entry of an action by the operator at the machine.
-pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: String) -> AuditEntry {
-    AuditEntry {
-        actor: OPERATOR.to_owned(),
-        actor_kind: Some(PrincipalKind::System),
-        method: "this machine".to_owned(),
-        subjects,
-        message,
-        ..AuditEntry::of(command)
-    }
-}
-
 /// The chain of roots and the current epoch.
 fn read_back(roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Result<(RootChain, VerifiedEpoch), BootstrapError> {
     let (chain, mut epochs) = records::read_back(None, roots, epochs)?;
     let epoch = epochs.pop().ok_or_else(|| BootstrapError::Trust("there is no epoch record".to_owned()))?;
     Ok((chain, epoch))
-}
-
-pub(super) fn signer(
-    chain: &RootChain,
-    epoch: &VerifiedEpoch,
-    keys: &Path,
-    clock: &Arc<PrimaryClock>,
-) -> Result<Arc<Signer>, BootstrapError> {
-    let root = chain.current();
-    let record = epoch.record();
-    let name = &record.checkpoint_key;
-    let listed = root
-        .checkpoint_key(name)
-        .ok_or_else(|| BootstrapError::KeyUnlisted { version: root.version, name: name.clone() })?;
-    let path = checkpoint_key_file(keys, name);
-    let key = read_key(&path)?;
-    if *listed != key.verifying_key() {
-        return Err(BootstrapError::OtherKey { path, name: name.clone(), epoch: record.epoch });
-    }
-    Ok(Arc::new(Signer {
-        registry: root.registry.clone(),
-        key_name: record.checkpoint_key.clone(),
-        key,
-        root: root.version,
-        max_lifetime_s: root.max_lifetime_s,
-        clock: Arc::clone(clock),
-    }))
 }
 
 /// Creates a key and its file; reuses the file of an interrupted first start.

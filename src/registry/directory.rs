@@ -5,13 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::signer::KEYS_FOLDER;
+use crate::signing::key_files::KEYS_FOLDER;
+use crate::signing::trust_files::TRUST_FOLDER;
 use crate::store::REGISTRY_FILE;
 use crate::store::create::has_database;
 use crate::store::files::WATERMARK_FILE;
 
-/// The folder of public records in the data directory.
-pub const TRUST_FOLDER: &str = "trust";
 /// The folder in which a first start works. While it exists and the database does not, the keys beside it are not used
 /// yet.
 pub const FIRST_START_FOLDER: &str = ".first-start";

@@ -1,6 +1,5 @@
 //! Why a command was refused.
 
-use super::primary_clock::ClockError;
 use crate::experiment::assignment::AssignmentError;
 use crate::governance::interface::InterfaceError;
 use crate::governance::label_policy::PolicyError;
@@ -12,6 +11,7 @@ use crate::model::name::{Label, NameError, PromptName};
 use crate::model::time::Timestamp;
 use crate::model::verdict::Requirement;
 use crate::resolve::ResolveError;
+use crate::signing::primary_clock::ClockError;
 use crate::store::StoreError;
 use crate::template::error::{IncludeError, TemplateError};
 

@@ -6,6 +6,7 @@
 
 mod about;
 pub mod access;
+mod admins;
 mod approvals;
 mod archive;
 mod auth_method;
@@ -18,6 +19,7 @@ mod deploy;
 pub mod directory;
 mod draft_usage;
 mod drafts;
+pub mod epochs;
 pub mod error;
 mod import;
 mod label_move;
@@ -26,23 +28,20 @@ pub mod new_epoch;
 pub mod outbox;
 mod policies;
 mod preview;
-pub mod primary_clock;
 mod principals;
 mod publish;
 mod remove;
 pub mod repair_dates;
-pub mod report;
 mod retire;
 mod rollback;
 mod rule_sets;
 mod sessions;
 mod sign_in_links;
-pub mod signer;
 mod sources;
 mod stored_requests;
 mod tokens;
-pub mod trust_files;
 mod uses;
+mod webhook_settings;
 mod webhooks;
 pub mod why;
 mod write_quota;
@@ -61,15 +60,16 @@ pub use sources::FileOutcome;
 
 use self::access::{AuthState, PreparedClassifier};
 use self::command::Refusals;
-use self::primary_clock::PrimaryClock;
 use self::write_quota::WriteQuota;
 use crate::clock::Clock;
 use crate::model::name::PromptName;
+use crate::model::principal::{HANDLE_BYTES_MAX, is_handle};
 use crate::model::prompt::Prompt;
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::resolve::usage::Usage;
+use crate::signing::primary_clock::PrimaryClock;
 use crate::store::meta;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
@@ -172,6 +172,14 @@ const ORDER_SLACK_MS: i64 = 1_000;
 /// current time anyway: a change dated in the future would not be found by a query about now.
 fn time_of_change(now: Timestamp, last: Timestamp) -> Timestamp {
     if last.ms().saturating_sub(now.ms()) <= ORDER_SLACK_MS { now.max(last) } else { now }
+}
+
+/// Refuses a name of what is not a prompt, if it is not valid.
+fn check_handle(what: &'static str, name: &str) -> Result<(), RegistryError> {
+    if is_handle(name) {
+        return Ok(());
+    }
+    Err(RegistryError::Handle { what, name: name.chars().take(HANDLE_BYTES_MAX).collect() })
 }
 
 /// Validates the message of a command, and returns it trimmed.

@@ -9,17 +9,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::bootstrap::{BootstrapError, base_of, by_operator, signer};
-use super::primary_clock::PrimaryClock;
+use super::epochs::{BootstrapError, base_of, by_operator, signer};
 use super::sessions::forget_web_sessions;
 use super::sign_in_links::forget_sign_in_links;
-use super::signer::{CHECKPOINT_KEY_FILE, read_key};
-use super::trust_files::{TrustFiles, published};
 use crate::clock::Clock;
 use crate::crypto::key::SigningKey;
 use crate::model::audit::{Command, Subject};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
+use crate::signing::key_files::{CHECKPOINT_KEY_FILE, read_key};
+use crate::signing::primary_clock::PrimaryClock;
+use crate::signing::trust_files::{TrustFiles, published};
 use crate::store::outdated::Outdated;
 use crate::store::{Store, StoreError};
 use crate::trust::epoch::{EpochBase, EpochRecord, VerifiedEpoch};

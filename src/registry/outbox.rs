@@ -11,9 +11,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::Registry;
-use super::webhooks::{secrets, settings};
+use super::webhook_settings::{secrets, settings};
 use crate::crypto::webhook::WebhookSecret;
-use crate::deliver::Delivery as Answer;
 use crate::governance::announcement::{TEST_EVENT, body, concerns, message_id};
 use crate::governance::event::{Effect, effects};
 use crate::governance::slack::slack_body;
@@ -72,6 +71,19 @@ pub struct OutboxWork {
     pub more: bool,
 }
 
+/// The result of one delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReceiverAnswer {
+    /// The status of the receiver; absent if it could not be reached or was not contacted.
+    pub status: Option<u16>,
+    /// The error, for people; absent for a 2xx answer.
+    pub error: Option<String>,
+    /// The pause that the receiver asks for, in seconds. A date is relative to the answer's own `date`.
+    pub retry_after_s: Option<u64>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
 /// The result of one attempt.
 #[derive(Clone, Debug)]
 pub struct DeliveryResult {
@@ -80,7 +92,7 @@ pub struct DeliveryResult {
     /// The audit entry of the event, and the index of the effect.
     pub event: EventNumber,
     /// The answer of the receiver.
-    pub answer: Answer,
+    pub answer: ReceiverAnswer,
     /// A random number to spread the next attempt.
     pub jitter: u64,
 }

@@ -1,15 +1,15 @@
 //! Principals, roles and grants.
 
 use super::access::rules_change;
+use super::admins::keep_an_admin;
 use super::command::{Attempt, Ctx};
 use super::sign_in_links::forget_links_of;
-use super::tokens::admins_with_tokens;
-use super::{Actor, AuthContext, Registry, RegistryError};
+use super::{Actor, AuthContext, Registry, RegistryError, check_handle};
 use crate::api::govern::{GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
 use crate::governance::rulebook::Rulebook;
 use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::name::{Label, PromptName};
-use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role, is_handle};
+use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role};
 use crate::model::time::Timestamp;
 use crate::resolve::CatalogueView;
 use crate::store::documents::Documents;
@@ -309,22 +309,6 @@ pub(super) fn create(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: PrincipalReques
     let audit = ctx.audit(Command::CreatePrincipal, vec![subject], String::new(), vec![change]);
     txn.commit(ctx.now, Vec::new(), audit)?;
     Ok(principal)
-}
-
-pub(super) fn check_handle(what: &'static str, name: &str) -> Result<(), RegistryError> {
-    if is_handle(name) {
-        return Ok(());
-    }
-    Err(RegistryError::Handle { what, name: name.chars().take(crate::model::principal::HANDLE_BYTES_MAX).collect() })
-}
-
-/// At least one principal with an access token must be able to manage access.
-fn keep_an_admin(txn: &WriteTxn<'_>, book: &Rulebook, now: Timestamp, name: &str) -> Result<(), RegistryError> {
-    if admins_with_tokens(txn, book, now, None)? {
-        Ok(())
-    } else {
-        Err(RegistryError::LastAdmin { name: name.to_owned() })
-    }
 }
 
 fn check_grants(book: &Rulebook, grants: &[Grant]) -> Result<(), RegistryError> {

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use super::ORDER_SLACK_MS;
-use super::bootstrap::{BootstrapError, by_operator};
-use super::primary_clock::{BACK_MS_MAX, ClockState, PrimaryClock};
+use super::epochs::{BootstrapError, by_operator};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
 use crate::model::time::Timestamp;
 use crate::model::version::{Retired, Version};
+use crate::signing::primary_clock::{BACK_MS_MAX, ClockState, PrimaryClock};
 use crate::store::query::Queries;
 use crate::store::read::ReadTxn;
 use crate::store::write::Change;

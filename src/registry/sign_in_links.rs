@@ -5,10 +5,9 @@
 
 use std::ops::ControlFlow;
 
-use super::access::hex;
+use super::access::{hex, new_token};
 use super::auth_method::AuthMethod;
 use super::command::{Attempt, Ctx};
-use super::tokens::generate;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::SignInLinkRequest;
 use crate::api::limits::{SIGN_IN_LINK_LIFE_S, SIGN_IN_LINK_LIFE_S_MAX};
@@ -33,7 +32,7 @@ impl Registry {
         name: String,
         request: SignInLinkRequest,
     ) -> Result<(AccessToken, Timestamp), RegistryError> {
-        let secret = generate()?;
+        let secret = new_token()?;
         let key = hex(&secret.hash());
         let command = Command::CreateSignInLink;
         let about = Attempt::new(command, [Subject::Principal { name: name.clone() }], "");

@@ -2,21 +2,20 @@
 
 use std::sync::atomic::Ordering;
 
-use super::access::{hex, rules_change};
+use super::access::{hex, new_token, rules_change};
+use super::admins::admins_with_tokens;
 use super::auth_method::AuthMethod;
 use super::change_requests::stop_automatic;
 use super::command::Attempt;
-use super::principals::{check_handle, create};
-use super::{Actor, Registry, RegistryError};
+use super::principals::create;
+use super::{Actor, Registry, RegistryError, check_handle};
 use crate::api::govern::{PrincipalRequest, RotationRequest, TokenRequest, TokenView};
 use crate::api::limits::{TOKEN_LIFE_S_MAX, VIEWS_MAX};
 use crate::crypto::secret::AccessToken;
-use crate::governance::rulebook::{AccessQuery, Rulebook};
 use crate::model::audit::{Command, Subject};
 use crate::model::principal::{Grant, Permission, PrincipalKind, TokenRecord};
 use crate::model::time::Timestamp;
 use crate::store::documents::{Documents, TokenUse};
-use crate::store::write::WriteTxn;
 
 const TOKEN: &str = "access token";
 /// Most access tokens of a registry; all are cached in memory.
@@ -42,7 +41,7 @@ impl Registry {
     /// # Errors
     /// The actor lacks permission, the name is taken or invalid, the principal does not exist, or the store fails.
     pub async fn create_token(&self, actor: &Actor, request: TokenRequest) -> Result<TokenView, RegistryError> {
-        let token = generate()?;
+        let token = new_token()?;
         let hash = hex(&token.hash());
         let about = Attempt::new(Command::CreateToken, [Subject::Token { name: request.name.clone() }], "");
         let record = self.command(actor, about, move |txn, ctx| {
@@ -127,7 +126,7 @@ impl Registry {
         name: String,
         request: RotationRequest,
     ) -> Result<TokenView, RegistryError> {
-        let token = generate()?;
+        let token = new_token()?;
         let hash = hex(&token.hash());
         let about = Attempt::new(Command::RotateToken, [Subject::Token { name: name.clone() }], "");
         let record = self.command(actor, about, move |txn, ctx| {
@@ -186,33 +185,6 @@ impl Registry {
         })
         .await
     }
-}
-
-/// Whether another principal with permission to manage access has an access token.
-pub(super) fn admins_with_tokens(
-    txn: &WriteTxn<'_>,
-    book: &Rulebook,
-    now: Timestamp,
-    without: Option<&str>,
-) -> Result<bool, RegistryError> {
-    let tokens = txn.list::<TokenRecord>()?;
-    Ok(tokens.iter().any(|record| {
-        let ask = AccessQuery {
-            who: &record.principal,
-            system: false,
-            bound: record.prompts.as_ref(),
-            permission: Permission::Access,
-            prompt: None,
-            label: None,
-        };
-        without != Some(record.name.as_str())
-            && record.expires.is_none_or(|expires| expires > now)
-            && book.decide(&ask).allowed
-    }))
-}
-
-pub(super) fn generate() -> Result<AccessToken, RegistryError> {
-    AccessToken::generate().map_err(|error| RegistryError::Random(error.to_string()))
 }
 
 fn expiry(now: Timestamp, seconds: Option<u64>) -> Result<Option<Timestamp>, RegistryError> {

@@ -9,14 +9,14 @@ use ipnet::IpNet;
 
 use super::command::{Attempt, Ctx};
 use super::outbox::fresh;
-use super::principals::check_handle;
-use super::{Actor, Registry, RegistryError, check_message};
+use super::webhook_settings::{origin, settings};
+use super::{Actor, Registry, RegistryError, check_handle, check_message};
 use crate::api::limits::{OVERLAP_S_MAX, PAGE_ROWS_MAX};
 use crate::api::read::Page;
 use crate::api::webhooks::{DeliveryPage, SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
 use crate::crypto::webhook::WebhookSecret;
-use crate::deliver::{UrlError, check_url};
 use crate::governance::webhook::check_filters;
+use crate::governance::webhook_url::{UrlError, check_url};
 use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::principal::{HANDLE_BYTES_MAX, Permission};
 use crate::model::public_url::PublicUrl;
@@ -358,24 +358,6 @@ impl Registry {
     }
 }
 
-/// The secrets that sign for a webhook at a time, newest first.
-pub(super) fn secrets(txn: &impl Documents, name: &str, now: Timestamp) -> Result<Vec<WebhookSecret>, StoreError> {
-    let Some(kept) = txn.get::<WebhookSecrets>(name)? else { return Ok(Vec::new()) };
-    let previous = kept.previous.filter(|(_, until)| *until > now).map(|(secret, _)| secret);
-    let parse = |secret: String| {
-        let fault = |error: crate::crypto::webhook::WebhookError| error.to_string();
-        WebhookSecret::parse(&secret).map_err(|error| StoreError::Record { kind: "document", reason: fault(error) })
-    };
-    std::iter::once(kept.current).chain(previous).map(parse).collect()
-}
-
-/// The part of a URL that can be shown: its origin, without the path.
-pub(super) fn origin(url: &str) -> String {
-    let mut parts = url.splitn(4, '/');
-    let (scheme, host) = (parts.next().unwrap_or_default(), parts.nth(1).unwrap_or_default());
-    format!("{scheme}//{host}/…")
-}
-
 fn generate() -> Result<WebhookSecret, RegistryError> {
     WebhookSecret::generate().map_err(|error| RegistryError::Random(error.to_string()))
 }
@@ -442,13 +424,6 @@ fn advice(error: &UrlError) -> String {
         UrlError::Plain { .. } | UrlError::Address { .. } => format!("{error} (setting webhook_allow)"),
         _ => error.to_string(),
     }
-}
-
-/// The audit log's description of a webhook.
-pub(super) fn settings(webhook: &Webhook) -> serde_json::Value {
-    let Webhook { url, events, prompts, format, disabled, .. } = webhook;
-    let enabled = disabled.is_none();
-    serde_json::json!({"url": origin(url), "events": events, "prompts": prompts, "format": format, "enabled": enabled})
 }
 
 /// Until when the previous secret still signs.

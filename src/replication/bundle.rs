@@ -9,8 +9,8 @@ use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::engine::Event;
-use super::publisher::PublishError;
-use crate::registry::signer::Signer;
+use super::publish_error::PublishError;
+use crate::signing::signer::Signer;
 use crate::store::delta::{self, Scope};
 use crate::store::read::ReadTxn;
 use crate::store::regular::open_regular;

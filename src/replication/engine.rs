@@ -9,11 +9,11 @@
 
 use super::pace::{NextPoll, PollPacing};
 use crate::model::position::Position;
-use crate::registry::signer::{MIN_READER, VIEW_ALL};
 use crate::trust::accept::{
     AcceptanceContext, Accepted, HeldCheckpoint, Refusal, StateRank, TrustedTime, Verdict, accept,
 };
 use crate::trust::checkpoint::{Checkpoint, all_view_definition};
+use crate::trust::checkpoint::{MIN_READER, VIEW_ALL};
 use crate::trust::epoch::VerifiedEpoch;
 use crate::trust::root_chain::RootChain;
 

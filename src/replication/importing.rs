@@ -10,23 +10,13 @@ use tokio::task::JoinSet;
 use super::bundle::{Bundle, BundleError};
 use super::engine::{Action, Event, Rejection, Step};
 use super::follower::Follower;
-use super::inbox::{Candidate, Claims, Listing};
-use crate::model::position::Position;
+use super::inbox::{BundleRead, Candidate, Claims};
 use crate::model::time::Timestamp;
 
 /// Deadline of scanning an inbox, or of reading a bundle without its data.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
 /// Deadline of verifying the data of a bundle: 4 GB on a very slow USB stick.
 const DATA_DEADLINE: Duration = Duration::from_secs(15 * 60);
-
-/// The result of reading the medium of the inbox.
-pub(super) enum BundleRead {
-    Looked(Result<Listing, Rejection>),
-    /// A bundle without its data.
-    Offered(Candidate, Result<Event, Rejection>),
-    /// The data of a verified step, and the position at the time of verification.
-    Opened(Candidate, Box<Step>, Option<Position>, Result<File, Rejection>),
-}
 
 impl Follower {
     /// Starts to scan an inbox.

@@ -6,7 +6,7 @@
 //! affect the order.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::DirEntry;
+use std::fs::{DirEntry, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::bundle::{Bundle, CHECKPOINT};
-use super::engine::Rejection;
+use super::exchange::{Event, Rejection, Step};
 use crate::crypto::note::Note;
+use crate::model::position::Position;
 use crate::store::regular::open_regular;
 use crate::trust::accept::StateRank;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
@@ -30,6 +31,15 @@ const JUDGED_MAX: usize = 20_000;
 const JUDGED_MS: u64 = 5 * 60 * 1_000;
 /// Files of one bundle in its fingerprint.
 const FILES_MAX: usize = 10_000;
+
+/// The result of reading the medium of the inbox.
+pub(super) enum BundleRead {
+    Looked(Result<Listing, Rejection>),
+    /// A bundle without its data.
+    Offered(Candidate, Result<Event, Rejection>),
+    /// The data of a verified step, and the position at the time of verification.
+    Opened(Candidate, Box<Step>, Option<Position>, Result<File, Rejection>),
+}
 
 /// The unverified position of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

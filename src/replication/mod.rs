@@ -15,6 +15,7 @@ pub mod health;
 mod importing;
 mod inbox;
 mod pace;
+pub mod publish_error;
 pub mod publisher;
 pub mod replica_state;
 mod reporting;

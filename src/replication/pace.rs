@@ -3,7 +3,7 @@
 //! Nothing here decides what is trusted. Status codes and headers are unsigned: whatever they say, a replica retries
 //! within seconds at first, and always pauses between answers without news.
 
-use super::engine::{FetchFailure, Now};
+use super::exchange::{FetchFailure, Now};
 
 /// Shortest and longest pause after a failure, in milliseconds.
 const BACKOFF_MS: (u64, u64) = (250, 60_000);

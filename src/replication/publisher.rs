@@ -18,20 +18,22 @@ use tokio_util::sync::CancellationToken;
 
 use super::bundle;
 use super::connected_replicas::{ConnectedReplica, ConnectedReplicas, Propagation, ReplicaIdentity};
+use super::publish_error::PublishError;
 use super::spools::{DeltaChunks, Spools, TransferPermit};
-use super::witness::{self, UnknownCommit, WitnessError};
+use super::witness::{self, UnknownCommit};
 use crate::api::status::ReplicaReport;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
-use crate::registry::signer::{LIVE_LIFETIME_S, SealError, Signer, VIEW_ALL};
-use crate::registry::trust_files;
+use crate::signing::signer::Signer;
+use crate::signing::trust_files;
 use crate::store::delta::{self, Scope};
 use crate::store::outdated::Outdated;
 use crate::store::read::{Head, ReadTxn};
 use crate::store::{Committed, Store, StoreError};
 use crate::trust::checkpoint::all_view_definition;
+use crate::trust::checkpoint::{LIVE_LIFETIME_S, VIEW_ALL};
 use crate::trust::epoch::EpochRecord;
 
 /// How long a poll waits for a change: below the idle timeouts of proxies.
@@ -55,26 +57,6 @@ pub struct Answer {
     pub rest: Option<DeltaChunks>,
     /// How long the replica waits before it reconnects, in milliseconds, if this server is shutting down.
     pub reconnect_ms: Option<u64>,
-}
-
-/// Why a request was not served.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says what its variant means")]
-pub enum PublishError {
-    #[error("too many replicas are polling; try again in {retry_after_s} s")]
-    Busy { retry_after_s: u64 },
-    #[error("invalid lifetime of {days} days: the root document allows 1 to {max}")]
-    BadLifetime { days: u32, max: u64 },
-    #[error(transparent)]
-    Seal(#[from] SealError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("cannot write a temporary file in the data directory")]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
-    #[error("the work was interrupted")]
-    Stopped,
 }
 
 /// Serves the state of a primary; clones share it.

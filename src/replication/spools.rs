@@ -18,7 +18,7 @@ use tempfile::SpooledData;
 use tokio::sync::{OnceCell, mpsc};
 use tokio::time::Instant;
 
-use super::publisher::PublishError;
+use super::publish_error::PublishError;
 use crate::model::position::Position;
 
 /// Deltas up to this size stay in memory, in bytes; larger ones go to an unlinked file in the data directory.

@@ -16,8 +16,8 @@ use super::engine::FetchFailure;
 use crate::api::problem::ErrorCode;
 use crate::crypto::tls::{NoCertificates, tls_fault, trusting, use_ring};
 use crate::model::position::Position;
-use crate::registry::signer::VIEW_ALL;
 use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
+use crate::trust::checkpoint::VIEW_ALL;
 use crate::trust::root::ROOT_BYTES_MAX;
 
 /// Connection timeout.

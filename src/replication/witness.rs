@@ -8,9 +8,9 @@
 
 use crate::crypto::note::{Note, Signed};
 use crate::model::position::Position;
-use crate::registry::signer::VIEW_ALL;
 use crate::store::StoreError;
 use crate::store::read::ReadTxn;
+use crate::trust::checkpoint::VIEW_ALL;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::trust::epoch::{EpochRecord, VerifiedEpoch};
 use crate::trust::names::signer_name;

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::http::HttpService;
 use crate::metrics::Metrics;
-use crate::registry::primary_clock::{CLOCK_HINT, ClockState, PrimaryClock};
 use crate::registry::{Registry, RegistryError};
+use crate::signing::primary_clock::{CLOCK_HINT, ClockState, PrimaryClock};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);

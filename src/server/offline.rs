@@ -8,14 +8,14 @@ use crate::clock::Clock;
 use crate::model::audit::AuditVerdict;
 use crate::model::position::Position;
 use crate::registry::RegistryError;
-use crate::registry::bootstrap::{BootstrapError, base_of};
 use crate::registry::directory::{DirectoryError, check_for_replica};
-use crate::registry::signer::CHECKPOINT_KEY_FILE;
-use crate::registry::trust_files;
+use crate::registry::epochs::{BootstrapError, base_of};
 use crate::replication::engine::Settings as Rules;
 use crate::replication::follower::{Follower, FollowerOptions};
 use crate::replication::replica_state::{OpenError, check_note};
 use crate::resolve::Resolver;
+use crate::signing::key_files::CHECKPOINT_KEY_FILE;
+use crate::signing::trust_files;
 use crate::store::create::has_database;
 use crate::store::meta;
 use crate::store::read::ReadTxn;
@@ -62,7 +62,7 @@ pub enum OfflineError {
     #[error(transparent)]
     Founding(#[from] BootstrapError),
     #[error(transparent)]
-    Key(#[from] crate::registry::signer::KeyFileError),
+    Key(#[from] crate::signing::key_files::KeyFileError),
     #[error("the signed records are inconsistent: {0}")]
     Trust(String),
     #[error(transparent)]

@@ -12,20 +12,20 @@ use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
 use crate::crypto::secret::AccessToken;
-use crate::deliver::Deliverer;
 use crate::http::{About, AppState};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::bootstrap::{self, BootstrapOptions, FirstStart};
-use crate::registry::primary_clock::{ClockState, PrimaryClock};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
+use crate::signing::primary_clock::{ClockState, PrimaryClock};
 use crate::store::{Committed, Store, StoreError};
 use crate::trust::root::RootKeyId;
 use crate::watch::folder::{self, WatchReport};
 use crate::webhooks;
+use crate::webhooks::Deliverer;
 
 /// The remedy for damaged data.
 const REMEDY: &str =

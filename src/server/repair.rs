@@ -8,9 +8,9 @@ use crate::api::govern::{TokenRequest, TokenView};
 use crate::clock::Clock;
 use crate::model::time::Timestamp;
 use crate::registry::bootstrap::{BootstrapOptions, reopen};
-use crate::registry::primary_clock::{ClockError, EARLIEST_MS};
 use crate::registry::repair_dates::{self, DateChange};
 use crate::registry::{Actor, Registry};
+use crate::signing::primary_clock::{ClockError, EARLIEST_MS};
 use crate::store::{Options, Store};
 
 /// The method in audit entries for work on this machine.
@@ -50,7 +50,7 @@ pub fn repair_dates(
 ) -> Result<Vec<DateChange>, OfflineError> {
     let now = Timestamp::from_ms(clock.now_ms());
     if now.ms() < EARLIEST_MS {
-        return Err(crate::registry::bootstrap::BootstrapError::from(ClockError::Unset { now }).into());
+        return Err(crate::registry::epochs::BootstrapError::from(ClockError::Unset { now }).into());
     }
     let store = Store::open(&Options { directory: data.to_owned(), create: false })?;
     let founded = reopen(&store, &BootstrapOptions { trust_clock: true, ..BootstrapOptions::default() }, clock)?;

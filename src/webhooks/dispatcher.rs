@@ -15,9 +15,9 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use super::deliver::Deliverer;
 use crate::clock::Clock;
 use crate::crypto::webhook::sign;
-use crate::deliver::Deliverer;
 use crate::metrics::{Metrics, State};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;

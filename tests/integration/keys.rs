@@ -4,10 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use bookholder::model::position::Position;
-use bookholder::registry::signer::{MIN_READER, VIEW_ALL, read_key};
-use bookholder::registry::trust_files::{TrustFiles, published};
+use bookholder::signing::key_files::read_key;
+use bookholder::signing::trust_files::{TrustFiles, published};
 use bookholder::trust::accept::{AcceptanceContext, Accepted, Refusal, TrustedTime, accept};
 use bookholder::trust::checkpoint::{Checkpoint, NO_PREVIOUS, all_view_definition};
+use bookholder::trust::checkpoint::{MIN_READER, VIEW_ALL};
 use bookholder::trust::epoch::VerifiedEpoch;
 use bookholder::trust::root_chain::RootChain;
 use serde_json::{Value, json};

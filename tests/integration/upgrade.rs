@@ -20,8 +20,8 @@ use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::webhook::WebhookFormat;
 use bookholder::registry::Registry;
 use bookholder::registry::bootstrap::{BootstrapOptions, found};
-use bookholder::registry::primary_clock::PrimaryClock;
 use bookholder::resolve::{Catalogue, Query, ReadScope, Resolver};
+use bookholder::signing::primary_clock::PrimaryClock;
 use bookholder::store::{Options, Store};
 
 use crate::support::primary::{

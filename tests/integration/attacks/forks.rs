@@ -7,7 +7,7 @@ use bookholder::clock::ManualClock;
 use bookholder::model::position::Position;
 use bookholder::registry::RegistryError;
 use bookholder::replication::engine::Settings;
-use bookholder::replication::publisher::PublishError;
+use bookholder::replication::publish_error::PublishError;
 use bookholder::replication::witness::pack;
 use bookholder::store::StoreError;
 use bookholder::store::meta;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bookholder::crypto::key::SigningKey;
 use bookholder::model::position::Position;
-use bookholder::registry::primary_clock::PrimaryClock;
-use bookholder::registry::signer::Signer;
 use bookholder::replication::engine::{Action, Engine, Event, Memory, Now, Settings};
+use bookholder::signing::primary_clock::PrimaryClock;
+use bookholder::signing::signer::Signer;
 use bookholder::store::StoreError;
 use bookholder::store::meta;
 use bookholder::trust::epoch::{EpochBase, EpochRecord};

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::model::time::Timestamp;
 use bookholder::registry::RegistryError;
-use bookholder::registry::bootstrap::{BootstrapError, BootstrapOptions, open};
-use bookholder::registry::primary_clock::ClockState;
+use bookholder::registry::bootstrap::{BootstrapOptions, open};
+use bookholder::registry::epochs::BootstrapError;
 use bookholder::registry::repair_dates::DateChange;
 use bookholder::server::offline::OfflineError;
 use bookholder::server::repair::repair_dates;
+use bookholder::signing::primary_clock::ClockState;
 
 use crate::support::filler;
 use crate::support::primary::{BEGIN_MS, Primary, name, outside};

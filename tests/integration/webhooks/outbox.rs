@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use bookholder::api::webhooks::WebhookRequest;
-use bookholder::deliver::Delivery as Answer;
 use bookholder::model::time::Timestamp;
 use bookholder::model::webhook::DeliveryState;
+use bookholder::registry::outbox::ReceiverAnswer;
 use bookholder::registry::outbox::{DeliveryResult, OutboxWork};
 
 use super::to;
@@ -38,7 +38,7 @@ async fn send_all(primary: &Primary, status: u16) -> Vec<u64> {
 
 fn attempted(webhook: &str, seq: u64, status: u16) -> DeliveryResult {
     let error = (status >= 300).then(|| format!("answered {status}"));
-    let answer = Answer { status: Some(status), error, retry_after_s: None, took_ms: 1 };
+    let answer = ReceiverAnswer { status: Some(status), error, retry_after_s: None, took_ms: 1 };
     DeliveryResult { webhook: webhook.to_owned(), event: (seq, 0), answer, jitter: u64::MAX / 2 }
 }
 

@@ -16,3 +16,4 @@ pub mod rollout;
 pub mod rulebook;
 pub mod slack;
 pub mod webhook;
+pub mod webhook_url;

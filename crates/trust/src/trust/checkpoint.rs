@@ -12,6 +12,12 @@ use crate::crypto::key::SigningKey;
 use crate::crypto::note::{Note, NoteError};
 use crate::model::position::Position;
 
+/// The view of everything, which every registry has.
+pub const VIEW_ALL: &str = "all";
+/// The format that a reader must know to follow this primary.
+pub const MIN_READER: u32 = 1;
+/// Lifetime of a checkpoint that is served live, in seconds.
+pub const LIVE_LIFETIME_S: i64 = 3_600;
 /// Longest signed checkpoint, in bytes.
 pub const CHECKPOINT_BYTES_MAX: usize = crate::crypto::note::NOTE_BYTES_MAX;
 /// The predecessor of the first checkpoint of a view.

@@ -127,7 +127,7 @@ impl PrimaryClock {
     }
 
     /// The underlying clock.
-    pub(super) fn source(&self) -> Arc<dyn Clock> {
+    pub(crate) fn source(&self) -> Arc<dyn Clock> {
         Arc::clone(&self.clock)
     }
 
@@ -175,12 +175,12 @@ impl PrimaryClock {
     }
 
     /// The latest time that was signed or committed, in milliseconds since 1970.
-    pub(super) fn latest_ms(&self) -> Option<i64> {
+    pub(crate) fn latest_ms(&self) -> Option<i64> {
         self.read().2.at_ms
     }
 
     /// Whether the stored latest time is old.
-    pub(super) fn is_kept_long_ago(&self, store: &Store) -> Result<bool, StoreError> {
+    pub(crate) fn is_kept_long_ago(&self, store: &Store) -> Result<bool, StoreError> {
         let kept = store.read()?.meta(&meta::LATEST_TIME_MS)?;
         let latest = self.read().2.at_ms;
         Ok(latest.is_some_and(|latest| kept.is_none_or(|kept| latest.saturating_sub(kept).abs() >= KEEP_EVERY_MS)))

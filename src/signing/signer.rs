@@ -1,54 +1,15 @@
 //! The primary's signature: every group of commits ends with a signed checkpoint of the state.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use super::primary_clock::PrimaryClock;
-use crate::crypto::key::{KeyError, SigningKey};
+use crate::crypto::key::SigningKey;
 use crate::store::meta;
 use crate::store::read::{Head, ReadTxn, ViewState};
 use crate::store::{Seal, StoreError};
-use crate::trust::checkpoint::{Checkpoint, CheckpointError, NO_PREVIOUS, all_view_definition, note_hash};
-
-/// The view of everything, which every registry has.
-pub const VIEW_ALL: &str = "all";
-/// The format that a reader must know to follow this primary.
-pub const MIN_READER: u32 = 1;
-/// Lifetime of a checkpoint that is served live, in seconds.
-pub const LIVE_LIFETIME_S: i64 = 3_600;
-/// Name of the checkpoint key's file in the `keys` folder.
-pub const CHECKPOINT_KEY_FILE: &str = "checkpoint.key";
-/// Name of the root key's file in the `keys` folder; it may be kept elsewhere.
-pub const ROOT_KEY_FILE: &str = "root.key";
-/// The folder of the keys in the data directory.
-pub const KEYS_FOLDER: &str = "keys";
-
-/// Why a key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each message says what its variant means")]
-pub enum KeyFileError {
-    #[error("cannot read the key file {}; restore the key from your safe copy", path.display())]
-    Read {
-        path: std::path::PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("invalid key file {}: {source}", path.display())]
-    Key {
-        path: std::path::PathBuf,
-        #[source]
-        source: KeyError,
-    },
-}
-
-/// Reads a key file.
-///
-/// # Errors
-/// It cannot be read, or is not a key.
-pub fn read_key(path: &Path) -> Result<SigningKey, KeyFileError> {
-    let text = std::fs::read_to_string(path).map_err(|source| KeyFileError::Read { path: path.to_owned(), source })?;
-    SigningKey::from_key_file(text.trim_end()).map_err(|source| KeyFileError::Key { path: path.to_owned(), source })
-}
+use crate::trust::checkpoint::{
+    Checkpoint, CheckpointError, LIVE_LIFETIME_S, MIN_READER, NO_PREVIOUS, VIEW_ALL, all_view_definition, note_hash,
+};
 
 /// Signs checkpoints for one registry, with the key of its epoch.
 pub struct Signer {

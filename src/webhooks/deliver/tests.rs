@@ -12,132 +12,6 @@ fn networks(list: &[&str]) -> Vec<IpNet> {
 }
 
 #[test]
-fn addresses_are_classified() {
-    let class = |address: &str| match address.parse::<IpAddr>().expect(address).to_canonical() {
-        IpAddr::V4(address) => class_v4(address),
-        IpAddr::V6(address) => class_v6(address),
-    };
-    for (first, last, expected) in [
-        ("0.0.0.0", "0.255.255.255", "unspecified"),
-        ("10.0.0.0", "10.255.255.255", "private"),
-        ("172.16.0.0", "172.31.255.255", "private"),
-        ("192.168.0.0", "192.168.255.255", "private"),
-        ("100.64.0.0", "100.127.255.255", "shared by a provider's customers"),
-        ("127.0.0.0", "127.255.255.255", "loopback"),
-        ("169.254.0.0", "169.254.169.254", "link-local (cloud metadata services)"),
-        ("168.63.129.16", "168.63.129.16", "link-local (cloud metadata services)"),
-        ("192.0.0.0", "192.0.0.255", "reserved"),
-        ("192.0.2.0", "203.0.113.255", "reserved for documentation"),
-        ("198.18.0.0", "198.19.255.255", "reserved for benchmarks"),
-        ("224.0.0.0", "239.255.255.255", "multicast"),
-        ("240.0.0.0", "255.255.255.254", "reserved"),
-        ("255.255.255.255", "::ffff:255.255.255.255", "broadcast"),
-        ("::", "::", "unspecified"),
-        ("::1", "::1", "loopback"),
-        ("::ffff:127.0.0.1", "::ffff:7f00:1", "loopback"),
-        ("::127.0.0.1", "64:ff9b::127.0.0.1", "loopback"),
-        ("::8.8.8.8", "::ffff:0:8.8.8.8", "reserved"),
-        ("64:ff9b::10.0.0.1", "2002:a00:1::1", "private"),
-        ("64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "link-local (cloud metadata services)"),
-        ("64:ff9b:1::1", "100::1", "reserved"),
-        ("2001::1", "2001:1ff:ffff::", "reserved"),
-        ("2001:db8::", "3fff:fff::", "reserved for documentation"),
-        ("fc00::", "fdff:ffff::", "private"),
-        ("fd00:ec2::254", "fd00:ec2::254", "private"),
-        ("fe80::", "febf:ffff::", "link-local"),
-        ("fec0::", "feff:ffff::", "site-local"),
-        ("ff00::", "ff02::1", "multicast"),
-        ("4000::", "5f00::1", "reserved"),
-    ] {
-        assert_eq!(class(first), Some(expected), "{first}");
-        assert_eq!(class(last), Some(expected), "{last}");
-    }
-    for public in [
-        "1.1.1.1",
-        "9.255.255.255",
-        "11.0.0.0",
-        "172.15.255.255",
-        "172.32.0.0",
-        "100.63.255.255",
-        "100.128.0.0",
-        "169.253.255.255",
-        "198.17.255.255",
-        "198.20.0.0",
-        "192.167.255.255",
-        "192.169.0.0",
-        "223.255.255.255",
-        "2606:4700::1111",
-        "2001:200::1",
-        "::ffff:8.8.8.8",
-        "64:ff9b::8.8.8.8",
-        "2002:808:808::1",
-    ] {
-        assert_eq!(class(public), None, "{public}");
-    }
-}
-
-#[test]
-fn urls_are_checked_before_anything_is_sent() {
-    let nowhere: &[&str] = &[];
-    let inside: &[&str] = &["127.0.0.0/8", "10.1.0.0/16", "fd00::/8", "203.0.113.7/32"];
-    for (url, allow, part) in [
-        ("https://hooks.example/a?b#c", nowhere, ""),
-        ("https://hooks.example:8443/", nowhere, ""),
-        ("https://1.1.1.1/", nowhere, ""),
-        ("https://[2606:4700::1111]/", nowhere, ""),
-        ("hooks.example/a", nowhere, "invalid webhook URL"),
-        ("https://", nowhere, "invalid webhook URL"),
-        ("ftp://hooks.example/", nowhere, "not ftp:"),
-        ("file:///etc/passwd", nowhere, "not file:"),
-        ("https://user@hooks.example/", nowhere, "cannot contain a user or password"),
-        ("https://user:secret@hooks.example/", nowhere, "cannot contain a user or password"),
-        ("https://:secret@hooks.example/", nowhere, "cannot contain a user or password"),
-        ("http://hooks.example/", nowhere, "`hooks.example` is outside"),
-        ("http://1.1.1.1/", inside, "`1.1.1.1` is outside"),
-        ("http://hooks.example/", inside, ""),
-        ("http://203.0.113.7/", inside, ""),
-        ("https://203.0.113.8/", inside, "reserved for documentation"),
-        ("http://10.1.2.3:8080/", inside, ""),
-        ("https://10.2.0.1/", inside, "private"),
-        ("https://[fd00::1]/", inside, ""),
-        ("https://[::ffff:10.1.2.3]/", inside, ""),
-        ("https://[64:ff9b::10.1.2.3]/", inside, "private"),
-        ("https://127.0.0.1/", nowhere, "is at 127.0.0.1, which is loopback"),
-        ("https://localhost/", nowhere, "`localhost` is at 127.0.0.1"),
-        ("https://LOCALHOST./", nowhere, "loopback"),
-        ("https://a.localhost/", nowhere, "loopback"),
-        ("http://localhost/", inside, ""),
-        ("http://localhost/", &["::1/128"], ""),
-        ("https://2130706433/", nowhere, "127.0.0.1"),
-        ("https://0x7f.1/", nowhere, "127.0.0.1"),
-        ("https://0177.0.0.1/", nowhere, "127.0.0.1"),
-        ("https://127.1/", nowhere, "127.0.0.1"),
-        ("https://127.0.0.1./", nowhere, "127.0.0.1"),
-        ("https://%31%32%37.0.0.1/", nowhere, "127.0.0.1"),
-        ("https://\u{ff11}\u{ff12}\u{ff17}.0.0.1/", nowhere, "127.0.0.1"),
-        ("https:\\\\127.0.0.1\\", nowhere, "127.0.0.1"),
-        ("https://[::ffff:127.0.0.1]/", nowhere, "127.0.0.1"),
-        ("https://[::127.0.0.1]/", nowhere, "loopback"),
-        ("https://[::1]/", nowhere, "loopback"),
-        ("https://[::]/", nowhere, "unspecified"),
-        ("https://0/", nowhere, "unspecified"),
-        ("https://169.254.169.254/latest/meta-data", nowhere, "metadata"),
-        ("https://[fe80::1%25eth0]/", nowhere, "invalid webhook URL"),
-    ] {
-        let found = check_url(url, &networks(allow)).err().map(|error| error.to_string());
-        match &found {
-            None => assert_eq!(part, "", "{url}"),
-            Some(message) => {
-                assert!(!part.is_empty() && message.contains(part), "{url}: {message}");
-                assert!(!message.contains("secret") && !message.contains("latest"), "{message}");
-            }
-        }
-    }
-    let long = format!("https://hooks.example/{}", "a".repeat(URL_BYTES_MAX));
-    assert_eq!(check_url(&long, &[]), Err(UrlError::TooLong { bytes: long.len() }));
-}
-
-#[test]
 fn host_with_allowed_and_forbidden_addresses_connects_to_the_allowed_ones() {
     let choose = |found: &[&str], tls: bool, allow: &[&str]| {
         let found = found.iter().map(|address| SocketAddr::new(address.parse().expect("an address"), 0));
@@ -217,7 +91,7 @@ async fn request(stream: &mut TcpStream) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-async fn post(allow: &[&str], url: String) -> Delivery {
+async fn post(allow: &[&str], url: String) -> ReceiverAnswer {
     let deliverer = Deliverer::within(networks(allow), Duration::from_millis(500));
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     deliverer.post(&url, headers, Bytes::from_static(b"the body")).await

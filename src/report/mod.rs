@@ -4,14 +4,15 @@
 
 use std::io::{self, Write};
 
-use super::signer::{LIVE_LIFETIME_S, SealError, Signer};
 use crate::api::limits::REPORT_BYTES_MAX;
 use crate::governance::report::csv::write_csv;
 use crate::governance::report::jsonl::write_jsonl;
 use crate::governance::report::{Contents, Report, ReportFormat, Source, SystemInfo};
 use crate::model::audit::AuditEntry;
 use crate::resolve::report::{ReadError, ReportSource};
+use crate::signing::signer::{SealError, Signer};
 use crate::store::StoreError;
+use crate::trust::checkpoint::LIVE_LIFETIME_S;
 use crate::trust::manifest::{AuditMark, Manifest, ManifestError, ManifestFile};
 use crate::trust::signer_name;
 use crate::web::report::write_page;
@@ -177,5 +178,4 @@ impl Write for HashingWriter<'_> {
 }
 
 #[cfg(test)]
-#[path = "report_tests.rs"]
 mod tests;

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::io::{Error, Read, Result};
 use std::path::Path;
 
-use super::directory::TRUST_FOLDER;
 use crate::crypto::note::{NOTE_BYTES_MAX, Note};
 use crate::store::files::replace;
 use crate::trust::epoch::EpochRecord;
 use crate::trust::root::ROOT_BYTES_MAX;
+
+/// The folder of public records in the data directory.
+pub const TRUST_FOLDER: &str = "trust";
 
 /// Signed root documents and epoch records, each in numerical order.
 #[derive(Clone, Debug, Default)]
