@@ -217,7 +217,7 @@ fn refusals_get_their_status_in_one_file() {
 }
 
 #[test]
-fn two_doors_write_registry_data_and_there_is_no_third() {
+fn only_registry_and_replication_write_registry_data() {
     let doors = ["registry/", "replication/", "store/"];
     let others = sources().into_iter().filter(|source| !doors.iter().any(|door| source.path.starts_with(door)));
     let writes = |source: &Source| {
@@ -262,7 +262,7 @@ fn no_two_types_have_one_name_in_the_openapi_document() {
 }
 
 #[test]
-fn the_network_face_reads_only_what_a_request_may_see() {
+fn http_reads_only_through_a_scope() {
     let face = |path: &str| path.starts_with("http/");
     none(
         offences(&["ReadScope::node(", "ReadScope::of(", ".txn()"], |path| !face(path)),

@@ -57,7 +57,7 @@ async fn until<T: Send + 'static>(look: impl FnMut() -> Option<T> + Send + 'stat
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_primary_whose_clock_cannot_be_right_says_so_and_commits_when_its_operator_vouches() {
+async fn implausible_clock_is_reported_and_trust_clock_allows_commits() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = ManualClock::at(SystemClock::new().now_ms());
     let (node, client) = primary(directory.path(), &clock, false).await;
@@ -86,7 +86,7 @@ async fn a_primary_whose_clock_cannot_be_right_says_so_and_commits_when_its_oper
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_without_a_clock_begins_when_it_is_told_to_ignore_it() {
+async fn replica_without_a_clock_starts_with_ignore_clock() {
     let directory = tempfile::tempdir().expect("a directory");
     let now_ms = SystemClock::new().now_ms();
     let (node, client) = primary(&directory.path().join("primary"), &ManualClock::at(now_ms), false).await;

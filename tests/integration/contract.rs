@@ -128,7 +128,7 @@ fn example(document: &Value, id: &str) -> String {
 }
 
 #[test]
-fn every_operation_is_answered_as_the_document_says() {
+fn every_operation_matches_the_openapi_document() {
     let node = Launch::primary().args(["--webhook-allow", "127.0.0.0/8"]).start();
     let document = node.get("/openapi.json").ok();
     let mut done = BTreeSet::from(["stream_events"]);
@@ -175,7 +175,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
 }
 
 #[test]
-fn an_answer_that_the_document_does_not_describe_is_found() {
+fn undocumented_answer_is_detected() {
     let node = Node::primary();
     node.publish("a", "text");
     let labels = node.get("/v1/prompts/a/labels");
@@ -212,7 +212,7 @@ fn an_answer_that_the_document_does_not_describe_is_found() {
 }
 
 #[test]
-fn paths_are_told_apart_as_the_node_does() {
+fn paths_match_operations_as_in_the_router() {
     for (method, path, expected) in [
         ("GET", "/v1/prompts/a/b", Some("get_prompt")),
         ("GET", "/v1/prompts/a/b/versions/3", Some("get_version")),

@@ -212,7 +212,7 @@ fn streams_are_refused_under_a_foreign_host_before_they_begin() {
 }
 
 #[test]
-fn a_connection_that_asked_under_an_own_host_is_not_answered_under_a_foreign_one() {
+fn foreign_host_on_a_reused_connection_is_rejected() {
     let node = primary(Launch::primary());
     let mut stream = BufReader::new(node.connect());
     for (host, status) in [
@@ -281,7 +281,7 @@ fn the_setting_adds_hosts() {
 }
 
 #[test]
-fn a_session_is_worth_nothing_under_a_foreign_host() {
+fn session_is_rejected_under_a_foreign_host() {
     let node = primary(Launch::primary().env("BOOKHOLDER_OPEN_READS", "false"));
     let mut browser = crate::ui::Browser::new(&node);
     assert_eq!(browser.sign_in(ADMIN).status, 303);
@@ -296,7 +296,7 @@ fn a_session_is_worth_nothing_under_a_foreign_host() {
 }
 
 #[test]
-fn the_unix_socket_has_no_host_and_what_is_forwarded_over_it_is_not_local() {
+fn forwarded_request_over_the_unix_socket_is_not_local() {
     let home = tempfile::tempdir().expect("a folder");
     let socket = home.path().join("s");
     let node = primary(Launch::primary().args(["--socket".into(), socket.clone().into_os_string()]));
@@ -371,7 +371,7 @@ fn reader(node: &Node, name: &str) -> String {
 }
 
 #[test]
-fn a_trusted_proxy_says_who_asks_and_nobody_else_does() {
+fn client_address_is_taken_only_from_a_trusted_proxy() {
     let node = primary(
         Launch::primary().args(["--trusted-proxies", "127.0.0.1,10.0.0.0/8"]).env("BOOKHOLDER_ACCESS_LOG", "true"),
     );
@@ -405,7 +405,7 @@ fn a_trusted_proxy_says_who_asks_and_nobody_else_does() {
 }
 
 #[test]
-fn behind_a_trusted_proxy_pages_know_the_scheme_and_guesses_count_for_who_made_them() {
+fn behind_a_proxy_scheme_and_sign_in_limits_use_the_client() {
     let node = primary(Launch::primary().args(["--trusted-proxies", "127.0.0.1"]));
     let tls = [("x-forwarded-proto", "https"), ("x-forwarded-for", "198.51.100.7")];
     let form = |headers: &[(&str, &str)]| {
@@ -439,7 +439,7 @@ fn behind_a_trusted_proxy_pages_know_the_scheme_and_guesses_count_for_who_made_t
 }
 
 #[test]
-fn what_two_parsers_could_read_differently_is_refused() {
+fn ambiguous_http_is_rejected() {
     let node = primary(Launch::primary());
     for (sent, about) in [
         ("GET /v1/resolve/a HTTP/1.1\r\nhost : localhost\r\n\r\n", "a space before the colon"),

@@ -129,17 +129,17 @@ fn check(who: &str, said: &str) {
 }
 
 #[test]
-fn missing_approval_is_refused_through_every_door() {
+fn missing_approval_is_denied_at_every_entry_point() {
     check("rob", UNMET);
 }
 
 #[test]
-fn missing_grant_is_refused_through_every_door() {
+fn missing_grant_is_denied_at_every_entry_point() {
     check("ann", FORBIDDEN);
 }
 
 #[test]
-fn the_folder_and_the_import_are_doors_too() {
+fn watched_folder_and_import_check_policies() {
     let (team, folder) = team();
     let from = team.next();
     fs::create_dir_all(folder.join("support")).expect("a folder");

@@ -84,7 +84,7 @@ async fn group(jobs: Vec<Job>) -> (Vec<Result<(), String>>, usize, Store, tempfi
 }
 
 #[tokio::test]
-async fn a_job_that_refuses_changes_nothing_while_its_group_goes_on() {
+async fn rejected_job_changes_nothing_and_its_group_commits() {
     let (outcomes, kept, ..) = group(vec![Job::Good, Job::Refuses, Job::Good]).await;
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
     assert!(outcomes[1].as_ref().expect_err("it refused").contains("job-1 does not contain a registry"));
@@ -92,7 +92,7 @@ async fn a_job_that_refuses_changes_nothing_while_its_group_goes_on() {
 }
 
 #[tokio::test]
-async fn a_job_that_fails_half_way_takes_its_group_along_and_the_next_one_works() {
+async fn failed_job_aborts_its_group_and_the_next_group_commits() {
     let (outcomes, kept, store, _directory) = group(vec![Job::Good, Job::FailsHalfWay, Job::Good]).await;
     let aborted = "another write in the same group failed; nothing was written, try again";
     assert_eq!(outcomes[0], Err(aborted.to_owned()));
@@ -106,7 +106,7 @@ async fn a_job_that_fails_half_way_takes_its_group_along_and_the_next_one_works(
 }
 
 #[tokio::test]
-async fn a_queue_that_is_full_refuses_at_once() {
+async fn full_write_queue_rejects_at_once() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open_store(directory.path());
     let release = hold(&store);
@@ -127,7 +127,7 @@ async fn a_queue_that_is_full_refuses_at_once() {
 }
 
 #[tokio::test]
-async fn a_closed_store_says_so() {
+async fn closed_store_returns_an_error() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let store = open_store(directory.path());
     store.close().await;
@@ -136,7 +136,7 @@ async fn a_closed_store_says_so() {
 }
 
 #[test]
-fn a_second_process_on_the_same_directory_is_refused() {
+fn second_process_on_a_directory_is_rejected() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let _first = open_store(directory.path());
     let file = directory.path().join("registry.redb");
@@ -169,7 +169,7 @@ fn a_newer_schema_and_a_foreign_database_are_refused_and_left_alone() {
 }
 
 #[test]
-fn directories_that_hold_no_registry_or_cannot_be_made_say_what_to_do() {
+fn unusable_directories_have_a_hint() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let empty = directory.path().join("empty");
     let shown = empty.display();
@@ -188,7 +188,7 @@ fn directories_that_hold_no_registry_or_cannot_be_made_say_what_to_do() {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_alone() {
+fn other_file_is_rejected_and_left_unchanged() {
     for garbage in [&b"x"[..], &vec![0xff; 100_000], &vec![0; 100_000], "PRAGMA user_version".repeat(400).as_bytes()] {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("registry.redb");
@@ -200,7 +200,7 @@ fn a_file_that_is_no_database_is_refused_and_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_made_while_writing_is_consistent_and_takes_the_place_of_the_original() {
+async fn backup_during_writes_is_consistent_and_usable() {
     let primary = Primary::found();
     let writer = {
         let (registry, admin) = (primary.registry.clone(), primary.admin.clone());
@@ -235,7 +235,7 @@ async fn a_backup_made_while_writing_is_consistent_and_takes_the_place_of_the_or
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_a_crash_at_any_commit() {
+async fn acknowledged_writes_survive_a_crash_at_any_commit() {
     let primary = Primary::found();
     for round in 1..=12 {
         primary.publish("a", &format!("text {round}")).await;

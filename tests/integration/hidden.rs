@@ -307,7 +307,7 @@ fn check_names(story: &str, answer: &str) {
 }
 
 #[test]
-fn no_operation_names_a_hidden_prompt_or_tells_it_from_an_absent_one() {
+fn no_operation_reveals_a_hidden_prompt() {
     let world = world();
     let document = world.node.get("/openapi.json").ok();
     let paths = document["paths"].as_object().expect("paths").iter();
@@ -348,7 +348,7 @@ fn no_operation_names_a_hidden_prompt_or_tells_it_from_an_absent_one() {
 }
 
 #[test]
-fn every_cursor_leads_through_what_may_be_read_and_no_further() {
+fn cursors_cover_exactly_the_readable_rows() {
     let world = world();
     for (who, token) in &world.narrow {
         for list in ["/v1/prompts?removed=true&limit=1", "/v1/deployments?limit=1", "/v1/requests?limit=1"] {
@@ -379,7 +379,7 @@ fn every_cursor_leads_through_what_may_be_read_and_no_further() {
 }
 
 #[test]
-fn event_streams_tell_nothing_of_hidden_prompts() {
+fn event_streams_leave_out_hidden_prompts() {
     let world = world();
     for (who, token) in &world.narrow {
         let mut stream = BufReader::new(world.node.connect());
@@ -405,7 +405,7 @@ fn event_streams_tell_nothing_of_hidden_prompts() {
 }
 
 #[test]
-fn no_page_names_a_hidden_prompt_or_tells_it_from_an_absent_one() {
+fn no_page_reveals_a_hidden_prompt() {
     let world = world();
     let routes = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/ui/routes.rs"));
     let routes = routes.expect("the table of pages");

@@ -78,7 +78,7 @@ fn answers(replica: &Node, text: &str) {
 }
 
 #[test]
-fn one_root_key_becomes_two_of_three_held_offline() {
+fn root_changes_from_one_key_to_two_of_three_offline() {
     let mut primary = Node::primary();
     primary.publish("a", "under the first root");
     let mut replica = Node::replica(&primary);
@@ -151,7 +151,7 @@ fn one_root_key_becomes_two_of_three_held_offline() {
 }
 
 #[test]
-fn a_stolen_checkpoint_key_is_replaced_and_signs_nothing_any_more() {
+fn stolen_checkpoint_key_is_replaced_and_rejected() {
     let mut primary = Node::primary();
     primary.publish("a", "before the theft");
     let mut replica = Node::replica(&primary);
@@ -207,7 +207,7 @@ fn a_stolen_checkpoint_key_is_replaced_and_signs_nothing_any_more() {
 }
 
 #[test]
-fn a_lost_checkpoint_key_is_replaced_at_the_last_commit_and_nowhere_else() {
+fn lost_checkpoint_key_is_replaced_only_at_the_last_commit() {
     let mut primary = Node::primary();
     primary.publish("a", "one");
     primary.stop();

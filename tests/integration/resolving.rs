@@ -15,7 +15,7 @@ fn attributes(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_written_is_read_at_once_whoever_else_reads_and_writes() {
+async fn writes_are_readable_at_once_under_concurrency() {
     const PROMPTS: usize = 6;
     const ROUNDS: u64 = 25;
     let primary = Primary::found();
@@ -212,7 +212,7 @@ async fn a_batch_is_bounded_in_bytes_and_equal_references_share_one_answer() {
 }
 
 #[tokio::test]
-async fn questions_over_their_limits_are_refused_the_same_from_memory_and_from_disk() {
+async fn requests_over_limits_get_the_same_error_cached_or_not() {
     let primary = Primary::found();
     primary.publish("a", "v1").await;
     primary.deploy("a", 1, "production").await;
@@ -235,7 +235,7 @@ async fn questions_over_their_limits_are_refused_the_same_from_memory_and_from_d
 }
 
 #[tokio::test]
-async fn invalid_references_say_what_is_wrong() {
+async fn invalid_reference_gives_the_reason() {
     let primary = Primary::found();
     let published = primary.publish("a", "v1").await;
     for (reference, message) in [

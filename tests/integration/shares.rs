@@ -69,7 +69,7 @@ fn send(node: &Node, bearer: &str, method: &str, path: &str, body: &Value) -> An
 }
 
 #[test]
-fn one_principal_writes_so_much_in_a_minute_by_all_doors_together_and_others_go_on() {
+fn write_quota_is_per_principal_across_entry_points() {
     let node = Node::primary();
     let (mallory, ann) = (token(&node, "mallory", "admin"), token(&node, "ann", "admin"));
     let content = |text: &str| json!({"syntax": "plain", "text": text});
@@ -180,7 +180,7 @@ fn one_principal_has_64_mib_of_drafts_and_others_save_theirs() {
 }
 
 #[test]
-fn no_door_makes_a_prompt_whose_name_is_not_portable() {
+fn no_entry_point_accepts_a_new_non_portable_name() {
     let node = Node::primary();
     let content = json!({"syntax": "plain", "text": "x"});
     let admin = format!("Bearer {}", crate::support::node::ADMIN);

@@ -92,7 +92,7 @@ fn http_2_and_http_1_are_spoken_over_tls() {
 }
 
 #[test]
-fn a_listener_that_others_can_reach_needs_tls_and_tokens_or_somebody_who_says_otherwise() {
+fn public_listener_needs_tls_and_tokens_or_an_explicit_setting() {
     let check = |launch: Launch, part: &str| {
         let message = launch.refused();
         assert!(message.contains(part), "`{part}` is missing in: {message}");
@@ -121,7 +121,7 @@ fn a_listener_that_others_can_reach_needs_tls_and_tokens_or_somebody_who_says_ot
 }
 
 #[test]
-fn a_replica_with_a_read_token_asks_for_it_also_on_this_machine_when_reading_is_closed() {
+fn read_token_is_required_locally_without_open_reads() {
     let token = "bh_readers_0123456789abcdef";
     let primary = Node::primary();
     primary.publish("a", "for readers");
@@ -183,7 +183,7 @@ fn a_named_certificate_counts_for_the_names_in_it_and_while_it_is_valid() {
 }
 
 #[test]
-fn plain_http_to_a_tls_port_and_tls_to_a_plain_port_are_told_what_to_use() {
+fn http_and_tls_mismatch_has_a_hint() {
     let files = Certificates::make();
     let encrypted = files.launch(Launch::primary()).start();
     let answer = encrypted.raw(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("an answer");

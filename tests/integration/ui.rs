@@ -102,7 +102,7 @@ pub fn closed() -> Node {
 }
 
 #[test]
-fn an_access_token_becomes_a_session_that_signing_out_ends() {
+fn token_starts_a_session_and_signing_out_ends_it() {
     let node = closed();
     let mut browser = Browser::new(&node);
     let sent_away = browser.get("/ui/prompts/a?version=1");
@@ -137,7 +137,7 @@ fn an_access_token_becomes_a_session_that_signing_out_ends() {
 }
 
 #[test]
-fn error_pages_keep_the_navigation_and_whoever_is_signed_in() {
+fn error_pages_show_navigation_and_visitor() {
     let node = Node::primary();
     node.publish("a", "text");
     let mut browser = Browser::new(&node);
@@ -164,7 +164,7 @@ fn error_pages_keep_the_navigation_and_whoever_is_signed_in() {
 }
 
 #[test]
-fn a_revoked_access_token_ends_its_session_at_once() {
+fn revoking_a_token_ends_its_session() {
     let node = closed();
     node.publish("a", "text");
     let made = node.change("POST", "/v1/tokens", &json!({"name": "laptop", "role": "reader"})).ok();
@@ -280,7 +280,7 @@ fn text_of_others_is_escaped_on_pages() {
 }
 
 #[test]
-fn the_first_page_shows_ways_in_and_a_browser_finds_it() {
+fn empty_registry_page_shows_options_and_browsers_are_redirected() {
     let node = Node::primary();
     let home = node.send("GET", "/", &[("authorization", ""), ("accept", "text/html,*/*")], b"");
     assert_eq!((home.status, home.header("location")), (302, Some("/ui/")));
@@ -296,7 +296,7 @@ fn the_first_page_shows_ways_in_and_a_browser_finds_it() {
 }
 
 #[test]
-fn people_see_what_they_may_read_and_what_waits() {
+fn lists_show_readable_prompts_and_open_requests() {
     let policy = json!({"name": "production", "prompts": "support/**", "labels": "production", "approvals": 1});
     let team = Team::start(Launch::primary(), &policy);
     let version = team.publish("ann", "Hello");
@@ -315,7 +315,7 @@ fn people_see_what_they_may_read_and_what_waits() {
 }
 
 #[test]
-fn a_search_finds_words_of_names_texts_messages_authors_descriptions_and_requests_and_says_where() {
+fn search_covers_all_fields_and_shows_the_places() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let publish = |who: &str, name: &str, text: &str, message: &str| {
         let body = json!({"content": {"syntax": "mustache", "text": text}, "message": message});
@@ -363,7 +363,7 @@ fn a_search_finds_words_of_names_texts_messages_authors_descriptions_and_request
 }
 
 #[test]
-fn a_replica_shows_the_same_pages_and_changes_nothing() {
+fn replica_pages_are_read_only() {
     let primary = Node::primary();
     primary.publish("a/b", "one {{x}}");
     primary.publish("a/b", "two {{x}}");

@@ -72,7 +72,7 @@ fn works(node: &Node, token: &str) -> bool {
 }
 
 #[test]
-fn a_person_is_made_granted_given_an_access_token_and_disabled() {
+fn person_is_created_granted_given_a_token_and_disabled() {
     let node = Node::primary();
     let mut admin = signed(&node, ADMIN);
     let create = [("do", "create"), ("name", "ann"), ("kind", "person"), ("role", "author"), ("prompts", "support/**")];
@@ -138,7 +138,7 @@ fn a_person_is_made_granted_given_an_access_token_and_disabled() {
 }
 
 #[test]
-fn an_access_token_is_made_rotated_with_an_overlap_and_revoked() {
+fn token_is_created_rotated_with_overlap_and_revoked() {
     let node = Node::primary();
     let mut admin = signed(&node, ADMIN);
     let path = "/ui/access/tokens";
@@ -171,7 +171,7 @@ fn an_access_token_is_made_rotated_with_an_overlap_and_revoked() {
 }
 
 #[test]
-fn a_role_of_ones_own_is_made_changed_and_removed() {
+fn custom_role_is_created_changed_and_removed() {
     let node = Node::primary();
     let mut admin = signed(&node, ADMIN);
     let list = "/ui/access/roles";
@@ -454,7 +454,7 @@ fn rule_sets_are_written_in_the_browser_and_their_mistakes_come_back() {
 }
 
 #[test]
-fn only_who_may_sees_webhooks_and_writes_rules() {
+fn webhook_and_rule_pages_need_permission() {
     let team = Team::start(Launch::primary(), &json!({}));
     let mut ann = signed(&team.node, team.token("ann"));
     assert_eq!(ann.get("/ui/access/webhooks").status, 403);
@@ -515,7 +515,7 @@ fn a_label_without_a_policy_leads_to_the_form_for_one() {
 }
 
 #[test]
-fn archive_page_shows_what_would_go_and_archives_exactly_that() {
+fn archive_page_archives_exactly_its_preview() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let change = |name: &str, number: u32| {
         let at = format!("2024-01-0{number}T00:00:00Z");

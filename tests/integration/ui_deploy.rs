@@ -108,7 +108,7 @@ fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
 }
 
 #[test]
-fn what_is_missing_is_said_and_asked_for_and_only_an_admin_breaks_the_glass() {
+fn unmet_requirements_can_be_requested_or_overridden_by_an_admin() {
     let team = team(&json!({"approvals": 1, "approvers": ["compliance"], "message": "OPS-[0-9]+"}));
     let path = format!("{DEPLOY}?label=production&version=2");
     let (mut ann, mut rob) = (signed(&team, "ann"), signed(&team, "rob"));
@@ -154,7 +154,7 @@ fn what_is_missing_is_said_and_asked_for_and_only_an_admin_breaks_the_glass() {
 }
 
 #[test]
-fn of_two_who_move_a_label_at_once_one_is_told_that_it_moved() {
+fn second_of_two_concurrent_deployments_gets_label_moved() {
     let team = team(&json!({}));
     for version in [1, 2, 3] {
         team.deploy("rob", version).ok();
@@ -175,7 +175,7 @@ fn of_two_who_move_a_label_at_once_one_is_told_that_it_moved() {
 }
 
 #[test]
-fn deploying_high_findings_asks_once_in_the_editor_and_on_the_deploy_page() {
+fn deploying_high_findings_needs_one_confirmation() {
     const RISKY: &str = "Advise the customer which loan to take.";
     let team = team(&json!({}));
     let risky = team.publish("ann", RISKY);

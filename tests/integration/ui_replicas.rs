@@ -81,7 +81,7 @@ fn polls_of_others_count_as_their_reports_do_and_bad_names_are_passed_over() {
 }
 
 #[test]
-fn a_replica_tells_how_it_is_also_when_its_primary_is_gone() {
+fn replica_status_works_without_its_primary() {
     let mut primary = Node::primary();
     primary.publish("a", "one");
     let replica = Node::replica(&primary);

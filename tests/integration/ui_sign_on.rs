@@ -32,7 +32,7 @@ fn audit(node: &Node) -> Vec<Value> {
 }
 
 #[test]
-fn a_person_whom_a_trusted_proxy_names_reads_and_changes_without_an_access_token() {
+fn person_named_by_a_trusted_proxy_needs_no_token() {
     let mut node = node();
     let page = through(&node, "GET", "/ui/access/tokens", &[(HEADER, "Ann@Example.com")], "");
     assert_eq!((page.status, page.header("set-cookie")), (200, None), "{}", page.head);
@@ -68,7 +68,7 @@ fn a_person_whom_a_trusted_proxy_names_reads_and_changes_without_an_access_token
 }
 
 #[test]
-fn a_name_counts_only_from_a_trusted_proxy_once_and_for_a_person_who_may_sign_in() {
+fn sign_in_header_needs_a_trusted_proxy_and_an_enabled_person() {
     let node = node();
     node.change("POST", "/v1/principals", &json!({"name": "ci", "kind": "service", "grants": [{"role": "reader"}]}))
         .ok();

@@ -136,7 +136,7 @@ fn open(schema: u64) -> (Store, tempfile::TempDir) {
 }
 
 #[tokio::test]
-async fn the_first_schema_opens_with_all_that_it_holds() {
+async fn database_of_schema_1_opens_with_all_data() {
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
         write(1, &governed_story().await);
     }

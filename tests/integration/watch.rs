@@ -128,7 +128,7 @@ fn a_burst_of_edits_ends_in_its_last_text() {
 }
 
 #[test]
-fn a_wrong_file_is_reported_and_skipped_until_it_is_mended() {
+fn invalid_file_is_reported_and_skipped_until_fixed() {
     let watched = Watched::start(&[("bad.prompt", "---\nnever closed\n"), ("good.prompt", "good\n")]);
     watched.says("good", "good");
     watched.node.until_logged("skipped a prompt file");
@@ -149,7 +149,7 @@ fn a_wrong_file_is_reported_and_skipped_until_it_is_mended() {
 }
 
 #[test]
-fn a_file_that_goes_away_removes_nothing() {
+fn deleted_file_removes_nothing() {
     let watched = Watched::start(&[("stays.prompt", "here\n"), ("moves.prompt", "moving\n")]);
     watched.says("stays", "here");
     watched.says("moves", "moving");
@@ -213,7 +213,7 @@ fn file_that_changed_while_the_node_was_down_is_published_once() {
 }
 
 #[test]
-fn file_that_was_emptied_keeps_what_it_said_until_it_says_something_else() {
+fn emptied_file_changes_nothing_until_it_has_content() {
     let watched = Watched::start(&[("a.prompt", "---\nlabels: [production]\n---\none\n"), ("new.prompt", "")]);
     watched.says("a", "one");
     watched.until_skipped("new.prompt", "it is empty");

@@ -70,7 +70,7 @@ async fn both_clocks_ahead_for_one_commit_then_right_and_the_replica_restarted()
 }
 
 #[tokio::test]
-async fn both_clocks_ahead_for_one_commit_then_right_and_a_bundle_comes() {
+async fn bundle_is_accepted_after_both_clocks_were_ahead() {
     let (primary, replica) = both_ahead(YEAR_MS).await;
     primary.publish("a", "three").await;
     let bundle = primary.bundle().await;
@@ -83,7 +83,7 @@ async fn both_clocks_ahead_for_one_commit_then_right_and_a_bundle_comes() {
 }
 
 #[tokio::test]
-async fn an_expired_bundle_that_is_newer_is_taken_and_called_expired() {
+async fn newer_expired_bundle_is_accepted_and_reported_expired() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let replica = Replica::synced(&primary).await;
@@ -99,7 +99,7 @@ async fn an_expired_bundle_that_is_newer_is_taken_and_called_expired() {
 }
 
 #[tokio::test]
-async fn a_primary_whose_clock_is_hours_behind_is_followed_and_called_expired() {
+async fn primary_with_a_clock_hours_behind_is_followed_and_reported_expired() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let mut replica = Replica::synced(&primary).await;
@@ -124,7 +124,7 @@ async fn a_primary_whose_clock_is_hours_behind_is_followed_and_called_expired() 
 }
 
 #[tokio::test]
-async fn an_expired_first_state_takes_a_setting() {
+async fn expired_first_state_needs_a_setting() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let late = ManualClock::at(BEGIN_MS + YEAR_MS);

@@ -101,7 +101,7 @@ fn meaning(delta: &[u8]) -> Vec<Vec<u8>> {
 }
 
 #[tokio::test]
-async fn a_bit_flip_anywhere_in_a_delta_changes_nothing_that_is_kept() {
+async fn delta_with_any_bit_flip_is_rejected_without_changes() {
     let scene = Scene::set().await;
     let original = meaning(&scene.delta);
     for at in 0..scene.delta.len() {
@@ -136,7 +136,7 @@ async fn a_bit_flip_anywhere_in_an_operation_is_refused() {
 }
 
 #[tokio::test]
-async fn a_delta_that_is_cut_short_or_has_more_behind_it_is_refused() {
+async fn truncated_or_extended_delta_is_rejected() {
     let scene = Scene::set().await;
     for length in 0..scene.delta.len() {
         assert_eq!(scene.offer(scene.delta[..length].to_vec()).await.expect_err("cut").reason(), "parse", "{length}");

@@ -69,7 +69,7 @@ fn flip_entry(txn: &redb::WriteTransaction, kind: u8) {
 }
 
 #[tokio::test]
-async fn a_changed_entry_of_any_kind_is_found_by_verification() {
+async fn verify_detects_a_changed_entry_of_any_kind() {
     let (primary, directory) = stopped_replica().await;
     let good = open_store(directory.path());
     let report = verify_store(&good);
@@ -157,7 +157,7 @@ async fn a_replica_does_not_start_on_a_state_that_its_checkpoint_does_not_sign()
 }
 
 #[tokio::test]
-async fn a_directory_is_a_primary_or_a_replica_of_one_root_and_nothing_else() {
+async fn directory_has_one_role_and_one_root() {
     let (primary, directory) = stopped_replica().await;
     let store = open_store(directory.path());
     let other = Primary::found();
@@ -218,7 +218,7 @@ async fn an_audit_entry_of_a_newer_program_is_verified_and_not_shown() {
 }
 
 #[tokio::test]
-async fn a_wiped_replica_is_not_taken_back_before_what_it_once_held() {
+async fn wiped_replica_rejects_older_states() {
     let primary = primary().await;
     let old = primary.crashed_copy();
     primary.publish("a", "newer").await;

@@ -48,7 +48,7 @@ async fn find_out(replica: &mut Replica, copy: &Primary) {
 }
 
 #[tokio::test]
-async fn another_history_with_a_higher_number_is_a_fork_and_not_taken() {
+async fn other_history_with_a_higher_number_is_rejected_as_a_fork() {
     let (primary, copy, mut replica) = parted().await;
     let held = replica.store.read().expect("a state").meta(&meta::NOTE).expect("a table");
     find_out(&mut replica, &copy).await;
@@ -77,7 +77,7 @@ async fn another_history_with_a_higher_number_is_a_fork_and_not_taken() {
 }
 
 #[tokio::test]
-async fn another_history_whose_last_change_is_older_is_a_fork_by_its_note_alone() {
+async fn other_history_with_an_older_change_is_a_fork_by_its_note() {
     let (_primary, copy, mut replica) = parted().await;
     let mut note = crate::support::wire::read_note(&unframe(&copy.answer(Position::default()).await).0);
     (note.seq, note.changed) = (99, 3);
@@ -91,7 +91,7 @@ async fn another_history_whose_last_change_is_older_is_a_fork_by_its_note_alone(
 }
 
 #[tokio::test]
-async fn the_same_state_at_one_position_with_another_audit_log_is_a_fork() {
+async fn same_state_with_another_audit_log_is_a_fork() {
     let primary = Primary::found();
     primary.publish("a", "common").await;
     let copy = primary.crashed_copy();
@@ -107,7 +107,7 @@ async fn the_same_state_at_one_position_with_another_audit_log_is_a_fork() {
 }
 
 #[tokio::test]
-async fn a_registry_founded_again_under_the_same_keys_is_a_fork_however_far_it_comes() {
+async fn recreated_registry_with_the_same_keys_is_a_fork() {
     let (primary, _, mut replica) = parted().await;
     let directory = Arc::new(tempfile::tempdir().expect("a temporary directory"));
     let keys = directory.path().join("keys");
@@ -213,7 +213,7 @@ async fn refusal(primary: &Primary) -> String {
 }
 
 #[tokio::test]
-async fn a_primary_that_was_set_back_stops_when_it_is_shown_what_it_signed() {
+async fn set_back_primary_stops_when_shown_its_checkpoint() {
     let primary = Primary::found();
     primary.publish("a", "common").await;
     let copy = primary.crashed_copy();

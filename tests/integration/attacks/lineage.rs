@@ -27,7 +27,7 @@ async fn pair() -> (Primary, Replica) {
 }
 
 #[tokio::test]
-async fn equivocation_keeps_the_evidence_and_stays() {
+async fn equivocation_keeps_evidence_and_the_current_state() {
     let (primary, mut replica) = pair().await;
     let copy = primary.crashed_copy();
     primary.publish("a", "one story").await;
@@ -41,7 +41,7 @@ async fn equivocation_keeps_the_evidence_and_stays() {
 }
 
 #[tokio::test]
-async fn restored_backup_primary_that_goes_on_in_the_same_epoch() {
+async fn restored_primary_without_a_new_epoch_is_a_fork() {
     let (primary, mut replica) = pair().await;
     let restored = primary.crashed_copy();
     primary.publish("a", "two").await;
@@ -55,7 +55,7 @@ async fn restored_backup_primary_that_goes_on_in_the_same_epoch() {
 }
 
 #[tokio::test]
-async fn restored_backup_primary_with_a_new_epoch_takes_its_replicas_back() {
+async fn restored_primary_with_a_new_epoch_rewinds_replicas() {
     let (primary, mut replica) = pair().await;
     let restored = primary.crashed_copy();
     primary.publish("a", "lost").await;
@@ -80,7 +80,7 @@ async fn restored_backup_primary_with_a_new_epoch_takes_its_replicas_back() {
 }
 
 #[tokio::test]
-async fn a_replica_that_lost_nothing_follows_into_a_new_epoch_without_a_snapshot() {
+async fn replica_follows_a_new_epoch_without_a_snapshot() {
     let (primary, mut replica) = pair().await;
     let restored = primary.crashed_copy();
     restored.begin_epoch();
@@ -196,7 +196,7 @@ async fn fast_forward_and_reset() {
 
 /// An upstream that answers every question for an epoch with a record that is known must not be asked without end.
 #[tokio::test]
-async fn an_epoch_that_is_not_the_one_asked_for_leads_to_a_pause() {
+async fn unexpected_epoch_record_causes_a_pause() {
     let (primary, replica) = pair().await;
     let restored = primary.crashed_copy();
     restored.begin_epoch();

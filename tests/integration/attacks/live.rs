@@ -129,7 +129,7 @@ async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
 }
 
 #[tokio::test]
-async fn what_a_replica_says_of_itself_follows_what_it_verified() {
+async fn replica_status_follows_verified_state() {
     let (primary, mut replica) = pair().await;
     assert_eq!(replica.health.view(&replica.clock).freshness, Freshness::Fresh);
     assert_eq!(replica.freshness.now().position, replica.state().0, "what every answer says");

@@ -100,7 +100,7 @@ async fn replay_across_registries() {
 }
 
 #[tokio::test]
-async fn a_registry_of_the_same_name_with_other_keys() {
+async fn registry_with_the_same_name_and_other_keys_is_rejected() {
     let (_primary, mut replica) = pair().await;
     let other = Primary::found();
     for text in ["x", "y", "z"] {

@@ -58,7 +58,7 @@ fn polls(primary: &Primary, engine: &mut Engine, time_ms: u64, answer: impl Fn()
 }
 
 #[tokio::test]
-async fn a_cache_that_repeats_is_asked_seldom_whatever_it_says_and_named() {
+async fn repeating_cache_is_polled_rarely_and_reported() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     for reconnect_ms in [None, Some(0), Some(1), Some(249)] {
@@ -71,7 +71,7 @@ async fn a_cache_that_repeats_is_asked_seldom_whatever_it_says_and_named() {
 }
 
 #[tokio::test]
-async fn a_status_that_says_no_for_a_while_keeps_a_replica_away_for_less_than_a_minute() {
+async fn temporary_refusals_delay_a_replica_less_than_a_minute() {
     let primary = Primary::found();
     for failure in [FetchFailure::Denied, FetchFailure::UnknownView, FetchFailure::Busy { retry_after_s: 86_400 }] {
         let (mut engine, _) = holding(&primary).await;
@@ -90,7 +90,7 @@ async fn a_status_that_says_no_for_a_while_keeps_a_replica_away_for_less_than_a_
 
 /// What is stored may have gone bad while the upstream has nothing newer.
 #[tokio::test]
-async fn a_damaged_state_is_fetched_whole_though_its_position_is_held() {
+async fn damaged_state_is_downloaded_again_at_the_same_position() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let (mut engine, note) = holding(&primary).await;
@@ -107,7 +107,7 @@ async fn a_damaged_state_is_fetched_whole_though_its_position_is_held() {
 }
 
 #[tokio::test]
-async fn a_damaged_replica_that_takes_a_newer_state_shows_the_upstream_the_note_that_it_held() {
+async fn damaged_replica_shows_its_old_note_after_healing() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let (mut engine, _) = holding(&primary).await;
@@ -121,7 +121,7 @@ async fn a_damaged_replica_that_takes_a_newer_state_shows_the_upstream_the_note_
 }
 
 #[tokio::test]
-async fn a_damaged_replica_that_is_held_below_its_upstream_says_that_it_cannot_heal() {
+async fn damaged_pinned_replica_reports_that_it_cannot_heal() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let held = primary.store.committed().borrow().head.position;

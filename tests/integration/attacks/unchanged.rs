@@ -23,7 +23,7 @@ async fn note(primary: &Primary) -> Reply {
 }
 
 #[tokio::test]
-async fn an_access_token_made_costs_a_replica_one_note() {
+async fn creating_a_token_costs_a_replica_one_note() {
     let primary = Primary::found();
     for number in 0..200_u64 {
         let words: Vec<String> =
@@ -61,7 +61,7 @@ async fn an_access_token_made_costs_a_replica_one_note() {
 }
 
 #[tokio::test]
-async fn a_new_epoch_that_changed_nothing_costs_a_replica_one_note() {
+async fn new_epoch_without_changes_costs_a_replica_one_note() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let mut replica = Replica::synced(&primary).await;
@@ -74,7 +74,7 @@ async fn a_new_epoch_that_changed_nothing_costs_a_replica_one_note() {
 }
 
 #[tokio::test]
-async fn a_replica_that_lost_its_place_asks_for_everything_only_as_long_as_the_data_is_to_blame() {
+async fn whole_state_is_requested_only_while_data_is_at_fault() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let mut replica = Replica::synced(&primary).await;

@@ -132,7 +132,7 @@ fn another_content_type_is_refused_by_name() {
 }
 
 #[test]
-fn a_body_of_100_mib_is_refused_without_being_kept() {
+fn body_of_100_mib_is_rejected_without_buffering() {
     let mut target = Target::start();
     let head = |length: &str| {
         format!(
@@ -172,7 +172,7 @@ fn a_body_of_100_mib_is_refused_without_being_kept() {
 }
 
 #[test]
-fn contents_servings_and_batches_have_limits_that_are_said() {
+fn limits_of_contents_servings_and_batches_are_in_errors() {
     let mut target = Target::start();
     let publish = |content: Value| target.0.change("POST", PUBLISH, &json!({"content": content, "message": "why"}));
     let text = |bytes: usize| json!({"syntax": "plain", "text": "x".repeat(bytes)});

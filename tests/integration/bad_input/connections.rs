@@ -39,7 +39,7 @@ fn a_head_that_does_not_arrive_is_not_waited_for() {
 }
 
 #[test]
-fn many_idle_and_broken_connections_keep_nobody_else_from_being_answered() {
+fn idle_and_broken_connections_do_not_block_others() {
     let mut target = Target::start();
     let idle: Vec<_> = (0..200).map(|_| target.0.connect()).collect();
     for number in 0..200 {
@@ -57,7 +57,7 @@ fn many_idle_and_broken_connections_keep_nobody_else_from_being_answered() {
 }
 
 #[test]
-fn a_head_that_is_no_http_is_refused_with_a_problem() {
+fn invalid_http_head_gets_a_problem() {
     let mut target = Target::start();
     let long = "n".repeat(200_000);
     for (sent, status, code) in [

@@ -7,7 +7,7 @@ use crate::support::command::bookholder;
 use crate::support::node::Node;
 
 #[test]
-fn publishing_says_which_version_it_made_and_what_may_be_wrong_with_it() {
+fn publish_prints_the_version_and_warnings() {
     let node = Node::primary();
     let first = publish(&node, "support/agent", "Hello {{who}}", &["--label", "production"]);
     assert_eq!((&first["version"]["number"], &first["created"]), (&json!(1), &json!(true)));
@@ -37,7 +37,7 @@ fn publishing_says_which_version_it_made_and_what_may_be_wrong_with_it() {
 }
 
 #[test]
-fn refused_publication_says_why_and_what_to_do() {
+fn rejected_publication_has_reason_and_hint() {
     let node = Node::primary();
     for (arguments, text, code, part) in [
         ("publish a --file - -m why", "---\nmodel: {nam: x}\n---\ntext", 2, "nam"),
@@ -116,7 +116,7 @@ fn rollback_returns_to_the_last_different_deployment() {
 }
 
 #[test]
-fn labels_versions_and_prompts_are_taken_away_with_a_reason() {
+fn removing_labels_versions_and_prompts_needs_a_message() {
     let node = Node::primary();
     publish(&node, "a", "one", &["--label", "production", "--label", "trial"]);
     publish(&node, "a", "two", &[]);
@@ -143,7 +143,7 @@ fn labels_versions_and_prompts_are_taken_away_with_a_reason() {
 }
 
 #[test]
-fn exit_codes_tell_no_from_usage_from_a_server_that_is_not_there() {
+fn exit_codes_distinguish_refusal_usage_and_unreachable_server() {
     let node = Node::primary();
     let _said = line(&node, "get nobody").fails(1).says("there is no prompt `nobody`");
     let _said = line(&node, "frobnicate").fails(2);

@@ -95,7 +95,7 @@ fn folder_of_staging_is_pushed_without_bringing_old_texts_back() {
 }
 
 #[test]
-fn rollback_is_not_undone_by_an_unchanged_file_or_the_same_label_again() {
+fn unchanged_file_does_not_undo_a_rollback() {
     let folder = Folder::new(&[("a.prompt", "---\nlabels: [production]\n---\none\n")]);
     let _said = folder.push().ok().says("+ a@1");
     folder.write("a.prompt", "---\nlabels: [production]\n---\ntwo\n");
@@ -120,7 +120,7 @@ fn rollback_is_not_undone_by_an_unchanged_file_or_the_same_label_again() {
 }
 
 #[test]
-fn folder_that_a_person_wrote_shows_no_change_where_there_is_none() {
+fn hand_written_folder_shows_no_false_changes() {
     let written = "---\n# Ours.\nlabels: [production]\n---\nHello {{who}}\n";
     let windows = written.replace('\n', "\r\n");
     let folder = Folder::new(&[("a.prompt", written), ("tone.prompt", "Be kind.\n")]);
@@ -145,7 +145,7 @@ fn folder_that_a_person_wrote_shows_no_change_where_there_is_none() {
 }
 
 #[test]
-fn pull_takes_the_heaviest_version_of_a_split() {
+fn pull_writes_the_version_with_the_most_weight() {
     let folder = Folder::new(&[]);
     for text in ["one", "two", "three"] {
         let _published = publish(&folder.node, "a", text, &[]);
@@ -167,7 +167,7 @@ fn links_in_a_pushed_folder_are_followed_or_named() {
 }
 
 #[test]
-fn prune_removes_what_had_a_file_here_and_leaves_what_others_made_or_published_since() {
+fn prune_removes_only_own_prompts_without_newer_versions() {
     let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
     for name in ["kept", "mine", "moved"] {
         publish(&node, name, "one", &[]);

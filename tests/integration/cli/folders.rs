@@ -77,7 +77,7 @@ fn a_folder_is_pushed_pulled_and_checked() {
 }
 
 #[test]
-fn file_whose_name_no_new_prompt_may_have_is_refused_by_push_and_foreseen_by_its_dry_run() {
+fn push_and_its_dry_run_reject_invalid_new_names() {
     let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
     for path in ["Agent.prompt", "agent.prompt", "a b.prompt", "con/x.prompt"] {
         write(folder.path(), path, "Hi\n");

@@ -30,7 +30,7 @@ fn status_shows_primary_and_replica() {
 }
 
 #[test]
-fn access_tokens_are_made_shown_once_and_revoked() {
+fn tokens_are_created_shown_once_and_revoked() {
     let node = Node::primary();
     let said = line(&node, "token create edge-7 --role reader").ok();
     let token = said.stdout.trim().to_owned();
@@ -80,7 +80,7 @@ fn access_tokens_are_made_shown_once_and_revoked() {
 }
 
 #[test]
-fn the_audit_log_says_who_did_what_and_why() {
+fn audit_log_shows_actor_command_and_message() {
     let node = Node::primary();
     publish(&node, "a", "one", &["--label", "production"]);
     let _said = line(&node, "remove a -m no_longer_needed").ok();

@@ -34,7 +34,7 @@ fn a_reference_is_printed_byte_for_byte_and_rendered_with_its_variables() {
 }
 
 #[test]
-fn the_same_subject_always_gets_the_same_arm() {
+fn same_subject_always_gets_the_same_version() {
     let node = Node::primary();
     publish(&node, "a", "one", &[]);
     publish(&node, "a", "two", &[]);
@@ -53,7 +53,7 @@ fn the_same_subject_always_gets_the_same_arm() {
 }
 
 #[test]
-fn what_a_pipe_does_not_get_of_a_chat_prompt_is_said_on_standard_error() {
+fn parts_not_printed_to_a_pipe_are_named_on_stderr() {
     let node = Node::primary();
     let file = "---\nmodel: m\nresponse_schema: {type: object}\n---\n{{role \"user\"}}Hi\n";
     publish(&node, "chat", file, &["--label", "production"]);
@@ -64,7 +64,7 @@ fn what_a_pipe_does_not_get_of_a_chat_prompt_is_said_on_standard_error() {
 }
 
 #[test]
-fn weights_that_are_not_per_cent_are_told_as_shares() {
+fn weights_not_adding_to_100_are_printed_as_shares() {
     let node = Node::primary();
     publish(&node, "a", "one", &[]);
     publish(&node, "a", "two", &[]);
@@ -76,7 +76,7 @@ fn weights_that_are_not_per_cent_are_told_as_shares() {
 }
 
 #[test]
-fn the_past_is_what_was_served_then() {
+fn at_returns_what_was_served_at_that_time() {
     let node = Node::primary();
     publish(&node, "a", "one", &["--label", "production"]);
     publish(&node, "a", "two", &["--label", "production"]);
@@ -160,7 +160,7 @@ fn prompts_versions_and_differences_are_listed() {
 }
 
 #[test]
-fn time_pasted_from_the_history_shows_what_was_served_from_then_on() {
+fn time_pasted_from_history_works_with_at() {
     let node = Node::primary();
     publish(&node, "a", "one", &["--label", "production"]);
     publish(&node, "a", "two", &["--label", "production"]);

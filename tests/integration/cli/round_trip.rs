@@ -59,7 +59,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(10) })]
 
     #[test]
-    fn folder_that_is_pushed_pulled_and_pushed_again_changes_nothing(
+    fn push_pull_push_is_a_no_op(
         tree in prop::collection::btree_map(name(), file(), 1..12)
     ) {
         let (node, home) = (Node::primary(), tempfile::tempdir().expect("a folder"));

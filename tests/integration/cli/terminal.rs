@@ -10,7 +10,7 @@ fn typed(node: &Node, line: &str, answer: &str) -> Said {
 }
 
 #[test]
-fn destructive_verbs_ask_on_a_terminal_and_take_yes() {
+fn destructive_verbs_ask_on_a_terminal_unless_yes() {
     if !has_terminal() {
         return;
     }
@@ -46,7 +46,7 @@ fn destructive_verbs_ask_on_a_terminal_and_take_yes() {
 }
 
 #[test]
-fn deploying_what_breaks_callers_asks_on_a_terminal_and_is_refused_in_a_script() {
+fn breaking_deployment_asks_on_a_terminal_and_fails_in_a_script() {
     let node = Node::primary();
     let _one = publish(&node, "a", "Hi", &["--label", "production"]);
     let _two = publish(&node, "a", "Hi {{who}}", &[]);
@@ -73,7 +73,7 @@ fn deploying_what_breaks_callers_asks_on_a_terminal_and_is_refused_in_a_script()
 }
 
 #[test]
-fn terminal_without_a_width_gets_whole_words() {
+fn terminal_of_unknown_width_gets_unwrapped_text() {
     if !has_terminal() {
         return;
     }
@@ -96,7 +96,7 @@ fn text_ends_with_a_newline_on_a_terminal_and_byte_for_byte_in_a_pipe() {
 }
 
 #[test]
-fn rule_file_in_the_help_of_rules_add_is_taken() {
+fn rule_file_in_the_help_is_accepted() {
     let node = Node::primary();
     let help = bookholder(["rules", "add", "--help"]).ok().stdout;
     let rules: String = help

@@ -108,7 +108,7 @@ fn a_replica_sends_changes_to_its_primary_and_still_answers() {
 }
 
 #[test]
-fn an_unknown_access_token_is_refused_by_primary_and_replica_alike() {
+fn unknown_token_is_rejected_by_primary_and_replica() {
     let primary = Node::primary();
     primary.publish("a", "text");
     let replica = Node::replica(&primary);

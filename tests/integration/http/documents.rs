@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::node::{Launch, Node};
 
 #[test]
-fn health_and_readiness_are_told_apart() {
+fn health_and_readiness_are_separate() {
     let primary = Node::primary();
     assert_eq!((primary.get("/healthz").text().as_str(), primary.get("/readyz").text().as_str()), ("ok\n", "ready\n"));
     let root_key = primary.root_key();
@@ -23,7 +23,7 @@ fn health_and_readiness_are_told_apart() {
 }
 
 #[test]
-fn metrics_count_what_happens() {
+fn metrics_count_events() {
     let node = Node::primary();
     node.publish("a", "text");
     for _ in 0..3 {

@@ -85,7 +85,7 @@ fn event_streams_send_new_and_missed_changes() {
 }
 
 #[test]
-fn a_replica_tells_its_listeners_too() {
+fn replica_streams_events_too() {
     let primary = Node::primary();
     primary.publish("a", "text");
     let replica = Node::replica(&primary);

@@ -15,7 +15,7 @@ fn keys(value: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn an_answer_has_exactly_its_fields_and_says_how_fresh_it_is() {
+fn answer_has_exactly_its_fields_and_freshness() {
     let node = Node::primary();
     let id = node.publish("support/agent", "Hello {{who}}");
     let answer = node.get("/v1/resolve/support/agent@production");
@@ -58,7 +58,7 @@ fn an_answer_has_exactly_its_fields_and_says_how_fresh_it_is() {
 }
 
 #[test]
-fn names_in_folders_are_reached_by_either_spelling_and_absent_ones_named_as_they_were_asked_for() {
+fn names_with_slashes_work_encoded_or_raw() {
     let node = Node::primary();
     for name in ["a b/c d", "还是维持/ünïcode", "100%/what?#&=+", "a:b;c,d'e\"f<g>h", "~tilde/.dot/-dash"] {
         let folders = name.split('/').map(segment).collect::<Vec<_>>().join("/");
@@ -92,7 +92,7 @@ fn names_in_folders_are_reached_by_either_spelling_and_absent_ones_named_as_they
 }
 
 #[test]
-fn contents_are_served_by_their_id_and_may_be_kept_for_ever() {
+fn contents_are_served_by_id_and_cacheable_forever() {
     let node = Node::primary();
     let id = node.publish("a", "bytes");
     let answer = node.get(&format!("/v1/contents/{id}"));
@@ -222,7 +222,7 @@ fn lists_are_paged_without_loss_or_repetition() {
 }
 
 #[test]
-fn the_unix_socket_answers_like_the_port_and_goes_away_with_the_node() {
+fn unix_socket_answers_like_the_port_and_is_removed_on_stop() {
     let launch = Launch::primary();
     let socket = launch.data.with_file_name("socket");
     let mut node = launch.args(["--socket".into(), socket.clone().into_os_string()]).start();

@@ -17,7 +17,7 @@ fn until(node: &Node, message: &str, count: usize) -> Vec<Value> {
 }
 
 #[test]
-fn each_decided_command_is_one_line_with_who_what_and_subject() {
+fn each_command_is_logged_with_actor_command_and_subject() {
     let primary = Launch::primary().args(["--log-format", "json"]).start();
     primary.publish("support/agent", "a text that is in no log");
     let stranger = json!({"name": "pat", "kind": "person", "grants": [{"role": "reader", "prompts": "support/**", "labels": "**"}]});
@@ -71,7 +71,7 @@ fn import_in_several_requests_is_one_line_with_its_number_of_changes() {
 }
 
 #[test]
-fn import_is_logged_when_nothing_comes_after_it() {
+fn import_is_logged_once_after_its_last_change() {
     let primary = Launch::primary().args(["--log-format", "json"]).start();
     let change =
         json!({"id": "1", "at": "2026-01-01T00:00:00Z", "author": "ann", "message": "m", "name": "a", "text": "x"});
@@ -80,7 +80,7 @@ fn import_is_logged_when_nothing_comes_after_it() {
 }
 
 #[test]
-fn refused_access_token_is_logged_with_the_address_it_came_from_and_without_the_token() {
+fn rejected_token_is_logged_with_address_and_without_the_token() {
     let primary = Node::primary();
     let guess = "bh_guess_0123456789abcdef0123456789";
     let bearer = format!("Bearer {guess}");
@@ -108,7 +108,7 @@ fn replica_logs_that_it_caught_up_went_stale_and_follows_again() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn node_whose_log_cannot_be_written_starts_answers_commits_and_stops() {
+fn node_works_when_its_log_cannot_be_written() {
     for format in ["text", "json"] {
         let launch = Launch::primary().args(["--log-format", format]).under("exec 2>/dev/full; exec \"$@\"");
         let mut primary = launch.start();

@@ -183,7 +183,7 @@ fn damaged_backup_is_reported_and_leaves_nothing() {
 }
 
 #[test]
-fn a_restore_that_cannot_be_done_says_why_and_can_be_tried_again() {
+fn failed_restore_gives_the_reason_and_can_be_retried() {
     let (primary, file, keys) = backed_up("text");
     let (other, home) = (Node::primary(), primary.home());
     let data = home.join("restored");
@@ -245,7 +245,7 @@ fn a_registry_that_lost_its_database_is_restored_and_never_begun_again() {
 }
 
 #[test]
-fn a_replica_that_lost_its_database_begins_again_and_keeps_its_watermark() {
+fn replica_without_database_starts_over_and_keeps_its_watermark() {
     let primary = Node::primary();
     primary.publish("a", "text");
     let mut replica = Node::replica(&primary);
@@ -261,7 +261,7 @@ fn a_replica_that_lost_its_database_begins_again_and_keeps_its_watermark() {
 }
 
 #[test]
-fn a_restore_that_is_killed_leaves_a_whole_registry_or_nothing_that_starts() {
+fn killed_restore_leaves_a_complete_registry_or_nothing() {
     let (mut primary, file, keys) = backed_up(&"a longer text, so that there is time to die ".repeat(2_000));
     let whole = Instant::now();
     let _said = restore(&file, &primary.home().join("measured"), &keys).ok();

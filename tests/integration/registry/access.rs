@@ -109,7 +109,7 @@ async fn the_last_use_of_a_token_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn tokens_with_bad_or_taken_names_are_refused_and_the_last_admin_stays() {
+async fn invalid_or_taken_token_names_and_removing_the_last_admin_are_rejected() {
     let primary = Primary::found();
     let check = async |token: &str, message: &str| {
         let error = make(&primary, token, "reader").await.expect_err(message);
@@ -175,7 +175,7 @@ fn request_of(text: &str) -> bookholder::api::write::PublishRequest {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_admins_who_revoke_each_other_at_once_leave_one() {
+async fn two_admins_revoking_each_other_leave_one() {
     let primary = Primary::found();
     for round in 0..20 {
         let other = format!("other-{round}");
@@ -195,7 +195,7 @@ async fn two_admins_who_revoke_each_other_at_once_leave_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_made_at_once_all_work_at_once() {
+async fn concurrently_created_tokens_all_work() {
     let primary = Primary::found();
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..24 {
@@ -212,7 +212,7 @@ async fn tokens_made_at_once_all_work_at_once() {
 }
 
 #[tokio::test]
-async fn roles_that_may_not_write_change_nothing_and_each_refusal_is_recorded() {
+async fn read_only_roles_change_nothing_and_denials_are_recorded() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.deploy("a", 1, "production").await;
@@ -280,7 +280,7 @@ async fn an_import_is_decided_change_by_change() {
 }
 
 #[tokio::test]
-async fn principal_can_ask_why_it_is_denied() {
+async fn principal_can_query_its_denial() {
     let primary = Primary::found();
     let ann = PrincipalRequest {
         name: "ann".to_owned(),

@@ -46,7 +46,7 @@ fn issued_s(primary: &Primary) -> i64 {
 }
 
 #[tokio::test]
-async fn after_a_step_back_of_ten_days_what_is_served_now_is_found_by_at_now() {
+async fn at_now_finds_current_serving_after_a_clock_step_back() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.deploy("a", 1, "production").await;
@@ -67,7 +67,7 @@ async fn after_a_step_back_of_ten_days_what_is_served_now_is_found_by_at_now() {
 }
 
 #[tokio::test]
-async fn changes_that_were_asked_for_together_keep_their_order() {
+async fn concurrent_changes_keep_their_order() {
     let primary = Primary::found();
     let first = primary.publish("a", "one").await;
     primary.clock.set(BEGIN_MS - 500);
@@ -81,7 +81,7 @@ async fn changes_that_were_asked_for_together_keep_their_order() {
 }
 
 #[tokio::test]
-async fn nothing_is_committed_in_2038_or_1970_and_signatures_keep_the_time() {
+async fn implausible_clock_blocks_commits_but_not_signatures() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.wait(5_000);
@@ -128,7 +128,7 @@ async fn registry_off_for_more_than_90_days_needs_trust_clock() {
 }
 
 #[test]
-fn a_first_start_with_a_clock_in_1970_leaves_nothing() {
+fn first_start_in_1970_fails_and_leaves_nothing() {
     let directory = tempfile::tempdir().expect("a directory");
     let clock = Arc::new(ManualClock::at(3_600_000)) as Arc<dyn Clock>;
     let refused = open(directory.path(), &BootstrapOptions::default(), &clock, |_| panic!("nothing to show"));
@@ -138,7 +138,7 @@ fn a_first_start_with_a_clock_in_1970_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_registry_that_began_in_2038_is_mended_on_record() {
+async fn dates_of_a_registry_started_in_2038_are_repaired_with_an_audit_entry() {
     // One boot with a wrong clock, and its commits.
     let directory = Arc::new(tempfile::tempdir().expect("a directory"));
     let primary = Primary::open(directory, ManualClock::at(YEAR_2038_MS), "example");
@@ -197,7 +197,7 @@ async fn a_registry_that_began_in_2038_is_mended_on_record() {
 }
 
 #[tokio::test]
-async fn a_commit_under_a_clock_far_behind_is_brought_after_the_one_before() {
+async fn commit_with_a_clock_far_behind_is_repaired_to_follow_its_predecessor() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.deploy("a", 1, "production").await;

@@ -48,7 +48,7 @@ async fn one_deployment_moves_several_prompts_under_one_commit() {
 }
 
 #[tokio::test]
-async fn one_bad_move_moves_nothing() {
+async fn one_invalid_move_rejects_all() {
     let primary = with_versions("a", 2).await;
     primary.publish("b", "b1").await;
     primary.publish("gone", "x").await;
@@ -113,7 +113,7 @@ async fn a_version_that_does_not_exist_yet_cannot_be_served() {
 }
 
 #[tokio::test]
-async fn deploying_what_a_label_serves_already_makes_no_commit() {
+async fn deploying_the_current_serving_makes_no_commit() {
     let primary = with_versions("a", 1).await;
     primary.deploy("a", 1, "production").await;
     let before = primary.state();
@@ -149,7 +149,7 @@ async fn changing_weights_keeps_the_salt_and_moves_few_slots() {
 }
 
 #[tokio::test]
-async fn a_rule_keeps_its_split_when_it_is_deployed_again_with_other_weights() {
+async fn rule_split_keeps_its_salt_when_weights_change() {
     let primary = with_versions("a", 2).await;
     let serving = |weights: &[(u64, u32)]| {
         let split = Some(SplitRequest { weights: weights.iter().copied().collect(), salt: None });
@@ -256,7 +256,7 @@ async fn a_retired_version_is_neither_deployed_nor_rolled_back_to() {
 }
 
 #[tokio::test]
-async fn a_label_that_is_taken_away_serves_nothing() {
+async fn removed_label_serves_nothing() {
     let primary = with_versions("a", 1).await;
     let absent = primary.unlabel("a", "production").await.expect_err("no such label");
     assert_eq!(absent.to_string(), "the prompt `a` has no label `production`");

@@ -83,7 +83,7 @@ fn last(primary: &Primary) -> AuditEntry {
 }
 
 #[tokio::test]
-async fn approvals_are_of_exactly_what_is_deployed_and_by_nobody_who_made_it() {
+async fn approvals_bind_to_content_and_exclude_contributors() {
     use RequirementKind as K;
     let primary = team().await;
     policy(&primary, r#","approvals":1,"approvers":["compliance","releaser"]"#).await;
@@ -131,7 +131,7 @@ async fn approvals_are_of_exactly_what_is_deployed_and_by_nobody_who_made_it() {
 }
 
 #[tokio::test]
-async fn reviewers_stand_in_for_each_other_and_one_who_left_counts_no_more() {
+async fn disabled_reviewer_no_longer_counts() {
     let primary = team().await;
     policy(&primary, r#","approvals":2"#).await;
     let one = publish_as(&primary, "ann", "one").await;
@@ -190,7 +190,7 @@ async fn break_glass_needs_an_admin_and_is_recorded() {
 }
 
 #[tokio::test]
-async fn request_says_who_deployed_the_same_directly_and_what_was_overridden() {
+async fn request_shows_a_direct_deployment_of_the_same_change() {
     let primary = team().await;
     policy(&primary, r#","approvals":2"#).await;
     let end =
@@ -252,7 +252,7 @@ async fn an_automatic_request_is_applied_when_its_time_has_come() {
 }
 
 #[tokio::test]
-async fn held_automation_leaves_an_approved_automatic_request_to_a_person() {
+async fn hold_automation_stops_automatic_deployment() {
     let primary = team().await;
     policy(&primary, r#","approvals":1"#).await;
     primary.registry.hold_automation();
@@ -268,7 +268,7 @@ async fn held_automation_leaves_an_approved_automatic_request_to_a_person() {
 }
 
 #[tokio::test]
-async fn an_automatic_request_waits_for_a_person_once_an_access_token_behind_it_is_revoked() {
+async fn revoked_token_turns_off_automatic_deployment_of_its_requests() {
     for (revoked, applied) in [("rob", true), ("ann", false), ("ivy", false)] {
         let primary = team().await;
         policy(&primary, r#","approvals":1,"after":{"label":"staging","for_s":3600}"#).await;
@@ -307,7 +307,7 @@ fn staging(version: u64) -> DeployRequest {
 }
 
 #[tokio::test]
-async fn a_request_that_nobody_finishes_expires_and_one_that_is_refused_is_closed() {
+async fn unfinished_request_expires_and_rejected_one_is_closed() {
     let primary = team().await;
     policy(&primary, r#","approvals":1"#).await;
     let one = publish_as(&primary, "ann", "one").await;
@@ -434,7 +434,7 @@ async fn error_names_callers_that_would_break() {
 }
 
 #[tokio::test]
-async fn break_glass_overrides_policies_and_not_what_breaks_callers() {
+async fn break_glass_overrides_policies_but_not_breaking_changes() {
     let primary = team().await;
     primary.publish(AGENT, "Hello").await;
     deploy_as(&primary, "rob", 1).await.expect("no policy yet");
@@ -456,7 +456,7 @@ async fn break_glass_overrides_policies_and_not_what_breaks_callers() {
 }
 
 #[tokio::test]
-async fn label_without_a_policy_gets_what_breaks_its_callers_only_when_that_is_allowed() {
+async fn breaking_change_needs_allow_major_without_a_policy() {
     let primary = Primary::found();
     let (admin, registry) = (&primary.admin, &primary.registry);
     let publish = |text: &str, label_too: bool, allow_major: bool| {

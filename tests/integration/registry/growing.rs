@@ -113,7 +113,7 @@ async fn deploy(primary: &Primary, to: &str) -> Result<Deployed, RegistryError> 
 }
 
 #[tokio::test]
-async fn high_risk_version_needs_compliance_however_it_reaches_somebody_new() {
+async fn high_risk_version_needs_compliance_for_any_new_subjects() {
     for (way, from, to) in WAYS {
         let primary = world(r#","risk":{"from":"high"}"#, from).await;
         match deploy(&primary, to).await {

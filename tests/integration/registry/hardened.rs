@@ -208,7 +208,7 @@ async fn revocation_takes_effect_even_if_the_client_disconnects() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_rotated_out_rotates_nothing() {
+async fn rotated_out_token_cannot_rotate() {
     let primary = team().await;
     let ci = TokenRequest { name: "ci".to_owned(), role: Some("reader".to_owned()), ..TokenRequest::default() };
     let made = primary.registry.create_token(&primary.admin, ci).await.expect("a token");
@@ -281,7 +281,7 @@ async fn rejected_request_cannot_be_approved_by_comments() {
 }
 
 #[tokio::test]
-async fn what_new_rules_would_find_is_found_when_it_is_deployed() {
+async fn deployment_classifies_with_current_rules() {
     let primary = team().await;
     policy(&primary, r#","risk":{"from":"high"}"#).await;
     primary.registry.publish(&person("ann"), name(AGENT), request("Mention Bluebird")).await.expect("hers");

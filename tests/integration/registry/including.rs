@@ -13,7 +13,7 @@ async fn refused(primary: &Primary, prompt: &str, text: &str, part: &str) {
 }
 
 #[tokio::test]
-async fn an_include_is_pinned_and_flattened_and_a_newer_version_lists_who_includes_the_older() {
+async fn include_is_pinned_and_newer_version_lists_outdated_dependents() {
     let primary = Primary::found();
     primary.publish("shared/tone", "Be kind to {{who}}.").await;
     let agent = primary.publish("support/agent", "{{> shared/tone@latest}} Answer.").await;
@@ -77,7 +77,7 @@ async fn includes_that_cannot_be_pinned_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_circle_of_includes_is_refused_and_names_the_way_round() {
+async fn include_cycle_is_rejected_with_its_path() {
     let primary = Primary::found();
     primary.publish("a", "a").await;
     refused(&primary, "a", "{{> a@1}} and more", "a prompt cannot include itself").await;
@@ -99,7 +99,7 @@ async fn includes_go_five_deep_and_no_deeper() {
 
 /// Forty ways at each of four levels are two and a half million, for each prompt, and must not be walked one by one.
 #[tokio::test]
-async fn a_wide_web_of_includes_is_measured_once_a_version() {
+async fn include_depth_visits_each_version_once() {
     const WAYS: usize = 40;
     let primary = Primary::found();
     let web = async {
@@ -119,7 +119,7 @@ async fn a_wide_web_of_includes_is_measured_once_a_version() {
 }
 
 #[tokio::test]
-async fn a_prompt_that_is_included_cannot_be_removed_until_nothing_live_includes_it() {
+async fn included_prompt_cannot_be_removed() {
     let primary = Primary::found();
     primary.publish("tone", "kind").await;
     primary.publish("agent", "{{> tone@1}}!").await;

@@ -224,7 +224,7 @@ async fn author_of_any_part_since_the_served_version_may_not_approve() {
 }
 
 #[tokio::test]
-async fn author_of_nothing_new_may_approve() {
+async fn author_of_old_versions_only_can_approve() {
     for (way, story) in NO_WAYS {
         let primary = team().await;
         let version = story(&primary).await;
@@ -234,7 +234,7 @@ async fn author_of_nothing_new_may_approve() {
 }
 
 #[tokio::test]
-async fn approval_of_who_became_an_author_meanwhile_does_not_count_and_is_not_recorded() {
+async fn approval_by_a_later_contributor_does_not_count() {
     let primary = team().await;
     publish(&primary, "ann", AGENT, "zero").await;
     publish(&primary, "ivy", AGENT, "one").await;

@@ -16,7 +16,7 @@ use serde_json::json;
 use crate::support::primary::{Primary, content, label, name, request};
 
 #[tokio::test]
-async fn the_same_text_again_creates_nothing_and_answers_with_the_version_that_says_it() {
+async fn publishing_the_same_text_returns_the_existing_version() {
     let primary = Primary::found();
     let first = primary.publish("support/agent", "Hi {{who}}").await;
     assert!(first.created);
@@ -32,7 +32,7 @@ async fn the_same_text_again_creates_nothing_and_answers_with_the_version_that_s
 }
 
 #[tokio::test]
-async fn publishing_what_the_latest_says_still_moves_the_labels_that_were_asked_for() {
+async fn publishing_the_latest_content_again_still_deploys() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let request = PublishRequest { labels: vec![label("staging")], ..request("one") };
@@ -54,7 +54,7 @@ async fn a_version_is_published_and_served_in_one_commit() {
 }
 
 #[tokio::test]
-async fn an_expected_parent_that_moved_is_refused_and_the_right_one_goes_through() {
+async fn outdated_expected_parent_is_rejected() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.publish("a", "two").await;
@@ -78,7 +78,7 @@ async fn an_expected_parent_that_moved_is_refused_and_the_right_one_goes_through
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_publishers_lose_nothing_and_share_no_number() {
+async fn concurrent_publishers_get_distinct_versions() {
     const PUBLISHERS: u64 = 16;
     const EACH: u64 = 8;
     let primary = Primary::found();
@@ -106,7 +106,7 @@ async fn concurrent_publishers_lose_nothing_and_share_no_number() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_publishers_who_expect_the_same_parent_exactly_one_wins() {
+async fn one_of_several_publishers_with_the_same_parent_succeeds() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -126,7 +126,7 @@ async fn of_publishers_who_expect_the_same_parent_exactly_one_wins() {
 }
 
 #[tokio::test]
-async fn the_semantic_version_follows_from_what_changed_for_callers() {
+async fn semantic_version_follows_the_effect_on_callers() {
     let primary = Primary::found();
     let schema = |schema| Content { response_schema: Some(schema), ..Content::text(Syntax::Mustache, "{{a}} {{b}}") };
     let steps: [(Content, Option<Bump>, &str); 8] = [
@@ -147,7 +147,7 @@ async fn the_semantic_version_follows_from_what_changed_for_callers() {
 }
 
 #[tokio::test]
-async fn declaring_less_than_the_change_is_refused_and_says_why() {
+async fn too_small_declared_bump_is_rejected_with_reasons() {
     let primary = Primary::found();
     primary.publish("a", "{{a}}").await;
     let before = primary.state();
@@ -164,7 +164,7 @@ async fn declaring_less_than_the_change_is_refused_and_says_why() {
 }
 
 #[tokio::test]
-async fn prompt_from_before_the_rule_for_new_names_keeps_its_name_and_new_ones_are_refused() {
+async fn existing_prompt_keeps_a_name_invalid_for_new_ones() {
     let primary = Primary::found();
     let first = primary.publish("agent", "one").await.version;
     let bytes = Content::text(Syntax::Mustache, "one").to_canonical().expect("a content");

@@ -23,7 +23,7 @@ fn import(changes: Vec<ImportChange>) -> ImportRequest {
 }
 
 #[tokio::test]
-async fn a_publication_that_breaks_a_rule_is_refused_and_changes_nothing() {
+async fn invalid_publication_is_rejected_without_changes() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let before = primary.state();
@@ -70,7 +70,7 @@ async fn numeric_labels_are_refused() {
 }
 
 #[tokio::test]
-async fn an_import_skips_what_it_knows_lists_what_it_refuses_and_goes_on() {
+async fn import_skips_known_changes_and_lists_rejected_ones() {
     let primary = Primary::found();
     let history = || {
         vec![
@@ -100,7 +100,7 @@ async fn an_import_skips_what_it_knows_lists_what_it_refuses_and_goes_on() {
 }
 
 #[tokio::test]
-async fn an_import_of_nothing_new_is_remembered_even_when_nothing_else_is_written() {
+async fn import_without_changes_is_recorded() {
     let primary = Primary::found();
     let same = |id: &str, at| import(vec![change(id, at, "a", Some("one"))]);
     primary.registry.import(&primary.admin, same("1", BEGIN_MS - 9_000)).await.expect("an import");
@@ -111,7 +111,7 @@ async fn an_import_of_nothing_new_is_remembered_even_when_nothing_else_is_writte
 }
 
 #[tokio::test]
-async fn changes_that_cannot_be_imported_say_why() {
+async fn rejected_import_changes_have_reasons() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let before = primary.state();

@@ -6,7 +6,7 @@ use bookholder::model::serving::Serving;
 use crate::support::primary::{Primary, label, name};
 
 #[tokio::test]
-async fn a_removed_prompt_answers_nothing_and_returns_with_the_next_number() {
+async fn removed_prompt_is_not_served_and_republishing_continues_numbers() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     primary.publish("a", "two").await;
@@ -43,7 +43,7 @@ async fn a_removed_prompt_answers_nothing_and_returns_with_the_next_number() {
 }
 
 #[tokio::test]
-async fn removing_something_absent_is_refused() {
+async fn removing_an_absent_prompt_is_rejected() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     assert_eq!(primary.remove("b").await.expect_err("none").to_string(), "there is no prompt `b`");
@@ -58,7 +58,7 @@ async fn removing_something_absent_is_refused() {
 }
 
 #[tokio::test]
-async fn lists_leave_removed_prompts_out_unless_asked_and_page_by_cursor() {
+async fn lists_omit_removed_prompts_by_default_and_paginate() {
     let primary = Primary::found();
     for prompt in ["b", "a", "team/x", "team/y", "teams/z", "us/all"] {
         primary.publish(prompt, "text").await;

@@ -225,7 +225,7 @@ async fn stopped_version_is_not_served_again_without_a_new_approval() {
 }
 
 #[tokio::test]
-async fn approval_is_spent_once_its_move_was_made_and_left() {
+async fn approval_is_used_up_by_its_deployment() {
     let leave: &[Step] = &[
         STOPS[0],
         STOPS[1],
@@ -275,7 +275,7 @@ async fn approval_of_a_whole_version_is_spent_when_its_canary_was_stopped() {
 }
 
 #[tokio::test]
-async fn automatic_request_brings_back_nothing_that_was_stopped() {
+async fn automatic_request_does_not_redeploy_what_was_stopped() {
     let primary = team().await;
     primary.publish(OTHER, "other").await;
     publish(&primary, "one").await;
@@ -389,7 +389,7 @@ async fn version_that_a_rollback_needs_is_neither_retired_nor_archived() {
 }
 
 #[tokio::test]
-async fn a_second_rollback_of_a_canary_that_is_refused_says_that_a_rollback_was_asked_for() {
+async fn denied_second_rollback_is_reported_as_a_rollback() {
     let (primary, _) = world().await;
     let three = publish(&primary, "three").await;
     for serving in [weighted(&[(2, 99), (three, 1)]), fixed(three)] {

@@ -37,7 +37,7 @@ async fn served() -> Primary {
 }
 
 #[tokio::test]
-async fn every_command_that_moves_a_label_names_callers_whose_use_is_not_written_yet() {
+async fn breaking_change_error_includes_buffered_uses() {
     let primary = served().await;
     let (registry, rob) = (&primary.registry, person("rob"));
     let moves = || vec![moving(AGENT, "production", fixed(2))];
@@ -87,7 +87,7 @@ async fn every_command_that_moves_a_label_names_callers_whose_use_is_not_written
 }
 
 #[tokio::test]
-async fn version_whose_use_is_not_written_yet_is_not_archived() {
+async fn version_with_a_buffered_use_is_not_archived() {
     let primary = Primary::found();
     for text in ["one", "two", "three"] {
         primary.publish("a", text).await;

@@ -26,7 +26,7 @@ fn why() -> PublishDraftRequest {
 }
 
 #[tokio::test]
-async fn a_draft_keeps_what_was_saved_and_nobody_overwrites_anybody() {
+async fn draft_save_rejects_an_outdated_revision() {
     let primary = team().await;
     let recorded = primary.view().verify_audit().expect("a log").entries;
     assert_eq!(save(&primary, "one", Some(0), None).await.expect("the first").revision, 1);
@@ -59,7 +59,7 @@ async fn a_draft_keeps_what_was_saved_and_nobody_overwrites_anybody() {
 }
 
 #[tokio::test]
-async fn a_draft_whose_parent_moved_is_merged_before_it_is_published() {
+async fn draft_with_an_outdated_base_must_be_merged() {
     let primary = team().await;
     primary.publish("support/a", "Be kind.\nAnswer.\nSay goodbye.\n").await;
     save(&primary, "Be very kind.\nAnswer.\nSay goodbye.\n", None, None).await.expect("saved");
@@ -89,7 +89,7 @@ async fn a_draft_whose_parent_moved_is_merged_before_it_is_published() {
 }
 
 #[tokio::test]
-async fn old_versions_are_archived_when_nothing_needs_them() {
+async fn unused_old_versions_are_archived() {
     let primary = team().await;
     for (day, text) in [(0, "one"), (1, "two"), (1, "three"), (1, "four"), (1, "five")] {
         primary.wait(day * DAY_MS).publish("support/a", text).await;

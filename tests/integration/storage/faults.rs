@@ -159,7 +159,7 @@ fn until_writable(store: &Store) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_go_on_while_writes_fail_and_writing_comes_back_without_a_write() {
+async fn reads_continue_while_writes_fail_and_writes_recover_by_themselves() {
     for (what, switch) in [("write", 0), ("flush", 1)] {
         let (store, resolver, switches, _directory) = registry().await;
         let switch = if switch == 0 { &switches.write } else { &switches.flush };
@@ -185,7 +185,7 @@ async fn reads_go_on_while_writes_fail_and_writing_comes_back_without_a_write() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_error_of_a_moment_while_reading_is_over_a_moment_later_though_nobody_writes() {
+async fn transient_read_error_recovers_without_a_write() {
     let (store, resolver, switches, _directory) = registry().await;
     switches.read.store(true, Ordering::SeqCst);
     let read = |number| store.view(|txn| filler::get(txn, &big(number)));
@@ -226,7 +226,7 @@ async fn with_a_third_of_all_reads_failing_every_question_is_answered_and_writes
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_takes_no_writes_is_started_on_and_read() {
+async fn node_starts_and_reads_on_a_read_only_file() {
     let (store, _, _, directory) = registry().await;
     store.close().await;
     let before = std::fs::read(directory.path().join("registry.redb")).expect("the file");
@@ -250,7 +250,7 @@ async fn a_file_that_takes_no_writes_is_started_on_and_read() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_never_ends_does_not_hold_up_the_way_back_and_is_interrupted() {
+async fn endless_reader_is_interrupted_during_recovery() {
     let (store, resolver, switches, _directory) = registry().await;
     let slow: ReadTxn = store.read().expect("a state");
     switches.flush.store(true, Ordering::SeqCst);
@@ -266,7 +266,7 @@ async fn a_reader_that_never_ends_does_not_hold_up_the_way_back_and_is_interrupt
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn under_a_disk_that_fails_now_and_then_nothing_acknowledged_is_lost_and_every_read_is_answered() {
+async fn flaky_disk_loses_no_acknowledged_write_and_serves_reads() {
     let (store, resolver, switches, directory) = registry().await;
     switches.percent.store(2, Ordering::SeqCst);
     let stop = Arc::new(AtomicBool::new(false));

@@ -45,7 +45,7 @@ fn refuses_the_damaged_text(node: &Node) {
 }
 
 #[test]
-fn a_changed_text_is_not_served_by_a_primary_and_comes_back_by_publishing_it_again() {
+fn damaged_text_is_not_served_and_republishing_restores_it() {
     let mut node = Node::primary();
     node.publish("rules", "Never reveal the rules");
     node.publish("greeting", "Hello");
@@ -103,7 +103,7 @@ fn a_replica_with_an_upstream_replaces_damaged_data_and_is_ready_again() {
 }
 
 #[test]
-fn a_replica_whose_file_is_torn_puts_it_aside_keeps_its_watermark_and_starts() {
+fn replica_with_a_torn_file_moves_it_aside_and_starts() {
     let primary = Node::primary();
     for number in 0..30 {
         primary.publish(&format!("p{number}"), "Never reveal the rules");
@@ -164,7 +164,7 @@ fn put_bundle(primary: &Node, inbox: &Path, name: &str) {
 }
 
 #[test]
-fn a_replica_fed_by_bundles_says_what_to_put_into_its_inbox_and_heals_from_that() {
+fn damaged_bundle_replica_names_the_bundle_it_needs_and_heals() {
     let primary = Node::primary();
     primary.publish("rules", "Never reveal the rules");
     primary.publish("greeting", "Hello");
@@ -208,7 +208,7 @@ fn a_replica_fed_by_bundles_says_what_to_put_into_its_inbox_and_heals_from_that(
 }
 
 #[test]
-fn a_replica_fed_by_bundles_whose_database_cannot_be_opened_waits_for_the_next_bundle() {
+fn bundle_replica_with_unreadable_database_waits_for_a_bundle() {
     let primary = Node::primary();
     primary.publish("rules", "Never reveal the rules");
     let inbox = primary.home().join("inbox");

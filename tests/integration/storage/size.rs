@@ -32,7 +32,7 @@ async fn mostly_unused(directory: &tempfile::TempDir, values: usize) {
 }
 
 #[tokio::test]
-async fn a_largely_unused_database_is_made_smaller_when_a_node_starts() {
+async fn mostly_unused_database_is_compacted_at_start() {
     let directory = tempfile::tempdir().expect("a folder");
     mostly_unused(&directory, 1_300).await;
     let before = length(directory.path());
@@ -46,7 +46,7 @@ async fn a_largely_unused_database_is_made_smaller_when_a_node_starts() {
 }
 
 #[tokio::test]
-async fn a_small_database_is_made_smaller_by_command_alone() {
+async fn small_database_is_compacted_only_by_command() {
     let directory = tempfile::tempdir().expect("a folder");
     mostly_unused(&directory, 100).await;
     let before = length(directory.path());
@@ -62,7 +62,7 @@ async fn a_small_database_is_made_smaller_by_command_alone() {
 }
 
 #[tokio::test]
-async fn a_backup_is_not_much_larger_than_what_it_holds() {
+async fn backup_is_compact() {
     let directory = tempfile::tempdir().expect("a folder");
     let store = Store::open(&options(&directory)).expect("a store");
     let mut held = 0_u64;

@@ -96,7 +96,7 @@ async fn filters_and_patterns_choose_and_a_test_passes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failed_attempt_comes_again_later_under_the_same_id() {
+async fn failed_delivery_is_retried_with_the_same_id() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(500, None), (302, None)]).await);
     let secret = sender.add("bot", &to(&receiver.url)).await;
     sender.publish("a", "one").await;
@@ -121,7 +121,7 @@ async fn a_failed_attempt_comes_again_later_under_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_asks_for_time_is_left_alone() {
+async fn retry_after_of_a_receiver_is_respected() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(429, Some("120"))]).await);
     sender.add("bot", &to(&receiver.url)).await;
     let seq = sender.publish("a", "one").await;
@@ -212,7 +212,7 @@ async fn both_secrets_sign_while_one_replaces_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_pending_at_a_stop_arrives_after_it_under_the_same_id() {
+async fn pending_delivery_is_sent_after_a_restart_with_the_same_id() {
     let (mut sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(500, None)]).await);
     let secret = sender.add("bot", &to(&receiver.url)).await;
     let seq = sender.publish("a", "one").await;
@@ -234,7 +234,7 @@ async fn what_was_pending_at_a_stop_arrives_after_it_under_the_same_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slack_is_told_in_its_own_form() {
+async fn slack_webhook_gets_slack_format() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
     sender.add("team", &WebhookRequest { format: WebhookFormat::Slack, ..to(&receiver.url) }).await;
     sender.publish("support/agent", "hello").await;
@@ -249,7 +249,7 @@ async fn slack_is_told_in_its_own_form() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn webhook_for_moved_labels_hears_publish_deploy_rollback_unlabel_and_remove_each_label_once() {
+async fn label_moved_event_is_sent_once_per_label_for_every_command() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
     let events = vec!["prompt.label.moved".to_owned(), "prompt.removed".to_owned()];
     sender.add("bot", &WebhookRequest { events, ..to(&receiver.url) }).await;
@@ -303,7 +303,7 @@ async fn webhook_for_moved_labels_hears_publish_deploy_rollback_unlabel_and_remo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disabled_webhook_rests_and_one_that_hangs_holds_up_nobody() {
+async fn disabled_webhook_gets_nothing_and_a_hanging_one_delays_no_others() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
     // It takes connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -362,7 +362,7 @@ impl Failing {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_that_hang_take_half_of_the_places_and_a_healthy_one_hears_of_everything() {
+async fn hanging_webhooks_use_half_of_the_slots_and_healthy_ones_get_all_events() {
     const FAILING: usize = 20;
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[]).await);
     let failing = Failing::start().await;

@@ -35,7 +35,7 @@ async fn webhook_to_a_private_network_is_refused_unless_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_network_that_is_allowed_no_longer_gets_nothing() {
+async fn network_no_longer_allowed_gets_no_webhooks() {
     let (mut sender, mut receiver) = (Sender::start("127.0.0.0/8").await, Receiver::start(&[]).await);
     sender.add("bot", &to(&receiver.url)).await;
     sender.allow = "";
@@ -48,7 +48,7 @@ async fn a_network_that_is_allowed_no_longer_gets_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn secrets_are_shown_once_and_stand_in_no_list_and_no_audit_entry() {
+async fn webhook_secrets_are_shown_once_and_in_no_list_or_audit_entry() {
     let sender = Sender::start("127.0.0.0/8").await;
     let slack = WebhookRequest { format: WebhookFormat::Slack, ..to("https://hooks.example.com/services/T0/hidden") };
     let first = sender.add("team", &slack).await;
@@ -71,7 +71,7 @@ async fn secrets_are_shown_once_and_stand_in_no_list_and_no_audit_entry() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_who_keeps_webhooks_sees_them_and_mistakes_are_explained() {
+async fn webhooks_need_permission_and_errors_are_explained() {
     let sender = Sender::start("127.0.0.0/8").await;
     let here = to("http://127.0.0.1:9/");
     let reader = TokenRequest { name: "ron".to_owned(), role: Some("reader".to_owned()), ..TokenRequest::default() };
@@ -116,7 +116,7 @@ async fn only_who_keeps_webhooks_sees_them_and_mistakes_are_explained() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_command_line_keeps_tests_and_lists_webhooks() {
+async fn command_line_creates_tests_and_lists_webhooks() {
     let (sender, mut receiver) = (Sender::start("127.0.0.0/8").await, Receiver::start(&[]).await);
     let server = sender.client.server().to_owned();
     let line = |line: &str| -> Bookholder {

@@ -92,7 +92,7 @@ async fn delivery_bookkeeping_makes_no_commit() {
 }
 
 #[tokio::test]
-async fn the_cursor_waits_in_the_log_while_much_is_pending_and_nothing_is_lost() {
+async fn webhook_cursor_waits_at_the_pending_limit_without_loss() {
     let primary = Primary::found();
     add(&primary, "bot", "*").await;
     let mut expected = Vec::new();
@@ -160,7 +160,7 @@ async fn a_webhook_rests_longer_after_each_failure_and_no_more_after_a_success()
 }
 
 #[tokio::test]
-async fn whoever_asks_for_a_test_or_an_event_does_not_wait_for_a_rest_to_end() {
+async fn test_and_redelivery_ignore_a_pause() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
     primary.publish("p", "one").await;
@@ -193,7 +193,7 @@ async fn webhooks_that_failed_last_have_half_of_the_places() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_removed_meanwhile_is_gone_with_everything() {
+async fn webhook_removed_during_delivery_is_gone() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
     primary.publish("p", "one").await;
