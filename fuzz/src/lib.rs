@@ -173,6 +173,7 @@ fn state(store: &Store) -> AppState {
         open_to_all: false,
         door: Door { sign_in_header: Some(PERSON), ..Door::default() },
         read_token: None,
+        recorder: None,
         ready_max_age_s: None,
         clock,
         stop: CancellationToken::new(),

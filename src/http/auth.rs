@@ -12,6 +12,8 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::error::Failure;
 use super::peer::{Peer, Via};
@@ -48,13 +50,56 @@ fn authenticate_token(app: &Shared, headers: &HeaderMap) -> Result<Option<(Acces
         let replica = app.registry.is_none();
         Failure::from(if replica { RequestError::TokenNotOfReplica } else { RequestError::TokenUnknown })
     };
-    let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unknown)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let (scheme, shown) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unknown)?;
+    let token = if scheme.eq_ignore_ascii_case("bearer") {
+        AccessToken::parse(shown.trim())
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        AccessToken::parse(&password(shown).ok_or_else(unknown)?)
+    } else {
         return Err(unknown());
-    }
-    let token = AccessToken::parse(token.trim()).map_err(|_| unknown())?;
+    };
+    let token = token.map_err(|_| unknown())?;
     let seat = seat_of(app, &token.hash());
     seat.map(|seat| Some((token, seat))).ok_or_else(unknown)
+}
+
+/// The password of basic credentials, whatever the user: what other programs' SDKs send is an access token.
+fn password(credentials: &str) -> Option<String> {
+    let decoded = STANDARD.decode(credentials.trim()).ok()?;
+    let (_, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(password.to_owned())
+}
+
+/// A caller that may report telemetry: local where reading is open, or with an access token for it.
+pub(super) struct Reporter {
+    shown: Option<Arc<AuthContext>>,
+}
+
+impl Reporter {
+    /// What tells their requests from those of others.
+    pub(super) fn who(&self) -> &str {
+        self.shown.as_ref().map_or(LOCAL, |seat| seat.token())
+    }
+
+    /// What they can read.
+    pub(super) fn scope(&self) -> ReadScope {
+        self.shown.as_ref().map_or_else(ReadScope::open, |seat| seat.scope().clone())
+    }
+}
+
+impl FromRequestParts<App> for Reporter {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let shown = identify(app, &parts.headers)?;
+        match (&shown, &app.registry) {
+            (None, _) if !app.reads_openly(Peer::of(parts)) => return Err(lacks_token(Peer::of(parts))),
+            (Some(seat), Some(registry)) => registry.may_look(seat.actor(), Permission::Telemetry)?,
+            // A replica knows one access token, which lets applications do all that they do with a replica.
+            (None, _) | (Some(_), None) => {}
+        }
+        Ok(Self { shown })
+    }
 }
 
 /// A caller that can read prompts: local if reads are open, or with an access token that allows it.

@@ -40,6 +40,7 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::LabelMoved
         | ErrorCode::RequestMoved
         | ErrorCode::DraftMoved
+        | ErrorCode::BatchOutOfTurn
         | ErrorCode::LastAdmin => StatusCode::CONFLICT,
         ErrorCode::PromptRemoved | ErrorCode::VersionArchived => StatusCode::GONE,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -60,6 +61,7 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::Busy
         | ErrorCode::DiskFailed
         | ErrorCode::DataDamaged
+        | ErrorCode::TelemetryOff
         | ErrorCode::ClockUntrusted => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::Internal | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
@@ -117,6 +119,8 @@ pub(super) const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::OutdatedPrimary => "Older than published state",
         ErrorCode::Busy => "Busy",
         ErrorCode::StorageFull => "Disk full",
+        ErrorCode::TelemetryOff => "Telemetry is off",
+        ErrorCode::BatchOutOfTurn => "Batch out of turn",
         ErrorCode::DiskFailed => "Disk failed",
         ErrorCode::DataDamaged => "Stored data damaged",
         ErrorCode::Timeout => "Timed out",

@@ -17,6 +17,7 @@ use super::code::{status, title};
 use super::request::RequestError;
 use super::request_id::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
+use crate::ingest::IngestError;
 use crate::model::content::ContentError;
 use crate::model::name::NameError;
 use crate::model::position::PositionError;
@@ -28,6 +29,7 @@ use crate::resolve::ResolveError;
 use crate::signing::primary_clock::CLOCK_HINT;
 use crate::signing::signer::SealError;
 use crate::store::StoreError;
+use crate::telemetry::store::TelemetryError;
 use crate::template::render::{Problems, RenderError};
 use crate::web::form::FormError;
 use crate::web::layout::Frame;
@@ -78,6 +80,8 @@ pub enum Failure {
     Publish(#[from] PublishError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Ingest(#[from] IngestError),
 }
 
 /// How a failure is presented.
@@ -93,6 +97,7 @@ impl Failure {
             Self::Resolve(error) => resolve(error),
             Self::Publish(error) => publish(error),
             Self::Store(error) => store(error),
+            Self::Ingest(error) => ingest(error),
         }
     }
 
@@ -478,6 +483,28 @@ fn store(error: &StoreError) -> ErrorFormat {
         | StoreError::Delta(_)
         | StoreError::Database(_)
         | StoreError::Io(_) => INSIDE,
+    }
+}
+
+fn ingest(error: &IngestError) -> ErrorFormat {
+    match error {
+        IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
+        IngestError::Field { .. } => (ErrorCode::InvalidField, None),
+        IngestError::Telemetry(error) => telemetry(error),
+    }
+}
+
+fn telemetry(error: &TelemetryError) -> ErrorFormat {
+    match error {
+        TelemetryError::Busy | TelemetryError::Write(_) => (ErrorCode::Busy, None),
+        TelemetryError::Full => (ErrorCode::StorageFull, None),
+        TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
+        TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
+        TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),
+        TelemetryError::Stopped
+        | TelemetryError::Database(_)
+        | TelemetryError::Newer { .. }
+        | TelemetryError::Damaged { .. } => INSIDE,
     }
 }
 

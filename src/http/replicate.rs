@@ -15,12 +15,16 @@ use super::freshness_headers::text;
 use super::peer::Peer;
 use super::request::RequestError;
 use super::state::App;
+use super::telemetry::recorder;
 use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
+use crate::api::telemetry::{MergedTelemetry, TELEMETRY_BATCH_BYTES_MAX};
+use crate::ingest::IngestError;
 use crate::model::position::Position;
 use crate::replication::connected_replicas::{ID_BYTES_MAX, REPLICA, is_replica_id};
 use crate::replication::witness::PROOF_BYTES_MAX;
 use crate::resolve::usage::LOCAL;
+use crate::telemetry::store::{SentBatch, SpoolId};
 use crate::trust::checkpoint::VIEW_ALL;
 
 /// Largest report, in bytes, and most uses in one.
@@ -218,6 +222,35 @@ pub(super) async fn report(
     }
     publisher(&app)?.report(ReplicaReport { at: None, uses: Vec::new(), ..report }, follower.follows_as());
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Merges a batch of telemetry from a replica, once.
+#[utoipa::path(
+    post, path = "/replication/v1/telemetry", operation_id = "merge_telemetry", tag = "replication", security((), ("token" = [])),
+    params(
+        ("spool" = String, Query, description = "The spool of the replica, as `node.epoch`: 32 and 16 hex digits.", pattern = "^[0-9a-f]{32}\\.[0-9a-f]{16}$"),
+        ("first" = u64, Query, description = "The first batch that the spool still has.", minimum = 1),
+        ("number" = u64, Query, description = "The number of this batch.", minimum = 1),
+    ),
+    request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The batch, as the replica stored it. At most 16 MiB."),
+    responses((status = 200, body = MergedTelemetry)),
+)]
+pub(super) async fn telemetry(
+    State(app): State<App>,
+    _follower: Follower,
+    mut params: Params,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<axum::Json<MergedTelemetry>, Failure> {
+    let from: SpoolId = params.require("spool")?;
+    let (first, number) = (params.require("first")?, params.require("number")?);
+    params.finish(&["spool", "first", "number"])?;
+    let recorder = recorder(&app)?;
+    publisher(&app)?;
+    let (body, _share) = body_in_time(&app, &headers, body, TELEMETRY_BATCH_BYTES_MAX).await?;
+    let sent = blocking(move || SentBatch::decode(first, number, &body)).await?.map_err(IngestError::from)?;
+    let merged = recorder.merge(from, sent).await.map_err(IngestError::from)?;
+    Ok(axum::Json(MergedTelemetry { merged }))
 }
 
 fn immutable(follower: &Follower, note: Option<Vec<u8>>, what: impl Fn() -> String) -> Result<Response, Failure> {

@@ -13,8 +13,8 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, ui,
-    webhooks, write,
+    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
+    telemetry, ui, webhooks, write,
 };
 
 /// All operations.
@@ -26,6 +26,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/v1/render/{*reference}",                             || post(read::render)),
     Route::new("GET",    "/v1/events",                                          || get(events::events)),
     // Authors and engineers.
+    Route::new("POST",   "/v1/responses",                                       || post(telemetry::responses)),
+    Route::new("POST",   "/v1/scores",                                          || post(telemetry::scores)),
     Route::new("GET",    "/v1/prompts",                                         || get(library::prompts)),
     Route::new("GET",    "/v1/prompts/{name}",                                  || get(library::prompt)),
     Route::new("DELETE", "/v1/prompts/{name}",                                  || delete(write::remove)),
@@ -115,6 +117,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/replication/v1/view/{view}/checkpoint",              || post(replicate::show_checkpoint)),
     Route::new("GET",    "/replication/v1/view/{view}/next/{position}",         || get(replicate::next)),
     Route::new("POST",   "/replication/v1/report",                              || post(replicate::report)),
+    Route::new("POST",   "/replication/v1/telemetry",                           || post(replicate::telemetry)),
 ];
 
 /// The router for the table.

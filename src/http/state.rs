@@ -17,6 +17,7 @@ use super::work::WorkPermits;
 use crate::api::status::Status;
 use crate::clock::Clock;
 use crate::crypto::secret::TokenHash;
+use crate::ingest::Recorder;
 use crate::metrics::Metrics;
 use crate::registry::{AuthContext, Registry};
 use crate::replication::publisher::Publisher;
@@ -74,6 +75,8 @@ pub struct AppState {
     pub open_to_all: bool,
     /// The access token for reading from a replica, its only one.
     pub read_token: Option<(TokenHash, Arc<AuthContext>)>,
+    /// What records telemetry; none where its file cannot be used.
+    pub recorder: Option<Recorder>,
     /// Where uses of versions are noted.
     pub usage: Usage,
     /// Which requests count as local, and the client of other requests.

@@ -99,6 +99,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         open_to_all: false,
         door: Door::default(),
         read_token: None,
+        recorder: None,
         ready_max_age_s: None,
         clock,
         stop: CancellationToken::new(),

@@ -6,7 +6,7 @@
 
 use crate::model::name::PRODUCTION;
 use crate::model::reference::Selector;
-use crate::resolve::{Query, ResolveError, Resolver};
+use crate::resolve::{Query, ReadScope, ResolveError, Resolver};
 use crate::telemetry::event::{Arm, Attributed, AttributedBy, Attribution, Claim, ScoreTarget, Unattributed};
 
 /// The version that a claim names.
@@ -45,11 +45,13 @@ pub(super) fn attribute(resolver: &Resolver, claim: &Claim) -> Attribution {
 }
 
 /// What a score of a version as a whole is about: a stamp, or a reference to one version.
-pub(super) fn version_of(resolver: &Resolver, reference: &str) -> Option<ScoreTarget> {
+pub(super) fn version_of(resolver: &Resolver, scope: &ReadScope, reference: &str) -> Option<ScoreTarget> {
     let claim = Claim { stamp: Some(reference.to_owned()), ..Claim::default() };
     match attribute(resolver, &claim) {
-        Attribution::Version(Attributed { prompt, version, .. }) => Some(ScoreTarget::Version { prompt, version }),
-        Attribution::Unattributed(_) | Attribution::Pending => None,
+        Attribution::Version(Attributed { prompt, version, .. }) if scope.reads(prompt.as_str()) => {
+            Some(ScoreTarget::Version { prompt, version })
+        }
+        _ => None,
     }
 }
 

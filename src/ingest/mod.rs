@@ -4,13 +4,19 @@
 //! touches the registry's writer: what floods this is felt by nobody else.
 
 mod attribute;
+mod error;
+mod report;
 
 use std::sync::Arc;
 
+use crate::api::telemetry::{ReportAnswer, ReportedResponse, ReportedScore};
 use crate::clock::Clock;
-use crate::resolve::Resolver;
-use crate::telemetry::event::{Event, ScoreTarget};
-use crate::telemetry::store::{Outcome, Recorded, TelemetryError, TelemetryStore};
+use crate::resolve::{ReadScope, Resolver};
+use crate::telemetry::event::{Attribution, Event};
+
+use crate::telemetry::store::{Outcome, Recorded, SentBatch, SpoolId, TelemetryError, TelemetryStore};
+
+pub use error::IngestError;
 
 /// Records telemetry; clones share it.
 #[derive(Clone)]
@@ -54,10 +60,54 @@ impl Recorder {
         self.0.store.record(events.collect(), self.now_ms()).await
     }
 
-    /// The target of a score of a prompt's version as a whole, from a stamp or a reference to a version.
-    #[must_use]
-    pub fn score_target(&self, reference: &str) -> Option<ScoreTarget> {
-        attribute::version_of(&self.0.resolver, reference)
+    /// Records reported responses.
+    ///
+    /// # Errors
+    /// One of them is not as it must be, or as for [`Recorder::record`].
+    pub async fn record_responses(
+        &self,
+        responses: Vec<ReportedResponse>,
+        request: Option<&str>,
+    ) -> Result<ReportAnswer, IngestError> {
+        report::check_number("responses", responses.len())?;
+        let now_ms = self.now_ms();
+        let event = |(index, reported)| Ok(Event::Response(Box::new(report::response(index, reported, now_ms)?)));
+        let events = responses.into_iter().enumerate().map(event).collect::<Result<_, IngestError>>()?;
+        Ok(answer(self.record(events, request).await?))
+    }
+
+    /// Records reported scores. A version that is scored as a whole must be one that the scope can read.
+    ///
+    /// # Errors
+    /// One of them is not as it must be, or as for [`Recorder::record`].
+    pub async fn record_scores(
+        &self,
+        scores: Vec<ReportedScore>,
+        scope: &ReadScope,
+        request: Option<&str>,
+    ) -> Result<ReportAnswer, IngestError> {
+        report::check_number("scores", scores.len())?;
+        let now_ms = self.now_ms();
+        let version_of = |stamp: &str| attribute::version_of(&self.0.resolver, scope, stamp);
+        let event = |(index, reported)| Ok(Event::Score(report::score(index, reported, now_ms, version_of)?));
+        let events = scores.into_iter().enumerate().map(event).collect::<Result<_, IngestError>>()?;
+        Ok(answer(self.record(events, request).await?))
+    }
+
+    /// Merges a batch from a replica; answers how many of that replica's are merged now.
+    ///
+    /// # Errors
+    /// It is not a batch, or not its turn; or the disk does not take it.
+    pub async fn merge(&self, from: SpoolId, mut sent: SentBatch) -> Result<u64, TelemetryError> {
+        for recorded in &mut sent.batch.events {
+            // What a replica did not know yet, the primary does.
+            if let Event::Response(response) = &mut recorded.event
+                && !matches!(response.attribution, Attribution::Version(_))
+            {
+                response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
+            }
+        }
+        self.0.store.merge(from, sent, self.now_ms()).await
     }
 
     fn complete(&self, mut event: Event) -> Event {
@@ -66,6 +116,10 @@ impl Recorder {
         }
         event
     }
+}
+
+fn answer(outcome: Outcome) -> ReportAnswer {
+    ReportAnswer { recorded: outcome.recorded, duplicates: outcome.duplicates }
 }
 
 fn repeat_key(request: &str, index: usize) -> [u8; 16] {

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::engine::{Action, Engine, Event, FetchFailure, Now, Rejection, Settings, Trusted};
 use super::fetching::{Fetched, Request};
+use super::forwarding::Forwarding;
 use super::health::Health;
 use super::inbox::{BundleRead, Inbox, Listing, MediumReader};
 use super::replica_state::{OpenError, load_replica_state};
@@ -29,6 +30,7 @@ use crate::resolve::usage::Usage;
 use crate::store::meta;
 use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
+use crate::telemetry::store::TelemetryStore;
 
 /// Waiting scans of the inbox: one more finds everything that arrived meanwhile.
 const LOOKS_MAX: usize = 1;
@@ -50,6 +52,8 @@ pub struct FollowerOptions {
     pub replica: String,
     /// Where uses of versions are noted, for reports.
     pub usage: Usage,
+    /// What applications reported, for the upstream; none where it cannot be kept.
+    pub telemetry: Option<TelemetryStore>,
 }
 
 /// A running replica.
@@ -167,7 +171,13 @@ impl Follower {
                 reports.run(&stop).await;
             }
         };
-        tokio::join!(reporting, self.follow(upstream, &stop));
+        let forwarding = upstream.clone().zip(self.following.telemetry.clone());
+        let forwarding = async {
+            if let Some((upstream, store)) = forwarding {
+                Forwarding { upstream, store }.run(&stop).await;
+            }
+        };
+        tokio::join!(reporting, forwarding, self.follow(upstream, &stop));
     }
 
     /// Handles events from the upstream and from bundles; fetching runs in a separate task.

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod exchange;
 mod fetching;
 pub mod follower;
+mod forwarding;
 pub mod health;
 mod importing;
 mod inbox;

@@ -14,6 +14,7 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use super::connected_replicas::REPLICA;
 use super::engine::FetchFailure;
 use crate::api::problem::ErrorCode;
+use crate::api::telemetry::MergedTelemetry;
 use crate::crypto::tls::{NoCertificates, tls_fault, trusting, use_ring};
 use crate::model::position::Position;
 use crate::trust::checkpoint::CHECKPOINT_BYTES_MAX;
@@ -39,6 +40,8 @@ const SPOOL_MEMORY_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// Longest error response that is read, in bytes.
 const PROBLEM_BYTES_MAX: usize = 4_096;
+/// How long sending a batch of telemetry may take.
+const BATCH_TIMEOUT: Duration = Duration::from_secs(60);
 /// The media type of a proof.
 const PROOF_TYPE: &str = "application/octet-stream";
 
@@ -53,6 +56,14 @@ pub(super) struct Upstream {
     /// The ID of this replica in its polls, if it is valid in a header.
     replica: Option<HeaderValue>,
     note_deadline: Duration,
+}
+
+/// Why a batch of telemetry was not taken.
+pub(super) enum SendFailure {
+    /// The upstream does not answer, or not now.
+    Unreachable,
+    /// The upstream refuses it, for this reason.
+    Refused(String),
 }
 
 /// The answer to a poll: the note, and the pending data.
@@ -175,6 +186,30 @@ impl Upstream {
                 false
             }
         }
+    }
+
+    /// Sends a batch of telemetry; answers the last one that the primary has.
+    pub(super) async fn send_telemetry(&self, query: &str, batch: Vec<u8>) -> Result<u64, SendFailure> {
+        let request = self.http.post(format!("{}/replication/v1/telemetry?{query}", self.base));
+        let request = request.timeout(BATCH_TIMEOUT).header(CONTENT_TYPE, PROOF_TYPE).body(batch);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        };
+        let response = request.send().await.map_err(|error| {
+            tracing::debug!(error = %error, "the upstream did not accept telemetry");
+            SendFailure::Unreachable
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            let answer: Result<MergedTelemetry, _> = response.json().await;
+            return answer.map(|answer| answer.merged).map_err(|_| SendFailure::Unreachable);
+        }
+        let code = problem_code(response).await.unwrap_or_default();
+        if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(SendFailure::Unreachable);
+        }
+        Err(SendFailure::Refused(format!("{status} {code}")))
     }
 
     /// Shows the upstream the proof of a checkpoint; failures are ignored.

@@ -11,14 +11,17 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::http::HttpService;
+use crate::ingest::Recorder;
 use crate::metrics::Metrics;
 use crate::registry::{Registry, RegistryError};
 use crate::signing::primary_clock::{CLOCK_HINT, ClockState, PrimaryClock};
+use crate::telemetry::store::{Expired, Retention, TelemetryError};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
 
-type Outcome = Pin<Box<dyn Future<Output = Result<(), RegistryError>> + Send>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+type Outcome = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
 
 /// A periodic job, which runs for the first time when a node starts.
 pub(super) struct Job {
@@ -33,16 +36,21 @@ pub(super) struct Job {
 }
 
 impl Job {
-    fn new<F>(
+    fn new<F, E>(
         name: &'static str,
         every: Duration,
         failure: &'static str,
         work: impl Fn() -> F + Send + Sync + 'static,
     ) -> Self
     where
-        F: Future<Output = Result<(), RegistryError>> + Send + 'static,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+        E: Into<Failure>,
     {
-        Self { name, every, failure, at_stop: false, work: Box::new(move || Box::pin(work())) }
+        let work = move || -> Outcome {
+            let work = work();
+            Box::pin(async move { work.await.map_err(Into::into) })
+        };
+        Self { name, every, failure, at_stop: false, work: Box::new(work) }
     }
 
     fn and_at_stop(self) -> Self {
@@ -62,7 +70,7 @@ impl Job {
                 return;
             }
             if let Err(error) = (self.work)().await {
-                tracing::warn!(error = &error as &dyn std::error::Error, job = self.name, "{}", self.failure);
+                tracing::warn!(error = &*error as &dyn std::error::Error, job = self.name, "{}", self.failure);
             }
             if stopping {
                 return;
@@ -86,7 +94,7 @@ pub(super) fn of_primary(
     let mut jobs = vec![
         Job::new("clock", 15 * SECOND, "the clock was not compared", move || {
             report_clock(&watched, &metrics, &told);
-            std::future::ready(Ok(()))
+            std::future::ready(Ok::<_, RegistryError>(()))
         }),
         Job::new("bookkeeping", 15 * SECOND, "uses and refusals are written the next time", move || {
             let (registry, clock) = (bookkeep.clone(), Arc::clone(&clock));
@@ -115,12 +123,29 @@ pub(super) fn of_primary(
     jobs
 }
 
+/// Removes telemetry that is older than it is kept for.
+pub(super) fn telemetry(recorder: &Recorder) -> Job {
+    let recorder = recorder.clone();
+    let expire = move || {
+        let recorder = recorder.clone();
+        async move {
+            let expired = recorder.store().expire(Retention::default(), recorder.now_ms()).await?;
+            if expired != Expired::default() {
+                let Expired { blocks, bodies, rollups } = expired;
+                tracing::info!(blocks, bodies, rollups, "removed old telemetry");
+            }
+            Ok::<_, TelemetryError>(())
+        }
+    };
+    Job::new("telemetry", HOUR, "old telemetry was not removed; trying again later", expire)
+}
+
 /// The jobs of every node that answers over HTTP.
 pub(super) fn of_pages(face: &HttpService) -> Vec<Job> {
     let face = face.clone();
     let keep = move || {
         let face = face.clone();
-        async move { Ok(face.keep_sessions().await?) }
+        async move { face.keep_sessions().await }
     };
     vec![Job::new("sessions", 15 * SECOND, "could not store sessions; trying again later", keep).and_at_stop()]
 }

@@ -11,6 +11,7 @@ pub mod restore;
 mod running;
 mod self_audit;
 mod supervisor;
+mod telemetry;
 mod tls;
 mod transitions;
 

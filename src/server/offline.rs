@@ -210,6 +210,7 @@ pub async fn import_bundle(
         inbox: None,
         replica: String::new(),
         usage: crate::resolve::usage::Usage::new(Arc::clone(&clock)),
+        telemetry: None,
     };
     let opening = store.clone();
     let metrics = crate::metrics::Metrics::new(crate::metrics::Role::Replica);

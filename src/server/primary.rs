@@ -7,7 +7,7 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, WiredNode, forget_address};
-use super::{decisions, jobs, self_audit};
+use super::{decisions, jobs, self_audit, telemetry};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::clock::Clock;
 use crate::config::PrimarySettings;
@@ -148,7 +148,13 @@ pub async fn start_primary_announcing(
         let watching = folder::watch(directory, watch_quiet, registry, watch_report, stop);
         tasks.push(("folder", tokio::spawn(watching)));
     }
+    let recorder = telemetry::keeping(&node.data, &resolver, &clock).await;
+    if let Some(recorder) = &recorder {
+        let job = jobs::telemetry(recorder);
+        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+    }
     let state = AppState {
+        recorder,
         catalogue: Catalogue::new(store.clone()),
         resolver,
         usage: registry.usage(),

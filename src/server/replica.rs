@@ -7,7 +7,7 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, WiredNode, forget_address};
-use super::{self_audit, transitions};
+use super::{self_audit, telemetry, transitions};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::ReplicaSettings;
@@ -63,11 +63,15 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         inbox: settings.inbox.clone(),
         replica: name,
         usage: Usage::new(Arc::clone(&clock)),
+        telemetry: None,
     };
-    // Applications are served while a large delta is applied.
-    store.lower_write_priority();
     let metrics = Metrics::new(Role::Replica);
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
+    let recorder = telemetry::spooling(&settings.node.data, &resolver, &clock).await;
+    let following =
+        FollowerOptions { telemetry: recorder.as_ref().map(|recorder| recorder.store().clone()), ..following };
+    // Applications are served while a large delta is applied.
+    store.lower_write_priority();
     let usage = following.usage.clone();
     let follower = {
         let (store, resolver, metrics) = (store.clone(), resolver.clone(), metrics.clone());
@@ -98,6 +102,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     }
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {
+        recorder,
         catalogue: Catalogue::new(store.clone()),
         resolver,
         registry: None,

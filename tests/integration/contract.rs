@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bookholder::telemetry::store::Batch;
 use serde_json::Value;
 
 use crate::support::answer::Answer;
@@ -113,6 +114,9 @@ const STORY: &[(&str, &str, &str)] = &[
     ("GET",    "/replication/v1/view/all/checkpoint", ""),
     ("POST",   "/replication/v1/view/all/checkpoint", "{CHECKPOINT}"),
     ("GET",    "/replication/v1/view/all/next/0.0", ""),
+    ("POST",   "/v1/responses", EXAMPLE),
+    ("POST",   "/v1/scores", EXAMPLE),
+    ("POST",   "/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "{BATCH}"),
     ("POST",   "/replication/v1/report", r#"{"replica":"plant-7","position":"1.2","freshness":"fresh","version":"0.1.0"}"#),
     ("DELETE", "/v1/prompts/support%2Ftone", EXAMPLE),
 ];
@@ -149,6 +153,7 @@ fn every_operation_matches_the_openapi_document() {
                     (note("/replication/v1/view/all/checkpoint"), note("/replication/v1/epoch/1"));
                 (frame(&checkpoint, &frame(&epoch, b"")), "application/octet-stream")
             }
+            "{BATCH}" => (Batch { events: Vec::new() }.encode().expect("bytes"), "application/octet-stream"),
             body => (body.as_bytes().to_vec(), "application/json"),
         };
         let kind = if body.is_empty() { "" } else { kind };

@@ -143,6 +143,9 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("GET",    "/replication/v1/view/{view}/checkpoint", &[("/replication/v1/view/all/checkpoint", "")]),
     ("POST",   "/replication/v1/view/{view}/checkpoint", &[("/replication/v1/view/all/checkpoint", "a note")]),
     ("GET",    "/replication/v1/view/{view}/next/{position}", &[("/replication/v1/view/all/next/0.0", "")]),
+    ("POST",   "/v1/responses", &[("/v1/responses", r#"{"responses":[{"prompt":"{N}"},{"stamp":"{N}@1"}]}"#)]),
+    ("POST",   "/v1/scores", &[("/v1/scores", r#"{"scores":[{"stamp":"{N}@1","name":"quality","value":1}]}"#)]),
+    ("POST",   "/replication/v1/telemetry", &[("/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "x")]),
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
 ];
 
@@ -410,7 +413,7 @@ fn no_page_reveals_a_hidden_prompt() {
     let routes = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http/ui/routes.rs"));
     let routes = routes.expect("the table of pages");
     let read: Vec<&str> =
-        routes.lines().filter_map(|line| line.trim().strip_prefix("(\"GET\",")?.split('"').nth(1)).collect();
+        routes.lines().filter_map(|line| line.trim().strip_prefix("Route::new(\"GET\",")?.split('"').nth(1)).collect();
     assert!(read.len() > 20, "{read:?}");
     for (who, token) in &world.narrow {
         let mut browser = Browser::new(&world.node);

@@ -19,7 +19,7 @@ use utoipa::{Modify, OpenApi as _};
 use super::state::Documents;
 use super::{
     about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
-    webhooks, write,
+    telemetry, webhooks, write,
 };
 use crate::api::problem::Problem;
 use crate::model::content_id::ContentId;
@@ -46,6 +46,7 @@ use crate::web::docs;
     tags(
         (name = "resolve", description = "For applications: resolve, render, listen for changes."),
         (name = "prompts", description = "Prompts and their versions."),
+        (name = "telemetry", description = "Reporting and reading responses of models, their cost and their scores."),
         (name = "deployments", description = "Deploying to labels and rolling back."),
         (name = "drafts", description = "Unpublished work."),
         (name = "change_requests", description = "Proposing, reviewing and deploying changes."),
@@ -57,7 +58,7 @@ use crate::web::docs;
         (name = "replication", description = "What replicas fetch; signed, so nothing in between has to be trusted."),
     ),
     paths(
-        read::resolve, read::resolve_batch, read::render, events::events,
+        read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,
@@ -77,7 +78,7 @@ use crate::web::docs;
         webhooks::webhooks, webhooks::put_webhook, webhooks::remove_webhook, webhooks::rotate_webhook,
         webhooks::test_webhook, webhooks::disable_webhook, webhooks::enable_webhook, webhooks::webhook_deliveries,
         webhooks::redeliver,
-        replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report,
+        replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report, replicate::telemetry,
     ),
     components(schemas(
         Problem, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle,

@@ -61,7 +61,16 @@ pub fn open_follower_as(
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
     let usage = Usage::new(Arc::clone(&clock));
     let replica = "plant-7".to_owned();
-    let following = FollowerOptions { upstream, token: None, extra_ca: None, settings, inbox: None, replica, usage };
+    let following = FollowerOptions {
+        upstream,
+        token: None,
+        extra_ca: None,
+        settings,
+        inbox: None,
+        replica,
+        usage,
+        telemetry: None,
+    };
     let (store, resolver_) = (store.clone(), resolver.clone());
     let follower = outside(move || {
         Follower::open(store, resolver_, Metrics::new(bookholder::metrics::Role::Replica), clock, following)

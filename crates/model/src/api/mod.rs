@@ -8,5 +8,6 @@ pub mod limits;
 pub mod problem;
 pub mod read;
 pub mod status;
+pub mod telemetry;
 pub mod webhooks;
 pub mod write;

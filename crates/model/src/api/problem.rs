@@ -126,6 +126,10 @@ pub enum ErrorCode {
     Busy,
     /// The disk is full.
     StorageFull,
+    /// This node does not record telemetry; its log says why.
+    TelemetryOff,
+    /// A batch of telemetry came before the one that must come next, or came twice with different contents.
+    BatchOutOfTurn,
     /// The disk of this node failed; nothing was written. Stored data is still served if the disk allows it.
     DiskFailed,
     /// Stored data of this node is damaged and not served; another node may have it.

@@ -5,6 +5,9 @@
 //! whenever the file is opened, so a spool that was copied or restored is another one; events that come again in it are
 //! recognized by themselves.
 
+use std::fmt;
+use std::str::FromStr;
+
 use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
 
 use super::codec::{Batch, Recorded};
@@ -24,6 +27,28 @@ pub struct SpoolId {
     pub node: [u8; 16],
     /// This time of opening it.
     pub epoch: u64,
+}
+
+/// The text is not the id of a spool.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("use 32 hex digits, `.`, and 16 hex digits")]
+pub struct SpoolIdError;
+
+impl fmt::Display for SpoolId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}.{:016x}", u128::from_be_bytes(self.node), self.epoch)
+    }
+}
+
+impl FromStr for SpoolId {
+    type Err = SpoolIdError;
+
+    fn from_str(text: &str) -> Result<Self, SpoolIdError> {
+        let (node, epoch) =
+            text.split_once('.').filter(|(node, epoch)| (node.len(), epoch.len()) == (32, 16)).ok_or(SpoolIdError)?;
+        let node = u128::from_str_radix(node, 16).map_err(|_| SpoolIdError)?.to_be_bytes();
+        Ok(Self { node, epoch: u64::from_str_radix(epoch, 16).map_err(|_| SpoolIdError)? })
+    }
 }
 
 /// A batch to send.

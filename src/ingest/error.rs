@@ -1,0 +1,15 @@
+//! Why a report is not recorded.
+
+use crate::telemetry::store::TelemetryError;
+
+/// Why a report is not recorded.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum IngestError {
+    #[error("this node does not record telemetry; its log says why")]
+    Off,
+    #[error("invalid `{field}`: {reason}")]
+    Field { field: String, reason: &'static str },
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+}

@@ -1,0 +1,190 @@
+//! Reports in our own JSON, as events.
+
+use serde_json::Value;
+
+use super::error::IngestError;
+use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, ReportedValue};
+use crate::model::time::Timestamp;
+use crate::telemetry::event::{
+    Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation, Response, Score,
+    ScoreTarget, ScoreValue, SpanContext, Tokens, cut,
+};
+use crate::telemetry::moments::Millionths;
+
+/// Pico-dollars in a dollar.
+const PICO: f64 = 1e12;
+/// The largest cost of one response, in dollars.
+const COST_USD_MAX: f64 = 1e6;
+/// The longest duration of one response, in milliseconds: 30 days.
+const DURATION_MS_MAX: f64 = 2.592e9;
+/// How far ahead of this node's clock a report may be, in milliseconds; later ones count as of now.
+const AHEAD_MS_MAX: i64 = 5 * 60 * 1_000;
+/// The first moment that counts as such, in milliseconds since 1970: the year 2000.
+const FIRST_MS: i64 = 946_684_800_000;
+
+/// Refuses no reports, and more than there may be.
+pub(super) fn check_number(field: &str, number: usize) -> Result<(), IngestError> {
+    if (1..=REPORTS_MAX).contains(&number) {
+        return Ok(());
+    }
+    Err(IngestError::Field { field: field.to_owned(), reason: "send 1 to 1,000 in one request" })
+}
+
+/// A reported response as an event.
+pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) -> Result<Response, IngestError> {
+    let at = |field: &str| format!("responses[{index}].{field}");
+    let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
+    let ended_ms = moment(reported.ended, now_ms);
+    let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| value.to_string());
+    let (input, output) = (json(reported.input), json(reported.output));
+    let body = (input.is_some() || output.is_some()).then(|| Box::new(Body { input, output }));
+    Ok(Response {
+        id: id(reported.id),
+        span,
+        parent: None,
+        ended_ms,
+        operation: Operation::Chat,
+        provider: name(reported.provider),
+        model_requested: name(reported.model_requested),
+        model_used: name(reported.model),
+        tokens: Tokens {
+            input: reported.input_tokens,
+            cache_read: reported.cache_read_tokens,
+            cache_write: reported.cache_write_tokens,
+            output: reported.output_tokens,
+            reasoning: reported.reasoning_tokens,
+            ..Tokens::default()
+        },
+        latency_us: duration(&at("latency_ms"), reported.latency_ms)?,
+        first_token_us: duration(&at("first_token_ms"), reported.first_token_ms)?,
+        cost: cost(&at("cost_usd"), reported.cost_usd)?,
+        error: name(reported.error),
+        session: id(reported.session),
+        user: id(reported.user),
+        environment: name(reported.environment),
+        claim: Claim {
+            prompt: reported.prompt.map(|text| cut(text, 512)),
+            version: reported.version.map(|text| cut(text, ID_BYTES_MAX)),
+            stamp: reported.stamp.map(|text| cut(text, 512)),
+            system: None,
+            subject: id(reported.subject),
+        },
+        body,
+        ..Response::default()
+    })
+}
+
+/// A reported score as an event; `version_of` looks up the version that a stamp names.
+pub(super) fn score(
+    index: usize,
+    reported: ReportedScore,
+    now_ms: i64,
+    version_of: impl Fn(&str) -> Option<ScoreTarget>,
+) -> Result<Score, IngestError> {
+    let at = |field: &str| format!("scores[{index}].{field}");
+    let wrong = |field: &str, reason| IngestError::Field { field: at(field), reason };
+    let named = [&reported.response, &reported.trace_id, &reported.session, &reported.stamp];
+    if named.into_iter().flatten().count() != 1 {
+        return Err(wrong("response", "use exactly one of `response`, `trace_id`, `session` and `stamp`"));
+    }
+    let target = if let Some(response) = reported.response {
+        ScoreTarget::Response(cut(response, ID_BYTES_MAX))
+    } else if let Some(session) = reported.session {
+        ScoreTarget::Session(cut(session, ID_BYTES_MAX))
+    } else if let Some(stamp) = &reported.stamp {
+        version_of(stamp).ok_or_else(|| wrong("stamp", "no version here has this stamp or reference"))?
+    } else if reported.span_id.is_some() {
+        let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
+        ScoreTarget::Span(span.ok_or_else(|| wrong("trace_id", "a span needs its trace"))?)
+    } else {
+        let trace = hex(reported.trace_id.as_deref().unwrap_or_default());
+        ScoreTarget::Trace(trace.ok_or_else(|| wrong("trace_id", "use 32 hex digits, not all zero"))?)
+    };
+    if reported.name.trim().is_empty() {
+        return Err(wrong("name", "say what is scored, for example `helpfulness`"));
+    }
+    let value = match reported.value {
+        ReportedValue::Boolean(passed) => ScoreValue::Boolean(passed),
+        ReportedValue::Number(number) => {
+            let number = Millionths::try_from(number).map_err(|_| wrong("value", "use a number from -1e9 to 1e9"))?;
+            ScoreValue::Number(number)
+        }
+        ReportedValue::Category(text) if text.trim().is_empty() => return Err(wrong("value", "it is empty")),
+        ReportedValue::Category(text) => ScoreValue::Category(cut(text, NAME_BYTES_MAX)),
+    };
+    Ok(Score {
+        target,
+        name: cut(reported.name, NAME_BYTES_MAX),
+        value,
+        evaluator: id(reported.evaluator),
+        explanation: reported.explanation.map(|text| cut(text, EXPLANATION_BYTES_MAX)),
+        at_ms: moment(reported.at, now_ms),
+        id: id(reported.id),
+    })
+}
+
+/// When something happened: now, where the report does not say, or cannot be right.
+fn moment(reported: Option<Timestamp>, now_ms: i64) -> i64 {
+    let reported = reported.map_or(now_ms, Timestamp::ms);
+    if (FIRST_MS..=now_ms.saturating_add(AHEAD_MS_MAX)).contains(&reported) { reported } else { now_ms }
+}
+
+fn id(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).map(|text| cut(text, ID_BYTES_MAX))
+}
+
+fn name(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).map(|text| cut(text, NAME_BYTES_MAX))
+}
+
+fn duration(field: &str, ms: Option<f64>) -> Result<Option<u64>, IngestError> {
+    let Some(ms) = ms else { return Ok(None) };
+    if !(0.0..=DURATION_MS_MAX).contains(&ms) {
+        return Err(IngestError::Field { field: field.to_owned(), reason: "use milliseconds, from 0 to 30 days" });
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 3e12, and whole")]
+    let us = (ms * 1e3).round() as u64;
+    Ok(Some(us))
+}
+
+fn cost(field: &str, usd: Option<f64>) -> Result<Option<Cost>, IngestError> {
+    let Some(usd) = usd else { return Ok(None) };
+    if !(0.0..=COST_USD_MAX).contains(&usd) {
+        return Err(IngestError::Field { field: field.to_owned(), reason: "use US dollars, from 0 to 1,000,000" });
+    }
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1e18, and whole")]
+    let pico_usd = (usd * PICO).round() as u64;
+    Ok(Some(Cost { pico_usd, source: CostSource::Reported }))
+}
+
+fn span(
+    at: &impl Fn(&str) -> String,
+    trace: Option<&str>,
+    span: Option<&str>,
+) -> Result<Option<SpanContext>, IngestError> {
+    let wrong = |field: &str, reason| IngestError::Field { field: at(field), reason };
+    match (trace, span) {
+        (None, None) => Ok(None),
+        (Some(trace), Some(span)) => {
+            let trace = hex(trace).ok_or_else(|| wrong("trace_id", "use 32 hex digits, not all zero"))?;
+            let span = hex(span).ok_or_else(|| wrong("span_id", "use 16 hex digits, not all zero"))?;
+            Ok(Some(SpanContext { trace, span }))
+        }
+        (Some(_), None) => Err(wrong("span_id", "a trace needs the span of the call")),
+        (None, Some(_)) => Err(wrong("trace_id", "a span needs its trace")),
+    }
+}
+
+/// Hex digits as bytes, if they are as many as asked for and not all zero.
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+    }
+    bytes.iter().any(|byte| *byte != 0).then_some(bytes)
+}

@@ -1,0 +1,88 @@
+//! Sends the telemetry of a replica to its primary: batch by batch, each until the primary has it.
+//!
+//! It runs beside the follower, and slowly: a replica that was offline for a week has much to send, and applications go
+//! on asking it meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::transport::{SendFailure, Upstream};
+use crate::telemetry::store::{SpoolState, Spooled, TelemetryError, TelemetryStore};
+
+/// How often it looks for new batches.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// The longest time between two tries while the primary does not answer.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What is sent, and where to.
+pub(super) struct Forwarding {
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) store: TelemetryStore,
+}
+
+impl Forwarding {
+    /// Sends until told to stop.
+    pub(super) async fn run(self, stop: &CancellationToken) {
+        let mut pause = LOOK_EVERY;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            let sent = tokio::select! {
+                () = stop.cancelled() => return,
+                sent = self.send_all() => sent,
+            };
+            pause = if sent { LOOK_EVERY } else { pause.saturating_mul(2).min(PAUSE_MAX) };
+        }
+    }
+
+    /// Sends what waits; whether all of it is sent.
+    async fn send_all(&self) -> bool {
+        loop {
+            match self.send_some().await {
+                Ok(Progress::More) => {}
+                Ok(Progress::Done) => return true,
+                Ok(Progress::Stuck) => return false,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "telemetry was not sent");
+                    return false;
+                }
+            }
+        }
+    }
+
+    async fn send_some(&self) -> Result<Progress, TelemetryError> {
+        let store = self.store.clone();
+        let read = move || -> Result<_, TelemetryError> { Ok((store.spool()?, store.spooled()?)) };
+        let (state, batches) = tokio::task::spawn_blocking(read).await.map_err(|_| TelemetryError::Stopped)??;
+        let Some(state) = state.filter(|state| state.batches > 0) else { return Ok(Progress::Done) };
+        for Spooled { number, batch } in batches {
+            match self.send(&state, number, batch).await {
+                Ok(merged) => self.store.forget_spooled(merged.min(number)).await?,
+                Err(SendFailure::Unreachable) => return Ok(Progress::Stuck),
+                Err(SendFailure::Refused(reason)) => {
+                    tracing::warn!(batch = number, reason, "the primary did not take a batch of telemetry");
+                    return Ok(Progress::Stuck);
+                }
+            }
+        }
+        Ok(Progress::More)
+    }
+
+    async fn send(&self, state: &SpoolState, number: u64, batch: Vec<u8>) -> Result<u64, SendFailure> {
+        let first = self.store.spool().ok().flatten().map_or(state.first, |state| state.first);
+        self.upstream.send_telemetry(&format!("spool={}&first={first}&number={number}", state.id), batch).await
+    }
+}
+
+enum Progress {
+    /// Some is sent, and there may be more.
+    More,
+    /// All is sent.
+    Done,
+    /// The primary does not take more now.
+    Stuck,
+}
