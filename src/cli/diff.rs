@@ -35,13 +35,11 @@ pub struct DiffArgs {
 type Side = (PromptName, Option<Selector>);
 
 fn side(text: &str) -> Result<Side, String> {
-    match text.split_once('@') {
-        None => Ok((text.parse().map_err(|error: NameError| error.to_string())?, None)),
-        Some(_) => {
-            let Reference { name, selector } = text.parse().map_err(|error: ReferenceError| error.to_string())?;
-            Ok((name, Some(selector)))
-        }
+    if !text.contains('@') {
+        return Ok((text.parse().map_err(|error: NameError| error.to_string())?, None));
     }
+    let Reference { name, selector } = text.parse().map_err(|error: ReferenceError| error.to_string())?;
+    Ok((name, Some(selector)))
 }
 
 /// The prompt, and the two versions to compare.

@@ -37,6 +37,8 @@ use crate::web::pages::problem;
 
 /// `Retry-After` if a queue was full, in seconds.
 const RETRY_AFTER_S: u64 = 1;
+/// What is said of a label that a prompt does not have.
+const LABEL_HINT: &str = "a label exists once something is deployed to it";
 
 /// When this program started.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -210,9 +212,6 @@ pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "it stands where a hint may be missing")]
-/// What is said of a label that a prompt does not have.
-const LABEL_HINT: &str = "a label exists once something is deployed to it";
-
 fn hint(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +15,7 @@ use crate::config::PrimarySettings;
 use crate::crypto::secret::AccessToken;
 use crate::http::{About, AppState};
 use crate::metrics::{Metrics, Role};
+use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
 use crate::registry::bootstrap::{self, BootstrapOptions, FirstStart};
@@ -106,12 +108,7 @@ pub async fn start_primary_announcing(
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
     let primary_clock = Arc::clone(&founded.signer.clock);
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
-    registry.allow_webhooks(webhook_allow.clone());
-    registry.link_to(node.public_url.clone());
-    if hold_automation {
-        registry.hold_automation();
-        tracing::warn!("{AUTOMATION_HELD}");
-    }
+    tell(&registry, webhook_allow.clone(), node.public_url.clone(), hold_automation);
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
@@ -176,6 +173,16 @@ pub async fn start_primary_announcing(
     };
     let (root_key, new_token) = (founded.root_key, founded.new_token);
     WiredNode { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
+}
+
+/// Passes the settings that concern a registry to it, before anything is served.
+fn tell(registry: &Registry, webhook_allow: Vec<IpNet>, public_url: Option<PublicUrl>, hold_automation: bool) {
+    registry.allow_webhooks(webhook_allow);
+    registry.link_to(public_url);
+    if hold_automation {
+        registry.hold_automation();
+        tracing::warn!("{AUTOMATION_HELD}");
+    }
 }
 
 /// Updates the headers of every answer with each commit.

@@ -31,6 +31,7 @@ pub enum Freshness {
 }
 
 /// `GET /v1/status`.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and a field of the answer")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The role of this node.
