@@ -15,7 +15,7 @@ use super::peer::{Peer, Via};
 use super::request::RequestError;
 use super::state::Shared;
 
-/// Tell no more than whether this node runs, and are asked under whatever address a probe knows.
+/// These only reveal whether this node runs, and probes may use any address.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Refuses requests that another site may have made a browser send, if the answer is for all local callers.
@@ -27,7 +27,7 @@ pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result
     }
     let page = is_page(uri.path());
     let is_public = page || !(uri.path().starts_with("/v1/") || uri.path().starts_with("/replication/"));
-    // Elsewhere an access token is asked for in any case; and over TLS a browser checks that the host is this node.
+    // Other requests need an access token in any case; and over TLS, browsers check that the host is this node.
     let answers_all = app.reads_openly(peer) || (is_public && !peer.encrypted);
     if peer.socket || !answers_all || PROBES.contains(&uri.path()) {
         return Ok(());
@@ -36,7 +36,7 @@ pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result
         let forwarded = if let Via::Stranger(header) = peer.via { Some(header) } else { None };
         RequestError::WrongHost { host: asked_host(peer, uri, headers), forwarded }
     } else if is_foreign(&app.door, peer, request, is_public) && !(page && *request.method() == Method::POST) {
-        // Forms of pages have a check of their own, which is stricter.
+        // Forms of pages have their own, stricter check.
         RequestError::OtherSite
     } else {
         return Ok(());
@@ -47,7 +47,7 @@ pub(super) fn check<B>(app: &Shared, peer: Peer, request: &Request<B>) -> Result
     }
 }
 
-/// Whether the host of a request is this node; where a request names two in different places, both.
+/// Whether the host of a request is this node; if it names two different ones, both must be.
 fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) -> bool {
     if let Some(host) = forwarded_host(peer, headers) {
         return hosts.owns(&host, peer.reached);
@@ -56,8 +56,8 @@ fn names_this_node(hosts: &Hosts, peer: Peer, uri: &Uri, headers: &HeaderMap) ->
     named.peek().is_some() && named.all(|host| hosts.owns(host, peer.reached))
 }
 
-/// Whether a page of another site sent a request. A link may lead to what people look at, as it shows the page that
-/// has it nothing.
+/// Whether a page of another site sent a request. Links from other sites to pages are allowed, because their content is
+/// not visible to the linking page.
 fn is_foreign<B>(door: &Door, peer: Peer, request: &Request<B>, is_public: bool) -> bool {
     let said = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or_default());
     match said(SITE) {

@@ -15,8 +15,8 @@ use crate::model::public_url::PublicUrl;
 /// The header in which browsers identify the origin of a request.
 pub(super) const SITE: &str = "sec-fetch-site";
 
-/// How long a connection between two requests may be silent where the operator says nothing else, in seconds: longer
-/// than proxies keep theirs (60 s, mostly), so that they are who ends it, and send nothing into its end.
+/// Default idle timeout between two requests of a connection, in seconds: longer than that of common proxies (mostly 60
+/// s), so that they close connections first and never send a request into a closing one.
 pub const KEEP_ALIVE_S_DEFAULT: u64 = 75;
 /// Longest host and port that an error repeats, in characters.
 const HOST_CHARACTERS_MAX: usize = 260;

@@ -2,7 +2,7 @@
 
 use axum::http::HeaderValue;
 
-/// Whether a list of entity tags has this one; weak ones are good enough for not sending bytes.
+/// Whether a list of entity tags has this one; a weak comparison is enough for 304.
 pub(super) fn matches(header: &HeaderValue, etag: &[u8]) -> bool {
     let tags = header.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     tags.map(|tag| tag.strip_prefix(b"W/").unwrap_or(tag)).any(|tag| tag == etag || tag == b"*")

@@ -5,32 +5,32 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-/// Whether a proxy forwarded a request.
+/// Whether and how a proxy forwarded a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Via {
-    /// As far as can be seen, none did.
+    /// No sign of a proxy.
     #[default]
     Nobody,
-    /// One that gave itself away by this header and is not trusted: nothing that it sends is local.
+    /// An untrusted proxy that revealed itself by this header: nothing that it sends is local.
     Stranger(&'static str),
-    /// One whose word on clients counts.
+    /// A trusted proxy.
     Trusted,
 }
 
-/// Where a request came from.
+/// The origin of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Peer {
     /// Over the Unix socket, or from a loopback address.
     pub local: bool,
     /// Over TLS.
     pub encrypted: bool,
-    /// From which address; none over the Unix socket.
+    /// The address of the peer; absent over the Unix socket.
     pub address: Option<IpAddr>,
     /// Over the Unix socket.
     pub socket: bool,
     /// The address of this node that it connected to.
     pub reached: Option<IpAddr>,
-    /// Through which kind of proxy, if through any.
+    /// The kind of proxy that forwarded it, if any.
     pub via: Via,
 }
 

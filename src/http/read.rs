@@ -43,7 +43,7 @@ const CLOCK_IS_SET_MS: i64 = 1_577_836_800_000;
 const HEADERS: usize = 9;
 /// Answers of at least this size, in bytes, are shared by a batch instead of copied.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
-/// A browser takes an answer for what its content type says, and for nothing else.
+/// Browsers must not guess content types.
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

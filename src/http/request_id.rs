@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Names one request in the log and in the answer to it.
+/// Identifies a request in the log and in its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestId {
     start: u32,

@@ -4,7 +4,7 @@ use axum::routing::MethodRouter;
 
 use super::state::App;
 
-/// One operation: its method, its path, and what answers it.
+/// One operation: its method, path and handler.
 pub(super) struct Route {
     pub(super) method: &'static str,
     pub(super) path: &'static str,

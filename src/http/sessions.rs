@@ -1,9 +1,9 @@
-//! Sessions: an access token or a sign-in link exchanged for a cookie, and who may try how often.
+//! Sessions: an access token or a sign-in link exchanged for a cookie, and limits on sign-in attempts.
 //!
-//! Decided in memory, and on a primary written down so that a restart signs nobody out (`Sessions::keep`). What is kept is
-//! a hash of the cookie and a hash of the access token, so that neither can be taken from here. Whether the access token
-//! is still valid is asked with each request, by whoever asks for the session. An access token that was just made waits
-//! in memory for the one page that shows it, at most a minute.
+//! Decided in memory, and stored on a primary so that a restart signs no one out (`Sessions::keep`). Only hashes of the
+//! cookie and of the access token are kept, so that neither can be stolen from here. The caller checks on each request
+//! whether the access token is still valid. A new access token waits in memory for the one page that shows it, at most
+//! a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -18,101 +18,101 @@ use crate::crypto::secret::AccessToken;
 use crate::registry::{Registry, SessionHash, SignedInBy, WebSession};
 use crate::store::StoreError;
 
-/// How long a session lasts without use: 8 hours, a working day.
+/// Idle lifetime of a session: 8 hours, a working day.
 const IDLE_MS: i64 = 8 * 3_600 * 1_000;
-/// How long it lasts at most: 7 days.
+/// Maximum lifetime: 7 days.
 const ABSOLUTE_MS: i64 = 7 * 24 * 3_600 * 1_000;
-/// How much later than written down a session may have been used: 5 minutes.
+/// How far the stored last use can be behind: 5 minutes.
 const USE_GRAIN_MS: i64 = 5 * 60 * 1_000;
-/// Most sessions of one principal; the one that was used least lately makes room.
+/// Most sessions of one principal; the least recently used one is dropped.
 const SESSIONS_OF_ONE_MAX: usize = 32;
-/// Most sessions of a node, so that memory is bounded.
+/// Most sessions of a node, to bound memory.
 const SESSIONS_MAX: usize = 4_096;
-/// The time in which attempts to sign in are counted: a minute.
+/// The period of the sign-in limit: a minute.
 const ATTEMPTS_WITHIN_MS: u64 = 60_000;
-/// Most attempts that fail within it, from one address.
+/// Most failed attempts in it from one address.
 const ATTEMPTS_OF_ONE_MAX: usize = 10;
-/// Most of them from everywhere; it bounds what is remembered, too.
+/// Most failed attempts in it in total, which also bounds memory.
 const ATTEMPTS_MAX: usize = 100;
-/// How long an access token that was just made, or what was done, waits for the page that shows it: a minute.
+/// How long a new access token, or a confirmation, waits for the page that shows it: a minute.
 const SHOWN_WITHIN_MS: u64 = 60_000;
-/// Bytes of a session's id: 256 random bits.
+/// Bytes of a session's ID: 256 random bits.
 const ID_BYTES: usize = 32;
-/// The same as characters of base64url.
+/// Length of the ID in base64url.
 pub(super) const ID_CHARACTERS: usize = 43;
-/// BLAKE3 derive-key context of how a session's id is kept.
+/// BLAKE3 derive-key context of the hash of a session's ID.
 const ID_CONTEXT: &str = "bookholder web session v1";
-/// What separates the text of a form's token from other uses of the node's key.
+/// Separates form tokens from other uses of the node's key.
 const FORM_PREFIX: &[u8] = b"form ";
-/// And the name of whom a proxy has signed in.
+/// Separates names of people that a proxy signed in.
 const PROXY_PREFIX: &[u8] = b"proxy ";
 
-/// The operating system gave no randomness.
+/// The operating system provided no randomness.
 #[derive(Debug, thiserror::Error)]
 #[error("no session can be made: the operating system gives no randomness")]
 pub(super) struct NoRandomness;
 
-/// Who is signed in to the pages of this node.
+/// The sessions of this node.
 pub(super) struct Sessions {
     clock: Arc<dyn Clock>,
     /// Signs forms.
     key: [u8; 32],
     book: Arc<Mutex<SessionTable>>,
-    /// Where they survive a restart; nowhere on a replica.
+    /// Where they are stored; absent on a replica.
     registry: Option<Registry>,
-    /// Attempts to sign in that failed, oldest first.
+    /// Failed sign-in attempts, oldest first.
     attempts: Mutex<VecDeque<FailedSignIn>>,
 }
 
-/// The sessions, and which of them are not written down as they are now.
+/// The sessions, and which of them have unsaved changes.
 #[derive(Default)]
 struct SessionTable {
     held: HashMap<SessionHash, SessionEntry>,
-    /// Those that changed, each with the number of its last change.
+    /// Changed sessions, each with the number of its last change.
     changed: HashMap<SessionHash, u64>,
     changes: u64,
 }
 
-/// One session. Its times are of the monotonic clock, and negative where they lie before the start of the process.
+/// A session. Its times are of the monotonic clock, and negative before the start of the process.
 struct SessionEntry {
-    /// None where a trusted proxy signs them in with each request.
+    /// Absent if a trusted proxy signs them in with each request.
     by: Option<SignedInBy>,
     principal: String,
     began_ms: i64,
     used_ms: i64,
-    /// The last use that is written down, or about to be.
+    /// The last use that is stored, or about to be.
     kept_ms: i64,
     made: Option<NewToken>,
     told: Option<ResultPage>,
 }
 
-/// The address of a page that a form sent its browser to, for what it says of what was done.
+/// The URL that a form redirected to, for its confirmation.
 struct ResultPage {
     path: String,
     at_ms: u64,
 }
 
-/// An access token that was just made in a session.
+/// An access token that was just created in a session.
 struct NewToken {
     name: String,
     token: AccessToken,
     at_ms: u64,
 }
 
-/// One attempt to sign in that failed.
+/// A failed sign-in attempt.
 struct FailedSignIn {
     at_ms: u64,
     from: Option<IpAddr>,
 }
 
 impl Sessions {
-    /// Those that were kept before this process started, on a primary.
+    /// Loads the sessions stored before this process started, on a primary.
     pub(super) fn new(clock: Arc<dyn Clock>, registry: Option<Registry>) -> Self {
         let mut key = [0; 32];
         if let Some(registry) = &registry {
             key = registry.web_form_key();
         } else {
-            // Without randomness no session can be made either, so that a key of zeros signs no form that counts.
+            // Without randomness no session can be created either, so a key of zeros never signs a valid form.
             let _checked_when_a_session_is_made = getrandom::fill(&mut key);
         }
         let kept = registry.as_ref().map(Registry::web_sessions).transpose().unwrap_or_else(|error| {
@@ -125,7 +125,7 @@ impl Sessions {
             let began_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.began_ms));
             let used_ms = now_ms.saturating_sub(wall_ms.saturating_sub(session.used_ms).max(0));
             let held = SessionEntry::new(Some(session.by), session.principal, began_ms, used_ms);
-            // One that began in the future says that a clock was wrong, and not how old it is.
+            // A session that began in the future means that a clock was wrong; its age is unknown.
             if began_ms <= now_ms && held.lives(now_ms) {
                 book.held.insert(id, held);
             } else {
@@ -135,11 +135,11 @@ impl Sessions {
         Self { clock, key, book: Arc::new(Mutex::new(book)), registry, attempts: Mutex::default() }
     }
 
-    /// Writes down what changed, so that it survives a restart. Where that fails, the next call tries again.
+    /// Stores changes, so that they survive a restart. If that fails, the next call tries again.
     pub(super) async fn keep(&self) -> Result<(), StoreError> {
         let changed = self.book().changed.clone();
         let Some(registry) = self.registry.as_ref().filter(|_| !changed.is_empty()) else {
-            // On a replica nothing is written down.
+            // Nothing is stored on a replica.
             self.book().changed.clear();
             return Ok(());
         };
@@ -160,7 +160,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// The same where somebody waits for an answer: they are signed in, or out, also while the disk takes no writes.
+    /// The same while a client waits for the answer: signing in and out works even if the disk accepts no writes.
     pub(super) async fn keep_or_warn(&self) {
         if let Err(error) = self.keep().await {
             let error = &error as &dyn std::error::Error;
@@ -168,7 +168,7 @@ impl Sessions {
         }
     }
 
-    /// Begins a session; returns its id, which only the browser keeps.
+    /// Starts a session; returns its ID, which only the browser keeps.
     pub(super) fn begin(&self, by: SignedInBy, principal: &str) -> Result<String, NoRandomness> {
         let id = new_id()?;
         let now_ms = monotonic(&*self.clock);
@@ -180,8 +180,8 @@ impl Sessions {
         Ok(id)
     }
 
-    /// What a session that has not ended was begun with. It counts as a use of it where the user `acts`: what a page
-    /// asks for by itself keeps nobody signed in.
+    /// How an active session was started. This counts as use if the user `acts`: automatic requests of a page do not
+    /// extend a session.
     pub(super) fn find(&self, id: &str, acts: bool) -> Option<SignedInBy> {
         let (now_ms, shown_ms) = (monotonic(&*self.clock), self.clock.monotonic_ms());
         let mut book = self.book();
@@ -203,12 +203,12 @@ impl Sessions {
         Some(by)
     }
 
-    /// Who is signed in by a session.
+    /// The person of a session.
     pub(super) fn principal(&self, id: &str) -> Option<String> {
         self.book().held.get(&kept(id)).map(|session| session.principal.clone())
     }
 
-    /// The session of a person whom a trusted proxy signs in with each request: one for all their browsers. Its id is
+    /// The session of a person whom a trusted proxy signs in with each request: one for all their browsers. Its ID is
     /// derived from their name, and never leaves this node.
     pub(super) fn of_proxy(&self, principal: &str) -> String {
         let id = blake3::keyed_hash(&self.key, &[PROXY_PREFIX, principal.as_bytes()].concat());
@@ -224,7 +224,7 @@ impl Sessions {
         id
     }
 
-    /// Keeps an access token that was just made for the next page of this session that is about it.
+    /// Holds a new access token for the next page of this session about it.
     pub(super) fn show_once(&self, id: &str, name: &str, token: AccessToken) {
         let at_ms = self.clock.monotonic_ms();
         if let Some(session) = self.book().held.get_mut(&kept(id)) {
@@ -232,7 +232,7 @@ impl Sessions {
         }
     }
 
-    /// Takes the access token of this name that was just made in a session: whoever asks again gets none.
+    /// Takes a new access token of this session by name; it is returned once.
     pub(super) fn take_shown(&self, id: &str, name: &str) -> Option<AccessToken> {
         let now_ms = self.clock.monotonic_ms();
         let mut book = self.book();
@@ -241,7 +241,7 @@ impl Sessions {
         (now_ms.saturating_sub(made.at_ms) < SHOWN_WITHIN_MS).then_some(made.token)
     }
 
-    /// Keeps the address of the page that says next, and once, what was done in a session.
+    /// Remembers the URL of the page that shows a confirmation once.
     pub(super) fn tell_once(&self, id: &str, path: &str) {
         let at_ms = self.clock.monotonic_ms();
         if let Some(session) = self.book().held.get_mut(&kept(id)) {
@@ -249,7 +249,7 @@ impl Sessions {
         }
     }
 
-    /// Whether a page is the one that says what was done just now; whoever asks again is told no.
+    /// Whether a page should show the confirmation; true once.
     pub(super) fn take_told(&self, id: &str, path: &str) -> bool {
         let now_ms = self.clock.monotonic_ms();
         let mut book = self.book();
@@ -267,12 +267,12 @@ impl Sessions {
         self.book().remove_where(|session| session.principal == principal);
     }
 
-    /// What a form carries so that only the holder of this id can have sent it.
+    /// The token of a form, which only the holder of this ID can produce.
     pub(super) fn form_token(&self, id: &str) -> String {
         self.form_hash(id).to_hex().to_string()
     }
 
-    /// Whether a form carries what the holder of this id was given; takes the same time whatever it carries.
+    /// Whether a form has the token of the holder of this ID; in constant time.
     pub(super) fn is_form_token(&self, id: &str, presented: &str) -> bool {
         blake3::Hash::from_hex(presented).is_ok_and(|presented| presented == self.form_hash(id))
     }
@@ -281,7 +281,7 @@ impl Sessions {
         blake3::keyed_hash(&self.key, &[FORM_PREFIX, id.as_bytes()].concat())
     }
 
-    /// Counts an attempt to sign in that failed; in how many seconds there may be another where there were too many.
+    /// Counts a failed sign-in attempt; returns the seconds to wait if there were too many.
     pub(super) fn failed(&self, from: Option<IpAddr>) -> Result<(), u64> {
         let now_ms = self.clock.monotonic_ms();
         let attempt = FailedSignIn { at_ms: now_ms, from: from.map(network) };
@@ -309,7 +309,7 @@ impl Sessions {
 }
 
 impl SessionTable {
-    /// Says that a session is not written down as it is.
+    /// Marks a session as changed.
     fn note(&mut self, id: SessionHash) {
         self.changes = self.changes.saturating_add(1);
         self.changed.insert(id, self.changes);
@@ -321,7 +321,7 @@ impl SessionTable {
         }
     }
 
-    /// Ends what has ended, and where there are too many sessions the one that was used least recently.
+    /// Removes expired sessions and, if there are too many, the least recently used one.
     fn make_room(&mut self, principal: &str, now_ms: i64) {
         self.remove_where(|session| !session.lives(now_ms));
         let oldest = |book: &Self, of: Option<&str>| {
@@ -359,19 +359,19 @@ impl SessionEntry {
     }
 }
 
-/// The monotonic clock, as a number that times before the start of the process can be taken from.
+/// The monotonic clock, as a number that allows times before the start of the process.
 fn monotonic(clock: &dyn Clock) -> i64 {
     i64::try_from(clock.monotonic_ms()).unwrap_or(i64::MAX)
 }
 
-/// 256 random bits as a text that a cookie can hold.
+/// 256 random bits, encoded for a cookie.
 pub(super) fn new_id() -> Result<String, NoRandomness> {
     let mut bytes = [0; ID_BYTES];
     getrandom::fill(&mut bytes).map_err(|_| NoRandomness)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// How a session's id is kept: who reads this memory cannot use it.
+/// The stored hash of a session's ID: reading memory reveals no usable ID.
 fn kept(id: &str) -> SessionHash {
     blake3::derive_key(ID_CONTEXT, id.as_bytes())
 }

@@ -157,7 +157,7 @@ impl Shared {
     /// Whose share a request takes: that of its access token, or that of where it comes from.
     pub(super) fn share_holder(&self, peer: Peer, seat: Option<&AuthContext>) -> ShareHolder {
         match seat {
-            // Readers of a replica all show the same access token.
+            // Readers of a replica share one access token.
             Some(seat) if self.registry.is_some() => ShareHolder::Token(seat.token().to_owned()),
             _ if peer.local => ShareHolder::Local,
             _ => ShareHolder::Network(peer.address.map(network)),

@@ -84,7 +84,7 @@ impl WorkPermits {
         }
     }
 
-    /// Runs heavy work when it is its turn; the work looks at the `Cancellation` that it is given wherever it goes round.
+    /// Runs heavy work when it is its turn; the work checks the given `Cancellation` in its loops.
     pub(super) async fn heavy<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Cancellation) -> T + Send + 'static,
@@ -100,8 +100,8 @@ impl WorkPermits {
         done.ok_or_else(|| busy().into())
     }
 
-    /// Runs heavy work when it is its turn, and writes its answer as JSON on the same thread: a difference of two long
-    /// texts has megabytes, which take no time of the threads that serve everybody.
+    /// Runs heavy work when it is its turn, and serializes its answer on the same thread: a diff of two long texts has
+    /// megabytes, which must not block the async threads.
     pub(super) async fn heavy_json<T, E>(
         &self,
         work: impl FnOnce(&Cancellation) -> Result<T, E> + Send + 'static,
