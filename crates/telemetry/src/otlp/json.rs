@@ -226,11 +226,19 @@ fn text(body: &[u8]) -> Result<&str, DecodeError> {
 }
 
 fn level(json: &str) -> Result<Level<'_>, DecodeError> {
-    serde_json::from_str(json).map_err(|error| DecodeError::Json(error.to_string()))
+    object(json).map_err(|error| DecodeError::Json(error.to_string()))
+}
+
+/// Reads an object; serde would take a list of its fields for one too.
+fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, serde_json::Error> {
+    if json.trim_start().starts_with('[') {
+        return Err(serde::de::Error::custom("expected an object, found a list"));
+    }
+    serde_json::from_str(json)
 }
 
 fn span<'a>(json: &'a RawValue, reasons: &mut Reasons) -> Result<Span<'a>, Reason> {
-    let raw: RawSpan<'a> = serde_json::from_str(json.get()).map_err(|_| Reason::Malformed)?;
+    let raw: RawSpan<'a> = object(json.get()).map_err(|_| Reason::Malformed)?;
     let context = context(raw.trace_id.as_deref(), raw.span_id.as_deref()).ok_or(Reason::InvalidId)?;
     let mut span = Span::new(context);
     span.parent = raw.parent_span_id.as_deref().and_then(hex::<8>).and_then(|id| span_id(&id));
@@ -244,7 +252,7 @@ fn span<'a>(json: &'a RawValue, reasons: &mut Reasons) -> Result<Span<'a>, Reaso
         reasons.add(Reason::TooManyAttributes, left_out);
     }
     for event in raw.events.elements.into_iter().take(SPAN_EVENTS_MAX) {
-        let Ok(raw) = serde_json::from_str::<RawEvent<'a>>(event.get()) else {
+        let Ok(raw) = object::<RawEvent<'a>>(event.get()) else {
             reasons.add(Reason::BadValue, 1);
             continue;
         };
@@ -258,7 +266,7 @@ fn span<'a>(json: &'a RawValue, reasons: &mut Reasons) -> Result<Span<'a>, Reaso
 }
 
 fn log<'a>(json: &'a RawValue, reasons: &mut Reasons) -> Result<LogRecord<'a>, Reason> {
-    let raw: RawEvent<'a> = serde_json::from_str(json.get()).map_err(|_| Reason::Malformed)?;
+    let raw: RawEvent<'a> = object(json.get()).map_err(|_| Reason::Malformed)?;
     let mut record = LogRecord {
         context: context(raw.trace_id.as_deref(), raw.span_id.as_deref()),
         time_ns: raw.time_unix_nano.map_or(0, nanos),
@@ -276,7 +284,7 @@ fn attributes_into<'a>(attributes: &mut Attributes<'a>, list: &List<'a>, reasons
         reasons.add(Reason::TooManyAttributes, list.more);
     }
     for element in &list.elements {
-        match serde_json::from_str::<RawAttribute<'a>>(element.get()) {
+        match object::<RawAttribute<'a>>(element.get()) {
             Ok(RawAttribute { key, value: Some(said) }) => {
                 attributes.add(&key, reasons, |reasons| value(said, reasons))
             }
@@ -306,7 +314,7 @@ fn any(json: &RawValue, depth: usize) -> Option<Option<Value<'_>>> {
     if json.get() == "null" {
         return Some(None);
     }
-    let raw: RawAny<'_> = serde_json::from_str(json.get()).ok()?;
+    let raw: RawAny<'_> = object(json.get()).ok()?;
     let value = if let Some(text) = raw.string_value {
         Value::Text(text)
     } else if let Some(value) = raw.bool_value {
@@ -321,7 +329,7 @@ fn any(json: &RawValue, depth: usize) -> Option<Option<Value<'_>>> {
     } else if let Some(list) = raw.kvlist_value {
         let mut map = Map::new();
         for pair in list.values.elements {
-            let pair: RawAttribute<'_> = serde_json::from_str(pair.get()).ok()?;
+            let pair: RawAttribute<'_> = object(pair.get()).ok()?;
             let value = pair.value.map_or(Some(Json::Null), |value| json_of(value, depth))?;
             map.insert(pair.key.into_owned(), value);
         }

@@ -148,6 +148,8 @@ pub struct TraceMemory {
     waiting: VecDeque<(i64, [u8; 16])>,
     parked_count: usize,
     parked_bytes: usize,
+    /// Until when system texts in log records are expected, as there were some.
+    logs_until_ms: i64,
 }
 
 /// Where a search among the spans around a call ended.
@@ -179,6 +181,9 @@ impl TraceMemory {
         let mut calls = Vec::new();
         let mut awaited = HashSet::new();
         for node in batch.nodes {
+            if node.system.is_some() {
+                self.logs_until_ms = now_ms.saturating_add(self.limits.span_ms);
+            }
             self.remember(&node, now_ms);
             if self.parked.contains_key(&node.context.trace) {
                 awaited.insert(node.context.trace);
@@ -191,14 +196,14 @@ impl TraceMemory {
             }
         }
         for mut call in calls {
-            match self.look_around(&mut call) {
+            match self.look_around(&mut call, now_ms) {
                 Found::Repeated => {}
                 Found::All => events.push(Event::Response(call.response)),
                 Found::NotYet => self.park(call, now_ms, &mut events),
             }
         }
         for trace in awaited {
-            self.retry(trace, &mut events);
+            self.retry(trace, now_ms, &mut events);
         }
         self.forget(now_ms);
         events
@@ -272,12 +277,18 @@ impl TraceMemory {
     }
 
     /// Says of a call what is known of it and of the spans around it; finds out whether it repeats the calls in it.
-    fn look_around(&self, call: &mut Call) -> Found {
+    fn look_around(&self, call: &mut Call, now_ms: i64) -> Found {
         let known = call.response.span.and_then(|context| self.spans.get(&context));
         if known.is_some_and(|known| if call.has_usage { known.usage_inside } else { known.call_inside }) {
             return Found::Repeated;
         }
-        self.fill(&mut call.response)
+        let found = self.fill(&mut call.response);
+        let claim = &call.response.claim;
+        // Nothing but its text can say which prompt it was for, and that comes in a request of its own.
+        if now_ms < self.logs_until_ms && !claim.names_prompt() && claim.system.is_none() {
+            return Found::NotYet;
+        }
+        found
     }
 
     fn fill(&self, response: &mut Response) -> Found {
@@ -338,11 +349,11 @@ impl TraceMemory {
     }
 
     /// Looks again whether calls of a trace still have to wait.
-    fn retry(&mut self, trace: [u8; 16], events: &mut Vec<Event>) {
+    fn retry(&mut self, trace: [u8; 16], now_ms: i64, events: &mut Vec<Event>) {
         let Some(parked) = self.parked.remove(&trace) else { return };
         let mut waiting = Vec::new();
         for mut parked in parked {
-            match self.look_around(&mut parked.call) {
+            match self.look_around(&mut parked.call, now_ms) {
                 Found::NotYet => waiting.push(parked),
                 Found::All => self.unpark(parked, events),
                 Found::Repeated => self.unpark(parked, &mut Vec::new()),

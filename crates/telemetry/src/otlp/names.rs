@@ -217,6 +217,7 @@ const NAMES: &[(Field, &[&str])] = &[
         &[
             "gen_ai.response.time_to_first_chunk",
             "gen_ai.response.time_to_first_token",
+            "gen_ai.client.operation.time_to_first_chunk",
             "gen_ai.server.time_to_first_token",
         ],
     ),

@@ -22,6 +22,14 @@ const S_US: f64 = 1e6;
 /// Microseconds of a millisecond.
 const MS_US: f64 = 1e3;
 
+/// Names of events that mark the first token, or each one.
+const FIRST_TOKEN_EVENTS: [&str; 4] = [
+    "First Token Stream Event",
+    "gen_ai.content.completion.chunk",
+    "llm.content.completion.chunk",
+    "ai.stream.firstChunk",
+];
+
 /// A span, with those of its attributes that are of interest.
 #[derive(Debug)]
 pub(super) struct Span<'a> {
@@ -320,7 +328,7 @@ fn first_token_us(span: &Span<'_>, reasons: &mut Reasons) -> Option<u64> {
         }
         return us;
     }
-    let event = span.events.iter().find(|event| event.name == "First Token Stream Event");
+    let event = span.events.iter().find(|event| FIRST_TOKEN_EVENTS.contains(&&*event.name));
     let at_ns = match event {
         Some(event) => event.time_ns,
         None => time_ns(&attributes.text(Field::FirstTokenAt)?)?,

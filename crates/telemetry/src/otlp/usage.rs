@@ -31,25 +31,30 @@ const REASONING_KEYS: &[&str] = &[
     "output_tokens_details.reasoning_tokens",
 ];
 
+/// Parts of the input and of the output in that object, which Langfuse keeps apart from `input` and `output`.
+const INPUT_PARTS: &[&str] = &["input_cached_tokens", "input_cache_read", "cache_read_input_tokens"];
+const OUTPUT_PARTS: &[&str] = &["output_reasoning_tokens", "output_reasoning"];
+
 /// Numbers of tokens of a span.
 pub(super) fn tokens(attributes: &Attributes<'_>, reasons: &mut Reasons) -> Tokens {
     let object = attributes.json(Field::UsageObject);
-    let mut read = |field, keys: &[&str]| {
-        let in_object = || object.as_deref().and_then(|object| keys.iter().find_map(|key| at(object, key)?.as_f64()));
-        let number = attributes.number(field).or_else(in_object)?;
+    let object = object.as_deref().unwrap_or(&Json::Null);
+    let mut count = |number: Option<f64>| {
+        let number = number?;
         let count = whole(number, TOKENS_MAX).filter(|_| number.fract() == 0.0);
         if count.is_none() {
             reasons.add(Reason::BadTokens, 1);
         }
         count
     };
+    let said = |field, keys| attributes.number(field).or_else(|| first(object, keys));
     let mut tokens = Tokens {
-        input: read(Field::Input, INPUT_KEYS),
-        output: read(Field::Output, OUTPUT_KEYS),
-        cache_read: read(Field::CacheRead, CACHE_READ_KEYS),
-        cache_write: read(Field::CacheWrite, CACHE_WRITE_KEYS),
-        cache_write_1h: read(Field::CacheWrite1h, &[]),
-        reasoning: read(Field::Reasoning, REASONING_KEYS),
+        input: count(said(Field::Input, INPUT_KEYS)),
+        output: count(said(Field::Output, OUTPUT_KEYS)),
+        cache_read: count(said(Field::CacheRead, CACHE_READ_KEYS)),
+        cache_write: count(said(Field::CacheWrite, CACHE_WRITE_KEYS)),
+        cache_write_1h: count(said(Field::CacheWrite1h, &[])),
+        reasoning: count(said(Field::Reasoning, REASONING_KEYS)),
         input_was_exclusive: false,
     };
     // Some say the part that is kept for an hour beside the total of all that was written.
@@ -58,8 +63,34 @@ pub(super) fn tokens(attributes: &Attributes<'_>, reasons: &mut Reasons) -> Toke
     {
         tokens.cache_write = Some(all - hour);
     }
+    if !attributes.has(Field::Input) && is_disjoint(object) {
+        include_parts(&mut tokens, object);
+    }
     include_cached(&mut tokens);
     tokens
+}
+
+/// Whether the parts in the object of Langfuse are not in its `input` and `output`: their sum is then less than the total.
+fn is_disjoint(object: &Json) -> bool {
+    let of = |key: &str| object.get(key).and_then(Json::as_f64);
+    let Some(input) = of("input") else { return false };
+    of("total").is_none_or(|total| input + of("output").unwrap_or_default() < total)
+}
+
+/// Adds the parts to the numbers that leave them out.
+fn include_parts(tokens: &mut Tokens, object: &Json) {
+    let part = |keys| first(object, keys).and_then(|number| whole(number, TOKENS_MAX)).unwrap_or_default();
+    let cached = part(INPUT_PARTS) + part(CACHE_WRITE_KEYS);
+    if let Some(input) = tokens.input.filter(|_| cached > 0) {
+        tokens.input = Some(input + cached);
+        tokens.input_was_exclusive = true;
+    }
+    tokens.output = tokens.output.map(|output| output + part(OUTPUT_PARTS));
+}
+
+/// The first number under one of these keys.
+fn first(object: &Json, keys: &[&str]) -> Option<f64> {
+    keys.iter().find_map(|key| at(object, key)?.as_f64())
 }
 
 /// Adds the cached part to an input that was reported without it: one smaller than its own parts.
