@@ -1,9 +1,9 @@
-//! The architecture, as tests: layers, the two doors that write, one table of statuses, no file that grew too long.
+//! The architecture as tests: layers, the two modules that write, one table of statuses, limits on file size.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Which layer each top-level module is on; it may use only what is strictly below. A crate is one module, or holds
+/// The layer of each top-level module; it can use only what is strictly below. A crate is one module, or contains
 /// several.
 const LAYERS: &[(&str, u8)] = &[
     ("lib", 12),
@@ -38,7 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("metrics", 0),
 ];
 
-/// Neighbours on one layer that may use each other, and why.
+/// Modules on one layer that can use each other, and why.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("main", "cli", "main parses, runs, and maps to an exit code"),
     ("governance", "experiment", "whom a rule reaches is decided by the function that serves it"),
@@ -100,7 +100,7 @@ fn read(root: &Path, path: &Path, single: Option<&str>) -> Source {
         let part = part.to_string_lossy();
         part == "tests" || part == "tests.rs" || part.ends_with("_tests.rs")
     });
-    // What stands behind the first `#[cfg(test)] mod` is test code.
+    // Everything after the first `#[cfg(test)] mod` is test code.
     let end = whole.find("#[cfg(test)]\nmod tests {").unwrap_or(whole.len());
     let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
     let lines = whole[..end].lines().enumerate().map(|(number, line)| (number + 1, code(line)));
@@ -142,7 +142,7 @@ fn used(line: &str) -> BTreeSet<String> {
     used.into_iter().map(named).filter(|module| LAYERS.iter().any(|(name, _)| name == module)).collect()
 }
 
-/// Lines outside of the allowed places that hold one of these words.
+/// Lines outside of the allowed places with one of these words.
 fn offences(words: &[&str], allowed: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources().iter().filter(|source| !allowed(&source.path)) {

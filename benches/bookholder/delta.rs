@@ -29,7 +29,7 @@ const NEW_PROMPTS: usize = 10_000 / ENTRIES_A_PROMPT;
 const IMPORT: usize = 1_000;
 /// Connections at half load: so many that each pauses for longer than a timer is late.
 const HALF_LOAD_CONNECTIONS: usize = 128;
-/// Longest that an apply may take.
+/// Deadline of an apply.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Measures and reports.
@@ -99,7 +99,7 @@ pub fn run(bench: &mut Bench) {
     );
 }
 
-/// Loads the replica from the moment it may fetch until it holds what the primary holds.
+/// Load on the replica from the start of the download until it has the primary's state.
 fn while_applying(load: &Load, primary: &Node, replica: &Node, proxy: &Proxy) -> (Outcome, f64) {
     let wanted = primary.state().0;
     let load = Load { time: PATIENCE, stop: Arc::default(), ..load.clone() };
@@ -121,7 +121,7 @@ fn while_applying(load: &Load, primary: &Node, replica: &Node, proxy: &Proxy) ->
     })
 }
 
-/// Has the primary make the delta from what the replica holds; it keeps that for whoever asks next.
+/// Makes the primary build the delta from the replica's position; it is cached for the next poll.
 fn make_delta(primary: &Node, held: Option<&Value>) {
     let held = held.and_then(Value::as_str).expect("a position");
     let path = format!("/replication/v1/view/all/next/{held}");
@@ -133,7 +133,7 @@ fn make_delta(primary: &Node, held: Option<&Value>) {
     assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(answer.get(..200).unwrap_or(&answer)));
 }
 
-/// Adds prompts that nobody resolves.
+/// Adds prompts without requests.
 fn import(primary: &Node, batch: usize) {
     let mut wire = primary.wire();
     for first in (0..NEW_PROMPTS).step_by(IMPORT) {

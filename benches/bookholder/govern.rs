@@ -32,7 +32,7 @@ const ROUNDS: usize = 7;
 const DECISIONS: u32 = 20_000;
 const TEXTS: usize = 500;
 const DEPLOYMENTS: usize = 30;
-/// Change requests that may be open at once.
+/// Most open change requests.
 const OPEN: usize = 999;
 const OPEN_EACH: usize = 50;
 /// Changes of the history that is reported: as many as the real one has that tests use.
@@ -161,7 +161,7 @@ fn deploy(bench: &mut Bench, runtime: &Runtime, registry: &Registry, admin: &Act
     let free = times(runtime, registry, admin, &agent, "free", latest);
     let guarded = times(runtime, registry, admin, &agent, "guarded", latest);
     let progress = Progress::begin(format!("proposing {OPEN} changes"));
-    // One author may have fifty open at once.
+    // One author can have fifty open requests.
     let authors: Vec<Actor> = (0..OPEN.div_ceil(OPEN_EACH)).map(|number| person(&format!("author-{number}"))).collect();
     for author in &authors {
         let (name, grants) = (author.name.clone(), vec![Grant::everywhere("author")]);

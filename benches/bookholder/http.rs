@@ -1,6 +1,6 @@
 //! Resolving over HTTP, beside servers that know nothing of prompts and send the same bytes.
 //!
-//! Rounds alternate, so that whatever else the machine does falls on everybody; ratios are taken within a round.
+//! Rounds alternate, so that other load on the machine affects all; ratios are computed within a round.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -28,12 +28,12 @@ use crate::wire::TOKEN;
 
 /// Entries that one prompt here makes.
 pub const ENTRIES_A_PROMPT: usize = 5;
-/// Prompts that one commit brings.
+/// Prompts per commit.
 const PROMPTS_A_COMMIT: usize = 1_000;
 /// Folders that the prompts are spread over; each is a namespace with its own sums.
 const FOLDERS: usize = 50;
 const AUTHOR: &str = "bench";
-/// What texts are made of.
+/// Words of generated texts.
 #[rustfmt::skip]
 const WORDS: [&str; 96] = [
     "a", "about", "accurate", "after", "always", "and", "answer", "any", "ask", "assistant", "avoid", "be", "before",
@@ -51,7 +51,7 @@ pub struct Library {
     directory: TempDir,
     /// What replicas are given to trust.
     pub root_key: String,
-    /// How many prompts it holds.
+    /// Number of prompts.
     pub prompts: usize,
 }
 
@@ -60,7 +60,7 @@ pub struct Library {
 pub struct Shelf(BTreeMap<(usize, usize), Library>);
 
 impl Shelf {
-    /// A library, which nobody may change; made at the first call.
+    /// A shared read-only library; built on the first call.
     pub fn library(&mut self, prompts: usize, bytes: usize) -> &Library {
         self.0.entry((prompts, bytes)).or_insert_with(|| Library::make(prompts, bytes))
     }
@@ -131,12 +131,12 @@ impl Library {
         Self { directory, root_key: founded.root_key.to_string(), prompts }
     }
 
-    /// Where it lies.
+    /// Its path.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// A copy that may be changed.
+    /// A writable copy.
     pub fn copy(&self) -> TempDir {
         let copy = scratch();
         copy_folder(self.path(), copy.path());

@@ -33,7 +33,7 @@ pub struct Load {
     pub connections: usize,
     /// How long.
     pub time: Duration,
-    /// Requests a second over all connections; as many as possible when none.
+    /// Requests per second over all connections; unlimited if absent.
     pub rate: Option<f64>,
     /// Ends it sooner.
     pub stop: Arc<AtomicBool>,

@@ -1,4 +1,4 @@
-//! The machine and its processes, as `/proc` tells of them.
+//! The machine and its processes, from `/proc`.
 
 use std::io::Write;
 use std::path::Path;
@@ -75,7 +75,7 @@ pub fn program(name: &str) -> Option<std::path::PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// A port that nobody listens on just now.
+/// A free port.
 pub fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its address").port()

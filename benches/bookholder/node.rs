@@ -15,7 +15,7 @@ use crate::wire::{Reply, TOKEN, Wire};
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a node is looked at while something is awaited.
 pub const LOOK: Duration = Duration::from_micros(200);
-/// Where a node listens when nobody says otherwise.
+/// The default listening address.
 const ANY_PORT: &str = "127.0.0.1:0";
 
 /// A node that runs.
@@ -90,12 +90,12 @@ impl Node {
         Wire::to(self.address)
     }
 
-    /// What it says of itself.
+    /// Its status.
     pub fn status(&self) -> Value {
         self.wire().get("/v1/status").expect("a running node").expect(200).json()
     }
 
-    /// Where it stands, and the hash of what it holds.
+    /// Its position, and the hash of its state.
     pub fn state(&self) -> (Value, Value) {
         let status = self.status();
         let field = |name: &str| status.get(name).cloned().expect("a status");
@@ -122,14 +122,14 @@ impl Node {
         self.until(&resolve_path(reference), |reply| reply.status == 200 && reply.version() == version)
     }
 
-    /// Waits until it holds exactly what another node holds, and answers.
+    /// Waits until it has the same state as another node, and answers.
     pub fn until_like(&self, other: &Self) {
         let wanted = other.state();
         self.until("/v1/status", |reply| {
             let status = reply.json();
             (status.get("position"), status.get("state")) == (Some(&wanted.0), Some(&wanted.1))
         });
-        // The state stands a moment before the first answer is given from it.
+        // The state is visible slightly before the first answer from it.
         self.until("/readyz", |reply| reply.status == 200);
     }
 
@@ -153,7 +153,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Starts both on a copy of a library, and waits until the replica holds all of it.
+    /// Starts both on a copy of a library, and waits until the replica has all of it.
     pub fn of(library: &Library) -> Self {
         let directories = (library.copy(), scratch());
         let primary = Node::primary(directories.0.path(), None);

@@ -25,7 +25,7 @@ const DESCRIBED: usize = 1_000;
 const TIMES: usize = 60;
 /// And before it is measured.
 const WARM_UP: usize = 5;
-/// Longest that a page of the real history may take, in milliseconds.
+/// Longest time span of a page of the real history, in milliseconds.
 const REAL_MS: f64 = 50.0;
 /// And one among many prompts.
 const MANY_MS: f64 = 100.0;

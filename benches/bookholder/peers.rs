@@ -1,4 +1,4 @@
-//! What stands beside us: a bare hyper server with the same bytes, and Redis and nginx where they are installed.
+//! Peers for comparison: a bare hyper server with the same bytes, and Redis and nginx if they are installed.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -73,7 +73,7 @@ impl Peer {
         Self { child, name: "bare hyper", address, request: get(path), body: answer.body.clone() }
     }
 
-    /// Redis, holding the body under a key; none where it is not installed or does not start.
+    /// Redis, with the body under a key; absent if it is not installed or does not start.
     pub fn redis(scratch: &Path, body: &[u8]) -> Option<Self> {
         let port = free_port();
         let arguments = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"];
@@ -92,7 +92,7 @@ impl Peer {
         Some(peer)
     }
 
-    /// nginx, serving the body as a file; none where it is not installed or does not start.
+    /// nginx, serving the body as a file; absent if it is not installed or does not start.
     pub fn nginx(scratch: &Path, body: &[u8]) -> Option<Self> {
         let nginx = program("nginx")?;
         let (port, folder) = (free_port(), scratch.display());
@@ -111,7 +111,7 @@ impl Peer {
     }
 }
 
-/// Starts a server, and waits until it listens; none when it does not.
+/// Starts a server, and waits until it listens; absent if it does not.
 fn listening(command: &mut Command, port: u16) -> Option<(Child, SocketAddr)> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn().ok()?;

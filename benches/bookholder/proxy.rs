@@ -1,4 +1,4 @@
-//! A TCP proxy between a replica and its primary: counts the bytes both ways, and can keep the two apart.
+//! A TCP proxy between a replica and its primary: counts bytes in both directions, and can separate them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use crate::node::LOOK;
 
 /// A proxy; its threads end with it.
 pub struct Proxy {
-    /// What the replica is told to follow.
+    /// The upstream URL for the replica.
     pub address: SocketAddr,
     state: Arc<State>,
 }

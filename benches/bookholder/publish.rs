@@ -16,7 +16,7 @@ const PUBLISHES: u64 = 200;
 const MOVES: u64 = 30;
 const NAME: &str = "bench/visible";
 const REFERENCE: &str = "bench/visible@production";
-/// Longest that a version may take to be seen.
+/// Deadline for a version to become visible.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Measures and reports.

@@ -43,7 +43,7 @@ impl Figure {
     }
 }
 
-/// The value below which this part of sorted samples lies.
+/// A quantile of sorted samples.
 pub fn percentile<T: Copy + Default>(sorted: &[T], part: f64) -> T {
     let rank = (sorted.len() as f64 * part).ceil().max(1.0) as usize - 1;
     sorted.get(rank.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
@@ -106,7 +106,7 @@ impl Report {
         }));
     }
 
-    /// Says what there is no figure for.
+    /// Reports that a figure is missing.
     pub fn note(&self, text: &str) {
         self.say(&format!("  {text}"));
     }

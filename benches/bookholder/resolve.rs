@@ -18,10 +18,10 @@ const BYTES: usize = 2_048;
 const ROUNDS: usize = 7;
 const HOT_CALLS: usize = 200_000;
 const COLD_CALLS: usize = 4_000;
-/// Memory that holds all answers, and memory that holds next to none.
+/// A cache for all answers, and one for hardly any.
 const HOT_CACHE_BYTES: u64 = 1 << 30;
 const COLD_CACHE_BYTES: u64 = 1 << 20;
-/// Prompts that even the small cache holds, so that there is nothing to measure.
+/// Prompts that fit even into the small cache, so that there is nothing to measure.
 const FITS_COLD_CACHE: usize = 100;
 const TARGET_NS: f64 = 1_000.0;
 

@@ -13,7 +13,7 @@ use crate::report::{Figure, Progress, Target};
 use crate::wire::Wire;
 
 const ROUNDS: usize = 5;
-/// How long versions are published before somebody is killed.
+/// How long versions are published before a process is killed.
 const WRITING: Duration = Duration::from_millis(400);
 const NAME: &str = "bench/written";
 const MIB: f64 = 1_024.0 * 1_024.0;

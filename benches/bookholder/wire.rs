@@ -8,7 +8,7 @@ use serde_json::Value;
 
 /// The access token of every node here.
 pub const TOKEN: &str = "bench-0123456789abcdef0123456789";
-/// Nodes close connections that are silent for 10 s; ours is opened anew before.
+/// Nodes close connections that are idle for 10 s; ours is reopened before.
 const SILENT: Duration = Duration::from_secs(5);
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -95,7 +95,7 @@ impl Wire {
         reply
     }
 
-    /// Sends these bytes, which hold so many requests, and reads the answers.
+    /// Sends bytes with this many requests, and reads the answers.
     pub fn send_all(&mut self, requests: &[u8], count: usize) -> std::io::Result<Vec<Reply>> {
         self.write(requests)?;
         (0..count).map(|_| self.read()).collect()

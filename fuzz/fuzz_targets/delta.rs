@@ -35,7 +35,7 @@ fuzz_target!(|bytes: &[u8]| {
     let packed = if *first == 0 { rest.to_vec() } else { zstd::encode_all(rest, 1).expect("packed") };
     let refused = STORE.write_blocking(move |txn| -> Result<(), StoreError> {
         let applied = apply(txn, packed.as_slice(), &target(), None);
-        // What was put is there until the transaction ends, whatever the bytes say.
+        // The written data exists until the transaction ends, whatever the bytes are.
         let mut names = std::collections::BTreeSet::new();
         txn.visit(&[], &[0xff; 4], false, &mut |key, _, _| {
             if let Some(name) = bookholder::store::entry::Parts::of(key).and_then(|parts| parts.name()?.parse().ok()) {

@@ -5,7 +5,7 @@ use bookholder::files::batches::{Batches, unpack};
 use bookholder::files::history::HistoryChange;
 use libfuzzer_sys::fuzz_target;
 
-/// Bytes that one history may have when it is unpacked.
+/// Limit of an unpacked history, in bytes.
 const UNPACKED_BYTES_MAX: u64 = 1024 * 1024;
 
 fn changes(bytes: &[u8]) -> (Vec<HistoryChange>, Option<String>) {

@@ -1,4 +1,5 @@
-//! References, names, labels and what else stands in a path or a form: what is read is printed as it reads back.
+//! References, names, labels and other parts of paths and forms: a parsed value is printed in a form that parses to the
+//! same.
 #![no_main]
 
 use std::fmt::{Debug, Display};

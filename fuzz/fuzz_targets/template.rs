@@ -1,5 +1,5 @@
-//! Templates with rendering: the first line says the syntax (`jinja`, `mustache`, `plain`), the last two sections the
-//! variables and the messages as JSON; sections are apart by a line of `=====`. Each further section is a message.
+//! Templates with rendering: the first line is the syntax (`jinja`, `mustache`, `plain`), the last two sections are
+//! variables and messages as JSON; sections are separated by `=====`. Each further section is a message.
 //!
 //! A rendering ends in time, gives the same twice, and is within its limit.
 #![no_main]
@@ -18,7 +18,7 @@ use bookholder::template::variables::{complete, derive};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value, json};
 
-/// How long a rendering may take in this build, which is some ten times slower than a release.
+/// Deadline of a rendering in this build, which is about ten times slower than a release.
 const RENDERING_MAX: Duration = Duration::from_secs(5);
 
 fn content(syntax: Syntax, texts: &[&str]) -> Option<Content> {

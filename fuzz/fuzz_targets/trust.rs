@@ -9,7 +9,7 @@ use bookholder::trust::root::RootDocument;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    // A chain of records, each behind the other, as a directory keeps them.
+    // A chain of records, as in a directory.
     let records: Vec<Vec<u8>> = bytes.split(|byte| *byte == 0).map(<[u8]>::to_vec).collect();
     let (roots, epochs) = records.split_at(1);
     let _ = read_back(None, roots, epochs);

@@ -1,4 +1,4 @@
-//! The YAML of front matter: JSON is YAML, so what is read of a JSON object is what JSON says.
+//! YAML front matter: JSON is YAML, so a JSON object parses to the same value.
 #![no_main]
 
 use bookholder::files::prompt::parse;

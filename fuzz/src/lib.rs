@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 const ADMIN: &str = "an-admin-token-for-tests";
 const PERSON: HeaderName = HeaderName::from_static("x-person");
-/// How long an answer may take; what takes longer hangs.
+/// Deadline of an answer; anything slower counts as a hang.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
 
 /// A primary with three prompts.
@@ -37,7 +37,7 @@ pub struct Node {
     pub store: Store,
     /// Where they lie.
     pub directory: PathBuf,
-    /// What it says to replicas.
+    /// Its replication endpoints.
     pub publisher: Publisher,
     /// What a form of the person who is signed in carries.
     pub form: String,
@@ -88,7 +88,7 @@ impl Node {
         self.runtime.block_on(work)
     }
 
-    /// Sends a request as the operator; nothing where it is none.
+    /// Sends a request as the operator; nothing if it is invalid.
     pub fn send(
         &self,
         method: &str,

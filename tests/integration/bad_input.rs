@@ -27,7 +27,7 @@ impl Target {
         }
     }
 
-    /// The most memory that the process ever had, where the system tells.
+    /// The peak memory of the process, if the system reports it.
     fn peak_mebibytes(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.pid())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;

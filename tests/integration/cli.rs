@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::support::command::{Bookholder, bookholder};
 use crate::support::node::Node;
 
-/// A command line, cut at spaces, against a node; `_` stands for a space.
+/// Runs a command line against a node, split at spaces; `_` is a space.
 fn line(node: &Node, line: &str) -> Bookholder {
     bookholder(line.split(' ').map(|argument| argument.replace('_', " "))).server(node)
 }

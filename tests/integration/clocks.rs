@@ -1,4 +1,4 @@
-//! Whole nodes whose clocks are wrong: what they say of it, and what they still do.
+//! Whole nodes with wrong clocks: what they report, and what still works.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn layer(directory: &Path) -> Layer {
 }
 
 async fn primary(directory: &Path, clock: &ManualClock, trust_clock: bool) -> (Running, Client) {
-    // Another test may have been first.
+    // Another test may have set it first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let environment = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), ADMIN.to_owned())]);
     let layer = Layer { trust_clock: Some(trust_clock), ..layer(directory) };

@@ -1,5 +1,5 @@
-//! The OpenAPI document is true: every operation is done once, with the examples of the document where it has some, and every
-//! answer is held against it ([`crate::support::contract`]), as that of any other test is.
+//! The OpenAPI document is accurate: every operation is called once, with the document's examples if it has some, and
+//! every answer is checked against it ([`crate::support::contract`]), as in all other tests.
 
 use std::collections::BTreeSet;
 

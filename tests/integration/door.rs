@@ -75,7 +75,7 @@ fn primary(launch: Launch) -> Node {
     node
 }
 
-/// A refusal at the door, which says nothing else.
+/// A rejection before routing, which reveals nothing else.
 fn refused(answer: &Answer, about: &str) {
     assert_eq!(answer.status, 421, "{about}: {}{}", answer.head, answer.text());
     assert!(!answer.text().contains("secret text"), "{about}");
@@ -131,7 +131,7 @@ fn every_way_in(node: &Node, paths: &[(&str, &str, u16)]) {
             assert_eq!(said.status, 400, "{method} {path} {lines:?}: {}", said.text());
             assert!(said.text().contains(&format!("{count} Host headers")), "{}", said.text());
         }
-        // Whoever shows an access token is no page that only borrowed a name.
+        // A caller with an access token is not a page under a borrowed name.
         let token = format!("authorization: Bearer {ADMIN}\r\n");
         let known = ask(node, method, path, &format!("host: evil.example\r\n{token}"));
         if node.status()["role"] == "primary" {
@@ -353,7 +353,7 @@ async fn http2_names_its_host_in_the_authority_and_is_judged_by_it() {
     tokio::task::spawn_blocking(move || drop(node)).await.expect("ended");
 }
 
-/// A refused command of somebody, and from which address the audit log says that it came.
+/// A denied command, and the client address in the audit log.
 fn client_of_refusal(node: &Node, token: &str, lines: &str) -> Value {
     let sent = format!(
         "DELETE /v1/tokens/rita HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\nconnection: close\r\n{lines}content-length: 0\r\n\r\n"

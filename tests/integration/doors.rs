@@ -1,4 +1,4 @@
-//! The same forbidden command through every door: the same refusal, and the same audit entry.
+//! The same forbidden command through every entry point: the same error, and the same audit entry.
 
 use std::fs;
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use crate::support::node::{Launch, segment};
 use crate::support::team::{AGENT, Team};
 
-/// What every door has to say of a move that lacks an approval.
+/// The error of a move without an approval.
 const UNMET: &str =
     "cannot deploy to support/agent@production: policy production requires 1 approval of this exact change (0 so far)";
-/// And of one by somebody who may not deploy there at all.
+/// The error of a move without permission to deploy.
 const FORBIDDEN: &str = "permission denied: `ann` is not granted `deploy` on support/agent@production";
 
 fn team() -> (Team, std::path::PathBuf) {
@@ -36,7 +36,7 @@ fn refusals(team: &Team, from: u64) -> Vec<Value> {
     team.audit_from(from).into_iter().filter(|entry| entry["decision"] == "denied").collect()
 }
 
-/// One door that a move of `production` can be tried through: returns what the door said.
+/// An entry point for moving `production`; returns its error.
 type Door = (&'static str, &'static str, fn(&Team, &str) -> String);
 
 fn detail(answer: &crate::support::answer::Answer) -> String {

@@ -14,10 +14,10 @@ use crate::support::primary::{Primary, open_store, outside, state_of, verify_sto
 use crate::support::replica::Replica;
 use crate::support::wire::{read_note, records, unframe};
 
-/// How long anything that must happen may take.
+/// Deadline for anything that must happen.
 const PATIENCE: Duration = Duration::from_secs(20);
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta/v1");
-/// What another program may have made of that name.
+/// Other encodings of the name.
 const FOREIGN: TableDefinition<'_, u64, u64> = TableDefinition::new("meta/v1");
 const DAY_MS: u64 = 24 * 3_600_000;
 
@@ -29,7 +29,7 @@ fn refusal(directory: &Path, create: bool) -> String {
     open(directory, create).err().expect("a refusal").to_string()
 }
 
-/// Holds the writer thread until the returned sender is dropped, so that what is written meanwhile is one group.
+/// Blocks the writer thread until the returned sender is dropped, so that writes meanwhile form one group.
 fn hold(store: &Store) -> mpsc::Sender<()> {
     let (release, held) = mpsc::channel::<()>();
     let (started, wait) = mpsc::channel();

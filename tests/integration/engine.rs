@@ -1,5 +1,6 @@
-//! Fifty replicas behind a hostile network, in virtual time: whatever is dropped, delayed, repeated, stale, cut or
-//! flipped, and wherever clocks step, positions only rise, every state held was signed, and peace brings all together.
+//! Fifty replicas behind a hostile network, in virtual time: whatever is dropped, delayed, repeated, stale, truncated
+//! or flipped, and wherever clocks step, positions only rise, every state was signed, and all converge once the network
+//! recovers.
 //!
 //! The map of a replica is this file's own: a second reading of the delta's form and of the state hash.
 
@@ -43,7 +44,7 @@ impl Random {
     }
 }
 
-/// What the primary held at one time, and what it signed then.
+/// The primary's state at one time, and its signed note.
 struct Moment {
     checkpoint: Checkpoint,
     map: Map,
@@ -213,7 +214,7 @@ impl World {
         self.later(delay_ms, node, event(note), Vec::new());
     }
 
-    /// A long poll through whatever lies between.
+    /// A long poll through a faulty network.
     fn poll(&mut self, node: usize, after: Position) {
         let latest = usize::try_from(self.now_ms / COMMIT_EVERY_MS).expect("small").min(COMMITS - 1);
         let fate = if self.peace() { 99 } else { self.random.below(14) };

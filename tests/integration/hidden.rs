@@ -1,7 +1,7 @@
-//! Nothing hidden is named: every operation there is, asked by whoever may read one namespace only.
+//! Hidden prompts are never revealed: every operation, called by readers of a single namespace.
 //!
-//! No answer names a prompt that they may not read, unless they named it themselves; and where they did, the answer, and
-//! what is recorded of it, is the same as for a prompt that is not there.
+//! No answer names a prompt that the caller cannot read, unless the request did; then the answer and its audit entry
+//! are the same as for a prompt that does not exist.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
@@ -12,11 +12,11 @@ use crate::support::answer::{Answer, head};
 use crate::support::node::{Node, segment};
 use crate::ui::Browser;
 
-/// What stands for a prompt that is there and hidden, and for one that is not.
+/// A prompt that exists and is hidden, and one that does not exist.
 const TYPED: [&str; 2] = ["secret/plan", "secret/none"];
 /// Change requests about hidden prompts, and one that is not there.
 const REQUESTS: [&str; 3] = ["1", "3", "99"];
-/// What no answer holds: parts of names that nobody types.
+/// Parts of names that must not occur in any answer.
 const NEVER: [&str; 5] = ["deeper", "aaa-first", "merger", "zzz-last", "withdrawn-name"];
 
 /// What is asked of one operation: a path with query, and a body. `{N}` is a name, `{S}` a name as one segment, `{R}` the
@@ -149,7 +149,7 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
 ];
 
-/// Pages whose addresses say what they show; the others are asked as their paths stand in the table of routes.
+/// Pages with the prompt in their URL; the others are requested by their paths in the route table.
 const PAGES: &[(&str, &[&str])] = &[
     (
         "/ui/",
@@ -200,7 +200,7 @@ const NO_PAGES: [&str; 1] = ["/ui/live"];
 
 struct World {
     node: Node,
-    /// Names and access tokens of those who may read `support/**` only.
+    /// Names and access tokens of readers of `support/**` only.
     narrow: Vec<(&'static str, String)>,
 }
 
@@ -278,7 +278,7 @@ fn filled(text: &str, with: &str) -> String {
     text.replace("{N}", with).replace("{S}", &segment(with)).replace("{R}", with)
 }
 
-/// What may be typed where; nothing where nothing is typed.
+/// Input for a form field; nothing if it is left empty.
 fn choices(asked: &str) -> &'static [&'static str] {
     if asked.contains("{R}") {
         &REQUESTS
@@ -435,7 +435,7 @@ fn no_page_reveals_a_hidden_prompt() {
                     let story = format!("{who}: {path} with `{typed}`: {}", answer.status);
                     assert!(answer.status < 500, "{story}: {}", answer.text());
                     let says = answer.text();
-                    // What was looked for stands in the field for it.
+                    // The search field shows the search text.
                     check_names(&story, &says.replace("value=\"deep\"", ""));
                     let says = plain(&says, typed);
                     match &first {

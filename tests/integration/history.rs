@@ -59,7 +59,7 @@ async fn import(primary: &Primary, changes: &[ImportChange]) -> (u64, u64, u64, 
     (published, removed, known, refused)
 }
 
-/// What a prompt said from each of its changes on; nothing where it was removed.
+/// The content of a prompt after each of its changes; absent if it was removed.
 type Oracle<'a> = BTreeMap<&'a PromptName, Vec<(Timestamp, Option<&'a str>)>>;
 
 fn said_at<'a>(line: &[(Timestamp, Option<&'a str>)], at: Timestamp) -> Option<&'a str> {

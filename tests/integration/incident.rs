@@ -22,7 +22,7 @@ fn loan_advice_reaches_production_only_with_the_approval_of_compliance() {
     let first = team.deploy("rob", harmless).ok();
     let first_at = at(&first);
 
-    // The edit, and what the rules say of it.
+    // The edit, and the findings in it.
     let path = format!("/v1/prompts/{}/versions", segment(AGENT));
     let body = json!({"content": {"syntax": "mustache", "text": LOAN_ADVICE}, "message": "OPS-2 sell loans"});
     let published = team.send("ann", "POST", &path, &body).ok();
@@ -63,7 +63,7 @@ fn loan_advice_reaches_production_only_with_the_approval_of_compliance() {
     }
     let _said = bookholder(["get", AGENT, "--at", &begun]).server(&team.node).exits(1);
 
-    // The report shows all of it, and anybody can check it with the root key alone.
+    // The report has all of it, and can be verified with the root key alone.
     let out = team.node.home().join("incident.jsonl");
     let from = begun.split('T').next().expect("a date").to_owned();
     let file = out.to_str().expect("a path");

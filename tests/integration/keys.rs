@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::support::command::{Bookholder, Said, bookholder};
 use crate::support::node::{Launch, Node};
 
-/// What a replica that knows these roots and epochs, and holds nothing, says of a note.
+/// The decision about a note by a replica with these roots and epochs and no state.
 fn decide(note: &[u8], chain: &RootChain, epochs: &[VerifiedEpoch]) -> Result<Accepted, Refusal> {
     let expectation = AcceptanceContext {
         registry: &chain.current().registry,
@@ -69,7 +69,7 @@ fn start_again(primary: &mut Node) {
     primary.restart_as(|launch| launch.args(["--listen", &address]));
 }
 
-/// Waits until a replica says this of the prompt `a`.
+/// Waits until a replica serves this content of the prompt `a`.
 fn answers(replica: &Node, text: &str) {
     replica.until("it answers", || {
         let answer = replica.get("/v1/resolve/a");

@@ -1,8 +1,8 @@
-//! README as a reader types it: its shell blocks run as they stand, in their order, in an empty folder and a network of
-//! their own, and the output that it quotes is what the program says.
+//! README as a reader types it: its shell blocks run unchanged and in order, in an empty folder and a separate network,
+//! and quoted output must match.
 //!
-//! The word behind `sh` says how a block runs: `terminal` in a terminal of its own, `no_run` on another machine (its syntax
-//! is checked). A `console` block has commands behind `$ `, each followed by what it prints.
+//! The word after `sh` says how a block runs: `terminal` in a terminal of its own, `no_run` elsewhere (its syntax is
+//! checked). A `console` block has commands after `$ `, each followed by its output.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -31,7 +31,7 @@ ready() {
 } >&2
 "#;
 
-/// A fenced block: what stands behind the fence, and what is in it.
+/// A fenced block: the info string, and the text.
 struct Block {
     info: &'static str,
     text: String,
@@ -69,7 +69,7 @@ fn command_lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// The commands of a `console` block, each with what it is said to print.
+/// The commands of a `console` block, each with its expected output.
 fn quotes(text: &str) -> Vec<(String, String)> {
     let mut quotes: Vec<(String, String)> = Vec::new();
     for line in text.lines() {

@@ -1,4 +1,4 @@
-//! What one principal may take, and that others still find theirs: each promise against the ways around it.
+//! Quotas per principal, and that others are unaffected: each guarantee with ways around it.
 
 use std::io::{BufReader, Write};
 use std::net::TcpStream;
@@ -62,7 +62,7 @@ fn those_without_an_access_token_share_half_of_the_streams_and_leave_the_other_h
     assert!(open(&node, "/v1/events", &rita).is_ok(), "an access token finds its share");
 }
 
-/// Sends something as somebody.
+/// Sends a request as a principal.
 fn send(node: &Node, bearer: &str, method: &str, path: &str, body: &Value) -> Answer {
     let headers = [("authorization", bearer), ("content-type", "application/json")];
     node.send(method, path, &headers, body.to_string().as_bytes())
@@ -73,7 +73,7 @@ fn write_quota_is_per_principal_across_entry_points() {
     let node = Node::primary();
     let (mallory, ann) = (token(&node, "mallory", "admin"), token(&node, "ann", "admin"));
     let content = |text: &str| json!({"syntax": "plain", "text": text});
-    // What is longer than a content may be is refused for that, and counts as it has been read and looked at.
+    // A content over the limit is rejected for that, and counts as read.
     let long = "x".repeat(1_500_000);
     let at = "2020-01-01T00:00:00Z";
     let change = |id: usize| json!({"id": id.to_string(), "at": at, "author": "m", "message": "m", "name": format!("i/{id}"), "text": long});
@@ -165,7 +165,7 @@ fn one_principal_has_64_mib_of_drafts_and_others_save_theirs() {
         send(&node, bearer, "PUT", &path, &json!({"content": {"syntax": "plain", "text": words}}))
     };
     let save = |bearer: &str, draft: usize| write(bearer, draft, &text);
-    // Each is kept twice, as the draft and as its save.
+    // Each is stored twice, as the draft and as its revision.
     let room = MINUTE_BYTES / (2 * text.len());
     let saved = (0..10_000).take_while(|draft| save(&mallory, *draft).status == 200).count();
     assert!((room - 1..=room).contains(&saved), "{saved} of {room}");
@@ -212,7 +212,7 @@ fn no_entry_point_accepts_a_new_non_portable_name() {
     assert_eq!(node.get("/v1/prompts").ok()["items"], json!([]));
 }
 
-/// Replicas that a primary keeps in mind.
+/// Replicas that a primary tracks.
 const REPLICAS: usize = 20_000;
 /// Reports that are sent before their answers are read.
 const PIPELINED: usize = 100;

@@ -1,4 +1,4 @@
-//! A replica whose data comes so slowly that it never ends: it says how old its state is, and goes on with the rest.
+//! A replica whose download never ends: it reports the age of its state, and everything else continues.
 
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ struct Slow {
 
 impl Slow {
     async fn follow(primary: &Primary, upstream: &Upstream) -> Self {
-        // Another test may have been first.
+        // Another test may have set it first.
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let (data, inbox) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let layer = Layer {
@@ -73,7 +73,7 @@ impl Slow {
         self.until(text, says).await;
     }
 
-    /// How old the state is by header, metric, status and batch, which must all say the same; and whether it is stale.
+    /// The age of the state by header, metric, status and batch, which must all agree; and whether it is stale.
     async fn age(&self) -> (u64, bool) {
         let status = self.get("/v1/status").await.ok();
         let said = (status["age_s"].as_u64().expect("an age"), status["stale"] == json!(true));
@@ -130,7 +130,7 @@ async fn slow_download_shows_its_age_in_every_answer_and_bundles_and_reports_go_
     let ages = [0, 10, 20, 30, 40, 50, 60, 70, 80].map(|age_s| (age_s, age_s >= 40));
     assert_eq!(seen, ages);
 
-    // A bundle is taken meanwhile, and what was on its way is given up for what comes after the bundle.
+    // A bundle is imported meanwhile, and the pending download is cancelled for what follows the bundle.
     primary.publish("a", "by hand").await;
     let bundle = primary.bundle().await;
     std::fs::rename(bundle.path().join("replication"), replica.inbox.path().join("replication")).expect("moved");

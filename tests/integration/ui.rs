@@ -14,10 +14,10 @@ use crate::support::team::{AGENT, Team};
 
 /// The cookie of a session without TLS.
 const SESSION: &str = "bookholder_session";
-/// What every page says to browsers.
+/// The security headers of every page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// A browser without scripts: it keeps cookies and sends forms.
+/// A browser without scripts: it stores cookies and sends forms.
 #[derive(Clone)]
 pub struct Browser<'n> {
     node: &'n Node,
@@ -96,7 +96,7 @@ pub fn form_token(page: &str) -> String {
     rest.split('"').next().expect("a value").to_owned()
 }
 
-/// A node where nobody reads without signing in.
+/// A node that requires signing in for reads.
 pub fn closed() -> Node {
     Launch::primary().env("BOOKHOLDER_OPEN_READS", "false").start()
 }

@@ -1,4 +1,4 @@
-//! Who may what, in a browser without scripts: people, access tokens, roles, policies, and why somebody may.
+//! Access pages in a browser without scripts: people, access tokens, roles, policies, and explanations.
 
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn send(browser: &mut Browser<'_>, page: &str, to: &str, fields: &[(&str, &str)]
     browser.submit(to, &all)
 }
 
-/// Sends a form to the page that it stands on, which must be accepted; where that leads.
+/// Submits a form of a page, which must be accepted; returns the redirect.
 fn accepted(browser: &mut Browser<'_>, path: &str, fields: &[(&str, &str)]) -> String {
     let answer = send(browser, path, path, fields);
     let to = answer.header("location").map(str::to_owned);
@@ -29,7 +29,7 @@ fn accepted(browser: &mut Browser<'_>, path: &str, fields: &[(&str, &str)]) -> S
     to.expect("a place")
 }
 
-/// Sends a form to the page that it stands on, which must be refused there; what the page says.
+/// Submits a form of a page, which must be rejected there; returns the page.
 fn refused(browser: &mut Browser<'_>, path: &str, status: u16, fields: &[(&str, &str)]) -> String {
     let answer = send(browser, path, path, fields);
     let page = answer.text();

@@ -80,7 +80,7 @@ fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
     }
     let german = choose(&mut rob, &chooser(&page).set("attributes", "locale=de-AT"), "");
     assert!(gets(&german) == 3 && german.contains("by rule 1"), "{german}");
-    // Somebody else deploys elsewhere meanwhile: what was shown is served all the same.
+    // Someone else deploys to another label meanwhile: what was shown is deployed anyway.
     let _other = team.deploy("rob", 1);
     decide(&mut rob, &page, "deploy", "Canary").expect("deployed");
     for (subject, version) in expected {
@@ -140,7 +140,7 @@ fn unmet_requirements_can_be_requested_or_overridden_by_an_admin() {
     let mut eye = Browser::new(&team.node);
     assert_eq!(eye.get(DEPLOY).status, 303, "to sign in");
 
-    // Back in two clicks, from where somebody is: the link, and the button.
+    // Rollback in two clicks: the link, and the button.
     let list = rob.page("/ui/");
     let link = "/ui/prompts/support/agent?back=production#back-production";
     assert!(list.contains(link), "{list}");

@@ -234,7 +234,7 @@ fn authors_of_merged_changes_cannot_approve_and_denials_are_recorded() {
     assert!(refused.status == 403 && refused.text().contains("four eyes"), "{}", refused.text());
     assert!(refused.text().contains("wrote part of support/agent@"), "{}", refused.text());
 
-    // What an old window holds is of a draft that is gone.
+    // The old window belongs to a deleted draft.
     let old = form.set("text", "from before").set("do", "save");
     let form_now = editor(&mut ann, EDIT).set("text", "new work");
     press(&mut ann, &form_now, "save");

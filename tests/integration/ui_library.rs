@@ -154,7 +154,7 @@ fn prompt_details_need_author_role_and_are_audited() {
     assert!(listed.stdout.contains("\"about\""), "{listed:?}");
 }
 
-/// A form with files as browsers send it: each part with its name, its file name where it is a file, and what it holds.
+/// An upload form as browsers send it: each part with its name, its file name if it is a file, and its content.
 fn multipart(parts: &[(&str, Option<&str>, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, file, bytes) in parts {

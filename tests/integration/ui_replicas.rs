@@ -1,4 +1,4 @@
-//! Who follows, as the primary's page tells it, with real processes; and how a replica tells of itself.
+//! Replicas on the primary's page, with real processes; and a replica's own page.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ fn a_deployment_is_seen_to_arrive_on_both_replicas_before_their_next_report() {
         let prompt = browser.page("/ui/prompts/support/agent");
         assert!(prompt.contains("Live here and on all 2 connected replicas"), "{prompt}");
     }
-    // A commit that alters nothing is not sent for itself, so nobody lacks anything.
+    // A commit without changes is not sent separately, so no replica counts as behind.
     let _made = primary.change("POST", "/v1/tokens", &json!({"name": "eye", "role": "reader"})).ok();
     let page = browser.page("/ui/replicas");
     assert!(

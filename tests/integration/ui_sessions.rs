@@ -6,7 +6,7 @@ use crate::support::command::bookholder;
 use crate::support::node::{ADMIN, Launch, Node};
 use crate::ui::{Browser, closed, form_token};
 
-/// A browser that signed in, as the cookies that it keeps while the node restarts.
+/// A browser that signed in, as its cookies, which survive the node's restart.
 type Cookies = Vec<(String, String)>;
 
 fn signed_in(node: &Node, token: &str) -> Cookies {

@@ -8,7 +8,7 @@ use bookholder::config::Layer;
 
 use crate::support::command::program;
 
-/// Highest exposure that `systemd-analyze security` may find, in tenths: with TLS on port 443 a unit may bind it.
+/// Highest exposure that `systemd-analyze security` can report, in tenths: with TLS on port 443 a unit can bind it.
 const EXPOSURE_MAX: &str = "15";
 
 fn file(name: &str) -> String {
@@ -36,7 +36,7 @@ fn units_pass_the_checks_of_systemd_with_and_without_tls() {
         let said = command.args(arguments).arg(folder.path().join(unit)).output().expect("systemd-analyze");
         let text = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(said.status.success(), "{arguments:?} {unit}: {text}");
-        // Remarks about the machine's own units are none about ours.
+        // Remarks about the machine's own units are ignored.
         let about_ours: Vec<&str> = text.lines().filter(|line| line.contains("bookholder")).collect();
         assert!(about_ours.is_empty(), "{about_ours:?}");
     };

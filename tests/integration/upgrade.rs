@@ -1,4 +1,4 @@
-//! Databases of every released schema open, say what they said, and go on.
+//! Databases of every released schema open with their contents, and accept writes.
 //!
 //! `UPDATE_FIXTURES=1 cargo test --test integration upgrade` writes the files of the present schema. Once a
 //! schema was released, its files never change.
@@ -28,7 +28,7 @@ use crate::support::primary::{
     BEGIN_MS, CACHE_BYTES, Primary, fixed, moving, name, outside, person, request, state_of, text_of, verify_store,
 };
 
-/// A file of a schema: `redb` is the database, `state` the hash of what it holds.
+/// A database of a schema: `redb` is the file, `state` the hash of its state.
 fn fixture(schema: u64, extension: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/store/schema-{schema}.{extension}"))
 }

@@ -10,7 +10,7 @@ use crate::support::answer::Answer;
 use crate::support::command::bookholder;
 use crate::support::node::Node;
 
-/// Contents whose values lose something in many programs, in the order and form that they are kept in.
+/// Contents whose values lose something in many programs, in stored order and form.
 const CONTENTS: [&str; 3] = [
     r#"{"syntax":"mustache","text":"x","model":{"name":"m","parameters":{"top_p":1.0,"seed":1,"b":{"z":0.5,"a":-0.0}}},"tools":[{"type":"function","function":{"name":"f","parameters":{"zeta":{},"alpha":{"yes":"no","010":"1_000"}}}}],"response_schema":{"type":"object","properties":{"reasoning":{"type":"string"},"answer":{"type":"string"}},"required":["reasoning","answer"]},"config":{"z":1,"a":[{"y":1,"x":2}],"n":9007199254740991,"t":"12:30"}}"#,
     r#"{"syntax":"plain","messages":[{"role":"system","content":"Be kind"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","content":"42","tool_call_id":"c"},{"role":"assistant","tool_calls":[{"id":"d"}],"refusal":null}]}"#,
@@ -51,7 +51,7 @@ fn contents_are_served_replicated_pulled_and_pushed_back_to_the_letter() {
     let at = |part: &str| file.find(part).unwrap_or_else(|| panic!("{part} in {file}"));
     assert!(at("reasoning:") < at("answer:") && at("zeta:") < at("alpha:"), "{file}");
     assert!(at("top_p: 1.0") < at("seed: 1\n"), "{file}");
-    // Files that somebody copied have no lock file beside them, and say the same.
+    // Copied files have no lock file beside them, and the same content.
     let copied = folder.path().join("copied/values");
     fs::create_dir_all(&copied).expect("a folder");
     for number in 0..CONTENTS.len() {

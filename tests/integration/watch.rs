@@ -30,7 +30,7 @@ impl Watched {
         put(&self.folder, path, text);
     }
 
-    /// What the status says is left out or left alone: paths and reasons.
+    /// Skipped files and conflicts in the status: paths and reasons.
     fn skipped(&self) -> Vec<(String, String)> {
         let status = self.node.get("/v1/status").ok();
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -38,7 +38,7 @@ impl Watched {
         skipped.map(|one| (text(&one["path"]), text(&one["reason"]))).collect()
     }
 
-    /// Waits until the status says that a file is left out or left alone for this reason.
+    /// Waits until the status lists a file as skipped or in conflict for this reason.
     fn until_skipped(&self, path: &str, reason: &str) {
         self.node.until(&format!("{path} is skipped: {reason}"), || {
             self.skipped().iter().any(|(found, why)| found == path && why.contains(reason)).then_some(())
@@ -77,7 +77,7 @@ fn files_are_published_as_they_come_and_change_and_never_twice() {
     watched.says("support/agent", "one");
     watched.save("support/agent.prompt", "two\n");
     watched.says("support/agent", "two");
-    // Saved without a change, touched, and copied away and back: nothing new is said.
+    // Saved without a change, touched, and copied away and back: the content is unchanged.
     watched.save("support/agent.prompt", "two\n");
     watched.write("support/agent.prompt", "two\n");
     watched.write("deep/er/still.prompt", "---\nlabels: [production, trial]\n---\nwith labels\n");
@@ -185,7 +185,7 @@ fn restart_undoes_neither_a_rollback_nor_a_version_of_a_colleague() {
     watched.until_skipped("b.prompt", "the registry is at version 2, but the file is from version 1");
     assert_eq!(watched.node.get("/v1/status").ok()["position"], before, "a restart commits nothing");
     assert_eq!((watched.node.text("a@production"), watched.node.text("b@production")), ("one".into(), "hotfix".into()));
-    // Both changed: somebody has to merge.
+    // Both changed: this needs a manual merge.
     watched.write("b.prompt", "two\n");
     watched.until_skipped("b.prompt", "draft merge");
     watched.write("b.prompt", "hotfix\n");

@@ -1,4 +1,4 @@
-//! Webhooks: a primary that listens and sends, and receivers that answer what a test says.
+//! Webhooks: a primary that sends, and scripted receivers.
 
 mod delivering;
 mod keeping;
@@ -51,7 +51,7 @@ struct Sender {
 }
 
 impl Sender {
-    /// A new primary whose webhooks may lead into this network.
+    /// A new primary whose webhooks can reach this network.
     async fn start(allow: &'static str) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         // Receivers compare the time of a message with their own.
@@ -110,7 +110,7 @@ impl Sender {
         webhooks.find(|webhook| webhook.name == name).expect(name)
     }
 
-    /// Waits until the newest delivery of a webhook is as it shall be.
+    /// Waits until the newest delivery of a webhook is as expected.
     async fn until(&self, webhook: &str, what: &str, fits: impl Fn(&Delivery) -> bool) -> Delivery {
         let deadline = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -124,7 +124,7 @@ impl Sender {
     }
 }
 
-/// The problem that a call was refused with: its status, and what it says.
+/// The problem of a rejected call: its status and text.
 fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (u16, String) {
     match result.expect_err("refused") {
         ClientError::Problem(problem) => (problem.status, problem.detail),
@@ -156,7 +156,7 @@ impl Arrived {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
-    /// The number of the audit entry that it tells of.
+    /// The number of its audit entry.
     fn seq(&self) -> u64 {
         self.json()["data"]["seq"].as_u64().expect("a number")
     }

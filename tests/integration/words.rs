@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::command::bookholder;
 
-/// Words and phrases that no text uses, each with what to write instead. A space stands for the edge of a word.
+/// Words and phrases that no text uses, each with a replacement. A space marks the edge of a word.
 const FORBIDDEN: [(&str, &str); 38] = [
     (" is no ", "is not a, not a valid"),
     (" are no ", "are not"),
@@ -91,7 +91,7 @@ fn literals(source: &str) -> Vec<(usize, String)> {
                 rest = &rest[1..];
             }
         } else if let Some(text) = rest.strip_prefix('\'') {
-            // A character, which may be a quote; anything else is a lifetime.
+            // A character literal, possibly a quote; anything else is a lifetime.
             let mut inside = text.chars();
             let width = match (inside.next(), inside.next(), inside.next()) {
                 (Some('\\'), Some(escaped), Some('\'')) => 2 + escaped.len_utf8(),

@@ -40,7 +40,7 @@ fn killed(mut command: Command, within: Duration, run: &mut Run) {
 }
 
 fn gone(child: &mut Child) {
-    // It may have ended by itself.
+    // It may have exited by itself.
     let _already_gone = child.kill();
     child.wait().expect("an end");
 }

@@ -12,7 +12,7 @@ use super::support::node::ADMIN;
 /// Longest wait for a connection or an answer; a node that takes longer counts as gone.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where a node stands, by its status: epoch and commit.
+/// The position of a node, from its status: epoch and commit.
 pub fn position(status: &Value) -> (u64, u64) {
     let position = status["position"].as_str().expect("a position");
     let (epoch, seq) = position.split_once('.').expect("two numbers");
@@ -55,7 +55,7 @@ impl Client {
         Self { place, open: None, token: "" }
     }
 
-    /// Asks; none when the node went away before it had answered.
+    /// Sends a request; `None` if the node stopped before it answered.
     pub fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Option<Answer> {
         let address = self.place.get();
         let stream = match self.open.take() {

@@ -1,5 +1,5 @@
-//! Wrong clocks: a primary or a replica that is ahead, behind, or in 1970 goes on answering, and once the clock is right
-//! nothing that was wrong with it keeps a replica on an older state.
+//! Wrong clocks: a primary or a replica that is ahead, behind, or in 1970 keeps answering, and once the clock is right,
+//! no past error keeps a replica on an older state.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::support::node::{Launch, Node, eventually, segment};
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
 const YEAR: i64 = 365 * DAY;
-/// Longest wait for a replica to hold what its primary says.
+/// Longest wait for a replica to reach its primary's state.
 const FOLLOWS: Duration = Duration::from_secs(15);
 
 /// A primary and its replica, each with a clock of its own.
@@ -29,7 +29,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Both hold the prompt `a`; none where clocks cannot be set.
+    /// Both have the prompt `a`; absent if clocks cannot be set.
     fn start() -> Option<Self> {
         let (of_primary, of_replica) = (Faults::new()?, Faults::new()?);
         let primary = of_primary.start(Launch::primary(), false)?;
@@ -52,7 +52,7 @@ impl Pair {
         self.place.set(self.primary.address());
     }
 
-    /// The replica says this text of `a` in time.
+    /// The replica serves this text of `a` in time.
     fn arrives(&self, text: &str, what: &str) {
         let found = eventually(FOLLOWS, || (served(&self.replica, "") == text).then_some(()));
         assert!(
@@ -71,7 +71,7 @@ fn served(node: &Node, query: &str) -> String {
     answer.json()["content"]["text"].as_str().expect("a text").to_owned()
 }
 
-/// Publishes where the node takes it: a commit by a clock that is far off may be refused, by name.
+/// Publishes if the node accepts it: a commit with a clock that is far off may be rejected with its code.
 fn offer(node: &Node, text: &str) -> bool {
     let body: Value =
         json!({"content": {"syntax": "mustache", "text": text}, "message": "why", "labels": ["production"]});

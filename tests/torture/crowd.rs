@@ -1,4 +1,4 @@
-//! What a crowd of replicas costs: figures, not promises. Only where `TORTURE_CROWD` says how many replicas there are.
+//! The cost of many replicas: figures, not guarantees. Runs only if `TORTURE_CROWD` sets the number of replicas.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -52,7 +52,7 @@ impl Crowd {
         }
     }
 
-    /// Waits until every replica stands where the primary stands.
+    /// Waits until every replica has the primary's position.
     fn follow(&self) {
         let there = self.primary.status()["position"].clone();
         for replica in &self.replicas {
@@ -61,7 +61,7 @@ impl Crowd {
         }
     }
 
-    /// Does something, and says what it cost until all replicas have it.
+    /// Runs an action, and prints its cost until all replicas have the result.
     fn measure(&mut self, what: &str, act: impl FnOnce(&mut Self)) {
         let (before, began) = (self.cost(), Instant::now());
         act(self);

@@ -17,7 +17,7 @@ use super::support::node::{Launch, Node, PATIENCE, eventually, segment};
 use super::writers::{Ledger, Shared, StopAtEnd, write};
 
 const WRITERS: usize = 2;
-/// Prompts that nobody asked for before a fault; each fault asks for other ones.
+/// Prompts that were not requested before a fault; each fault requests other ones.
 const UNASKED: usize = 600;
 /// Answers that are looked at during one fault.
 const ANSWERS: usize = 12;
@@ -73,7 +73,7 @@ fn fill(node: &Node) {
     }
 }
 
-/// Asks for prompts that nobody asked for yet.
+/// Requests prompts for the first time.
 struct Unasked(Cell<usize>);
 
 impl Unasked {

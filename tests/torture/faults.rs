@@ -32,7 +32,7 @@ pub const SYNC: u64 = 16;
 /// Renaming and removing.
 pub const NAMES: u64 = 32;
 
-/// What a failed call says: `errno` on Linux.
+/// The error code of a failed call: `errno` on Linux.
 #[derive(Clone, Copy, Debug)]
 pub enum Errno {
     Io = 5,
@@ -78,7 +78,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// None where they cannot be had; says why.
+    /// Absent if they are not available; prints why.
     pub fn new() -> Option<Self> {
         let library = match library() {
             Ok(library) => library.clone(),
@@ -114,7 +114,7 @@ impl Faults {
         environment
     }
 
-    /// Starts a node under these faults; none, and says why, where the program does not load the library.
+    /// Starts a node with these faults; absent, with a printed reason, if the program does not load the library.
     pub fn start(&self, launch: Launch, recorded: bool) -> Option<Node> {
         let node = self.on(launch, recorded).start();
         if self.get(LOADS_AT) == 0 {
@@ -168,7 +168,7 @@ impl Faults {
     }
 }
 
-/// The library, built once for each run of the tests; or why there is none.
+/// The library, built once per test run; or why it is not available.
 fn library() -> Result<&'static PathBuf, &'static String> {
     static LIBRARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     LIBRARY.get_or_init(build).as_ref()

@@ -1,7 +1,7 @@
 //! Primary and replicas are killed while writers write and the network fails.
 //!
-//! Afterwards every acknowledged write is there and none twice, the directories prove themselves, and the replicas hold
-//! what the primary holds. On the way no replica went back, nor held another state than the primary at one position.
+//! Finally, every acknowledged write exists once, the directories verify, and the replicas have the primary's state. In
+//! between, no replica went back, or had another state than the primary at the same position.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -26,7 +26,7 @@ const CALM_ROUNDS: u64 = 4;
 /// How long one kind of weather lasts, at most, in milliseconds.
 const WEATHER_MS: u64 = 700;
 
-/// Where a node stood.
+/// The position of a node.
 type Stand = (u64, u64);
 
 /// What all nodes were seen at: position to state.
@@ -34,7 +34,7 @@ type Stand = (u64, u64);
 struct States(Mutex<BTreeMap<Stand, String>>);
 
 impl States {
-    /// Notes what a node says that it holds; where that is.
+    /// Records the state that a node reports; returns its position.
     fn see(&self, who: &str, status: &Value) -> Stand {
         let stand = position(status);
         let state = status["state"].as_str().expect("a state").to_owned();
@@ -192,7 +192,7 @@ fn proved_or_empty(replica: &Node, stand: Stand) {
     }
 }
 
-/// Looks at where a replica stands and what it serves; it never goes back, and answers from the first state on.
+/// Checks a replica's position and content; it never goes back, and answers once it has a first state.
 fn look(replica: &Node, before: Stand, states: &States, ledger: &Ledger, random: &mut Random) -> Stand {
     let status = replica.status();
     let now = states.see("a replica", &status);

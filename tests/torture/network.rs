@@ -1,5 +1,5 @@
-//! Every kind of bad network at once, each on a replica of its own: what a replica holds is answered all the time, its
-//! upstream is not flooded, and when the network is fair again the replica follows by itself.
+//! All kinds of bad networks at once, each with its own replica: the current state is served all the time, the upstream
+//! is not flooded, and when the network recovers the replica follows automatically.
 
 use std::time::{Duration, Instant};
 

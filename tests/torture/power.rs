@@ -26,7 +26,7 @@ pub const KEPT: [u64; 5] = [0, 10, 50, 90, 100];
 /// What is written whole or not at all: a page, or a sector.
 pub const PIECES: [usize; 2] = [4_096, 512];
 
-/// What a replica said: its position, and how much was recorded by then.
+/// The status of a replica: its position, and the length of the record by then.
 type Said = (u64, (u64, u64));
 
 #[test]
@@ -69,7 +69,7 @@ fn acknowledged_writes_survive_a_power_loss_at_any_moment() {
     assert!(unflushed > 0, "nothing could be lost");
 }
 
-/// Writes for a while; what was acknowledged, and what the replica said.
+/// Writes for a while; returns acknowledged writes, and the replica's statuses.
 fn record(run: &mut Run, primary: &Node, disk: &Faults, replica: &Node, replica_disk: &Faults) -> (Ledger, Vec<Said>) {
     let (ledger, stop) = (Ledger::default(), AtomicBool::new(false));
     let said = Mutex::new(Vec::new());

@@ -1,4 +1,4 @@
-//! A bad network between a replica and its primary: it carries bytes, and does to them what a test says.
+//! A bad network between a replica and its primary: it forwards bytes, with faults on request.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -41,7 +41,7 @@ pub enum Weather {
     RepeatEagerly,
     /// An answer comes byte by byte.
     Drip,
-    /// What stands behind the head does, slower, and to its end.
+    /// The body after the head arrives, slowly and completely.
     DripOn,
     /// Somebody on the way answers, with this status.
     Status(u16),

@@ -1,4 +1,4 @@
-//! What a disk may hold after a power loss, by the record of what was written.
+//! The possible contents of a disk after a power loss, from the record of writes.
 //!
 //! The model: what was flushed stays. Of what was not, each piece (a page of 4 KiB or a sector of 512 bytes) is there or
 //! not, on its own, so newer writes may be there without older ones, and a write may be torn. A file has its old length
@@ -88,8 +88,8 @@ impl Record {
         self.bytes.len() as u64
     }
 
-    /// Makes a directory as the disk may hold it when the power goes at this byte of the record; how many changes to
-    /// files and names were not flushed.
+    /// Creates a directory as a disk could contain it if the power fails at this byte of the record; returns the number
+    /// of unflushed changes to files and names.
     pub fn cut(&self, at: u64, below: &Path, into: &Path, loss: Loss, random: &mut Random) -> usize {
         let end = usize::try_from(at).expect("a length").min(self.bytes.len());
         let mut disk = Disk::default();
@@ -243,7 +243,7 @@ impl File {
     }
 }
 
-/// Writes into a file as the disk does: what lies between its end and the place is zeros.
+/// Writes to a file as a disk does: gaps are filled with zeros.
 fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     let end = at + bytes.len();
     if file.len() < end {

@@ -18,7 +18,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Begins a scenario, and says with which seed.
+    /// Starts a scenario, and prints its seed.
     pub fn start(name: &'static str) -> Self {
         let seed = number("TORTURE_SEED").unwrap_or_else(|| {
             let mut bytes = [0; 4];
@@ -78,7 +78,7 @@ pub fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|error| panic!("{name}={text}: {error}")))
 }
 
-/// Prints a line that the test harness does not keep to itself.
+/// Prints a line that the test harness does not capture.
 pub fn say(line: &str) {
     let _nobody_reads = writeln!(std::io::stderr(), "torture: {line}");
 }

@@ -1,7 +1,7 @@
-//! Writers that work against each other on a few prompts, and the ledger of what they were told.
+//! Writers that compete for a few prompts, and the ledger of their results.
 //!
-//! Each write says what it was made from (`expected_…`), so two writers can never both be told that they followed the
-//! same state. What is acknowledged goes into the ledger; what is cut off before its answer may have happened or not.
+//! Each write names its base (`expected_…`), so two writers can never both succeed from the same state. Acknowledged
+//! writes go into the ledger; those interrupted before their answer may have happened or not.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
@@ -17,7 +17,7 @@ use super::support::node::{Node, segment};
 
 /// Prompts that all writers share.
 pub const PROMPTS: usize = 6;
-/// What policies of writers are about, before a number: prompts that nobody has.
+/// The subject of the writers' policies, before a number: prompts that do not exist.
 const ELSEWHERE: &str = "elsewhere/";
 /// How long a writer waits while its node is away.
 const AWAY: Duration = Duration::from_millis(5);
@@ -27,7 +27,7 @@ const AWAY: Duration = Duration::from_millis(5);
 pub struct Write {
     pub prompt: usize,
     pub what: What,
-    /// When the answer came, by the clock of whoever started the writers.
+    /// When the answer arrived, by the clock of the test.
     pub at: u64,
 }
 
@@ -54,14 +54,14 @@ pub enum What {
     },
 }
 
-/// What the writers were told.
+/// The results of the writers.
 #[derive(Default)]
 pub struct Ledger {
     writes: Mutex<Vec<Write>>,
     numbers: Mutex<BTreeSet<(usize, u64)>>,
-    /// Every text that anybody tried to write.
+    /// Every text that a writer tried to publish.
     tried: Mutex<HashSet<String>>,
-    /// Drafts that may be published, and so be gone.
+    /// Drafts that may have been published and deleted.
     published: Mutex<HashSet<String>>,
     count: AtomicU64,
     pub refused: AtomicU64,
@@ -83,7 +83,7 @@ impl Ledger {
         self.count.load(Ordering::SeqCst)
     }
 
-    /// Answers with which the program said that it failed, without their ids.
+    /// Answers with internal errors, without their IDs.
     pub fn failures(&self) -> Vec<String> {
         self.failures.lock().expect("no panic").iter().cloned().collect()
     }
@@ -93,7 +93,7 @@ impl Ledger {
         self.writes.lock().expect("no panic").get(first..).unwrap_or_default().to_vec()
     }
 
-    /// Whether somebody tried to write this text.
+    /// Whether a writer tried to publish this text.
     pub fn knows(&self, text: &str) -> bool {
         self.tried.lock().expect("no panic").contains(text)
     }
@@ -168,7 +168,7 @@ impl Ledger {
         missing
     }
 
-    /// Looks at all versions: numbers without holes, no text twice, none that nobody wrote.
+    /// Checks all versions: numbers without gaps, no duplicate text, none from elsewhere.
     pub fn doubled(&self, node: &Node) -> Vec<String> {
         let mut client = Client::new(Place::new(node.address()));
         let mut seen = HashSet::new();
@@ -226,7 +226,7 @@ impl Drop for StopAtEnd<'_> {
     }
 }
 
-/// Writes until it is told to stop.
+/// Writes until told to stop.
 pub fn write(shared: &Shared<'_>, me: usize, mut random: Random) {
     let mut client = Client::new(shared.place.clone());
     let draft = Drafted { name: format!("draft-{me}-{}", random.below(1 << 32)), revision: None };
@@ -272,7 +272,7 @@ impl Writer<'_> {
         self.shared.ledger.acknowledge(Write { prompt, what, at: (self.shared.clock)() });
     }
 
-    /// What a good answer says; none where it is a refusal.
+    /// The result of a successful answer; absent if it was rejected.
     fn good(&self, answer: &Answer) -> Option<Value> {
         if (200..300).contains(&answer.status) {
             return Some(answer.json());
@@ -300,7 +300,7 @@ impl Writer<'_> {
         Some(())
     }
 
-    /// The deployment that production stands at, and the newest version.
+    /// The current deployment of production, and the latest version.
     fn stand(client: &mut Client, prompt: usize) -> Option<(u64, u64)> {
         let shown = client.get(&path_of(prompt))?;
         if shown.status != 200 {
@@ -365,7 +365,7 @@ impl Writer<'_> {
     fn save(&mut self, client: &mut Client) -> Option<()> {
         let (prompt, path) = self.drafted();
         if self.draft.revision.is_none() {
-            // A save that was cut off may be there or not.
+            // An interrupted save may exist or not.
             let found = client.get(&path)?;
             let saved = if found.status == 200 { found.json() } else { json!({"revision": 0}) };
             let text = saved["content"]["text"].as_str().unwrap_or_default().to_owned();

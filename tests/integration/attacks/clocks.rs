@@ -1,4 +1,4 @@
-//! Wrong clocks: none keeps a replica on an older state, and what is too old is called expired.
+//! Wrong clocks: none keeps a replica on an older state, and old states are reported as expired.
 
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ async fn primary_with_a_clock_hours_behind_is_followed_and_reported_expired() {
     assert_eq!(trouble.reason, "expired", "{}", trouble.detail);
     assert_eq!(replica.state(), primary.state());
     assert_eq!(replica.health.view(&replica.clock).freshness, Freshness::Expired);
-    // A note without news keeps saying so, and is no contact.
+    // A note without news is reported repeatedly, and is not contact.
     primary.wait(25_000);
     replica.clock.advance(25_000);
     let (note, _) = unframe(&primary.answer(Position::default()).await);

@@ -10,7 +10,7 @@ use crate::support::wire::{
     compress, delete, drop_namespace, header, pack, plain, put, read_note, read_put, records, target, unframe,
 };
 
-/// A primary with news for a store that holds what came before.
+/// A primary with newer state for a store with an older one.
 struct Scene {
     primary: Primary,
     store: Store,

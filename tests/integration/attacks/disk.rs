@@ -31,7 +31,7 @@ async fn primary() -> Primary {
     primary
 }
 
-/// A stopped replica's directory, and what it should hold.
+/// A stopped replica's directory, and its expected state.
 async fn stopped_replica() -> (Primary, std::sync::Arc<TempDir>) {
     let primary = primary().await;
     let replica = Replica::synced(&primary).await;
@@ -197,7 +197,7 @@ async fn an_audit_entry_of_a_newer_program_is_verified_and_not_shown() {
     let edited = edited(primary.path(), |txn: &redb::WriteTransaction| {
         let mut audit = txn.open_table(AUDIT).expect("a table");
         let bytes = audit.get(last).expect("a table").expect("a row").value().to_vec();
-        // Kind, version, and a length of two bytes behind its mark stand before the JSON.
+        // Kind, version, and a length of two bytes after its marker precede the JSON.
         let mut entry: serde_json::Value = serde_json::from_slice(&bytes[5..]).expect("JSON");
         entry["command"] = "dance".into();
         entry.as_object_mut().expect("fields").remove("hash");

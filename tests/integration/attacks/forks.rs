@@ -1,5 +1,5 @@
-//! Another history under the same keys: a copy, a set-back machine, a registry founded again. Its numbers may be higher;
-//! a replica stays with what it holds, says so, and shows the primary what it holds.
+//! Another history under the same keys: a copy, a reset machine, a recreated registry. Its numbers may be higher; a
+//! replica keeps its state, reports the fork, and shows the primary its checkpoint.
 
 use std::sync::Arc;
 
@@ -156,7 +156,7 @@ async fn an_operator_accepts_one_other_history_and_no_further_one() {
     assert_eq!(replica.state(), copy.state());
     assert_eq!(replica.health.view(&replica.clock).lost_commits, 2, "commits 3 and 4");
     assert!(replica.text("a").is_err(), "its label is gone, as the copy never had one");
-    // The setting names what was given up, and so says nothing about the next fork.
+    // The setting names the position to give up, and does not apply to the next fork.
     for text in ["x", "y", "z"] {
         primary.publish("a", text).await;
     }
@@ -177,7 +177,7 @@ async fn a_new_epoch_ends_a_fork() {
     assert_eq!(replica.text("a@4").expect("its history"), "and on and on");
 }
 
-/// Everything that a registry does to what is held, seen as a whole state: none of it is another history.
+/// All changes that a registry makes, seen as whole states: none of them is another history.
 #[tokio::test]
 async fn later_commits_of_one_registry_are_not_a_fork() {
     let primary = Primary::found();
@@ -204,7 +204,7 @@ async fn later_commits_of_one_registry_are_not_a_fork() {
     assert_eq!(replica.state(), primary.state());
 }
 
-/// What a primary that was set back says when it is asked to write.
+/// The error of a set-back primary on a write.
 async fn refusal(primary: &Primary) -> String {
     match primary.try_publish("a", "more").await.expect_err("it refuses") {
         RegistryError::Store(error @ StoreError::Outdated { .. }) => error.to_string(),

@@ -188,7 +188,7 @@ async fn fast_forward_and_reset() {
     primary.begin_epoch();
     primary.publish("a", "honest again").await;
     share_trust(&primary, &replica.upstream);
-    // What the thief changed at the same number stands in the way of a delta, and not of the whole.
+    // A change by the thief at the same number blocks a delta, but not the whole state.
     replica.refuses(Reply::Bytes(primary.answer(replica.asks_after()).await), "state").await;
     replica.sync(&primary).await;
     assert_eq!(replica.text("a@3").expect("the rightful story"), "honest again");

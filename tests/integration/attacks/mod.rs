@@ -1,5 +1,5 @@
-//! Whoever stands between a primary and a replica lies in every way we know of; the replica refuses by name, and goes
-//! on answering what it had.
+//! An attacker between a primary and a replica tries all known attacks; the replica rejects each with its reason, and
+//! keeps answering.
 
 mod clocks;
 mod deltas;

@@ -119,7 +119,7 @@ async fn wrong_key_under_the_right_name() {
     replica.refuses(Reply::Bytes(frame(&note, &data)), "wrong_key").await;
 }
 
-/// Everything that a bit flip may lead to, but belief.
+/// All acceptable results of a bit flip.
 #[tokio::test]
 async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
     let (primary, replica) = pair().await;

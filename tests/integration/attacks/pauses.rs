@@ -1,4 +1,4 @@
-//! How long the engine waits, whatever unsigned headers and statuses say.
+//! How long the engine waits for unsigned headers and statuses.
 
 use bookholder::model::position::Position;
 use bookholder::replication::engine::{Action, Engine, Event, FetchFailure, Memory, Now, Settings};
@@ -8,7 +8,7 @@ use crate::support::replica::Replica;
 use crate::support::upstream::Reply;
 use crate::support::wire::{frame, unframe};
 
-/// An engine that holds what a primary holds, and the note of that.
+/// An engine with a primary's state, and its note.
 async fn holding(primary: &Primary) -> (Engine, Vec<u8>) {
     holding_up_to(primary, None).await
 }
@@ -88,7 +88,7 @@ async fn temporary_refusals_delay_a_replica_less_than_a_minute() {
     }
 }
 
-/// What is stored may have gone bad while the upstream has nothing newer.
+/// Stored data may be damaged while the upstream has nothing newer.
 #[tokio::test]
 async fn damaged_state_is_downloaded_again_at_the_same_position() {
     let primary = Primary::found();

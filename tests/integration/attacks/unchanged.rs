@@ -48,7 +48,7 @@ async fn creating_a_token_costs_a_replica_one_note() {
         let watermark = std::fs::read_to_string(replica.directory.path().join("watermark")).expect("a watermark");
         assert_eq!(watermark, format!("1 {}\n", primary.state().0));
     }
-    // What is held survives a restart, and the next change comes as a delta.
+    // The state survives a restart, and the next change arrives as a delta.
     let clock = replica.clock.clone();
     let mut replica = Replica::reopen(&primary, replica.stop().await, clock).await;
     assert_eq!(replica.asks_after(), changed);

@@ -1,4 +1,4 @@
-//! Bodies that are no JSON, the wrong JSON, or too much of it.
+//! Bodies that are not JSON, the wrong JSON, or too large.
 
 use std::io::{BufReader, Write};
 
@@ -154,7 +154,7 @@ fn body_of_100_mib_is_rejected_without_buffering() {
                 for _ in 0..100 {
                     let framed =
                         if chunked { [b"100000\r\n", piece.as_slice(), b"\r\n"].concat() } else { piece.clone() };
-                    // The node may have said no and closed by now.
+                    // The node may have rejected the request and closed by now.
                     if writer.write_all(&framed).is_err() {
                         return;
                     }

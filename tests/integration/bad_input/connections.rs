@@ -101,7 +101,7 @@ fn an_idle_connection_outlives_the_time_for_a_head_and_ends_after_its_own() {
         assert!(Answer::read(BufReader::new(stream)).is_none(), "who says nothing is told nothing");
     }
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-    // Longer than a head may take; what ended meanwhile is the clock of this test.
+    // Longer than the deadline of a head.
     let mut slow = long.0.connect();
     slow.write_all(b"GET / HTTP/1.1\r\nx-slow").expect("written");
     let _detail = Answer::read(BufReader::new(slow)).expect("an answer").problem(408, "timeout");

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::command::bookholder;
 use crate::support::node::Node;
 
-/// Names that new prompts may have.
+/// Valid names for new prompts.
 fn name() -> impl Strategy<Value = PromptName> {
     let segment = "[a-z0-9_][a-z0-9_-]{0,4}(\\.[a-z0-9_-]{1,3})?";
     prop::collection::vec(segment, 1..4).prop_filter_map("a device of Windows", |segments| {

@@ -4,7 +4,7 @@ use super::{line, publish};
 use crate::support::command::{Said, bookholder, has_terminal};
 use crate::support::node::Node;
 
-/// Runs a command line at a terminal, where somebody answers; its exit code is the last line.
+/// Runs a command line on a terminal with scripted answers; its exit code is the last line.
 fn typed(node: &Node, line: &str, answer: &str) -> Said {
     bookholder(line.split(' ')).server(node).on_terminal(answer)
 }

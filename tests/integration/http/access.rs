@@ -1,4 +1,4 @@
-//! Who may do what, and what a replica says to whoever wants to change something.
+//! Permissions, and the error of a replica for changes.
 
 use std::io::{Read, Write};
 
@@ -113,7 +113,7 @@ fn unknown_token_is_rejected_by_primary_and_replica() {
     primary.publish("a", "text");
     let replica = Node::replica(&primary);
     let unknown = "Bearer bh_nobody_knows_this_one_here";
-    // The replica knows no access token of its primary, whoever it belongs to.
+    // The replica knows no access token of its primary.
     let admin = format!("Bearer {ADMIN}");
     for (node, wrong, says) in [
         (&primary, unknown, "unknown access token"),
@@ -161,7 +161,7 @@ fn event_stream_ends_when_its_token_is_revoked() {
     for name in ["r", "edge"] {
         let _gone = node.send("DELETE", &format!("/v1/tokens/{name}"), &[], b"");
     }
-    // The stream ends, and the poll that waited for a change is told.
+    // The stream ends, and the waiting poll is answered.
     let mut rest = String::new();
     events.read_to_string(&mut rest).expect("the end of the stream");
     assert!(!rest.contains("event: change"), "{rest}");

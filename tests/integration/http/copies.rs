@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::node::{ADMIN, Node};
 
-/// Texts that together are more than the sockets between both sides hold.
+/// Texts that exceed the socket buffers of both sides.
 const TEXTS: usize = 24;
 const TEXT_BYTES: usize = 900_000;
 
@@ -77,7 +77,7 @@ fn report_of_thousands_of_changes_takes_a_few_mib_of_memory() {
         assert_eq!(answer.status, 200, "{}", answer.head);
         answer.body.len()
     };
-    // What the first one brings into the caches stays there.
+    // What the first request caches stays there.
     let all_texts = report("jsonl");
     assert!(all_texts > REQUESTS * CHANGES * message.len(), "{all_texts}");
     std::fs::write(format!("/proc/{}/clear_refs", node.pid()), "5").expect("the greatest memory is forgotten");

@@ -1,4 +1,4 @@
-//! Server-sent events: what changed, and what changed while nobody listened.
+//! Server-sent events: changes while connected, and changes in between.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
@@ -24,7 +24,7 @@ impl Listener {
         Self(stream)
     }
 
-    /// The value of the next line of this field; none when the stream ends.
+    /// The value of the next line with this field; `None` when the stream ends.
     fn next(&mut self, field: &str) -> Option<String> {
         loop {
             let mut line = String::new();

@@ -94,7 +94,7 @@ const SERIES: &[Series] = &[
     ("bookholder_database_bytes", "gauge", &[], Both, Up("")),
 ];
 
-/// Where Linux says how a process is.
+/// The status of a process on Linux.
 #[rustfmt::skip]
 const PROCESS: &[Series] = &[
     ("process_start_time_seconds", "gauge", &[], Both, Up("")),
@@ -104,7 +104,7 @@ const PROCESS: &[Series] = &[
     ("process_cpu_seconds_total", "counter", &[], Both, There),
 ];
 
-/// What one node says of itself.
+/// The metrics of one node.
 struct Scrape {
     text: String,
     /// Type by name of family.
@@ -223,7 +223,7 @@ fn check(node: &Node, role: Of) {
         }
     }
 
-    // The other format says the same: families named without `_total` and `_info`, and an end.
+    // The other format has the same metrics: families named without `_total` and `_info`, and an end mark.
     let open = Scrape::of(node, "application/openmetrics-text;version=1.0.0");
     open.check_rules();
     assert!(open.text.ends_with("# EOF\n"), "{}", open.text);

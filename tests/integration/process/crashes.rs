@@ -17,14 +17,14 @@ const BATCH: u64 = 8;
 /// Prompts that the changes go around.
 const PROMPTS: u64 = 20;
 
-/// The change of this number; what it says follows from the number alone.
+/// The change with this number; its content depends on the number alone.
 fn change(number: u64) -> Value {
     let at = bookholder::model::time::Timestamp::from_ms(1_700_000_000_000 + i64::try_from(number).expect("small"));
     let (name, text) = (format!("crash/{:02}", number % PROMPTS), format!("text of change {number}"));
     json!({"id": format!("{number:08}"), "at": at, "author": "ada", "message": "why", "name": name, "text": text})
 }
 
-/// Imports batch after batch until the node is gone; `acknowledged` counts what it said it has.
+/// Imports batch after batch until the node stops; `acknowledged` counts acknowledged changes.
 fn import(address: std::net::SocketAddr, from: u64, acknowledged: &AtomicU64) {
     for batch in from.. {
         let changes: Vec<Value> = (batch * BATCH..(batch + 1) * BATCH).map(change).collect();
@@ -71,7 +71,7 @@ fn whatever_was_acknowledged_survives_kill_9_during_an_import() {
         everything_acknowledged_is_there(&node, known * BATCH);
         assert_eq!(node.send("GET", "/v1/audit/verify", &[], b"").ok()["whole"], true);
     }
-    // Repeating what came last finds it known or brings it; then nothing is missing and nothing is there twice.
+    // Repeating the last batch finds it or imports it; then nothing is missing or duplicated.
     let last = acknowledged.load(Ordering::SeqCst) + 1;
     let changes: Vec<Value> = (0..last * BATCH).map(change).collect();
     for part in changes.chunks(1_000) {

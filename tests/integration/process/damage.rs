@@ -1,4 +1,4 @@
-//! Bytes of a database file that are not what they were: `verify` says so, or nothing depends on them.
+//! Changed bytes of a database file: `verify` reports them, or nothing depends on them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,16 +18,16 @@ const EACH: usize = 12;
 /// Bytes that are flipped, one at a time, in each.
 const BYTES: usize = 5;
 
-/// What `verify` said of a copy.
+/// The result of `verify` for a copy.
 #[derive(Clone, Debug, PartialEq)]
 enum Found {
     /// It proved this state.
     Proved(Value),
-    /// It said no, or that it cannot read this.
+    /// It reported a difference, or that it cannot read the file.
     Refused,
 }
 
-/// A replica's files, closed and proved, and what they hold.
+/// A stopped replica's verified files, and their contents.
 struct Closed {
     database: Vec<u8>,
     state: Value,
@@ -76,7 +76,7 @@ fn flip_all(closed: &Closed, offsets: &[usize]) -> BTreeMap<usize, Found> {
     found.into_inner().expect("a lock")
 }
 
-/// Where a text stands in the file.
+/// The position of a text in the file.
 fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     let windows = bytes.windows(text.len()).enumerate();
     windows.filter(|(_, window)| *window == text).map(|(offset, _)| offset).collect()
@@ -114,8 +114,8 @@ fn flipped_byte_is_detected_or_harmless() {
     let proved = Found::Proved(closed.state.clone());
     let id = &closed.content_id;
 
-    // The database keeps old pages until it needs them, so a text may stand in the file more often than it counts;
-    // the one that counts is found, whichever it is.
+    // The database keeps old pages until it needs their space, so a text may occur several times in the file; this
+    // finds the current one.
     let text = |number: usize| format!("unmistakable words number {number} for").into_bytes();
     let hash: Vec<u8> =
         (3..id.len()).step_by(2).map(|at| u8::from_str_radix(&id[at..at + 2], 16).expect("hex")).collect();

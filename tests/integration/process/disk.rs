@@ -1,4 +1,4 @@
-//! A disk without room: writes are refused and say so, reads go on, and writes work again when there is room.
+//! A full disk: writes fail with an error, reads continue, and writes work again once there is space.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ const WRITES: u64 = 200;
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Nothing, where this user may not mount one.
+    /// Absent if this user cannot mount one.
     fn mount(at: &Path, mebibytes: u32) -> Option<Self> {
         std::fs::create_dir_all(at).expect("a folder");
         let size = format!("size={mebibytes}m");
@@ -38,7 +38,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Publishes contents that cannot be compressed until one is refused; how many were not, and what the refusal says.
+/// Publishes incompressible contents until one is rejected; returns how many succeeded, and the error.
 fn fill(node: &Node) -> (u64, String) {
     for number in 0..WRITES {
         let mut noise = vec![0; 150_000];
@@ -137,7 +137,7 @@ fn nodes_start_and_answer_on_a_read_only_file_system_and_write_when_it_is_writab
     for node in [primary.data(), replica.data()] {
         let _said = bookholder(["verify", "--data"]).arg(node).ok().says("verified:");
     }
-    // Where they listen cannot be written down, so they are told.
+    // Their address file cannot be written, so the address is set.
     let listen = |node: &mut Node| {
         let port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
         node.restart_at(port);

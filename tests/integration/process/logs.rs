@@ -1,4 +1,4 @@
-//! What a node says in its log: enough for whoever watches many machines, and no secret.
+//! The log of a node: enough for central monitoring, and no secrets.
 
 use serde_json::{Value, json};
 

@@ -25,7 +25,7 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
         assert_eq!(std::fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
     }
     let _said = bookholder(["backup"]).arg(&file).server(&primary).fails(2).says("--force");
-    // It is one moment of the registry, whatever is written meanwhile.
+    // It is one snapshot of the registry, whatever is written meanwhile.
     std::thread::scope(|scope| {
         let writing = scope.spawn(|| (0..40).for_each(|n| drop(primary.publish(&format!("meanwhile/{n}"), "x"))));
         let _said = bookholder(["backup", "--force"]).arg(&file).server(&primary).ok();
@@ -103,7 +103,7 @@ fn drill_on_a_restored_registry_does_nothing_by_itself_while_automation_is_held(
     assert_eq!(primary.status()["automation_held"], Value::Null);
 }
 
-/// What a directory holds, sorted.
+/// The contents of a directory, sorted.
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).into_iter().flatten();
     let mut names: Vec<String> =
@@ -164,7 +164,7 @@ fn damaged_backup_is_reported_and_leaves_nothing() {
         std::fs::write(&hurt, bytes).expect("written");
         let (code, said) = restore(&hurt, &data, &keys).run();
         if code == Some(0) && number > 1 {
-            // The damage lies where nothing is kept.
+            // The damage is in an unused page.
             assert!(said.stdout.contains("verified:"), "{number}: {said:#?}");
             std::fs::remove_dir_all(&data).expect("removed");
             continue;
@@ -192,7 +192,7 @@ fn failed_restore_gives_the_reason_and_can_be_retried() {
     let _said = restore(&file, &data, &other.data().join("keys")).fails(2);
     assert!(!data.exists(), "{:?}", names(&data));
 
-    // A new file system, with what mkfs leaves on it, and what may lie in a data directory.
+    // A new file system, with what mkfs leaves on it, and other allowed entries of a data directory.
     std::fs::create_dir_all(data.join("lost+found")).expect("a folder");
     std::fs::write(data.join("letters.txt"), "mine").expect("a file");
     let _said = restore(&file, &data, &keys).fails(2).says("it contains `letters.txt`");

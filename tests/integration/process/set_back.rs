@@ -1,4 +1,5 @@
-//! A primary that went back to a snapshot or a backup: its replicas stay, tell it, and it stops until it is restored.
+//! A primary that was reset to a snapshot or a backup: its replicas keep their state and show it their checkpoint, and
+//! it stops until it is restored.
 
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Waits until a primary that was set back is not ready any more, and says so wherever it can be asked.
+/// Waits until a set-back primary is not ready, and reports that everywhere.
 fn refuses(primary: &Node, published: &str) {
     primary.until("it stops", || (primary.get("/readyz").status == 503).then_some(()));
     let ready = primary.get("/readyz").problem(503, "outdated_primary");
@@ -133,7 +134,7 @@ fn primary_set_back_to_before_a_change_of_keys_learns_the_keys_from_its_replica_
     assert_eq!((replica.text("a").as_str(), position(&replica)), ("under the new keys", published));
     primary.stop();
 
-    // What the replica showed is kept, so the epoch that a restore begins goes on from it.
+    // The replica's checkpoint is stored, so the epoch of a restore continues from it.
     std::fs::remove_file(data.join("registry.redb")).expect("removed");
     std::fs::remove_dir_all(data.join("keys")).expect("removed");
     let restore = bookholder(["restore"]).arg(&file).arg("--data").arg(&data).arg("--keys").arg(&keys);

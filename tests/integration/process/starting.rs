@@ -1,4 +1,4 @@
-//! What keeps a node from starting is said before a port is bound, with exit code 2.
+//! What prevents a node from starting is reported before a port is bound, with exit code 2.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -88,7 +88,7 @@ fn a_directory_of_a_newer_program_is_left_alone() {
 
 #[test]
 fn a_directory_that_cannot_be_written_is_named() {
-    // Root writes anywhere but here, everybody else even less.
+    // Paths that not even root can write.
     check(&Launch::primary().data("/proc/bookholder").refused(), "/proc/bookholder");
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("a-file");
@@ -98,7 +98,7 @@ fn a_directory_that_cannot_be_written_is_named() {
     read_only(folder.path());
 }
 
-/// A directory without permission to write: root has it anyway, so there only a file system says no.
+/// A directory without write permission: root can write anyway, so only a read-only file system fails.
 #[allow(clippy::print_stdout, reason = "whoever runs it wants to know what was not tested")]
 fn read_only(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;

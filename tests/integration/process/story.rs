@@ -14,14 +14,14 @@ const REAL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompt
 /// The prompt that changes most often in it.
 const BUSIEST: &str = "Code Review Assistant";
 
-/// One change of a history: when, and what the prompt said from then on; nothing when it was removed.
+/// One change of a history: its time, and the content from then on; absent if the prompt was removed.
 struct Change {
     at: String,
     name: String,
     text: Option<String>,
 }
 
-/// A history file and what it says.
+/// A history file and its contents.
 pub struct History {
     pub file: PathBuf,
     changes: Vec<Change>,
@@ -46,7 +46,7 @@ impl History {
         Self { file, changes, names }
     }
 
-    /// What each prompt says at the end; nothing for those that were removed.
+    /// The final content of each prompt; absent if it was removed.
     fn end(&self) -> BTreeMap<&str, Option<&str>> {
         self.changes.iter().map(|change| (change.name.as_str(), change.text.as_deref())).collect()
     }
@@ -118,7 +118,7 @@ fn everything_is_answered(node: &Node, history: &History) {
     assert!(detail.contains(name) && detail.contains("was removed at"), "{detail}");
 }
 
-/// At every moment the busiest prompt says what the history says.
+/// At every time, the busiest prompt has the content of the history.
 fn the_past_is_answered(node: &Node, history: &History) {
     let busiest = NameMapper::new().map(BUSIEST).name;
     let changes: Vec<_> = history.changes.iter().filter(|change| change.name == busiest.as_str()).collect();

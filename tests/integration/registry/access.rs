@@ -1,4 +1,4 @@
-//! Principals, grants and access tokens: who may do what, until when, and never nobody.
+//! Principals, grants and access tokens: permissions, expiry, and that one admin always remains.
 
 use bookholder::api::govern::{GrantsRequest, PrincipalRequest, RotationRequest, TokenRequest};
 use bookholder::api::write::{DeployRequest, ImportRequest, RollbackRequest};
@@ -180,7 +180,7 @@ async fn two_admins_revoking_each_other_leave_one() {
     for round in 0..20 {
         let other = format!("other-{round}");
         make(&primary, &other, "admin").await.expect("a free name");
-        // All admins but one may go; all at once must not.
+        // All admins but one can be removed; the last cannot.
         let admins: Vec<String> =
             primary.registry.tokens(&primary.admin).expect("a list").into_iter().map(|t| t.name).collect();
         let mut tasks = tokio::task::JoinSet::new();

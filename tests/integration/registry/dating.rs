@@ -1,4 +1,4 @@
-//! The time of a commit becomes history: what a wrong clock may do, what it may not, and how its dates are mended.
+//! The time of a commit becomes history: effects of a wrong clock, limits, and repairing dates.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::support::primary::{BEGIN_MS, Primary, name, outside};
 use crate::support::wire::read_note;
 
 const DAY_MS: i64 = 24 * 3_600_000;
-/// 2038-01-19T03:14:07Z, where the clocks of many boards stand after a fault.
+/// 2038-01-19T03:14:07Z, a typical time of a faulty clock.
 const YEAR_2038_MS: i64 = 2_147_483_647_000;
 
 /// Mends the dates of a stopped primary.
@@ -28,7 +28,7 @@ fn repair(primary: &Primary, dry_run: bool) -> Result<Vec<DateChange>, OfflineEr
     })
 }
 
-/// Stops a primary, mends its dates, and opens it again.
+/// Stops a primary, repairs its dates, and opens it again.
 async fn repaired(primary: Primary) -> (Primary, Vec<DateChange>) {
     primary.store.close().await;
     let redated = repair(&primary, false).expect("mended");

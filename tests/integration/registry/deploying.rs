@@ -1,4 +1,4 @@
-//! Labels: moved all at once or not at all, split with few movements, and brought back.
+//! Labels: deployed all at once or not at all, split with few movements, and rolled back.
 
 use std::collections::BTreeMap;
 

@@ -211,7 +211,7 @@ async fn request_shows_a_direct_deployment_of_the_same_change() {
         "{event:?}"
     );
 
-    // Through the request itself, it is no direct deployment; an override is told all the same.
+    // A deployment through the request itself is not a direct one; an override is recorded anyway.
     let two = publish_as(&primary, "ann", "two").await;
     let asked = propose(&primary, "ann", two, false).await;
     let apply = ApplyRequest { break_glass: request.break_glass, ..ApplyRequest::default() };

@@ -1,4 +1,4 @@
-//! Whoever newly gets a version is protected by the policy of its label, whatever change of the serving brings it to them.
+//! The policy of a label protects every subject that newly gets a version, whatever change of the serving causes it.
 
 use bookholder::api::govern::{ProposeRequest, ReviewRequest};
 use bookholder::api::write::{DeployRequest, Deployed, ServingRequest};
@@ -12,7 +12,7 @@ use crate::support::primary::{Primary, moving, name, person, request};
 const AGENT: &str = "support/agent";
 const RISKY: &str = "Advise the customer which loan to take.";
 
-/// What brings version 2 to somebody who did not get it: what, what was served, and what is served then.
+/// Changes that give version 2 to new subjects: name, old serving, new serving.
 const WAYS: [(&str, &str, &str); 12] = [
     ("the default changes", r#"{"version":1}"#, r#"{"version":2}"#),
     ("a rule is added", r#"{"version":1}"#, r#"{"rules":[{"when":{"a":"x"},"version":2}],"version":1}"#),
@@ -68,7 +68,7 @@ const WAYS: [(&str, &str, &str); 12] = [
     ),
 ];
 
-/// What brings version 2 to nobody new.
+/// Changes that give version 2 to no new subjects.
 const NO_WAYS: [(&str, &str, &str); 4] = [
     (
         "a rule takes subjects away from it",

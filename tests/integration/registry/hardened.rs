@@ -1,4 +1,4 @@
-//! Ways around governance that somebody once found, and that are closed.
+//! Known ways around governance, all closed.
 
 use bookholder::api::govern::{
     AmendRequest, DraftRequest, ProposeRequest, ProposedVersion, PublishDraftRequest, ReviewRequest, RotationRequest,
@@ -144,7 +144,7 @@ async fn author_of_part_of_a_version_cannot_approve_it() {
     assert!(approve(&primary, "ivy", &asked).await.is_err(), "a part was hers");
     approve(&primary, "rob", &asked).await.expect("nothing of it is his");
     primary.registry.deploy(&person("rob"), deploy(fixed(2), "production")).await.expect("approved");
-    // A canary of rob's version was approved by somebody else; all of it needs somebody else too.
+    // A canary of rob's version was approved by someone else; the full deployment needs an approval, too.
     primary.registry.publish(&person("rob"), name(AGENT), request("rob's own")).await.expect("his");
     let glass = DeployRequest {
         break_glass: Some("a canary".to_owned()),
@@ -332,7 +332,7 @@ async fn an_import_can_do_no_more_than_its_importer() {
     let ahead = refused(import(ahead, "production")).await;
     assert!(matches!(ahead, Some(RegistryError::FromTheFuture { .. })), "{ahead:?}");
 
-    // A past that an import brings has tried nothing here, and its author is who imported it as well.
+    // Imported history does not count as deployed here, and the importer is a contributor, too.
     policy(&primary, r#","after":{"label":"staging","for_s":60},"approvals":1"#).await;
     let old = ImportChange {
         name: name("support/old"),

@@ -1,4 +1,4 @@
-//! Four eyes: whoever wrote part of what a move brings does not approve it, whoever published the last of it.
+//! Four eyes: contributors to a move cannot approve it, whoever published the last version.
 
 use std::pin::Pin;
 
@@ -15,7 +15,7 @@ const AGENT: &str = "support/agent";
 const PART: &str = "support/part";
 
 type Story<'p> = Pin<Box<dyn Future<Output = u64> + 'p>>;
-/// How words of rob come into a version that somebody else publishes: what, and what happens; the number of that version.
+/// Ways in which rob's text gets into a version that someone else publishes; returns the number of that version.
 type Way = (&'static str, fn(&Primary) -> Story<'_>);
 
 async fn publish(primary: &Primary, who: &str, prompt: &str, text: &str) -> u64 {

@@ -1,4 +1,4 @@
-//! The governed write path: what each command does, what it refuses, and what a refusal says.
+//! The governed write path: the effect of each command, its rejections, and their errors.
 
 mod access;
 mod dating;

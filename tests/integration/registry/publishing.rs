@@ -1,4 +1,5 @@
-//! Publishing: versions count without gaps, say the same thing once, and tell callers how much changed.
+//! Publishing: versions count without gaps, the same content is not published twice, and the effect on callers is
+//! reported.
 
 use std::collections::BTreeSet;
 
@@ -25,7 +26,7 @@ async fn publishing_the_same_text_returns_the_existing_version() {
     assert!(!again.created);
     assert_eq!((again.version, again.stamp), (first.version, first.stamp));
     assert_eq!(primary.state(), before);
-    // An older version's text is news again, because the latest says something else.
+    // An older version's text is a change again, because the latest differs.
     primary.publish("support/agent", "Hello {{who}}").await;
     assert_eq!(primary.publish("support/agent", "Hi {{who}}").await.version.number, 3);
     primary.verify();

@@ -160,7 +160,7 @@ const MEANWHILE: &[Step] = &[
     }),
 ];
 
-/// How rob tries to serve version 2 again, one after the other: none of it changes anything but the rollbacks.
+/// Rob's attempts to deploy version 2 again, one after another: none changes anything except the rollbacks.
 const TRIES: &[Try] = &[
     ("deploy", |primary, _| Box::pin(deploy(primary, fixed(2)))),
     ("a canary", |primary, _| Box::pin(deploy(primary, weighted(&[(1, 99), (2, 1)])))),
@@ -293,7 +293,7 @@ async fn automatic_request_does_not_redeploy_what_was_stopped() {
     primary.wait(HOUR_MS).registry.tend_change_requests().await.expect("tended");
     let state = || primary.registry.change_request(&primary.view(), asked.id).expect("it").request.state;
     assert_eq!((state(), primary.text(AGENT).expect("live")), (RequestState::Open, "one".to_owned()));
-    // Whoever wants it all the same says so since.
+    // The override was given explicitly since.
     let moves = vec![moving(AGENT, "production", fixed(two)), moving(OTHER, "production", fixed(1))];
     let amend = AmendRequest { message: "all the same".to_owned(), publish: None, moves };
     primary.registry.amend(&person("rob"), asked.id, amend).await.expect("his");
@@ -323,7 +323,7 @@ async fn version_that_was_stopped_on_staging_has_not_been_tried() {
                 primary.unlabel(AGENT, "staging").await.expect("there");
             }
             _ => {
-                // A rule that catches everybody who comes leaves nobody to the default.
+                // A rule that matches everyone leaves no subjects to the default.
                 let rule = r#"{"rules":[{"when":{"tenant":"*"},"version":1}],"version":2}"#;
                 let serving = serde_json::from_str(rule).expect("a serving");
                 primary.try_deploy(vec![moving(AGENT, "staging", serving)]).await.expect("staging is free");
@@ -384,7 +384,7 @@ async fn version_that_a_rollback_needs_is_neither_retired_nor_archived() {
     assert_eq!(archived.kept.get("a rollback would deploy it"), Some(&1), "{archived:?}");
     rollback(&primary, None).await.expect("free, and there");
     assert_eq!(primary.text(AGENT).expect("live"), "one");
-    // What was stopped is nothing that anybody goes back to for nothing.
+    // What was stopped cannot be restored by a free rollback.
     retire(2).await.expect("it was stopped");
 }
 

@@ -1,4 +1,4 @@
-//! Whatever somebody without permission tries, in whatever order, no entry changes.
+//! Without permission, no sequence of commands changes an entry.
 
 use bookholder::api::govern::{
     ApplyRequest, ArchiveRequest, DraftRequest, GrantsRequest, PrincipalRequest, ProposeRequest, ReviewRequest,
@@ -52,7 +52,7 @@ async fn world() -> Primary {
     primary
 }
 
-/// Tries one command as somebody, and returns whether it was done.
+/// Tries one command as a principal; returns whether it was done.
 async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
     let (registry, actor, agent) = (&primary.registry, person(who), name("support/agent"));
     let production = label("production");
@@ -159,7 +159,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
         prop_assert_eq!(&documents(&primary), &before);
     });
     assert!(primary.view().verify_audit().expect("a log").whole);
-    // The same commands, by somebody who may: what is refused above is refused for the lack of a grant alone.
+    // The same commands with permission: the rejections above are due to missing grants only.
     for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23] {
         assert!(runtime.block_on(attempt(&primary, "admin", command)), "an admin's command {command}");
     }

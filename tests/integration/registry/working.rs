@@ -1,4 +1,4 @@
-//! Drafts that people share, and old versions that nobody needs.
+//! Shared drafts, and unused old versions.
 
 use bookholder::api::govern::{ArchiveRequest, DraftRequest, PublishDraftRequest, VersionUse};
 use bookholder::model::draft::Draft;

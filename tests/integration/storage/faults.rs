@@ -1,4 +1,4 @@
-//! Errors of the disk beneath a store: reading goes on, writing comes back by itself, and everybody hears the truth.
+//! Errors of the disk beneath a store: reads continue, writes recover automatically, and errors are accurate.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::support::filler;
 use crate::support::node::{PATIENCE, eventually};
 use crate::support::primary::{Primary, text_of};
 
-/// How long a reader may be without an answer while the database is opened again; far above what it takes.
+/// How long a reader may be without an answer while the database is reopened; a generous limit.
 const GAP: Duration = Duration::from_secs(5);
 
 /// Large values beside the prompts.
@@ -55,7 +55,7 @@ fn check(switch: &AtomicBool, code: i32) -> io::Result<()> {
     if switch.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(code)) } else { Ok(()) }
 }
 
-/// A file whose disk fails when a test says so.
+/// A file whose disk fails on request.
 struct FailingDisk {
     file: FileMedium,
     switches: Arc<Switches>,
@@ -133,7 +133,7 @@ async fn registry() -> (Store, Resolver, Arc<Switches>, Arc<tempfile::TempDir>) 
     drop(primary);
     let (disk, switches) = FailingDisk::of(directory.path());
     let store = open(directory.path(), disk).expect("a store");
-    // More than redb keeps in memory.
+    // More than redb caches in memory.
     let fill = store.write(|txn| (0..BIG).try_for_each(|number| filler::put(txn, &big(number), &"7".repeat(100_000))));
     fill.await.map_err(|error: StoreError| error).expect("written");
     let resolver = Resolver::new(store.clone(), 0);

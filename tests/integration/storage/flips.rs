@@ -1,4 +1,4 @@
-//! Single bits that flip in a database file: each one in data in use is found, none makes anything panic.
+//! Single bit flips in a database file: each one in data in use is detected, and none causes a panic.
 
 use std::panic::catch_unwind;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::support::primary::Primary;
 
 /// Flips that must be found.
 const FOUND: u64 = 1_000;
-/// Flips that are tried for it; the rest lies in free pages.
+/// Number of flips tried; the rest is in free pages.
 const TRIED_MAX: u64 = 40_000;
 
 /// A closed registry with prompts, labels, governance and an audit log.
@@ -34,7 +34,7 @@ async fn registry() -> Vec<u8> {
     std::fs::read(directory.path().join("registry.redb")).expect("the file")
 }
 
-/// What `verify` says of these bytes.
+/// The result of `verify` for these bytes.
 fn look(folder: &Path, bytes: &[u8]) -> Result<Vec<String>, String> {
     std::fs::write(folder.join("registry.redb"), bytes).expect("written");
     let inspection = Inspection::open(folder).map_err(|error| error.to_string())?;

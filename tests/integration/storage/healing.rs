@@ -1,4 +1,4 @@
-//! Damaged data: it is not served, the node says so, and a replica with an upstream gets it anew.
+//! Damaged data: it is not served, the node reports it, and a replica with an upstream downloads it again.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::command::bookholder;
 use crate::support::node::{Launch, Node, segment};
 
-/// Changes a byte of a text wherever it stands in a stopped node's database; its length stays.
+/// Changes a byte of a text wherever it occurs in a stopped node's database, without changing its length.
 fn change_text(data: &Path, from: &str, to: &str) {
     let path = data.join("registry.redb");
     let mut bytes = std::fs::read(&path).expect("the database");
@@ -29,7 +29,7 @@ fn metric(node: &Node, line: &str) -> Option<()> {
     String::from_utf8_lossy(&node.get("/metrics").body).lines().any(|found| found == line).then_some(())
 }
 
-/// Everything that must be said about damage, and that the rest is served.
+/// All reports of damage, and that the rest is served.
 fn refuses_the_damaged_text(node: &Node) {
     let message = resolve(node, "rules").problem(503, "data_damaged");
     assert!(message.contains("they are damaged and not served"), "{message}");
@@ -155,7 +155,7 @@ fn fed_by(inbox: &Path, primary: &Node) -> Launch {
     Launch::replica().args(["--root-key", &primary.root_key()]).args(inbox)
 }
 
-/// A bundle of what a primary holds, in a folder of this name below the inbox.
+/// A bundle of a primary's state, in a folder with this name in the inbox.
 fn put_bundle(primary: &Node, inbox: &Path, name: &str) {
     let aside = primary.home().join(name);
     let _said = bookholder(["bundle", "export"]).arg(&aside).server(primary).ok();
@@ -174,7 +174,7 @@ fn damaged_bundle_replica_names_the_bundle_it_needs_and_heals() {
     replica.until("the bundle is taken", || (replica.get("/readyz").status == 200).then_some(()));
     let state = replica.status()["state"].clone();
 
-    // The same bundle heals, and a newer one. While none is there, it says what is missing.
+    // The same bundle heals, and so does a newer one. Without one, the replica reports what is missing.
     for (round, newer) in [(1, false), (2, true)] {
         replica.stop();
         let away = primary.home().join(format!("away-{round}"));

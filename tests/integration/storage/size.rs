@@ -1,4 +1,4 @@
-//! How large files are: unused space goes back to the disk, and a backup is no larger than what it holds.
+//! File sizes: unused space is returned to the disk, and a backup is no larger than its contents.
 
 use bookholder::store::backup::copy;
 use bookholder::store::{Options, Store, StoreError};

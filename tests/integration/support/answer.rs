@@ -1,4 +1,4 @@
-//! HTTP/1.1 as bytes on a stream, so that a test can say exactly what it sends and see exactly what comes back.
+//! HTTP/1.1 as bytes on a stream, so that a test controls exactly what is sent and sees exactly what is received.
 
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -16,17 +16,17 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Sends a request and reads one answer, which must be as the OpenAPI document says; none when the other side closed
+    /// Sends a request and reads one answer, which must match the OpenAPI document; `None` if the other side closed
     /// without one.
     pub fn ask(mut stream: impl Read + Write, request: &[u8]) -> Option<Self> {
-        // The other side may answer and close before it has read everything: what it said still counts.
+        // The other side may answer and close before it has read everything: its answer still counts.
         let _answered_early = stream.write_all(request);
         let answer = Self::read(stream)?;
         contract::check(request, &answer);
         Some(answer)
     }
 
-    /// Reads one answer; none when the other side closed without one.
+    /// Reads one answer; `None` if the other side closed without one.
     pub fn read(stream: impl Read) -> Option<Self> {
         let mut stream = BufReader::new(stream);
         let head = head(&mut stream)?;
@@ -65,7 +65,7 @@ impl Answer {
         self.json()
     }
 
-    /// What a problem says, which must have this status and this code: its detail, hint and errors.
+    /// The problem of an answer, which must have this status and code: its detail, hint and errors.
     pub fn problem(&self, status: u16, code: &str) -> String {
         let shown = || format!("{}{}", self.head, self.text());
         assert_eq!(self.status, status, "{}", shown());

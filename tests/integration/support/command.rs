@@ -21,7 +21,7 @@ pub struct Bookholder {
     input: Vec<u8>,
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Debug)]
 #[must_use]
 pub struct Said {
@@ -97,7 +97,7 @@ impl Bookholder {
         self
     }
 
-    /// Runs it at a terminal at which somebody answers; the last line that it prints is `exit` and its exit code.
+    /// Runs it on a terminal with scripted answers; the last line is `exit` and its exit code.
     pub fn on_terminal(self, answer: &str) -> Said {
         let word = |word: &OsStr| format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"));
         let words = std::iter::once(self.command.get_program()).chain(self.command.get_args()).map(word);
@@ -113,14 +113,14 @@ impl Bookholder {
         self.exits(0)
     }
 
-    /// Runs it; it must exit with this code and say why on standard error.
+    /// Runs it; it must exit with this code and an error on standard error.
     pub fn fails(self, code: i32) -> Said {
         let said = self.exits(code);
         assert!(said.stderr.contains("error: "), "{said:#?}");
         said
     }
 
-    /// Runs it with `--json`; it must exit with this code and say why as JSON on standard error.
+    /// Runs it with `--json`; it must exit with this code and a JSON error on standard error.
     pub fn fails_as_json(self, code: i32) -> Value {
         let said = self.exits(code);
         serde_json::from_str(&said.stderr).unwrap_or_else(|error| panic!("{error}: {said:#?}"))
@@ -133,12 +133,12 @@ impl Bookholder {
         said
     }
 
-    /// Runs it: its exit code, and what it said.
+    /// Runs it: its exit code, and its output.
     pub fn run(mut self) -> (Option<i32>, Said) {
         self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().expect(&self.line);
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read its input may be gone already.
+            // A command that does not read its input may have exited already.
             let _unread = stdin.write_all(&self.input);
         }
         let (stdout, stderr) = (collect(child.stdout.take()), collect(child.stderr.take()));
@@ -151,7 +151,7 @@ impl Bookholder {
 }
 
 impl Said {
-    /// Everything that was printed holds this.
+    /// The whole output contains this.
     pub fn says(self, part: &str) -> Self {
         assert!(self.stdout.contains(part) || self.stderr.contains(part), "`{part}` is missing in {self:#?}");
         self

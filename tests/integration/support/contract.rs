@@ -1,7 +1,7 @@
 //! Holds every answer that a test receives against the OpenAPI document that the code generates.
 //!
-//! It reads the document more strictly than clients do: an answer has no field, no header, no word of a list and no code of an
-//! error that the document does not name. What clients pass over, so that a newer node may say more, is a gap here.
+//! It checks the document more strictly than clients do: an answer must have no undocumented field, header, enum value
+//! or error code. Clients ignore those, so that newer nodes can add them; here they are gaps.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -14,7 +14,7 @@ use super::answer::Answer;
 
 /// Paths that answer and are in no document: pages are for people.
 const PAGES: &str = "/ui";
-/// Headers that any answer may have: HTTP's own, and those that tell browsers what not to do.
+/// Headers that any answer can have: those of HTTP itself, and security headers.
 const GENERAL: [&str; 14] = [
     "allow",
     "cache-control",
@@ -31,15 +31,14 @@ const GENERAL: [&str; 14] = [
     "vary",
     "x-content-type-options",
 ];
-/// What is refused before it is a request of any operation, which the document says in its description: such an answer has
-/// no number of a request.
+/// Rejections before routing, which the document describes in its introduction: such an answer has no request ID.
 const NO_REQUEST: [u16; 5] = [400, 408, 414, 431, 503];
 /// What the document is called where it refers to itself.
 const HERE: &str = "https://bookholder.test/openapi.json";
 
 static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::of(bookholder::http::openapi::document()));
 
-/// Fails the test unless the document says that this request may be answered so.
+/// Fails the test unless the document allows this answer to this request.
 pub fn check(request: &[u8], answer: &Answer) {
     if let Some(fault) = fault(request, answer) {
         let request: String = String::from_utf8_lossy(request).chars().take(2_000).collect();
@@ -48,7 +47,7 @@ pub fn check(request: &[u8], answer: &Answer) {
     }
 }
 
-/// What the document does not say of an answer.
+/// Undocumented parts of an answer.
 pub fn fault(request: &[u8], answer: &Answer) -> Option<String> {
     CONTRACT.check(&Request::read(request), answer).err()
 }
@@ -59,12 +58,12 @@ pub fn operation(method: &str, path: &str) -> Option<&'static str> {
     CONTRACT.operation(&request).map(|operation| operation.id.as_str())
 }
 
-/// Whether an operation is there for whoever shows no access token, on the machine of the node.
+/// Whether an operation works without an access token, on the machine of the node.
 pub fn is_open(id: &str) -> bool {
     CONTRACT.operations.iter().any(|operation| operation.id == id && operation.open)
 }
 
-/// Fails the test unless the document says that a stream of events may send this.
+/// Fails the test unless the document allows this event in a stream.
 pub fn check_event(data: &Value) {
     if let Err(fault) = CONTRACT.valid(CONTRACT.event, data) {
         panic!("not in the OpenAPI document: {fault}\n{data}");
@@ -88,7 +87,7 @@ struct Operation {
     id: String,
     method: String,
     template: Vec<String>,
-    /// Whether it is there for whoever shows no access token.
+    /// Whether it works without an access token.
     open: bool,
     responses: BTreeMap<u16, Response>,
 }
@@ -113,7 +112,7 @@ struct Request {
 }
 
 impl Request {
-    /// What is no request has no path.
+    /// An invalid request has no path.
     fn read(bytes: &[u8]) -> Self {
         let head = String::from_utf8_lossy(bytes);
         let mut lines = head.lines().take_while(|line| !line.is_empty());
@@ -147,8 +146,8 @@ impl Contract {
         Self { operations, problem, event, schemas: reader.schemas }
     }
 
-    /// What a request asks for. Names of prompts and references may have slashes; where a path can be read in several ways,
-    /// the shortest name counts, which leaves most segments to the template.
+    /// The operation of a request. Names of prompts and references can have slashes; if a path is ambiguous, the
+    /// shortest name wins, which leaves most segments to the template.
     fn operation(&self, request: &Request) -> Option<&Operation> {
         let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
         let segments: Vec<&str> = request.path.strip_prefix('/')?.split('/').collect();
@@ -260,7 +259,7 @@ fn close(value: &mut Value) {
             if object.get("properties").is_some_and(Value::is_object) {
                 object.entry("additionalProperties").or_insert(false.into());
             }
-            // Values are no schemas, and a condition names only the fields that it is about.
+            // Values are not schemas, and a condition names only its own fields.
             let open = ["example", "examples", "default", "if", "then", "else", "not"];
             let inner = object.iter_mut().filter(|(name, _)| !open.contains(&name.as_str()));
             inner.for_each(|(_, value)| close(value));
@@ -270,7 +269,7 @@ fn close(value: &mut Value) {
     }
 }
 
-/// Compiles what the document says of answers.
+/// Compiles the schemas of answers.
 struct Reader<'a> {
     compiler: Compiler,
     schemas: Schemas,

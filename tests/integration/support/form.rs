@@ -9,7 +9,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// The first form of a page whose start tag holds `mark`; with what stands elsewhere and names it by its id.
+    /// The first form of a page whose start tag contains `mark`; with elements elsewhere that refer to it by ID.
     pub fn of(page: &str, mark: &str) -> Self {
         let (at, tag) =
             tags(page).find(|(_, tag)| tag.starts_with("<form ") && tag.contains(mark)).unwrap_or_else(|| {
@@ -25,7 +25,7 @@ impl Form {
         Self { action: attribute(tag, "action").expect("an action"), fields }
     }
 
-    /// What a field holds.
+    /// The value of a field.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }

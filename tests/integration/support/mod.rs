@@ -1,4 +1,4 @@
-//! What the stories are told with.
+//! The parameters of the journeys.
 
 pub mod answer;
 pub mod command;

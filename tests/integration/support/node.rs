@@ -191,14 +191,14 @@ impl Node {
         Launch::primary().start()
     }
 
-    /// A new replica of this primary, as soon as it holds what the primary holds now.
+    /// A new replica of this primary, once it has the primary's state.
     pub fn replica(primary: &Self) -> Self {
         let replica = Launch::replica_of(primary).start();
         replica.follow(primary);
         replica
     }
 
-    /// Waits until this node holds what another one holds now, and says that it is fresh.
+    /// Waits until this node has the same state as another one, and reports that it is fresh.
     pub fn follow(&self, primary: &Self) {
         let there = primary.status();
         self.until("it follows", || {
@@ -213,7 +213,7 @@ impl Node {
         eventually(PATIENCE, look).unwrap_or_else(|| panic!("never: {what}\n{}\n{}", self.status(), self.stderr()))
     }
 
-    /// Waits until standard error holds a text.
+    /// Waits until standard error contains a text.
     pub fn until_logged(&self, part: &str) {
         eventually(PATIENCE, || self.stderr().contains(part).then_some(()))
             .unwrap_or_else(|| panic!("never logged: {part}\n{}", self.stderr()));
@@ -314,7 +314,7 @@ impl Node {
         said.json()["root_key"].as_str().expect("a root key").to_owned()
     }
 
-    /// A new connection, which gives up after a while.
+    /// A new connection, with a timeout.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
@@ -322,12 +322,12 @@ impl Node {
         stream
     }
 
-    /// Sends bytes as they are; none when the connection closes without an answer.
+    /// Sends bytes unchanged; `None` if the connection closes without an answer.
     pub fn raw(&self, request: &[u8]) -> Option<Answer> {
         Answer::ask(self.connect(), request)
     }
 
-    /// Whether the admin access token is one of this node: a replica knows none of its primary.
+    /// Whether the admin access token belongs to this node: a replica knows no token of its primary.
     pub fn has_admin(&self) -> bool {
         self.launch.verb == "serve"
     }

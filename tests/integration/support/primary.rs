@@ -1,4 +1,5 @@
-//! A primary in this process: a store in a temporary directory, a clock that a test moves, and words to tell a story with.
+//! A primary in this process: a store in a temporary directory, a clock controlled by the test, and short methods for
+//! common steps.
 
 use std::collections::BTreeMap;
 use std::io::Seek;

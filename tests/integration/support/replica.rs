@@ -55,7 +55,7 @@ pub fn open_follower_as(
     upstream: Option<String>,
     settings: Settings,
 ) -> Result<(Follower, Resolver, FreshnessCell), OpenError> {
-    // Another test may have been first.
+    // Another test may have set it first.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let resolver = Resolver::new(store.clone(), CACHE_BYTES);
     let clock: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -104,7 +104,7 @@ impl Replica {
         Self { clock, store, resolver, freshness, health, upstream, directory, pending, stop, task }
     }
 
-    /// A replica that holds what the primary holds.
+    /// A replica with the primary's state.
     pub async fn synced(primary: &Primary) -> Self {
         let mut replica = Self::of(primary).await;
         replica.sync(primary).await;
@@ -117,7 +117,7 @@ impl Replica {
         poll.after.split('?').next().unwrap_or_default().parse().expect("a position")
     }
 
-    /// Lets the primary answer until the replica holds what it holds.
+    /// Lets the primary answer until the replica has its state.
     pub async fn sync(&mut self, primary: &Primary) {
         share_trust(primary, &self.upstream);
         for _ in 0..4 {
@@ -131,14 +131,14 @@ impl Replica {
         panic!("the replica is at {:?}, the primary at {:?}", self.state(), primary.state());
     }
 
-    /// Answers the waiting poll, waits for the next one, and says what was wrong with the answer.
+    /// Answers the waiting poll, waits for the next one, and returns the reported problem.
     pub async fn offer(&mut self, reply: Reply) -> Option<Trouble> {
         self.pending.take().expect("a waiting poll").answer(reply);
         self.pending = Some(self.upstream.poll().await);
         self.health.view(&self.clock).trouble
     }
 
-    /// Answers the waiting poll with what must be refused for this reason; nothing may change.
+    /// Answers the waiting poll with something that must be rejected for this reason, without any change.
     pub async fn refuses(&mut self, reply: Reply, reason: &str) -> Trouble {
         let before = self.state();
         let trouble = self.offer(reply).await.unwrap_or_else(|| panic!("this must be refused as {reason}"));

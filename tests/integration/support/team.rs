@@ -11,7 +11,7 @@ use super::node::{ADMIN, Launch, Node, segment};
 /// What the people are asked about.
 pub const AGENT: &str = "support/agent";
 
-/// A node, and who may what: ann writes, rob and ivy release, cy is compliance, and there is the admin.
+/// A node with principals: ann writes, rob and ivy release, cy is compliance, and an admin.
 pub struct Team {
     pub node: Node,
     tokens: BTreeMap<&'static str, String>,
@@ -42,14 +42,14 @@ impl Team {
         &self.tokens[who]
     }
 
-    /// Sends a request as somebody.
+    /// Sends a request as a principal.
     pub fn send(&self, who: &str, method: &str, path: &str, body: &Value) -> Answer {
         let bearer = format!("Bearer {}", self.tokens[who]);
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         self.node.send(method, path, &[("authorization", &bearer), ("content-type", "application/json")], &body)
     }
 
-    /// Runs the command line as somebody.
+    /// Runs the command line as a principal.
     pub fn run<'a>(&self, who: &str, arguments: impl IntoIterator<Item = &'a str>) -> Bookholder {
         bookholder(arguments).server(&self.node).env("BOOKHOLDER_TOKEN", &self.tokens[who])
     }

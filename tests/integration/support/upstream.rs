@@ -1,4 +1,4 @@
-//! An upstream that does what a test says: each poll waits until the test has answered it.
+//! A scripted upstream: each poll waits until the test answers it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// How long anything that must happen may take.
+/// Deadline for anything that must happen.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Bytes of a dripped answer that come one by one.
@@ -26,17 +26,17 @@ pub enum Reply {
     With(&'static str, Vec<u8>),
     /// Only a status.
     Status(u16),
-    /// 200 with these bytes, and the last of them for ever.
+    /// 200 with these bytes, repeating the last one forever.
     Endless(Vec<u8>),
     /// 200 that promises more than it sends.
     Cut(Vec<u8>),
-    /// 200 with all of these bytes but the last few, which come one by one, as the test says.
+    /// 200 with all of these bytes except the last few, which arrive one by one on request.
     Drip(Vec<u8>, mpsc::Receiver<()>),
 }
 
 /// A poll that waits for its answer.
 pub struct Poll {
-    /// What stands behind `next/`.
+    /// The part after `next/`.
     pub after: String,
     answer: oneshot::Sender<Reply>,
 }
@@ -106,7 +106,7 @@ impl Upstream {
         tokio::time::timeout(PATIENCE, self.shown.recv()).await.expect("a checkpoint in time").expect("an upstream")
     }
 
-    /// Whether no checkpoint was shown that [`Self::shown`] has not told of.
+    /// Whether no further checkpoint was shown besides those that [`Self::shown`] returned.
     pub fn was_shown_nothing(&mut self) -> bool {
         self.shown.try_recv().is_err()
     }
@@ -127,7 +127,7 @@ impl Upstream {
     }
 }
 
-/// Where the answers of a scripted upstream come from, and what it is told goes.
+/// The source of a scripted upstream's answers, and the sink of what it receives.
 #[derive(Clone)]
 struct Answers {
     documents: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,

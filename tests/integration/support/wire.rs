@@ -21,18 +21,18 @@ pub fn frame(note: &[u8], data: &[u8]) -> Vec<u8> {
     [&length, note, data].concat()
 }
 
-/// What a note says, believed or not.
+/// The contents of a note, verified or not.
 pub fn read_note(note: &[u8]) -> Checkpoint {
     let note = Note::parse(note, NOTE_BYTES_MAX).expect("a note");
     Checkpoint::parse(note.text()).expect("a checkpoint")
 }
 
-/// What a checkpoint says that a delta leads to.
+/// The result of a delta, according to a checkpoint.
 pub fn target(checkpoint: &Checkpoint) -> DeltaTarget {
     DeltaTarget::of(checkpoint, Timestamp::from_ms(checkpoint.issued * 1_000))
 }
 
-/// The records of a delta: a header, then operations; none when it is no delta.
+/// The records of a delta: a header, then operations; `None` if it is not a delta.
 pub fn try_records(delta: &[u8]) -> Option<Vec<Vec<u8>>> {
     let plain = zstd::decode_all(delta).ok()?;
     let mut rest = plain.as_slice();
@@ -115,7 +115,7 @@ pub fn drop_namespace(namespace: &str) -> Vec<u8> {
     bytes
 }
 
-/// A put, taken apart; none for other operations.
+/// The parts of a put; `None` for other operations.
 #[allow(clippy::type_complexity, reason = "the fields of a put")]
 pub fn read_put(record: &[u8]) -> Option<(String, u8, Vec<u8>, u64, Vec<u8>)> {
     let mut rest = record.strip_prefix(&[33, 1, 0])?;
@@ -126,7 +126,7 @@ pub fn read_put(record: &[u8]) -> Option<(String, u8, Vec<u8>, u64, Vec<u8>)> {
     Some((namespace, kind, key, mod_seq, take(&mut rest)?))
 }
 
-/// A deletion, taken apart; none for other operations.
+/// The parts of a deletion; `None` for other operations.
 pub fn read_delete(record: &[u8]) -> Option<(String, u8, Vec<u8>)> {
     let mut rest = record.strip_prefix(&[33, 1, 1])?;
     let namespace = String::from_utf8(take(&mut rest)?).ok()?;

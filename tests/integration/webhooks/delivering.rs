@@ -321,7 +321,7 @@ async fn disabled_webhook_gets_nothing_and_a_hanging_one_delays_no_others() {
     assert_eq!(receiver.next().await.seq(), heard);
 }
 
-/// A server on loopback that answers 500, until it is told to answer nothing any more.
+/// A server on loopback that answers 500, until it is told to stop answering.
 struct Failing {
     url: String,
     silent: watch::Sender<bool>,

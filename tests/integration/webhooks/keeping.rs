@@ -1,4 +1,4 @@
-//! Webhooks are kept, shown without their secrets, and refused where they must not lead.
+//! Webhooks are stored, shown without their secrets, and rejected for disallowed addresses.
 
 use bookholder::api::govern::TokenRequest;
 use bookholder::api::webhooks::{WebhookRequest, WebhookRotation};
