@@ -249,7 +249,7 @@ fn world() -> World {
         let token = node.change("POST", "/v1/tokens", &json!({"name": who, "principal": who})).ok();
         narrow.push((who, token["token"].as_str().expect("shown once").to_owned()));
     }
-    // Somebody whose grants name a hidden prompt, and an admin whose access token is bound.
+    // A principal whose grants name a hidden prompt, and an admin with a limited access token.
     let grants = json!([{"role": "author", "prompts": "secret/deeper"}]);
     let _one =
         node.change("POST", "/v1/principals", &json!({"name": "deep-one", "kind": "person", "grants": grants})).ok();

@@ -181,7 +181,7 @@ fn stolen_checkpoint_key_is_replaced_and_rejected() {
     replica.stop();
     let _said = bookholder(["verify", "--data"]).arg(replica.data()).ok().says("verified:");
 
-    // Whoever has the old key signs in vain.
+    // Signatures of the old key are rejected.
     let TrustFiles { roots, epochs } = published(primary.data()).expect("the public records");
     let mut chain = RootChain::begin(&primary.root_key().parse().expect("an id"), &roots[0]).expect("the first root");
     let before = chain.clone();
@@ -406,7 +406,7 @@ fn a_restore_refuses_records_of_trust_that_were_changed() {
     drop(home);
 }
 
-/// Somebody with a root key.
+/// A holder of a root key.
 fn one_holder() -> (tempfile::TempDir, (PathBuf, String)) {
     let home = tempfile::tempdir().expect("a directory");
     let holder = new_key(home.path(), "ada.key");

@@ -272,7 +272,7 @@ fn a_flood_of_forged_reports_hides_no_replica_that_shows_an_access_token() {
     berlin.follow(&primary);
     primary.until("it has a place", || (!positions("berlin").is_empty()).then_some(()));
 
-    // Nobody speaks for it, neither without an access token nor with another one.
+    // It cannot be used without an access token, nor with another one.
     let ours: Vec<String> = ["berlin", "paris"].map(str::to_owned).into();
     flood(&primary, &ours, "");
     flood(&primary, &[ours, forged[..200].to_vec()].concat(), &flooder);

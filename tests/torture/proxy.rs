@@ -43,7 +43,7 @@ pub enum Weather {
     Drip,
     /// The body after the head arrives, slowly and completely.
     DripOn,
-    /// Somebody on the way answers, with this status.
+    /// An intermediary answers with this status.
     Status(u16),
 }
 

@@ -21,7 +21,7 @@ fn each_role_has_exactly_its_permissions() {
     let admin = format!("Bearer {ADMIN}");
     let unknown = "Bearer bh_nobody_knows_this_one_here".to_owned();
     let publish = json!({"content": {"syntax": "plain", "text": "x"}, "message": "why"}).to_string();
-    // Nobody at all, a reader, a replica, an admin, and a token that does not exist.
+    // No token, a reader, a replica, an admin, and a token that does not exist.
     let table: [(&str, &str, [u16; 5]); 10] = [
         ("GET", "/v1/resolve/a", [200, 200, 200, 200, 401]),
         ("GET", "/v1/prompts", [200, 200, 200, 200, 401]),

@@ -290,7 +290,7 @@ pub fn outside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     std::thread::spawn(work).join().expect("no panic")
 }
 
-/// Somebody who proved who they are; `admin` is there from the start.
+/// An authenticated principal; `admin` exists from the start.
 pub fn person(name: &str) -> Actor {
     Actor {
         name: name.to_owned(),

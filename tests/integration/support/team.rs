@@ -37,7 +37,7 @@ impl Team {
         Self { node, tokens }
     }
 
-    /// Somebody's access token.
+    /// The access token of a principal.
     pub fn token(&self, who: &str) -> &str {
         &self.tokens[who]
     }

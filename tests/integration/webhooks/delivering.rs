@@ -329,7 +329,7 @@ struct Failing {
     most: Arc<AtomicUsize>,
 }
 
-/// Somebody who waits.
+/// A waiting client.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Drop for Waiting {
