@@ -20,8 +20,8 @@ use super::state::{App, Shared};
 use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::read::AuditPage;
 use crate::model::audit::{AuditVerdict, Command, Subject};
+use crate::model::handle::Handle;
 use crate::model::principal::Permission;
-use crate::model::schema::Handle;
 use crate::replication::publisher::Publisher;
 
 /// Lifetime of a bundle's checkpoint if the request does not set one, in days.

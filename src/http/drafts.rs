@@ -15,8 +15,8 @@ use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::write::Published;
 use crate::clock::Cancellation;
 use crate::model::draft::{Draft, DraftSummary};
+use crate::model::handle::Handle;
 use crate::model::name::PromptName;
-use crate::model::schema::Handle;
 use crate::registry::RegistryError;
 use crate::resolve::CatalogueView;
 

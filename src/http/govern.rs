@@ -16,10 +16,10 @@ use crate::api::govern::{
     CanAnswer, GrantsRequest, PrincipalRequest, RoleRequest, RotationRequest, SignInLink, SignInLinkRequest, TokenView,
     WhoAmI,
 };
+use crate::model::handle::Handle;
 use crate::model::name::{Label, PromptName};
 use crate::model::policy::Policy;
 use crate::model::principal::{Permission, Principal, Role};
-use crate::model::schema::Handle;
 use crate::registry::why::AccessQuestion;
 
 /// Returns the principal of this access token and its permissions.

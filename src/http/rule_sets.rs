@@ -13,8 +13,8 @@ use super::state::{App, Shared};
 use super::write::version;
 use crate::api::govern::{ArchiveRequest, Archived, Classified, ClassifyRequest, RuleSetRequest, RuleSetView};
 use crate::model::finding::Finding;
+use crate::model::handle::Handle;
 use crate::model::name::PromptName;
-use crate::model::schema::Handle;
 use crate::registry::{Actor, Registry, RegistryError};
 
 /// Largest body with a rule set, in bytes: common rule sets are a tenth of it.

@@ -9,7 +9,7 @@ use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::openapi::params::Paging;
 use crate::api::webhooks::{DeliveryPage, SuspensionRequest, TestAnswer, WebhookRequest, WebhookRotation, WebhookView};
-use crate::model::schema::Handle;
+use crate::model::handle::Handle;
 use crate::model::webhook::Delivery;
 
 /// Lists webhooks, without their secrets.

@@ -21,9 +21,9 @@ use crate::api::write::Deployed;
 use crate::governance::rulebook::ITSELF;
 use crate::model::audit::{Command, Subject};
 use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
+use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::documents::Documents;
 use crate::store::meta;
 

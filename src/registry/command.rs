@@ -9,11 +9,11 @@ use super::write_quota::WriteQuota;
 use super::{Actor, Registry, RegistryError};
 use crate::governance::risk::worst;
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
+use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
-use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::store::write::WriteTxn;
 
 /// Number of denials per principal and command that are recorded one by one in a minute; further ones are counted.

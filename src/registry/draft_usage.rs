@@ -8,8 +8,8 @@ use super::command::clip;
 use crate::model::draft::{
     DRAFTS_BYTES_MAX, DRAFTS_OF_ALL_MAX, DRAFTS_OF_ONE_BYTES_MAX, DRAFTS_OF_ONE_MAX, Draft, DraftSummary,
 };
+use crate::model::handle::HANDLE_BYTES_MAX;
 use crate::model::name::PromptName;
-use crate::model::principal::HANDLE_BYTES_MAX;
 use crate::store::StoreError;
 use crate::store::documents::{Document, Documents, DraftSave, DraftSaveKey, DraftUsage, Excerpt, save_key};
 use crate::store::write::WriteTxn;

@@ -54,7 +54,7 @@ impl Registry {
                 return Err(RegistryError::Exists { what: "an access token", name: request.name });
             }
             if request.views.len() > VIEWS_MAX
-                || request.views.iter().any(|view| !crate::model::principal::is_handle(view))
+                || request.views.iter().any(|view| !crate::model::handle::is_handle(view))
             {
                 return Err(RegistryError::Unfit(format!(
                     "an access token is limited to at most {VIEWS_MAX} named views"

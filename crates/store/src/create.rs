@@ -6,9 +6,8 @@ use std::fs::{File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
-use super::error::StoreError;
-use super::opening::refusal;
-use super::writer::REGISTRY_FILE;
+use super::error::{StoreError, refusal};
+use super::files::REGISTRY_FILE;
 
 /// Prevents other processes from opening, creating or restoring a database in the same directory, until it is dropped.
 #[derive(Debug)]

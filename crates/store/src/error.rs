@@ -1,6 +1,7 @@
 //! Errors of the data directory.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::model::content_id::ContentId;
 use crate::model::position::Position;
@@ -15,7 +16,7 @@ pub enum StoreError {
     NotWritable {
         path: PathBuf,
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
     #[error("{} does not contain a registry; start one with `bookholder serve --data {}`", path.display(), path.display())]
     Absent { path: PathBuf },
@@ -44,7 +45,7 @@ pub enum StoreError {
     #[error("another write in the same group failed; nothing was written, try again")]
     Aborted,
     #[error("invalid delta: {0}")]
-    Delta(#[from] super::delta::DeltaError),
+    Delta(#[from] super::delta_error::DeltaError),
     #[error("the disk failed: {reason}")]
     Disk { reason: String },
     #[error("the database is closed after a disk error: {reason}")]
@@ -60,7 +61,7 @@ pub enum StoreError {
     #[error("the database failed")]
     Database(#[source] Box<redb::Error>),
     #[error("{}", if is_full(_0) { FULL.to_owned() } else { format!("reading or writing a file failed: {_0}") })]
-    Io(#[from] std::io::Error),
+    Io(#[from] io::Error),
 }
 
 impl StoreError {
@@ -106,7 +107,7 @@ impl StoreError {
             Self::Full { free_bytes, needed_bytes } => {
                 Self::Full { free_bytes: *free_bytes, needed_bytes: *needed_bytes }
             }
-            Self::Io(error) => Self::Io(std::io::Error::new(error.kind(), error.to_string())),
+            Self::Io(error) => Self::Io(io::Error::new(error.kind(), error.to_string())),
             Self::Disk { reason } => Self::Disk { reason: reason.clone() },
             Self::Closed { reason } => Self::Closed { reason: reason.clone() },
             Self::Torn => Self::Torn,
@@ -118,8 +119,8 @@ impl StoreError {
 /// The message if the disk reports that it is full.
 const FULL: &str = "the disk is full; nothing was written, reads continue";
 
-pub(super) fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind as Kind;
+pub(super) fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
     matches!(error.kind(), Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge)
 }
 
@@ -145,3 +146,24 @@ macro_rules! from_redb {
 }
 
 from_redb!(TransactionError, TableError, StorageError, CommitError, DatabaseError, SetDurabilityError);
+
+pub(super) fn damaged(path: &Path, reason: &str) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
+}
+
+/// Maps an error of the operating system to one of the database.
+pub(super) fn refusal(path: &Path, error: io::Error) -> StoreError {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::InvalidData | Kind::UnexpectedEof | Kind::InvalidInput => damaged(path, &error.to_string()),
+        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => StoreError::Io(error),
+        Kind::PermissionDenied
+        | Kind::ReadOnlyFilesystem
+        | Kind::NotFound
+        | Kind::IsADirectory
+        | Kind::NotADirectory => StoreError::NotWritable { path: path.to_owned(), source: error },
+        _ => {
+            StoreError::Disk { reason: format!("{}: {error}", path.file_name().unwrap_or_default().to_string_lossy()) }
+        }
+    }
+}

@@ -4,6 +4,8 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// The database's file in the data directory.
+pub const REGISTRY_FILE: &str = "registry.redb";
 /// The file in which a replica stores the highest rank that it ever accepted.
 pub const WATERMARK_FILE: &str = "watermark";
 

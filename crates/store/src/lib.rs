@@ -7,10 +7,13 @@
 
 pub mod audit;
 pub mod backup;
+mod cell;
 mod codec;
+mod committed;
 pub mod condition;
 pub mod create;
 pub mod delta;
+mod delta_error;
 pub mod disk;
 pub mod documents;
 pub mod entry;
@@ -19,6 +22,7 @@ pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod guard;
+mod head;
 mod history;
 pub mod inspect;
 pub mod meta;
@@ -29,6 +33,7 @@ pub mod query;
 pub mod read;
 mod record;
 pub mod regular;
+mod shared;
 mod tables;
 pub mod verify;
 pub mod volume;
@@ -39,5 +44,7 @@ mod writing;
 use bookholder_model::{api, model};
 use bookholder_trust::{crypto, trust};
 
+pub use committed::{Committed, Seal, Touched};
 pub use error::StoreError;
-pub use writer::{Committed, Options, REGISTRY_FILE, Seal, Store, Touched};
+pub use files::REGISTRY_FILE;
+pub use writer::{Options, Store};

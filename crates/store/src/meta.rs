@@ -3,15 +3,12 @@
 //! A cell's name and the layout of its value are on disk; numbers are little-endian. Invariant: no other file uses the
 //! name of a cell.
 
-use std::marker::PhantomData;
-
-use super::codec;
+use super::cell::{Cell, CellValue};
 use super::error::StoreError;
-use super::outdated::Outdated;
-use super::read::{Head, ReadTxn};
-use super::record::HeadV1;
-use super::write::WriteTxn;
+use super::head::Head;
 use crate::api::status::NodeRole;
+use crate::model::position::Position;
+use crate::model::time::Timestamp;
 use crate::trust::root::RootKeyId;
 
 /// The schema of the file.
@@ -47,146 +44,26 @@ pub const FORK: Cell<Vec<u8>> = Cell::new("fork");
 /// On a replica: its own note when it saw [`FORK`].
 pub const FORK_HELD: Cell<Vec<u8>> = Cell::new("fork_held");
 
-/// One value of the table `meta`.
-#[derive(Debug)]
-pub struct Cell<T> {
-    name: &'static str,
-    value: PhantomData<fn() -> T>,
+/// Evidence of a signed checkpoint that a data directory does not contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outdated {
+    /// The position of the checkpoint.
+    pub published: Position,
+    /// When it was received.
+    pub since: Timestamp,
 }
 
-impl<T> Cell<T> {
-    const fn new(name: &'static str) -> Self {
-        Self { name, value: PhantomData }
-    }
-
-    pub(super) const fn name(&self) -> &'static str {
-        self.name
-    }
-}
-
-/// A type that a cell can store.
-pub trait CellValue: Sized {
-    /// Its bytes.
-    ///
-    /// # Errors
-    /// It cannot be stored.
-    fn encode(&self) -> Result<Vec<u8>, StoreError>;
-
-    /// Parses it; `None` if the bytes are not valid.
-    fn decode(bytes: &[u8]) -> Option<Self>;
-}
-
-/// Reads the value of a cell.
-pub(super) fn decode<T: CellValue>(cell: &Cell<T>, bytes: &[u8]) -> Result<T, StoreError> {
-    let reason = || format!("the value `{}` of this node is not one that this program writes", cell.name);
-    T::decode(bytes).ok_or_else(|| StoreError::Record { kind: "meta", reason: reason() })
-}
-
-impl CellValue for u64 {
+/// Epoch, number and time.
+impl CellValue for Outdated {
     fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.to_le_bytes().to_vec())
+        let Self { published, since } = self;
+        Ok([published.epoch.to_le_bytes(), published.seq.to_le_bytes(), since.ms().to_le_bytes()].concat())
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_le_bytes)
-    }
-}
-
-impl CellValue for i64 {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.to_le_bytes().to_vec())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok().map(Self::from_le_bytes)
-    }
-}
-
-impl CellValue for [u8; 32] {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.to_vec())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        bytes.try_into().ok()
-    }
-}
-
-impl CellValue for Vec<u8> {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.clone())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        Some(bytes.to_vec())
-    }
-}
-
-impl CellValue for String {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        Ok(self.as_bytes().to_vec())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        std::str::from_utf8(bytes).ok().map(str::to_owned)
-    }
-}
-
-impl CellValue for RootKeyId {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        self.to_string().encode()
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        std::str::from_utf8(bytes).ok()?.parse().ok()
-    }
-}
-
-impl CellValue for NodeRole {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let name: &[u8] = match self {
-            Self::Primary => b"primary",
-            Self::Replica => b"replica",
-        };
-        Ok(name.to_vec())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            b"primary" => Some(Self::Primary),
-            b"replica" => Some(Self::Replica),
-            _ => None,
-        }
-    }
-}
-
-impl CellValue for Head {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        codec::encode(&HeadV1::from(*self))
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        codec::decode::<HeadV1>(bytes).ok().map(Self::from)
-    }
-}
-
-impl ReadTxn {
-    /// The role of the node of this directory; absent until it is decided.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn role(&self) -> Result<Option<NodeRole>, StoreError> {
-        self.meta(&ROLE)
-    }
-}
-
-impl WriteTxn<'_> {
-    /// Makes this the directory of a replica with this trusted root key.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub fn follow(&mut self, root_key: &RootKeyId) -> Result<(), StoreError> {
-        self.put_meta(&ROLE, &NodeRole::Replica)?;
-        self.put_meta(&TRUSTED_ROOT, root_key)
+        let (numbers, rest) = bytes.as_chunks::<8>();
+        let &[epoch, seq, since] = numbers else { return None };
+        let published = Position { epoch: u64::from_le_bytes(epoch), seq: u64::from_le_bytes(seq) };
+        rest.is_empty().then_some(Self { published, since: Timestamp::from_ms(i64::from_le_bytes(since)) })
     }
 }

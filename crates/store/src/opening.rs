@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
+use super::committed::{Committed, Touched};
 use super::disk::{Access, DatabaseHealth, StorageMedium, WatchedBackend};
-use super::error::StoreError;
+use super::error::{StoreError, damaged, refusal};
 use super::guard::guarded;
 use super::meta;
 use super::read::ReadTxn;
 use super::tables;
 use super::write::WriteTxn;
-use super::writer::{Committed, Touched};
 
 /// Memory that redb may use for pages, in bytes.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
@@ -181,27 +181,6 @@ impl Drop for Handle {
 pub(super) fn damaged_database(path: &Path, panic: &str) -> StoreError {
     tracing::debug!(panic, "the database panicked");
     damaged(path, TORN)
-}
-
-fn damaged(path: &Path, reason: &str) -> StoreError {
-    StoreError::Damaged { path: path.to_owned(), reason: reason.to_owned() }
-}
-
-/// Maps an error of the operating system to one of the database.
-pub(super) fn refusal(path: &Path, error: io::Error) -> StoreError {
-    use io::ErrorKind as Kind;
-    match error.kind() {
-        Kind::InvalidData | Kind::UnexpectedEof | Kind::InvalidInput => damaged(path, &error.to_string()),
-        Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => StoreError::Io(error),
-        Kind::PermissionDenied
-        | Kind::ReadOnlyFilesystem
-        | Kind::NotFound
-        | Kind::IsADirectory
-        | Kind::NotADirectory => StoreError::NotWritable { path: path.to_owned(), source: error },
-        _ => {
-            StoreError::Disk { reason: format!("{}: {error}", path.file_name().unwrap_or_default().to_string_lossy()) }
-        }
-    }
 }
 
 /// Creates the tables of a new database, and rejects one of a newer program.

@@ -4,40 +4,16 @@
 //! of the first. Once that is known it is recorded here, and [`WriteTxn::commit`] fails until a new epoch begins.
 
 use super::error::StoreError;
-use super::meta::{self, CellValue};
+use super::meta;
+pub use super::meta::Outdated;
 use super::read::ReadTxn;
 use super::write::WriteTxn;
 use crate::model::position::Position;
-use crate::model::time::Timestamp;
-
-/// Evidence of a signed checkpoint that a data directory does not contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outdated {
-    /// The position of the checkpoint.
-    pub published: Position,
-    /// When it was received.
-    pub since: Timestamp,
-}
 
 impl Outdated {
     /// The stored evidence, unless an epoch began since.
     fn since(stored: Option<Self>, head: Position) -> Option<Self> {
         stored.filter(|stored| stored.published.epoch >= head.epoch)
-    }
-}
-
-/// Epoch, number and time.
-impl CellValue for Outdated {
-    fn encode(&self) -> Result<Vec<u8>, StoreError> {
-        let Self { published, since } = self;
-        Ok([published.epoch.to_le_bytes(), published.seq.to_le_bytes(), since.ms().to_le_bytes()].concat())
-    }
-
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let (numbers, rest) = bytes.as_chunks::<8>();
-        let &[epoch, seq, since] = numbers else { return None };
-        let published = Position { epoch: u64::from_le_bytes(epoch), seq: u64::from_le_bytes(seq) };
-        rest.is_empty().then_some(Self { published, since: Timestamp::from_ms(i64::from_le_bytes(since)) })
     }
 }
 

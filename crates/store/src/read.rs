@@ -7,14 +7,15 @@ use std::ops::Bound;
 
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
+use super::cell::{self, Cell, CellValue};
 use super::condition::Condition;
 use super::error::StoreError;
 use super::guard::guarded;
-use super::meta::{self, Cell, CellValue};
-use super::record::HeadV1;
+pub use super::head::Head;
+use super::meta;
 use super::tables;
+use crate::api::status::NodeRole;
 use crate::crypto::lattice::Lattice;
-use crate::model::position::Position;
 
 /// A stored value and the commit that last changed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,42 +94,6 @@ pub(super) fn dependents(
     Ok(found)
 }
 
-/// The position of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Head {
-    /// The last commit.
-    pub position: Position,
-    /// The last commit that altered entries.
-    pub changed: u64,
-    /// The oldest position that deltas can start from.
-    pub floor: u64,
-    /// Remembered deletions.
-    pub tombstones: u64,
-}
-
-impl From<HeadV1> for Head {
-    fn from(head: HeadV1) -> Self {
-        Self {
-            position: Position { epoch: head.epoch, seq: head.seq },
-            changed: head.changed,
-            floor: head.floor,
-            tombstones: head.tombstones,
-        }
-    }
-}
-
-impl From<Head> for HeadV1 {
-    fn from(head: Head) -> Self {
-        Self {
-            epoch: head.position.epoch,
-            seq: head.position.seq,
-            changed: head.changed,
-            floor: head.floor,
-            tombstones: head.tombstones,
-        }
-    }
-}
-
 /// The size and hash of a namespace.
 #[derive(Clone, Debug, Default)]
 pub struct NamespaceState {
@@ -175,13 +140,21 @@ impl ReadTxn {
         Ok(self.meta(&meta::HEAD)?.unwrap_or_default())
     }
 
+    /// The role of the node of this directory; absent until it is decided.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn role(&self) -> Result<Option<NodeRole>, StoreError> {
+        self.meta(&meta::ROLE)
+    }
+
     /// The value of a cell.
     ///
     /// # Errors
     /// The database fails, or the value is invalid.
     pub fn meta<T: CellValue>(&self, cell: &Cell<T>) -> Result<Option<T>, StoreError> {
         let table = self.txn.open_table(tables::META)?;
-        table.get(cell.name())?.map(|value| meta::decode(cell, value.value())).transpose()
+        table.get(cell.name())?.map(|value| cell::decode(cell, value.value())).transpose()
     }
 
     /// The state of each namespace that has entries, sorted by name.

@@ -7,16 +7,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use super::cell::{self, Cell, CellValue};
 use super::codec;
 use super::entry::{EntryKey, Kind, Parts};
 use super::error::StoreError;
-use super::meta::{self, Cell, CellValue};
+use super::meta;
 use super::query::Queries;
 use super::read::{self, Entries, Entry, Head, NamespaceState, ViewState, namespace_row, view_state};
 use super::record::{
     DeploymentV1, LabelV1, PromptV1, VersionV1, decode_audit, decode_link, decode_version, encode_audit,
 };
 use super::tables;
+use crate::api::status::NodeRole;
 use crate::crypto::lattice::Leaf;
 use crate::model::audit::AuditEntry;
 use crate::model::content_id::ContentId;
@@ -26,6 +28,7 @@ use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
+use crate::trust::root::RootKeyId;
 
 /// Most names that one group of commits reports; beyond that, everything counts as changed.
 pub const TOUCHED_NAMES_MAX: usize = 10_000;
@@ -74,7 +77,7 @@ impl<'t> WriteTxn<'t> {
         namespaces: Option<BTreeMap<String, NamespaceState>>,
     ) -> Result<Self, StoreError> {
         let meta = txn.open_table(tables::META)?;
-        let head = meta.get(meta::HEAD.name())?.map(|value| meta::decode(&meta::HEAD, value.value())).transpose()?;
+        let head = meta.get(meta::HEAD.name())?.map(|value| cell::decode(&meta::HEAD, value.value())).transpose()?;
         let head = head.unwrap_or_default();
         let lattices = txn.open_table(tables::LATTICES)?;
         let read = || {
@@ -435,6 +438,15 @@ impl<'t> WriteTxn<'t> {
         Ok(())
     }
 
+    /// Makes this the directory of a replica with this trusted root key.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub fn follow(&mut self, root_key: &RootKeyId) -> Result<(), StoreError> {
+        self.put_meta(&meta::ROLE, &NodeRole::Replica)?;
+        self.put_meta(&meta::TRUSTED_ROOT, root_key)
+    }
+
     /// Stores a value in a cell.
     ///
     /// # Errors
@@ -450,7 +462,7 @@ impl<'t> WriteTxn<'t> {
     /// # Errors
     /// The database fails, or the value is invalid.
     pub fn meta<T: CellValue>(&self, cell: &Cell<T>) -> Result<Option<T>, StoreError> {
-        self.meta.get(cell.name())?.map(|value| meta::decode(cell, value.value())).transpose()
+        self.meta.get(cell.name())?.map(|value| cell::decode(cell, value.value())).transpose()
     }
 
     /// The number of changes so far; a job that fails must not have raised it.

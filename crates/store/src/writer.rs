@@ -4,32 +4,29 @@
 //! transaction, signs and commits it, notifies the readers' caches, and only then answers: an answer means durable. A
 //! rejected job has changed nothing; one that fails halfway aborts its whole group.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{oneshot, watch};
 
+use super::committed::{Committed, Observer, Seal};
 use super::condition::Condition;
-use super::create::{self, DirectoryLock};
+use super::create::{self};
 use super::disk::{Access, DatabaseHealth, FileMedium, StorageMedium};
 use super::error::StoreError;
+use super::files::REGISTRY_FILE;
 use super::guard::guarded;
 use super::opening::Handle;
-use super::read::{Head, ReadTxn, ViewState};
+use super::read::ReadTxn;
+use super::shared::Shared;
 use super::write::WriteTxn;
 use super::writing::{Task, Writer, WriterCommand};
 
-/// The database's file in the data directory.
-pub const REGISTRY_FILE: &str = "registry.redb";
 /// Most waiting writes; beyond that, writes are rejected as busy.
 const QUEUE_JOBS_MAX: usize = 4_096;
-/// How long a reader waits for a database that is being reopened: this takes milliseconds.
-const REOPEN_WAIT: Duration = Duration::from_millis(250);
 /// How often a query is retried because the database was reopened.
 const VIEW_TRIES: u32 = 4;
 
@@ -42,93 +39,12 @@ pub struct Options {
     pub create: bool,
 }
 
-/// The result of a commit, for readers' caches, long polls and event streams.
-#[derive(Clone, Debug)]
-pub struct Committed {
-    /// The position of the registry.
-    pub head: Head,
-    /// Count, size and hash of all entries.
-    pub state: ViewState,
-    /// Which prompts changed in the last group.
-    pub touched: Touched,
-    /// Duration of the group, from its first job until it was durable.
-    pub took: Duration,
-}
-
-/// Which prompts a group of commits changed.
-#[derive(Clone, Debug)]
-pub enum Touched {
-    /// These, sorted.
-    Names(Arc<BTreeSet<String>>),
-    /// Too many to list.
-    Everything,
-}
-
-/// Signs every group of commits, inside its transaction.
-pub type Seal = Box<dyn FnMut(&mut WriteTxn<'_>) -> Result<(), StoreError> + Send>;
-/// Is notified of every group once it is durable, before its jobs are answered.
-pub type Observer = Box<dyn Fn(&Committed) + Send>;
-
 /// A handle to the data directory; clones share it.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
     queue: SyncSender<WriterCommand>,
     committed: watch::Receiver<Arc<Committed>>,
-}
-
-/// What the handles of a store, its writer thread and its readers share.
-pub(super) struct Shared {
-    pub(super) directory: PathBuf,
-    pub(super) path: PathBuf,
-    pub(super) medium: Arc<dyn StorageMedium>,
-    pub(super) condition: Condition,
-    handle: ArcSwapOption<Handle>,
-    /// Whether the writer thread knows that the handle is unusable.
-    woken: AtomicBool,
-    /// Wakes readers that wait for another handle.
-    swapped: (Mutex<()>, Condvar),
-    /// Number of snapshots opened so far.
-    snapshots: std::sync::atomic::AtomicU64,
-    /// Excludes other processes; declared after the handle, so that it is released last.
-    lock: Mutex<Option<DirectoryLock>>,
-}
-
-impl Shared {
-    /// The currently open database.
-    pub(super) fn handle(&self) -> Option<Arc<Handle>> {
-        self.handle.load_full()
-    }
-
-    /// Replaces the handle and cuts off the old one: its readers are interrupted, without waiting for them.
-    pub(super) fn swap(&self, handle: Option<Handle>) {
-        let before = self.handle.swap(handle.map(Arc::new));
-        if let Some(before) = before {
-            before.health().give_up();
-        }
-        self.woken.store(false, Ordering::Release);
-        let _guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.swapped.1.notify_all();
-    }
-
-    /// Closes the database cleanly, and releases the directory.
-    pub(super) fn close(&self) {
-        drop(self.handle.swap(None));
-        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    /// Waits briefly until another handle is available.
-    fn wait_for_another(&self, than: &Arc<Handle>) {
-        let until = Instant::now() + REOPEN_WAIT;
-        let mut guard = self.swapped.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while self.handle().is_some_and(|handle| Arc::ptr_eq(&handle, than)) {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            guard = self.swapped.1.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-    }
 }
 
 impl Store {

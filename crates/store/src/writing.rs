@@ -12,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
+use super::committed::{Committed, Observer, Seal, Touched};
 use super::disk::Access;
 use super::error::StoreError;
 use super::opening::{Handle, first};
 use super::priority;
 use super::read::NamespaceState;
+use super::shared::Shared;
 use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
-use super::writer::{Committed, Observer, Seal, Shared, Touched};
 
 /// Most jobs of one commit: enough to amortize a disk flush.
 const GROUP_JOBS_MAX: usize = 256;

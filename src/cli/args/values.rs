@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::api::write::RuleRequest;
 use crate::model::change_request::RequestState;
-use crate::model::principal::{Grant, is_handle};
+use crate::model::handle::is_handle;
+use crate::model::principal::Grant;
 use crate::model::reference::Reference;
 
 /// The message of a change.

@@ -18,13 +18,14 @@ use crate::api::limits::{
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
 use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::model::commit_message::CommitMessage;
+use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::content::{MESSAGES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
 use crate::model::content_id::ContentId;
+use crate::model::handle::Handle;
 use crate::model::policy::{APPROVALS_MAX, POLICY_LIST_MAX};
 use crate::model::principal::GRANTS_MAX;
-use crate::model::schema::{CommitMessage, Handle};
 use crate::model::serving::{ARMS_MAX, RULE_ATTRIBUTES_MAX, RULES_MAX, SERVING_TEXT_BYTES_MAX};
-use crate::model::version::MESSAGE_CHARACTERS_MAX;
 use crate::replication::connected_replicas::ID_BYTES_MAX;
 
 /// Adds the bounds to the document.

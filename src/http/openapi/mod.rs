@@ -23,12 +23,12 @@ use super::{
 };
 use crate::api::problem::Problem;
 use crate::model::content_id::ContentId;
+use crate::model::handle::Handle;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::model::reference::{Reference, Selector};
-use crate::model::schema::Handle;
 use crate::model::time::Timestamp;
 use crate::web::docs;
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::principal::is_handle;
+use super::handle::is_handle;
 
 /// Most tags of a prompt.
 pub const TAGS_MAX: usize = 20;

@@ -7,11 +7,10 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::handle::HANDLE_BYTES_MAX;
 use super::pattern::Pattern;
 use super::time::Timestamp;
 
-/// Longest name of a principal, role, access token, policy, rule set or webhook, in bytes.
-pub const HANDLE_BYTES_MAX: usize = 64;
 /// Reserved names: the operator at the machine, the program itself, and local callers.
 pub const RESERVED: [&str; 3] = ["operator", "bookholder", "local"];
 /// Most grants of one principal.
@@ -279,12 +278,4 @@ pub struct TokenRecord {
     /// The views it can replicate; empty for all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub views: Vec<String>,
-}
-
-/// Whether a text is a valid name of a principal, role, access token, policy, rule set or webhook.
-#[must_use]
-pub fn is_handle(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-@".contains(&b);
-    // As a segment of a path, `.` and `..` would name something else.
-    (1..=HANDLE_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed) && text != "." && text != ".."
 }

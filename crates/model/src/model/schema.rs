@@ -54,27 +54,3 @@ macro_rules! built_schema {
 
 pub use built_schema;
 pub(crate) use schema_of;
-
-use super::principal::HANDLE_BYTES_MAX;
-use super::version::MESSAGE_CHARACTERS_MAX;
-
-/// A string schema for the name of a principal, role, access token, policy, rule set, webhook or draft.
-pub struct Handle;
-built_schema!(
-    Handle = text("A name: 1 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`, but neither `.` nor `..`.", "ada")
-        .min_length(Some(1))
-        .max_length(Some(HANDLE_BYTES_MAX))
-        .pattern(Some(r"^([a-z0-9_@-]|\.[a-z0-9_@-]|\.\.[a-z0-9._@-])[a-z0-9._@-]*$"))
-);
-
-/// A character that is not Unicode white space, which is trimmed from a message.
-const NOT_BLANK: &str = r"[^\t-\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]";
-
-/// A message (the reason for a change) in the OpenAPI document.
-pub struct CommitMessage;
-built_schema!(
-    CommitMessage = text("The reason for the change, shown in the history and the audit log.", "Greet by name")
-        .min_length(Some(1))
-        .max_length(Some(MESSAGE_CHARACTERS_MAX))
-        .pattern(Some(NOT_BLANK))
-);

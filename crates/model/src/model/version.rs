@@ -8,8 +8,6 @@ use super::content_id::ContentId;
 use super::name::PromptName;
 use super::time::Timestamp;
 
-/// Longest message (the reason for a change), in characters.
-pub const MESSAGE_CHARACTERS_MAX: usize = 2_000;
 /// Longest name of an author or actor, in bytes.
 pub const ACTOR_BYTES_MAX: usize = 200;
 

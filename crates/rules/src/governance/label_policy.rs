@@ -7,9 +7,9 @@ use regex::Regex;
 use super::policy_words::{self, by, rounded_duration};
 use super::risk::worst;
 use crate::model::finding::{Category, Finding};
+use crate::model::handle::is_handle;
 use crate::model::name::{LATEST, Label};
 use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
-use crate::model::principal::is_handle;
 use crate::model::time::Timestamp;
 use crate::model::verdict::{Requirement, RequirementKind};
 

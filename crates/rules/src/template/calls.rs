@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use minijinja::value::{Tuple, Value};
 use minijinja::{Environment, Error, ErrorKind};
 
+use super::engine_error::error_text;
 use super::error::{TemplateError, excerpt};
-use super::jinja::error_text;
 use super::sandbox::{PERCENT, is_test_name, operand_end, operand_start};
 use super::scan::{Kind, Piece, Tag, Token, pieces};
 

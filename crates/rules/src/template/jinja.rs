@@ -13,11 +13,12 @@ use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior};
 
 use super::budget::{Budget, WORK_BYTES_MAX};
 use super::calls;
+use super::engine_error::error_text;
 use super::error::{Place, TemplateError, excerpt};
 use super::guards::add_all;
 use super::methods;
 use super::python;
-use super::sandbox::{ENTER, Guarded, KEEP, NUMBER, PERCENT, PUT, SEARCHED, TEXT, WALKED, WEIGH, guard};
+use super::sandbox::{Guarded, guard};
 use super::uses::{Call, uses};
 use crate::clock::Cancellation;
 use crate::model::content::{Variable, VariableType};
@@ -154,20 +155,6 @@ fn suggested_filter(filter: &str) -> &'static str {
 
 fn compile(environment: &Environment<'_>, source: &str) -> Result<(), Error> {
     environment.template_from_str(source).map(|_| ())
-}
-
-/// The engine's error, without the guards in the text.
-pub(super) fn error_text(error: &Error) -> String {
-    let kind = error.kind();
-    if kind == ErrorKind::OutOfFuel {
-        return "the template takes too many steps; use fewer or shorter loops".to_owned();
-    }
-    let detail = error.detail().unwrap_or_default();
-    let mut message = if detail.is_empty() { kind.to_string() } else { detail.to_owned() };
-    for guard in [KEEP, PUT, ENTER, TEXT, NUMBER, PERCENT, WEIGH, SEARCHED, WALKED] {
-        message = message.replace(&format!("|{guard}"), "").replace(guard, "");
-    }
-    excerpt(&message)
 }
 
 /// Translates place and reason to the text as written.

@@ -9,6 +9,7 @@ mod budget;
 mod calls;
 #[cfg(test)]
 mod calls_tests;
+mod engine_error;
 pub mod error;
 mod guards;
 pub mod include;

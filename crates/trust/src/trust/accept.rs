@@ -9,7 +9,6 @@
 //! replica on an older state: once it has a state, only checkpoints from the future are rejected because of their time.
 
 use std::cmp::Ordering;
-use std::fmt;
 
 use super::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint, note_hash};
 use super::epoch::{EpochRecord, VerifiedEpoch};
@@ -19,22 +18,8 @@ use crate::crypto::note::{Note, Signed};
 use crate::model::position::Position;
 
 pub use super::refusal::{ForkEvidence, Refusal};
+pub use super::state_rank::StateRank;
 pub use super::time::TrustedTime;
-
-/// A position with the version of its root document. Shown as `2/1.4529`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StateRank {
-    /// The version of the root document.
-    pub root: u64,
-    /// The commit.
-    pub position: Position,
-}
-
-impl fmt::Display for StateRank {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.root, self.position)
-    }
-}
 
 /// The accepted checkpoint whose state a replica has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub mod records;
 pub mod refusal;
 pub mod root;
 pub mod root_chain;
+pub mod state_rank;
 pub mod time;
 
 pub use lines::SyntaxError;

@@ -4,8 +4,8 @@
 //!
 //! Invariant: [`Refusal::reason`] never changes for a variant; dashboards and alerts depend on it.
 
-use super::accept::StateRank;
 use super::lines::SyntaxError;
+use super::state_rank::StateRank;
 use crate::crypto::note::NoteError;
 use crate::model::position::Position;
 

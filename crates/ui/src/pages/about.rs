@@ -6,7 +6,7 @@ use crate::form::{hidden, session};
 use crate::format::{Escaped, plain};
 use crate::layout::query;
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
-use crate::model::principal::HANDLE_BYTES_MAX;
+use crate::model::handle::HANDLE_BYTES_MAX;
 
 /// Browser validation patterns for owner and tags.
 const PATTERNS: (&str, &str) = (r"[a-z0-9._@\-]+", r"[\s,]*([a-z0-9._\-]+[\s,]*)*");

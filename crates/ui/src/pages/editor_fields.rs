@@ -3,7 +3,7 @@
 
 use maud::{Markup, html};
 
-use super::editor::EditorPageData;
+use super::editor_data::EditorPageData;
 use super::impact;
 use crate::format::{Escaped, with_code};
 use crate::model::content::{Role, Syntax};

@@ -2,8 +2,10 @@ use serde_json::json;
 
 use super::*;
 use crate::layout::{Who, sample};
-use crate::model::content::Syntax;
+use crate::model::content::{Content, Syntax};
 use crate::template::lint::lint;
+use crate::typed::Fields;
+use crate::typed::content::TypedContent;
 
 fn matter(content: &Content) -> EditorPageData {
     EditorPageData {

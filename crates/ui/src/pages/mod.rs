@@ -8,6 +8,7 @@ pub mod deploy;
 pub mod diff;
 mod diff_view;
 pub mod editor;
+mod editor_data;
 mod editor_fields;
 pub mod first_run;
 mod hits;

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::entry::Decision;
+use super::decision::Decision;
 use crate::model::principal::Permission;
 
 /// A label serves something else, whatever command caused it.

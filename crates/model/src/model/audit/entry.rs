@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::change::AuditChange;
 use super::command::Command;
+use super::decision::Decision;
 use super::subject::Subject;
 use crate::json::{self, JsonError};
 use crate::model::finding::Severity;
@@ -88,25 +89,6 @@ pub struct AuditEntry {
     /// Hash of this entry, as hex.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hash: String,
-}
-
-/// Whether a command was granted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Decision {
-    /// It was.
-    Granted,
-    /// It was denied; nothing was changed.
-    Denied,
-}
-
-impl std::fmt::Display for Decision {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Granted => "granted",
-            Self::Denied => "denied",
-        })
-    }
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

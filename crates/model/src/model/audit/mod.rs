@@ -5,6 +5,7 @@
 
 mod change;
 mod command;
+mod decision;
 mod entry;
 #[doc(hidden)]
 pub mod samples;
@@ -12,5 +13,6 @@ mod subject;
 
 pub use change::AuditChange;
 pub use command::{Command, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
-pub use entry::{AUDIT_CONTEXT, AUDIT_FORMAT, AuditEntry, AuditVerdict, Decision, Link, LinkError};
+pub use decision::Decision;
+pub use entry::{AUDIT_CONTEXT, AUDIT_FORMAT, AuditEntry, AuditVerdict, Link, LinkError};
 pub use subject::Subject;

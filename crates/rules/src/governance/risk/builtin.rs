@@ -18,18 +18,21 @@ pub(super) const FILES: [(&str, &str); 6] = [
 
 static BUILTIN: OnceLock<RuleSet> = OnceLock::new();
 
-/// The rules of all files as one set.
-pub(super) fn builtin() -> &'static RuleSet {
-    BUILTIN.get_or_init(|| {
-        let mut all = RuleSet::default();
-        for (_, file) in FILES {
-            // The unit test below catches an invalid file; it cannot differ at run time.
-            if let Ok(set) = RuleSet::read_builtin(file) {
-                all.rules.extend(set.rules);
+impl RuleSet {
+    /// The built-in rules, of all files as one set.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        BUILTIN.get_or_init(|| {
+            let mut all = RuleSet::default();
+            for (_, file) in FILES {
+                // The unit test below catches an invalid file; it cannot differ at run time.
+                if let Ok(set) = RuleSet::read_builtin(file) {
+                    all.rules.extend(set.rules);
+                }
             }
-        }
-        all
-    })
+            all
+        })
+    }
 }
 
 #[cfg(test)]
@@ -56,7 +59,7 @@ mod tests {
             }
         }
         assert!(faults.is_empty(), "{}", faults.join("\n"));
-        assert_eq!(builtin().rules.len(), ids.len());
+        assert_eq!(RuleSet::builtin().rules.len(), ids.len());
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-use super::builtin;
 use super::rule::{
     Exemptions, FILE_BYTES_MAX, RULES_MAX, Reading, Rule, RuleError, RuleForm, SET_KIB_MAX, UNFILTERED_MAX,
 };
@@ -100,12 +99,6 @@ impl RuleSet {
     /// It is not a rule file.
     pub fn count(toml: &str) -> Result<usize, RuleError> {
         Ok(read_toml::<CountForm>(toml)?.rule.len())
-    }
-
-    /// The built-in rules.
-    #[must_use]
-    pub fn builtin() -> &'static Self {
-        builtin::builtin()
     }
 
     /// The rules, in order.
