@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde::Deserialize;
 use serde_json::Number;
 
+use super::hours::Hours;
 use super::table::{ModelPrice, PriceTable, Rate, Tier, When};
 use crate::model::pattern::Pattern;
 use crate::model::time::Timestamp;
@@ -22,6 +23,8 @@ pub const NAMES_PER_MODEL_MAX: usize = 64;
 pub const GLOBS_MAX: usize = 512;
 /// Most tiers of a model.
 pub const TIERS_PER_MODEL_MAX: usize = 32;
+/// Most times of the week of a tier.
+pub const HOURS_PER_TIER_MAX: usize = 32;
 /// Highest price of a token, in pico-dollars: one dollar.
 pub const PRICE_MAX: u64 = 1_000_000_000_000;
 /// Longest name of a model, provider or service tier, in bytes.
@@ -77,6 +80,12 @@ pub enum PriceFault {
     Unreachable(usize),
     #[error("`input_tokens_gt` is {0}: use at most {THRESHOLD_MAX}")]
     Threshold(u64),
+    #[error("it has {0} times of the week in one tier: use at most {HOURS_PER_TIER_MAX}")]
+    ManyHours(usize),
+    #[error(
+        "it has a time of the week without a day from 1 to 7, or that ends before it begins: begin at 00:00 after midnight"
+    )]
+    Hours,
     #[error("unknown rate \"{0}\": use {rates}", rates = RATES.join(", "))]
     UnknownRate(String),
     #[error("it has no rate for input")]
@@ -263,6 +272,12 @@ impl ModelPrice {
             }
             if let Some(service_tier) = &tier.when.service_tier {
                 length("a service tier", service_tier, NAME_BYTES_MAX)?;
+            }
+            if tier.when.utc.len() > HOURS_PER_TIER_MAX {
+                return Err(PriceFault::ManyHours(tier.when.utc.len()));
+            }
+            if !tier.when.utc.iter().all(Hours::are_valid) {
+                return Err(PriceFault::Hours);
             }
             if before.iter().any(|when| when.covers(&tier.when)) {
                 return Err(PriceFault::Unreachable(number));

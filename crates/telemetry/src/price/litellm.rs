@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, HashSet};
 use serde_json::{Map, Value};
 
 use super::check::{NAME_BYTES_MAX, PRICE_MAX, PriceError, TABLE_BYTES_MAX};
+use super::hours::{Hours, TimeOfDay};
 use super::provider_name;
 use super::table::{ModelPrice, PriceTable, Rate, Tier, When};
 
@@ -140,9 +141,15 @@ impl Prices<'_> {
                 let when = When {
                     input_tokens_gt: thousands.and_then(|thousands| thousands.checked_mul(1_000)),
                     service_tier: service_tier.map(|(_, name)| (*name).to_owned()),
+                    utc: Vec::new(),
                 };
                 tiers.push(Tier { when, rate });
             }
+        }
+        if let [Tier { rate, .. }] = *tiers.as_slice()
+            && let Some(cheap) = self.off_peak(rate)
+        {
+            tiers.insert(0, cheap);
         }
         if tiers.iter().any(|tier| tier.rate.input == 0 && tier.rate.output.is_none_or(|output| output == 0)) {
             return Err("its prices are 0, as are those of models whose price is unknown".to_owned());
@@ -165,6 +172,32 @@ impl Prices<'_> {
         let standard = self.price(OUTPUT, None, "")?;
         let reasoning = reasoning.filter(|price| Some(*price) != standard && Some(*price) != output);
         Ok(Rate { input, output, cache_read, cache_write_5m, cache_write_1h, reasoning })
+    }
+
+    /// The tier of cheap hours beside a standard rate; none if there are none, or none that a table can express.
+    fn off_peak(&mut self, standard: Rate) -> Option<Tier> {
+        const KEY: &str = "off_peak_pricing";
+        let entry = self.entry.get(KEY)?.as_object()?;
+        let mut utc = Vec::new();
+        let mut rate = standard;
+        for (key, value) in entry {
+            match key.as_str() {
+                INPUT => rate.input = pico(value)?,
+                OUTPUT => rate.output = Some(pico(value)?),
+                CACHE_READ => rate.cache_read = Some(pico(value)?),
+                "windows" => {
+                    for window in value.as_array()? {
+                        utc.extend(hours(window)?);
+                    }
+                }
+                _ => return None,
+            }
+        }
+        if utc.is_empty() {
+            return None;
+        }
+        self.used.insert(KEY.to_owned());
+        Some(Tier { when: When { utc, ..When::default() }, rate })
     }
 
     /// A price in pico-dollars, for long inputs and a service tier if there is one for them.
@@ -201,6 +234,27 @@ fn threshold(key: &str) -> Option<u64> {
     let (thousands, rest) = rest.split_once("k_tokens")?;
     let known = rest.is_empty() || SERVICE_TIERS.iter().any(|(suffix, _)| *suffix == rest);
     thousands.parse().ok().filter(|thousands| known && (1..=1_000_000).contains(thousands))
+}
+
+/// The hours of `{ "hours_utc": ["04:00-06:00"], "weekdays": [1, 2] }`, where none go past midnight.
+fn hours(window: &Value) -> Option<Vec<Hours>> {
+    let window = window.as_object()?;
+    let days = match window.get("weekdays") {
+        None => (1..=7).collect(),
+        Some(days) => serde_json::from_value::<Vec<u8>>(days.clone()).ok()?,
+    };
+    let texts = match window.get("hours_utc")? {
+        Value::String(text) => vec![text.as_str()],
+        texts => texts.as_array()?.iter().map(Value::as_str).collect::<Option<_>>()?,
+    };
+    let hours = texts.into_iter().map(|text| {
+        let (from, to) = text.split_once('-')?;
+        let (from, to) = (from.parse().ok()?, to.parse().ok()?);
+        // Until midnight is written as until the first minute.
+        let to = if to == TimeOfDay::START { TimeOfDay::END } else { to };
+        Some(Hours { days: days.clone(), from, to }).filter(Hours::are_valid)
+    });
+    hours.collect()
 }
 
 /// Dollars as pico-dollars, to the nearest.

@@ -6,7 +6,7 @@ fn import(json: &Value) -> Import {
 
 fn tier<'t>(import: &'t Import, model: &str, input: u64, service_tier: Option<&str>) -> &'t Rate {
     let price = import.table.models().iter().find(|price| price.id == model).expect(model);
-    price.rate(input, service_tier).expect("a rate")
+    price.rate(input, service_tier, 0).expect("a rate")
 }
 
 #[test]
@@ -67,6 +67,35 @@ fn details_for_nothing_are_billed_as_what_they_are_part_of() {
     }}));
     let rate = tier(&import, "m", 1, None);
     assert_eq!((rate.cache_read(), rate.cache_write_5m()), (1_000_000, 1_000_000));
+}
+
+#[test]
+fn cheap_hours_come_over_unless_they_go_past_midnight_or_follow_another_time_zone() {
+    let rates = |hours: Value, zone: Option<&str>| {
+        let mut cheap = serde_json::json!({
+            "input_cost_per_token": 1e-6, "windows": [{ "hours_utc": hours, "weekdays": [4, 5] }],
+        });
+        if let Some(zone) = zone {
+            cheap["weekday_timezone"] = zone.into();
+        }
+        let import = import(&serde_json::json!({ "m": {
+            "litellm_provider": "deepseek", "mode": "chat", "input_cost_per_token": 2e-6, "output_cost_per_token": 4e-6,
+            "off_peak_pricing": cheap,
+        }}));
+        // 1970 began on a Thursday.
+        let rates = [0, 11, 24, 47, 48].map(|hour| {
+            let rate = import.table.models()[0].rate(1, None, hour * 3_600_000).expect("a rate");
+            assert_eq!(rate.output, Some(4_000_000));
+            rate.input
+        });
+        (rates, import.left_out.len())
+    };
+    let (low, high) = (1_000_000, 2_000_000);
+    assert_eq!(rates("00:00-00:00".into(), None), ([low, low, low, low, high], 0));
+    let two = serde_json::json!(["11:00-12:00", "22:00-00:00"]);
+    assert_eq!(rates(two, None), ([high, low, high, low, high], 0));
+    assert_eq!(rates("22:00-04:00".into(), None), ([high; 5], 1));
+    assert_eq!(rates("00:00-00:00".into(), Some("Asia/Shanghai")), ([high; 5], 1));
 }
 
 #[test]

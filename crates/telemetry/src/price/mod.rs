@@ -12,6 +12,7 @@
 
 mod bill;
 mod check;
+mod hours;
 pub mod litellm;
 mod lookup;
 mod table;
@@ -22,8 +23,10 @@ use crate::event::{Cost, CostSource, Response};
 
 pub use bill::{Bill, Unpriced};
 pub use check::{
-    GLOBS_MAX, MODELS_MAX, NAMES_PER_MODEL_MAX, PRICE_MAX, PriceError, PriceFault, TABLE_BYTES_MAX, TIERS_PER_MODEL_MAX,
+    GLOBS_MAX, HOURS_PER_TIER_MAX, MODELS_MAX, NAMES_PER_MODEL_MAX, PRICE_MAX, PriceError, PriceFault, TABLE_BYTES_MAX,
+    TIERS_PER_MODEL_MAX,
 };
+pub use hours::{Hours, TimeOfDay, TimeOfDayError};
 pub use lookup::provider_name;
 pub use table::{ModelPrice, PriceTable, Rate, Tier, When};
 
@@ -105,7 +108,7 @@ impl PriceBook {
         }
         let price = self.price(response).ok_or(Unpriced::UnknownModel)?;
         let input = response.tokens.input.ok_or(Unpriced::NoTokens)?;
-        let rate = price.rate(input, response.service_tier.as_deref()).ok_or(Unpriced::NoRate)?;
+        let rate = price.rate(input, response.service_tier.as_deref(), response.ended_ms).ok_or(Unpriced::NoRate)?;
         Bill::new(&response.tokens, response.operation, rate)
     }
 

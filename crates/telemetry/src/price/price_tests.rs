@@ -130,6 +130,19 @@ fn a_service_tier_has_its_own_rates_and_unknown_ones_are_standard() {
 }
 
 #[test]
+fn a_response_at_cheap_hours_is_billed_at_their_rate() {
+    let book = PriceBook::embedded();
+    let cost = |at: &str| {
+        let ended_ms = at.parse::<Timestamp>().expect("a time").ms();
+        let response = Response { ended_ms, ..response("deepseek", "deepseek-v4-pro", tokens(1, 0)) };
+        book.cost(&response).expect("a cost").pico_usd
+    };
+    assert_eq!(cost("2026-11-20T03:00:00Z"), 1_320_000);
+    assert_eq!(cost("2026-11-20T05:00:00Z"), 660_000);
+    assert_eq!(cost("2026-11-21T03:00:00Z"), 660_000);
+}
+
+#[test]
 fn a_reported_cost_wins_even_for_a_model_that_is_known() {
     let reported = Cost { pico_usd: 42, source: CostSource::Reported };
     let given = |model: &str| Response { cost: Some(reported), ..response("openai", model, tokens(1_000, 1_000)) };
@@ -276,6 +289,11 @@ fn faults_of_a_table_say_what_is_wrong_and_what_to_do() {
             "invalid price of \"m\": tier 2 comes after one that fits every response of it: put the narrower one first",
         ),
         (
+            tiers(&[tier(r#""utc": [{ "days": [8], "from": "00:00", "to": "01:00" }]"#), tier("")].join(",")),
+            "invalid price of \"m\": it has a time of the week without a day from 1 to 7, or that ends before it begins: \
+             begin at 00:00 after midnight",
+        ),
+        (
             flat("m", r#", "valid_from": "2026-01-01T00:00:00Z", "valid_to": "2026-01-01T00:00:00Z""#, 1),
             "invalid price of \"m\": `valid_from` is not before `valid_to`",
         ),
@@ -376,7 +394,7 @@ fn embedded_prices_are_those_that_litellm_has() {
         ("bedrock", "eu.amazon.nova-lite-v1:0", ["0.078", "0.312", "0.0195"]),
     ] {
         let price = book.price(&response(provider, model, tokens(1, 1))).expect(model);
-        let rate = price.rate(1, None).expect(model);
+        let rate = price.rate(1, None, AT).expect(model);
         let per_million = |price: u64| {
             let dollars = format!("{}.{:06}", price / 1_000_000, price % 1_000_000);
             dollars.trim_end_matches('0').trim_end_matches('.').to_owned()

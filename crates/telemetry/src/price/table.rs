@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::{PriceError, RawTable, TABLE_BYTES_MAX};
+use super::hours::Hours;
 use crate::model::time::Timestamp;
 
 /// Prices of models, each for a time.
@@ -62,6 +63,9 @@ pub struct When {
     /// This service tier answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+    /// It ended at one of these times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub utc: Vec<Hours>,
 }
 
 /// What tokens cost, in pico-dollars each.
@@ -120,10 +124,11 @@ impl PriceTable {
 }
 
 impl ModelPrice {
-    /// The rates for a response with this much input, caches included, from this service tier.
+    /// The rates for a response with this much input, caches included, from this service tier, that ended at a moment, in
+    /// milliseconds since 1970.
     #[must_use]
-    pub fn rate(&self, input_tokens: u64, service_tier: Option<&str>) -> Option<&Rate> {
-        let fits = |tier: &&Tier| tier.when.fits(input_tokens, service_tier);
+    pub fn rate(&self, input_tokens: u64, service_tier: Option<&str>, ended_ms: i64) -> Option<&Rate> {
+        let fits = |tier: &&Tier| tier.when.fits(input_tokens, service_tier, ended_ms);
         self.tiers.iter().find(fits).map(|tier| &tier.rate)
     }
 
@@ -135,18 +140,18 @@ impl ModelPrice {
 }
 
 impl When {
-    fn fits(&self, input_tokens: u64, service_tier: Option<&str>) -> bool {
+    fn fits(&self, input_tokens: u64, service_tier: Option<&str>, ended_ms: i64) -> bool {
+        let is = |tier: &str| service_tier.is_some_and(|service_tier| service_tier.eq_ignore_ascii_case(tier));
         self.input_tokens_gt.is_none_or(|more_than| input_tokens > more_than)
-            && self
-                .service_tier
-                .as_deref()
-                .is_none_or(|tier| service_tier.is_some_and(|service_tier| service_tier.eq_ignore_ascii_case(tier)))
+            && self.service_tier.as_deref().is_none_or(is)
+            && (self.utc.is_empty() || self.utc.iter().any(|hours| hours.contain(ended_ms)))
     }
 
     /// Whether all responses that fit another condition fit this one.
     pub(super) fn covers(&self, other: &Self) -> bool {
         self.input_tokens_gt.is_none_or(|more_than| other.input_tokens_gt.is_some_and(|other| other >= more_than))
             && (self.service_tier.is_none() || self.service_tier == other.service_tier)
+            && (self.utc.is_empty() || self.utc == other.utc)
     }
 }
 
