@@ -28,6 +28,7 @@ mod report;
 mod resolve;
 mod restart;
 mod sync;
+mod telemetry;
 mod wire;
 
 use std::process::ExitCode;
@@ -43,7 +44,7 @@ use self::report::{Progress, Report, count};
 type Section = fn(&mut Bench);
 
 /// The sections, in the order in which they share what they made.
-const SECTIONS: [(&str, Section); 9] = [
+const SECTIONS: [(&str, Section); 10] = [
     ("resolve", resolve::run),
     ("http", http::run),
     ("delta", delta::run),
@@ -53,6 +54,7 @@ const SECTIONS: [(&str, Section); 9] = [
     ("restart", restart::run),
     ("govern", govern::run),
     ("pages", pages::run),
+    ("telemetry", telemetry::run),
 ];
 
 /// What the sections share.

@@ -24,10 +24,11 @@ use crate::store::create;
 use crate::store::files::{WATERMARK_FILE, replace, sync_directory};
 use crate::store::regular::open_regular;
 use crate::store::{Options, REGISTRY_FILE, Store, StoreError};
+use crate::telemetry::store::TELEMETRY_FILE;
 
 /// What a data directory can contain when a backup is restored into it: the remains of a registry that lost its
 /// database, interrupted work, and what a new file system has.
-const ALLOWED: [&str; 10] = [
+const ALLOWED: [&str; 11] = [
     KEYS_FOLDER,
     TRUST_FOLDER,
     FIRST_START_FOLDER,
@@ -38,6 +39,7 @@ const ALLOWED: [&str; 10] = [
     "lost+found",
     "registry.redb.damaged",
     "registry.redb.new",
+    TELEMETRY_FILE,
 ];
 /// The file name extension of private keys.
 const KEY_SUFFIX: &str = "key";

@@ -1,0 +1,235 @@
+//! What taking in telemetry costs: how much a node takes, what a million responses need, how fast they are read back, and
+//! whether applications that resolve notice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bookholder::model::content_id::ContentId;
+use bookholder::telemetry::event::{
+    Attributed, AttributedBy, Attribution, Cost, CostSource, Event, Response, SpanContext, Tokens,
+};
+use bookholder::telemetry::store::{Level, Recorded, Role, TELEMETRY_FILE, TelemetryStore, Which};
+use serde_json::{Value, json};
+
+use crate::Bench;
+use crate::library::reference;
+use crate::load::Load;
+use crate::memory::{BYTES, LARGE};
+use crate::node::{Node, resolve_path};
+use crate::report::{Figure, Progress, Target, count};
+use crate::wire::{Wire, get};
+
+/// Responses of one request, as exporters of OpenTelemetry send them.
+const BATCH: usize = 512;
+/// Responses that are recorded in this process.
+const RESPONSES: usize = 1_000_000;
+/// Requests that wait at once.
+const IN_FLIGHT: usize = 8;
+/// When the first response was.
+const BEGIN_MS: i64 = 1_790_000_000_000;
+const ROUNDS: usize = 3;
+const LOADED: Duration = Duration::from_secs(4);
+/// Responses a second while resolving is measured.
+const STEADY: f64 = 5_000.0;
+const MIB: f64 = 1_024.0 * 1_024.0;
+const PROMPTS: usize = 40;
+
+/// Measures and reports.
+pub fn run(bench: &mut Bench) {
+    let progress = Progress::begin(format!("recording {} responses", count(RESPONSES)));
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let began = Instant::now();
+    runtime.block_on(record(&store, &progress));
+    let per_second = RESPONSES as f64 / began.elapsed().as_secs_f64();
+    let bytes = std::fs::metadata(directory.path().join(TELEMETRY_FILE)).expect("a file").len() as f64;
+    let held = store.holdings().expect("holdings");
+    progress.show("reading them back");
+    let response_us = times(200, |number| {
+        let id = format!("resp-{}", number * 4_999 % RESPONSES);
+        assert!(store.response(&id).expect("a read").is_some(), "{id}");
+    });
+    let (from, to) = (BEGIN_MS - 86_400_000, BEGIN_MS + 8 * 86_400_000);
+    let prompt_us = times(100, |number| {
+        let name = format!("support/prompt-{}", number % PROMPTS);
+        assert!(!store.counts(Which::Prompt(&name), Level::Hour, from, to).expect("a read").is_empty());
+    });
+    let all_us = times(20, |_| {
+        assert!(!store.counts(Which::All, Level::Day, from, to).expect("a read").is_empty());
+    });
+    drop((progress, store));
+
+    let progress = Progress::begin("reporting to a primary that is asked");
+    let library = bench.shelf.library(LARGE, BYTES);
+    let data = library.copy();
+    let primary = Node::primary(data.path(), None);
+    let over_http: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let sent = Reporting::begin(&primary, None);
+            std::thread::sleep(LOADED);
+            sent.end() / LOADED.as_secs_f64()
+        })
+        .collect();
+    let path = resolve_path(&reference(0));
+    let answer = primary.wire().get(&path).expect("a running node").expect(200);
+    let full = Load::full(primary.address, &get(&path), &answer.body, LOADED);
+    let load = Load { rate: Some(full.run().per_second / 4.0), ..full };
+    let (mut idle, mut busy) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        idle.push(load.run().us(0.99));
+        let sent = Reporting::begin(&primary, Some(STEADY));
+        busy.push(load.run().us(0.99));
+        sent.end();
+    }
+    drop(progress);
+
+    bench.report.section("telemetry", &format!("responses in batches of {BATCH}"));
+    bench.report.row(
+        "recorded, in process",
+        &Figure::one(per_second, "/s"),
+        "each batch durable",
+        Some(Target::AtLeast(30_000.0)),
+    );
+    let beside = format!("{:.0} MiB of it events", held.bytes as f64 / MIB);
+    bench.report.row("file of a million", &Figure::one(bytes / MIB, "MiB"), &beside, None);
+    bench.report.row(
+        "one response by id",
+        &Figure::of(&response_us, "µs"),
+        "of a million",
+        Some(Target::AtMost(50_000.0)),
+    );
+    bench.report.row(
+        "counts of a prompt",
+        &Figure::of(&prompt_us, "µs"),
+        "9 days by hour",
+        Some(Target::AtMost(50_000.0)),
+    );
+    bench.report.row(
+        "counts of everything",
+        &Figure::of(&all_us, "µs"),
+        "9 days by day",
+        Some(Target::AtMost(50_000.0)),
+    );
+    bench.report.row(
+        "recorded over HTTP, JSON",
+        &Figure::of(&over_http, "/s"),
+        "one connection, load generator included",
+        None,
+    );
+    bench.report.row("resolve p99, a quarter of full load", &Figure::of(&idle, "µs"), "nothing is reported", None);
+    bench.report.row("resolve p99 at 5,000 responses/s", &Figure::of(&busy, "µs"), "", None);
+    let ratios: Vec<f64> = idle.iter().zip(&busy).map(|(idle, busy)| busy / idle).collect();
+    bench.report.row("ratio reporting ÷ idle", &Figure::of(&ratios, "×"), "", Some(Target::AtMost(2.0)));
+}
+
+async fn record(store: &TelemetryStore, progress: &Progress) {
+    let mut waiting = tokio::task::JoinSet::new();
+    for batch in 0..RESPONSES.div_ceil(BATCH) {
+        let first = batch * BATCH;
+        let events = (first..(first + BATCH).min(RESPONSES)).map(response).collect();
+        let store = store.clone();
+        waiting.spawn(async move { store.record(events, BEGIN_MS).await.expect("recorded") });
+        while waiting.len() >= IN_FLIGHT {
+            waiting.join_next().await;
+        }
+        if batch % 100 == 0 {
+            progress.show(&format!("{} of {}", count(first), count(RESPONSES)));
+        }
+    }
+    while waiting.join_next().await.is_some() {}
+}
+
+/// One response of many that differ as those of a busy application do.
+fn response(number: usize) -> Recorded {
+    let random = u64::from_le_bytes(blake3::hash(&number.to_le_bytes()).as_bytes()[..8].try_into().expect("8 bytes"));
+    let mut trace = [7; 16];
+    trace[..8].copy_from_slice(&(number as u64 / 3).to_le_bytes());
+    let input = 200 + random % 4_000;
+    Recorded {
+        event: Event::Response(Box::new(Response {
+            id: Some(format!("resp-{number}")),
+            span: Some(SpanContext { trace, span: (random | 1).to_le_bytes() }),
+            // A million in a week.
+            ended_ms: BEGIN_MS + number as i64 * 604,
+            provider: Some("openai".to_owned()),
+            model_requested: Some("gpt-5-mini".to_owned()),
+            model_used: Some(["gpt-5-mini-2026-01-15", "gpt-5-2026-01-15"][usize::from(random % 10 == 0)].to_owned()),
+            tokens: Tokens { input: Some(input), output: Some(random >> 20 & 511), ..Tokens::default() },
+            latency_us: Some(300_000 + (random >> 8) % 3_000_000),
+            first_token_us: Some(90_000 + (random >> 16) % 300_000),
+            cost: Some(Cost { pico_usd: input * 250_000, source: CostSource::Table([1; 8]) }),
+            error: (random % 97 == 0).then(|| "rate_limited".to_owned()),
+            session: Some(format!("chat-{}", number / 6)),
+            user: Some(format!("user-{}", random % 5_000)),
+            environment: Some("production".to_owned()),
+            attribution: Attribution::Version(Attributed {
+                prompt: format!("support/prompt-{}", random as usize % PROMPTS).parse().expect("a name"),
+                version: 1 + (random >> 32) % 3,
+                content_id: ContentId::of(b"x"),
+                label: Some("production".parse().expect("a label")),
+                arm: None,
+                by: AttributedBy::Stamp,
+            }),
+            ..Response::default()
+        })),
+        repeat: None,
+    }
+}
+
+/// How long each of some reads took, in microseconds.
+fn times(rounds: usize, mut read: impl FnMut(usize)) -> Vec<f64> {
+    let time = |number| {
+        let began = Instant::now();
+        read(number);
+        began.elapsed().as_secs_f64() * 1e6
+    };
+    (0..rounds).map(time).collect()
+}
+
+/// An application that reports, on a thread of its own.
+struct Reporting {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Reporting {
+    fn begin(node: &Node, rate: Option<f64>) -> Self {
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (address, until, counted) = (node.address, Arc::clone(&stop), Arc::clone(&sent));
+        let thread = std::thread::spawn(move || {
+            let (mut wire, began, mut batch) = (Wire::to(address), Instant::now(), 0_u64);
+            let run = began.elapsed().subsec_nanos();
+            while !until.load(Ordering::Relaxed) {
+                let body = reports(&format!("{run}-{batch}-{}", std::process::id()));
+                wire.post("/v1/responses", &body).expect("a running node").expect(200);
+                batch += 1;
+                counted.fetch_add(BATCH as u64, Ordering::Relaxed);
+                if let Some(rate) = rate {
+                    let due = began + Duration::from_secs_f64(batch as f64 * BATCH as f64 / rate);
+                    std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                }
+            }
+        });
+        Self { stop, sent, thread }
+    }
+
+    /// Ends it; how many responses were recorded.
+    fn end(self) -> f64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().expect("a reporter");
+        self.sent.load(Ordering::Relaxed) as f64
+    }
+}
+
+fn reports(batch: &str) -> Value {
+    let reports = (0..BATCH).map(|number| {
+        json!({
+            "id": format!("{batch}-{number}"), "prompt": reference(number % PROMPTS), "model": "gpt-5-mini",
+            "input_tokens": 812, "output_tokens": 95, "latency_ms": 1240.5, "session": format!("chat-{batch}"),
+        })
+    });
+    json!({"responses": reports.collect::<Vec<_>>()})
+}
