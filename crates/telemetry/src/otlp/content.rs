@@ -213,7 +213,7 @@ fn messages_of(value: &Value<'_>, role: &str) -> Vec<Message> {
     }
 }
 
-/// Messages of the body of a request or an answer, in the forms of OpenAI and Anthropic.
+/// Messages of the body of a request or an answer, in the forms of the large providers.
 fn messages_of_object(object: &Map<String, Json>, role: &str) -> Vec<Message> {
     let mut messages = Vec::new();
     for key in ["system", "instructions"] {
@@ -245,18 +245,17 @@ fn messages_of_object(object: &Map<String, Json>, role: &str) -> Vec<Message> {
 fn message_of(message: &Json, role: &str) -> Message {
     let said = message.get("role").and_then(Json::as_str).unwrap_or(role);
     let mut read = Message { role: said.to_owned(), ..Message::default() };
-    match message {
-        Json::String(text) => add_text(&mut read, text),
-        _ => {
-            for key in ["content", "parts", "prompt", "text"] {
-                if let Some(content) = message.get(key) {
-                    add_content(&mut read, content);
-                }
-            }
-            if let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) {
-                read.others.push(json!({ "tool_calls": calls }));
-            }
+    if let Json::String(text) = message {
+        add_text(&mut read, text);
+        return read;
+    }
+    for key in ["content", "parts", "prompt", "text"] {
+        if let Some(content) = message.get(key) {
+            add_content(&mut read, content);
         }
+    }
+    if let Some(calls) = message.get("tool_calls").filter(|calls| !calls.is_null()) {
+        read.others.push(json!({ "tool_calls": calls }));
     }
     read
 }

@@ -141,6 +141,7 @@ struct RawAttribute<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[expect(clippy::struct_field_names, reason = "they are called so")]
 struct RawAny<'a> {
     #[serde(borrow)]
     string_value: Option<Cow<'a, str>>,
@@ -286,7 +287,7 @@ fn attributes_into<'a>(attributes: &mut Attributes<'a>, list: &List<'a>, reasons
     for element in &list.elements {
         match object::<RawAttribute<'a>>(element.get()) {
             Ok(RawAttribute { key, value: Some(said) }) => {
-                attributes.add(&key, reasons, |reasons| value(said, reasons))
+                attributes.add(&key, reasons, |reasons| value(said, reasons));
             }
             Ok(RawAttribute { value: None, .. }) => {}
             Err(_) => reasons.add(Reason::BadValue, 1),
@@ -300,48 +301,57 @@ fn value<'a>(json: &'a RawValue, reasons: &mut Reasons) -> Option<Value<'a>> {
         reasons.add(Reason::ValueTooLong, 1);
         return None;
     }
-    any(json, 0).unwrap_or_else(|| {
+    any(json, 0).unwrap_or_else(|Damaged| {
         reasons.add(Reason::BadValue, 1);
         None
     })
 }
 
-/// The value of an `AnyValue`, none in it if it is empty; none at all if it is wrong.
-fn any(json: &RawValue, depth: usize) -> Option<Option<Value<'_>>> {
+/// A value that is nested too deep, or that is none.
+struct Damaged;
+
+impl From<serde_json::Error> for Damaged {
+    fn from(_: serde_json::Error) -> Self {
+        Self
+    }
+}
+
+/// The value of an `AnyValue`; none if it is empty.
+fn any(json: &RawValue, depth: usize) -> Result<Option<Value<'_>>, Damaged> {
     if depth > NESTING_MAX {
-        return None;
+        return Err(Damaged);
     }
     if json.get() == "null" {
-        return Some(None);
+        return Ok(None);
     }
-    let raw: RawAny<'_> = object(json.get()).ok()?;
+    let raw: RawAny<'_> = object(json.get())?;
     let value = if let Some(text) = raw.string_value {
         Value::Text(text)
     } else if let Some(value) = raw.bool_value {
         Value::Bool(value)
     } else if let Some(number) = raw.int_value {
-        Value::Int(number.get().trim_matches('"').parse().ok()?)
+        Value::Int(number.get().trim_matches('"').parse().map_err(|_| Damaged)?)
     } else if let Some(number) = raw.double_value {
-        Value::Double(number.get().trim_matches('"').parse().ok()?)
+        Value::Double(number.get().trim_matches('"').parse().map_err(|_| Damaged)?)
     } else if let Some(list) = raw.array_value {
         let elements = list.values.elements.into_iter().map(|element| json_of(element, depth));
-        Value::Tree(Json::Array(elements.collect::<Option<_>>()?))
+        Value::Tree(Json::Array(elements.collect::<Result<_, _>>()?))
     } else if let Some(list) = raw.kvlist_value {
         let mut map = Map::new();
         for pair in list.values.elements {
-            let pair: RawAttribute<'_> = object(pair.get()).ok()?;
-            let value = pair.value.map_or(Some(Json::Null), |value| json_of(value, depth))?;
+            let pair: RawAttribute<'_> = object(pair.get())?;
+            let value = pair.value.map_or(Ok(Json::Null), |value| json_of(value, depth))?;
             map.insert(pair.key.into_owned(), value);
         }
         Value::Tree(Json::Object(map))
     } else {
-        return Some(None);
+        return Ok(None);
     };
-    Some(Some(value))
+    Ok(Some(value))
 }
 
-fn json_of(json: &RawValue, depth: usize) -> Option<Json> {
-    Some(any(json, depth + 1)?.map_or(Json::Null, Value::into_json))
+fn json_of(json: &RawValue, depth: usize) -> Result<Json, Damaged> {
+    Ok(any(json, depth + 1)?.map_or(Json::Null, Value::into_json))
 }
 
 /// A time: a number, or a text with one.

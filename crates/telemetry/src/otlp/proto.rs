@@ -162,13 +162,10 @@ fn value<'a>(message: &'a [u8], depth: usize, reasons: &mut Reasons) -> Option<V
         reasons.add(Reason::ValueTooLong, 1);
         return None;
     }
-    match any(message, depth) {
-        Ok(value) => value,
-        Err(Truncated) => {
-            reasons.add(Reason::BadValue, 1);
-            None
-        }
-    }
+    any(message, depth).unwrap_or_else(|_| {
+        reasons.add(Reason::BadValue, 1);
+        None
+    })
 }
 
 fn any(message: &[u8], depth: usize) -> Result<Option<Value<'_>>, Truncated> {

@@ -1,5 +1,5 @@
-//! Judgments: events of OpenTelemetry (`gen_ai.evaluation.result`), as log records or on spans, and the attributes of
-//! OpenInference.
+//! Judgments: events of OpenTelemetry (`gen_ai.evaluation.result`), as log records or on spans, and the attributes
+//! that evaluators of Phoenix set.
 
 use super::attributes::Attributes;
 use super::memory::Node;
