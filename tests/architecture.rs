@@ -1,6 +1,6 @@
 //! The architecture as tests: layers, the two modules that write, one table of statuses, limits on file size.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 /// The layer of each top-level module; it can use only what is strictly below. A crate is one module, or contains
@@ -174,6 +174,160 @@ fn module_uses_only_layers_below_its_own() {
         }
     }
     none(found, "a module imports from its own layer or from above:");
+}
+
+/// Circles that are right as they are, each with its reason: files that name each other in both directions.
+const CIRCLES: &[(&[&str], &str)] = &[];
+
+/// The files of one crate by their module path, such as `registry::deploy`; the root of the crate is empty.
+fn modules(root: &Path) -> BTreeMap<Vec<String>, Source> {
+    let mut sources = Vec::new();
+    collect(root, root, None, &mut sources);
+    let path_of = |source: &Source| {
+        let mut parts: Vec<String> = source.path.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+        if parts.last().is_some_and(|last| ["mod", "lib", "main"].contains(&last.as_str())) {
+            parts.pop();
+        }
+        parts
+    };
+    sources.into_iter().map(|source| (path_of(&source), source)).collect()
+}
+
+/// The single paths of a `use` tree, such as `a::{b, c::{self, d}}`.
+fn paths(tree: &str) -> Vec<String> {
+    let tree = tree.trim();
+    let Some((before, list)) = tree.strip_suffix('}').and_then(|tree| tree.split_once('{')) else {
+        return vec![tree.split(" as ").next().unwrap_or_default().trim().to_owned()];
+    };
+    let (mut items, mut depth, mut item) = (Vec::new(), 0_usize, String::new());
+    for character in list.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                items.push(std::mem::take(&mut item));
+                continue;
+            }
+            _ => {}
+        }
+        item.push(character);
+    }
+    items.push(item);
+    let items = items.iter().filter(|item| !item.trim().is_empty());
+    items.flat_map(|item| paths(item)).map(|path| format!("{before}{path}")).collect()
+}
+
+/// Every path that a file names: those of its `use` lines, and those in its code that begin with `crate` or `super`.
+fn named_paths(source: &Source) -> Vec<String> {
+    let code: String = source.lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+    let mut found = Vec::new();
+    let mut rest = code.as_str();
+    while let Some((before, behind)) = rest.split_once("use ") {
+        let line = before.rsplit('\n').next().unwrap_or_default().trim();
+        let starts = line.is_empty() || line == "pub" || line.starts_with("pub(");
+        let Some((tree, after)) = behind.split_once(';').filter(|_| starts) else {
+            rest = behind;
+            continue;
+        };
+        found.extend(paths(tree));
+        rest = after;
+    }
+    for root in ["crate::", "super::"] {
+        for (at, _) in code.match_indices(root) {
+            let path = code.get(at..).unwrap_or_default();
+            found.push(path.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect());
+        }
+    }
+    found
+}
+
+/// Which other file of the crate a path leads to. What a file uses of its own ancestors does not count.
+fn target(file: &[String], path: &str, modules: &BTreeMap<Vec<String>, Source>) -> Option<Vec<String>> {
+    let mut steps: Vec<&str> = path.split("::").map(str::trim).collect();
+    let mut at = match steps.first() {
+        Some(&"crate") => Vec::new(),
+        Some(&"super" | &"self") => file.to_vec(),
+        Some(child) => {
+            let child = [file, &[(*child).to_owned()]].concat();
+            return if modules.contains_key(&child) { target(file, &format!("self::{path}"), modules) } else { None };
+        }
+        None => return None,
+    };
+    while matches!(steps.first(), Some(&"crate" | &"self" | &"super")) {
+        if steps.remove(0) == "super" {
+            at.pop();
+        }
+    }
+    for step in steps {
+        at.push(step.to_owned());
+        if !modules.contains_key(&at) {
+            at.pop();
+            break;
+        }
+    }
+    (modules.contains_key(&at) && !file.starts_with(&at)).then_some(at)
+}
+
+/// The shortest way from a file back to itself, where there is one.
+fn circle(start: &[String], uses: &BTreeMap<Vec<String>, BTreeSet<Vec<String>>>) -> Option<Vec<Vec<String>>> {
+    let mut came_from: BTreeMap<&[String], &[String]> = BTreeMap::new();
+    let mut queue = VecDeque::from([start]);
+    while let Some(file) = queue.pop_front() {
+        for next in uses.get(file)? {
+            if next.as_slice() == start {
+                let mut way = vec![start.to_vec()];
+                let mut at = file;
+                while at != start {
+                    way.insert(1, at.to_vec());
+                    at = came_from.get(at)?;
+                }
+                return Some(way);
+            }
+            if !came_from.contains_key(next.as_slice()) {
+                came_from.insert(next, file);
+                queue.push_back(next);
+            }
+        }
+    }
+    None
+}
+
+#[test]
+fn files_of_a_crate_do_not_use_each_other_in_circles() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut roots = vec![("bookholder".to_owned(), program.join("src"))];
+    for folder in std::fs::read_dir(program.join("crates")).expect("the crates") {
+        let folder = folder.expect("an entry").path();
+        let name = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        roots.push((name, folder.join("src")));
+    }
+    roots.sort();
+    let mut found = BTreeSet::new();
+    for (name, root) in roots {
+        let modules = modules(&root);
+        let uses: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = modules
+            .iter()
+            .map(|(file, source)| {
+                let named = named_paths(source);
+                (file.clone(), named.iter().filter_map(|path| target(file, path, &modules)).collect())
+            })
+            .collect();
+        for file in uses.keys() {
+            let Some(way) = circle(file, &uses) else { continue };
+            // Each circle is told once, from its first file.
+            if way.iter().min() != Some(file) {
+                continue;
+            }
+            let way: Vec<String> = way.iter().map(|file| file.join("::")).collect();
+            if !CIRCLES.iter().any(|(known, _)| *known == way) {
+                found.insert(format!("{name}: {} -> {}", way.join(" -> "), way.first().expect("a file")));
+            }
+        }
+    }
+    none(
+        found.into_iter().collect(),
+        "files use each other in a circle; move what two of them share to a file below both:",
+    );
 }
 
 #[test]

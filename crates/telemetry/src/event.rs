@@ -16,8 +16,6 @@ pub const ID_BYTES_MAX: usize = 256;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Longest explanation of a score, in bytes; longer ones are cut.
 pub const EXPLANATION_BYTES_MAX: usize = 4_096;
-/// The largest number of a score, either way: millionths of it fit into 64 bits, and so do a million of them.
-pub const SCORE_MAX: f64 = 1e9;
 
 /// What an application reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

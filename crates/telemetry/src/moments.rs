@@ -9,10 +9,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::SCORE_MAX;
-
 /// Millionths in one.
 const MILLION: f64 = 1e6;
+/// The largest number of a score, either way: millionths of it fit into 64 bits, and so do a million of them.
+pub const SCORE_MAX: f64 = 1e9;
 /// [`SCORE_MAX`] in millionths.
 const MILLIONTHS_MAX: i64 = 1_000_000_000_000_000;
 

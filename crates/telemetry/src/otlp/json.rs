@@ -13,9 +13,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::attributes::Attributes;
-use super::read::{Batch, DecodeError, Options, Reason, Reasons, Signal};
+use super::batch::{Batch, DecodeError, Options, Reason, Reasons, Signal};
+use super::record::{Exception, LogRecord, Span, SpanEvent, span_context, span_id};
 use super::score::read_log;
-use super::span::{Exception, LogRecord, Span, SpanEvent, read_span, span_context, span_id};
+use super::span::read_span;
 use super::value::Value;
 use super::{NESTING_MAX, SPAN_EVENTS_MAX, VALUE_BYTES_MAX};
 

@@ -10,12 +10,15 @@
 
 mod answer;
 mod attributes;
+mod batch;
 mod content;
 mod json;
 mod memory;
 mod names;
+mod node;
 mod proto;
 mod read;
+mod record;
 mod score;
 mod span;
 mod usage;
@@ -23,9 +26,10 @@ mod value;
 mod wire;
 
 pub use answer::{RpcCode, accepted, answer, refused};
+pub use batch::{Batch, DecodeError, Options, Reason, Rejected, Signal};
 pub use content::{system_text, system_text_hash};
 pub use memory::{MemoryLimits, TraceMemory};
-pub use read::{Batch, DecodeError, Encoding, Options, Reason, Rejected, Signal, read_logs, read_metrics, read_traces};
+pub use read::{Encoding, read_logs, read_metrics, read_traces};
 
 /// Spans, or log records, of one request; exporters send 512, collectors up to 8,192. Those above it are rejected.
 pub const ITEMS_MAX: u64 = 20_000;

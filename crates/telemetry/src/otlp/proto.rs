@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use super::attributes::Attributes;
-use super::read::{Batch, Options, Reason, Reasons};
+use super::batch::{Batch, Options, Reason, Reasons};
+use super::record::{Exception, LogRecord, Span, SpanEvent, span_context, span_id};
 use super::score::read_log;
-use super::span::{Exception, LogRecord, Span, SpanEvent, read_span, span_context, span_id};
+use super::span::read_span;
 use super::value::Value;
 use super::wire::{Fields, Raw, Truncated};
 use super::{ITEMS_MAX, NESTING_MAX, SPAN_EVENTS_MAX, VALUE_BYTES_MAX};

@@ -2,10 +2,10 @@
 //! that evaluators of Phoenix set.
 
 use super::attributes::Attributes;
-use super::memory::Node;
+use super::batch::{Batch, Options, Reason};
 use super::names::{Field, List, Part};
-use super::read::{Batch, Options, Reason};
-use super::span::{LogRecord, Span, believed_ms, said};
+use super::node::Node;
+use super::record::{LogRecord, Span, believed_ms, said};
 use super::value::Value;
 use super::{SPAN_SCORES_MAX, content::Conversation};
 use crate::event::{

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use super::attributes::Attributes;
+use super::batch::{Reason, Reasons};
 use super::names::Field;
-use super::read::{Reason, Reasons};
 use super::value::whole;
 use super::{COST_USD_MAX, TOKENS_MAX};
 use crate::event::{Cost, CostSource, Tokens};

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::hours::Hours;
@@ -102,7 +103,7 @@ pub enum PriceFault {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct RawTable {
+struct RawTable {
     schema: u64,
     updated: String,
     currency: String,
@@ -171,6 +172,26 @@ impl PriceTable {
         }
         check_overlaps(&self.models)?;
         Ok(self)
+    }
+}
+
+impl PriceTable {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// The bytes are not a table of this schema, or something in it is over a limit, negative, or said twice.
+    pub fn read(json: &[u8]) -> Result<Self, PriceError> {
+        if json.len() > TABLE_BYTES_MAX {
+            return Err(PriceError::Long { bytes: json.len() });
+        }
+        let raw: RawTable = crate::json::read(json).map_err(|error| PriceError::Json(error.to_string()))?;
+        raw.try_into()
+    }
+}
+
+impl<'de> Deserialize<'de> for PriceTable {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        RawTable::deserialize(from)?.try_into().map_err(D::Error::custom)
     }
 }
 

@@ -2,13 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::check::{PriceError, RawTable, TABLE_BYTES_MAX};
 use super::hours::Hours;
 use crate::model::time::Timestamp;
 
 /// Prices of models, each for a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RawTable")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PriceTable {
     pub(super) schema: u64,
     pub(super) updated: String,
@@ -91,18 +89,6 @@ pub struct Rate {
 }
 
 impl PriceTable {
-    /// Reads a table.
-    ///
-    /// # Errors
-    /// The bytes are not a table of this schema, or something in it is over a limit, negative, or said twice.
-    pub fn read(json: &[u8]) -> Result<Self, PriceError> {
-        if json.len() > TABLE_BYTES_MAX {
-            return Err(PriceError::Long { bytes: json.len() });
-        }
-        let raw: RawTable = crate::json::read(json).map_err(|error| PriceError::Json(error.to_string()))?;
-        raw.try_into()
-    }
-
     /// The date as of which the prices were right.
     #[must_use]
     pub fn updated(&self) -> &str {
