@@ -12,9 +12,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::globals::Globals;
 use super::{
-    archive, audit, backup, bundle, can, completions, deploy, describe, diff, draft, get, history, import, list, log,
-    policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role, rollback, rules, show,
-    status, token, unlabel, webhook, whoami,
+    archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history, import, list,
+    log, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role, rollback, rules,
+    show, stats, status, token, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -93,6 +93,10 @@ pub enum Command {
     Pull(pull::PullArgs),
     /// Import a folder, or version history from another tool
     Import(import::ImportArgs),
+    /// Show calls, cost, latency and scores of a prompt
+    Stats(stats::StatsArgs),
+    /// Show which prompts cost most
+    Costs(costs::CostsArgs),
     /// Show node status
     Status(status::StatusArgs),
     /// Show who you are signed in as and your permissions
@@ -138,11 +142,12 @@ pub enum Command {
 }
 
 /// The commands in the help, by task; every command is in one group.
-const GROUPS: [(&str, &[&str]); 6] = [
+const GROUPS: [(&str, &[&str]); 7] = [
     ("Run a node", &["serve", "replica", "status", "demo"]),
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
+    ("Measure", &["stats", "costs"]),
     ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
     (
         "Maintenance",

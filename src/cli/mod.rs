@@ -14,6 +14,7 @@ mod compact;
 mod completions;
 mod confirm;
 mod context;
+mod costs;
 mod demo;
 mod deploy;
 mod describe;
@@ -21,6 +22,7 @@ mod diff;
 mod disk;
 mod draft;
 pub mod error;
+mod figures;
 mod findings;
 mod folder;
 mod get;
@@ -51,6 +53,7 @@ mod rollback;
 mod rules;
 mod serve;
 mod show;
+mod stats;
 mod status;
 mod token;
 mod unlabel;
@@ -147,6 +150,8 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Push(args) => ask(globals, |context| push::run(args, context)),
         Command::Pull(args) => ask(globals, |context| pull::run(args, context)),
         Command::Import(args) => ask(globals, |context| import::run(args, context)),
+        Command::Stats(args) => ask(globals, |context| stats::run(args, context)),
+        Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
         Command::Status(args) => ask(globals, |context| status::run(args, context)),
         Command::Whoami(_) => ask(globals, whoami::run),
         Command::Can(args) => ask(globals, |context| can::run(args, context)),

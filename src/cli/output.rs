@@ -130,7 +130,7 @@ fn explain(error: &CliError) -> String {
 /// Rows under headings.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    headings: Vec<&'static str>,
+    headings: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -163,13 +163,18 @@ impl<T: Display> From<T> for Cell {
 impl Table {
     /// A table without rows.
     #[must_use]
-    pub fn new(headings: &[&'static str]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+    pub fn new(headings: &[&str]) -> Self {
+        Self { headings: headings.iter().copied().map(str::to_owned).collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
     pub fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        self.rows.push(cells.into());
+        self.push(cells.into());
+    }
+
+    /// Adds a row whose columns depend on the output.
+    pub fn push(&mut self, cells: Vec<Cell>) {
+        self.rows.push(cells);
     }
 
     /// Formats the table: coloured and wrapped to the width on a terminal, plain and aligned for a program.

@@ -43,6 +43,7 @@ pub mod service;
 mod sessions;
 mod shares;
 pub mod state;
+mod stats;
 mod telemetry;
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
+    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, stats,
     telemetry, ui, webhooks, write,
 };
 
@@ -28,6 +28,8 @@ pub(super) const ROUTES: &[Route] = &[
     // Authors and engineers.
     Route::new("POST",   "/v1/responses",                                       || post(telemetry::responses)),
     Route::new("POST",   "/v1/scores",                                          || post(telemetry::scores)),
+    Route::new("GET",    "/v1/stats",                                           || get(stats::all)),
+    Route::new("GET",    "/v1/prompts/{name}/stats",                            || get(stats::prompt)),
     Route::new("GET",    "/v1/prompts",                                         || get(library::prompts)),
     Route::new("GET",    "/v1/prompts/{name}",                                  || get(library::prompt)),
     Route::new("DELETE", "/v1/prompts/{name}",                                  || delete(write::remove)),

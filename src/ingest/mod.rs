@@ -6,6 +6,7 @@
 mod attribute;
 mod error;
 mod report;
+pub mod stats;
 
 use std::sync::Arc;
 

@@ -116,6 +116,8 @@ const STORY: &[(&str, &str, &str)] = &[
     ("GET",    "/replication/v1/view/all/next/0.0", ""),
     ("POST",   "/v1/responses", EXAMPLE),
     ("POST",   "/v1/scores", EXAMPLE),
+    ("GET",    "/v1/stats?since=30d&limit=10", ""),
+    ("GET",    "/v1/prompts/support%2Fagent/stats?by=model&since=24h", ""),
     ("POST",   "/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "{BATCH}"),
     ("POST",   "/replication/v1/report", r#"{"replica":"plant-7","position":"1.2","freshness":"fresh","version":"0.1.0"}"#),
     ("DELETE", "/v1/prompts/support%2Ftone", EXAMPLE),

@@ -144,6 +144,8 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("POST",   "/replication/v1/view/{view}/checkpoint", &[("/replication/v1/view/all/checkpoint", "a note")]),
     ("GET",    "/replication/v1/view/{view}/next/{position}", &[("/replication/v1/view/all/next/0.0", "")]),
     ("POST",   "/v1/responses", &[("/v1/responses", r#"{"responses":[{"prompt":"{N}"},{"stamp":"{N}@1"}]}"#)]),
+    ("GET",    "/v1/stats", &[("/v1/stats", ""), ("/v1/stats?since=30d&limit=1", "")]),
+    ("GET",    "/v1/prompts/{name}/stats", &[("/v1/prompts/{S}/stats", ""), ("/v1/prompts/{S}/stats?by=model&since=1h", "")]),
     ("POST",   "/v1/scores", &[("/v1/scores", r#"{"scores":[{"stamp":"{N}@1","name":"quality","value":1}]}"#)]),
     ("POST",   "/replication/v1/telemetry", &[("/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "x")]),
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
@@ -254,6 +256,13 @@ fn world() -> World {
     let _one =
         node.change("POST", "/v1/principals", &json!({"name": "deep-one", "kind": "person", "grants": grants})).ok();
     let _token = node.change("POST", "/v1/tokens", &json!({"name": "deep-one", "principal": "deep-one"})).ok();
+    let reports = json!({"responses": [
+        {"id": "r-1", "prompt": "secret/deeper", "cost_usd": 3, "latency_ms": 5},
+        {"id": "r-2", "prompt": "secret/withdrawn-name", "cost_usd": 4},
+        {"id": "r-3", "prompt": "support/agent", "cost_usd": 1},
+        {"id": "r-4", "prompt": "none/at-all"},
+    ]});
+    let _reported = node.change("POST", "/v1/responses", &reports).ok();
     let bound = json!({"name": "bound", "principal": "admin", "prompts": "support/**"});
     let token = node.change("POST", "/v1/tokens", &bound).ok();
     narrow.push(("bound", token["token"].as_str().expect("shown once").to_owned()));

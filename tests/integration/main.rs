@@ -26,6 +26,7 @@ mod registry;
 mod resolving;
 mod shares;
 mod slow_download;
+mod stats;
 mod storage;
 mod support;
 mod tls;

@@ -45,6 +45,10 @@ pub(super) fn about(name: &PromptName) -> String {
     format!("{}/about", prompt(name))
 }
 
+pub(super) fn stats(name: &PromptName) -> String {
+    format!("{}/stats", prompt(name))
+}
+
 pub(super) fn diff(name: &PromptName) -> String {
     format!("{}/diff", prompt(name))
 }

@@ -11,6 +11,7 @@ pub mod otlp;
 pub mod price;
 pub mod rollup;
 pub mod sketch;
+pub mod stats;
 pub mod store;
 
-use bookholder_model::{json, model};
+use bookholder_model::{api, json, model};

@@ -18,7 +18,7 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets,
+    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, stats,
     telemetry, webhooks, write,
 };
 use crate::api::problem::Problem;
@@ -58,7 +58,7 @@ use crate::web::docs;
         (name = "replication", description = "What replicas fetch; signed, so nothing in between has to be trusted."),
     ),
     paths(
-        read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores,
+        read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,

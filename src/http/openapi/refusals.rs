@@ -60,6 +60,8 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "render" => &[RESOLVES, &[InvalidVariables, RenderFailed]],
         "stream_events" => &[&[RateLimited, NotReady, Busy]],
         "list_prompts" => &[&[NotReady]],
+        "get_stats" => &[&[PrimaryOnly, TelemetryOff, NotReady]],
+        "get_prompt_stats" => &[&[PrimaryOnly, TelemetryOff, InvalidName, PromptNotFound, NotReady]],
         "get_prompt" | "list_versions" | "list_labels" => &[&[InvalidName, PromptNotFound, NotReady]],
         "remove_prompt" => &[&[InvalidName, PromptNotFound, PromptRemoved, StillIncluded]],
         "publish_version" => &[&[InvalidName, PromptNotFound, LabelNotFound], PUBLISHES, MOVES],

@@ -7,6 +7,7 @@ pub mod govern;
 pub mod limits;
 pub mod problem;
 pub mod read;
+pub mod stats;
 pub mod status;
 pub mod telemetry;
 pub mod webhooks;

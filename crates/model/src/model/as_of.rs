@@ -30,6 +30,12 @@ pub enum AsOfError {
 }
 
 impl AsOf {
+    /// The start of the given unit.
+    #[must_use]
+    pub const fn first(self) -> Timestamp {
+        self.first
+    }
+
     /// The time to query; absent if the given unit is not over, which means now.
     ///
     /// # Errors

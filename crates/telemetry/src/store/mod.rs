@@ -26,7 +26,7 @@ use tokio::sync::oneshot;
 
 pub use codec::{Batch, Recorded};
 pub use expire::{Erase, Expired, Retention};
-pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Which};
+pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Stretch, Which};
 pub use spool::{SentBatch, SpoolId, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
 use tables::META;

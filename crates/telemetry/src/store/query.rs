@@ -1,12 +1,14 @@
 //! Reading what was recorded: single responses with their scores, and counts over time.
 
+use std::ops::ControlFlow;
+
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::apply::{target_hash, targets_of};
 use super::codec::{decode_rollup, decode_series, unpack};
 use super::tables::{
-    BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, bucket, day_of, hash,
-    index_key, place_of, prompt_prefix, span_hash,
+    BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, bucket, day_of,
+    hash, index_key, place_of, prompt_prefix, span_hash,
 };
 use super::{TelemetryError, TelemetryStore};
 use crate::event::{Event, Response, Score, SpanContext};
@@ -44,6 +46,17 @@ pub struct Bucket {
     pub from_ms: i64,
     /// What was counted.
     pub rollup: Rollup,
+}
+
+/// A stretch of time on one level: buckets that begin in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// How finely.
+    pub level: Level,
+    /// Its start.
+    pub from_ms: i64,
+    /// Its end; a bucket that it divides is part of it.
+    pub to_ms: i64,
 }
 
 /// What was counted of one series.
@@ -186,34 +199,103 @@ impl TelemetryStore {
         from_ms: i64,
         to_ms: i64,
     ) -> Result<Vec<SeriesBuckets>, TelemetryError> {
+        let mut found: Vec<SeriesBuckets> = Vec::new();
+        let all = |_: &Series| true;
+        let _ended =
+            self.visit_counts(which, &[Stretch { level, from_ms, to_ms }], all, |series, from_ms, rollup| {
+                let bucket = Bucket { from_ms, rollup };
+                match found.last_mut().filter(|last| last.series == *series) {
+                    Some(last) => last.buckets.push(bucket),
+                    None => found.push(SeriesBuckets { series: series.clone(), buckets: vec![bucket] }),
+                }
+                ControlFlow::Continue(())
+            })?;
+        Ok(found)
+    }
+
+    /// Visits what was counted in stretches of time for the series that are wanted, one after the other: nothing is
+    /// collected, so that a year of all prompts takes no more memory than a minute of one. Answers `Break` if the
+    /// visitor ended it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn visit_counts(
+        &self,
+        which: Which<'_>,
+        stretches: &[Stretch],
+        mut wanted: impl FnMut(&Series) -> bool,
+        mut visit: impl FnMut(&Series, i64, Rollup) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TelemetryError> {
         let txn = self.shared.database.begin_read()?;
-        let series = txn.open_table(SERIES)?;
         let prefix = match which {
             Which::All => Vec::new(),
             Which::Prompt(name) => prompt_prefix(name),
         };
-        let Some(rollups) = ROLLUPS.get(level as usize) else { return Ok(Vec::new()) };
-        let rollups = txn.open_table(*rollups)?;
-        let length = level.ms();
-        let (first, end) = (bucket(from_ms, level as usize), bucket(to_ms.saturating_add(length - 1), level as usize));
-        let mut found = Vec::new();
-        for entry in series.range(prefix.as_slice()..)? {
+        let mut opened = Vec::new();
+        for stretch in stretches {
+            let Some(table) = ROLLUPS.get(stretch.level as usize) else { continue };
+            opened.push((stretch, txn.open_table(*table)?));
+        }
+        for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
             let (key, value) = entry?;
             if !key.value().starts_with(&prefix) {
                 break;
             }
             let (number, series) = decode_series(value.value())?;
-            let mut buckets = Vec::new();
-            for entry in rollups.range((number, first)..(number, end))? {
-                let (key, value) = entry?;
-                let from_ms = i64::from(key.value().1).saturating_mul(length);
-                buckets.push(Bucket { from_ms, rollup: decode_rollup(value.value())? });
+            if !wanted(&series) {
+                continue;
             }
-            if !buckets.is_empty() {
-                found.push(SeriesBuckets { series, buckets });
+            for (Stretch { level, from_ms, to_ms }, rollups) in &opened {
+                let length = level.ms();
+                let first = bucket(*from_ms, *level as usize);
+                let end = bucket(to_ms.saturating_add(length - 1), *level as usize);
+                for entry in rollups.range((number, first)..(number, end))? {
+                    let (key, value) = entry?;
+                    let from_ms = i64::from(key.value().1).saturating_mul(length);
+                    if visit(&series, from_ms, decode_rollup(value.value())?).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
+                }
             }
         }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// The series of a prompt, or of everything; those without counts included.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn series(&self, which: Which<'_>) -> Result<Vec<Series>, TelemetryError> {
+        let txn = self.shared.database.begin_read()?;
+        let prefix = match which {
+            Which::All => Vec::new(),
+            Which::Prompt(name) => prompt_prefix(name),
+        };
+        let mut found = Vec::new();
+        for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
+            let (key, value) = entry?;
+            if !key.value().starts_with(&prefix) {
+                break;
+            }
+            found.push(decode_series(value.value())?.1);
+        }
         Ok(found)
+    }
+
+    /// The time of the newest report; none without reports. Only the blocks that were written last are looked at,
+    /// because reports arrive roughly in order.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn newest_report_ms(&self) -> Result<Option<i64>, TelemetryError> {
+        /// Blocks that are looked at.
+        const BLOCKS_MAX: usize = 64;
+        let txn = self.shared.database.begin_read()?;
+        let mut newest = None;
+        for entry in txn.open_table(BLOCK_ENDS)?.iter()?.rev().take(BLOCKS_MAX) {
+            newest = newest.max(Some(entry?.1.value()));
+        }
+        Ok(newest)
     }
 
     /// How much the file holds.

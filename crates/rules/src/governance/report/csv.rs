@@ -75,7 +75,11 @@ pub fn write_csv<S: Source>(
     Ok(Contents { deployments, ..contents })
 }
 
-fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {
+/// Writes one row of a table for spreadsheets; no cell becomes a formula.
+///
+/// # Errors
+/// Writing fails.
+pub fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {
             out.write_all(b",")?;

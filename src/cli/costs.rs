@@ -1,0 +1,213 @@
+//! `costs`: what prompts cost, the most expensive first.
+
+use clap::Args;
+
+use super::Verdict;
+use super::context::Context;
+use super::error::CliError;
+use super::figures::{UNKNOWN, change, csv, percent, sparkline};
+use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, paint};
+use super::stats::{COUNT_COLUMNS, count_cells, period, place};
+use crate::api::stats::{PromptUsage, SpendCounts, StatsCounts, USAGE_PROMPTS_MAX, UsageStats, share};
+use crate::model::since::Since;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder costs                       most expensive prompts, last 30 days
+  bookholder costs --since 24h --limit 5
+  bookholder costs --since 2026-03-01 --until 2026-03-31 --csv > march.csv
+
+SHARE is the share of all spend, CACHED the share of input tokens that came from
+a cache, GROWTH the change of cost against the period of the same length before.";
+
+/// `costs`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct CostsArgs {
+    /// Start of the period: an age such as 24h or 7d, or a date or time (UTC)
+    #[arg(long, value_name = "TIME", default_value = "30d")]
+    since: Since,
+    /// End of the period, written like its start [default: now]
+    #[arg(long, value_name = "TIME")]
+    until: Option<Since>,
+    /// Maximum number of prompts
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+    /// Print comma-separated values for spreadsheets
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+}
+
+pub async fn run(args: CostsArgs, context: Context) -> Result<Verdict, CliError> {
+    let limit = args.limit.clamp(1, USAGE_PROMPTS_MAX);
+    let usage = context.client.usage_stats(args.since, args.until, limit).await?;
+    let output = context.output;
+    if output.json {
+        output.json(&usage)?;
+    } else if args.csv {
+        csv(output, &rows_csv(&usage))?;
+    } else {
+        print(output, &usage)?;
+    }
+    Ok(Verdict::Done)
+}
+
+fn print(output: Output, usage: &UsageStats) -> Result<(), CliError> {
+    let total = &usage.total;
+    output.line(format!(
+        "{}  {}",
+        paint(STRONG, cost(total.priced_calls, total)),
+        paint(DIM, period(usage.since, usage.until, usage.newest))
+    ))?;
+    if usage.prompts.is_empty() && total.calls == 0 {
+        return output.line("no calls were reported in this period");
+    }
+    output.table(&table(usage, output.terminal), "")?;
+    if usage.more_prompts > 0 {
+        output.line(paint(DIM, format!("{} more; show them with --limit", usage.more_prompts)))?;
+    }
+    if total.priced_calls < total.calls {
+        let known = percent(usage.cost_coverage);
+        output.line(paint(
+            DIM,
+            format!("cost is known for {known} of calls; the rest has no reported cost and no price"),
+        ))?;
+    }
+    if let Some(unattributed) = usage.unattributed.as_ref().filter(|unattributed| unattributed.counts.calls > 0) {
+        let of_all = percent(share(unattributed.counts.calls, total.calls));
+        let calls = unattributed.counts.calls;
+        output.line(paint(WARN, format!("{calls} calls ({of_all}) belong to no known version:")))?;
+        for one in &unattributed.reasons {
+            output.line(format!("  {:>8}  {}", one.counts.calls, reason(&one.reason)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Why calls belong to no known version, in a sentence.
+fn reason(word: &str) -> &str {
+    match word {
+        "no_prompt" => "the application names no prompt",
+        "unknown_prompt" => "there is no prompt of the reported name",
+        "unknown_version" => "the prompt has no such version, label or content",
+        "ambiguous_split" => "the label serves several versions and no stamp or subject was reported",
+        other => other,
+    }
+}
+
+fn cost(priced_calls: u64, counts: &StatsCounts) -> String {
+    if priced_calls == 0 { UNKNOWN.to_owned() } else { counts.cost_usd.short() }
+}
+
+fn table(usage: &UsageStats, with_series: bool) -> Table {
+    let mut headings = vec!["PROMPT", "COST", "SHARE", "CALLS", "COST/CALL", "CACHED", "GROWTH"];
+    if with_series {
+        headings.push("COST OVER TIME");
+    }
+    let mut table = Table::new(&headings);
+    let trend = |prompt: &PromptUsage| {
+        let points = prompt.series.iter();
+        sparkline(points.map(|point| (place(usage.since, usage.until, point.at), point.cost_usd.dollars())))
+    };
+    for prompt in &usage.prompts {
+        let cells = row(Cell::new(ACCENT, &prompt.name), &prompt.counts, &prompt.previous, &usage.total);
+        table.push(cells.into_iter().chain(with_series.then(|| Cell::new(ACCENT, trend(prompt)))).collect());
+    }
+    if let Some(unattributed) = usage.unattributed.as_ref().filter(|unattributed| unattributed.counts.calls > 0) {
+        let SpendCounts { calls, priced_calls, cost_usd } = unattributed.counts;
+        let counts = StatsCounts { calls, priced_calls, cost_usd, ..StatsCounts::default() };
+        let mut cells = row(Cell::new(WARN, "(unattributed)"), &counts, &SpendCounts::default(), &usage.total);
+        if let Some(growth) = cells.last_mut() {
+            *growth = UNKNOWN.into();
+        }
+        table.push(cells.into_iter().chain(with_series.then(|| "".into())).collect());
+    }
+    let cells = row(Cell::new(STRONG, "total"), &usage.total, &usage.previous, &usage.total);
+    table.push(cells.into_iter().chain(with_series.then(|| "".into())).collect());
+    table
+}
+
+fn row(name: Cell, counts: &StatsCounts, previous: &SpendCounts, total: &StatsCounts) -> Vec<Cell> {
+    let of_all = (total.cost_usd.pico() > 0).then(|| counts.cost_usd.dollars() / total.cost_usd.dollars());
+    let growth = if counts.priced_calls == 0 && previous.priced_calls == 0 {
+        UNKNOWN.to_owned()
+    } else {
+        change(previous.cost_usd.dollars(), counts.cost_usd.dollars())
+    };
+    vec![
+        name,
+        cost(counts.priced_calls, counts).into(),
+        percent(of_all).into(),
+        counts.calls.into(),
+        counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), |cost| cost.short()).into(),
+        percent(counts.cached_share()).into(),
+        growth.into(),
+    ]
+}
+
+fn rows_csv(usage: &UsageStats) -> Vec<Vec<String>> {
+    let mut heading: Vec<String> = ["prompt", "since", "until"].map(str::to_owned).to_vec();
+    heading.extend(COUNT_COLUMNS.map(str::to_owned));
+    heading.extend(["previous_calls", "previous_cost_usd"].map(str::to_owned));
+    let mut rows = vec![heading];
+    for prompt in &usage.prompts {
+        let mut row = vec![prompt.name.to_string(), usage.since.to_string(), usage.until.to_string()];
+        row.extend(count_cells(&prompt.counts));
+        row.extend([prompt.previous.calls.to_string(), prompt.previous.cost_usd.to_string()]);
+        rows.push(row);
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn usage() -> UsageStats {
+        let counts = |calls: u64, cost: &str| {
+            json!({
+                "calls": calls, "errors": 0, "priced_calls": calls, "cost_usd": cost, "counted_calls": calls,
+                "tokens": {"input": 1000, "cache_read": 250, "cache_write": 0, "output": 10, "reasoning": 0},
+                "latency_ms": null, "first_token_ms": null, "scores": [],
+            })
+        };
+        let spend = |calls: u64, cost: &str| json!({"calls": calls, "priced_calls": calls, "cost_usd": cost});
+        serde_json::from_value(json!({
+            "since": "2026-03-01T00:00:00Z", "until": "2026-03-31T00:00:00Z", "previous_since": "2026-01-30T00:00:00Z",
+            "bucket_s": 86400, "newest": null, "total": counts(40, "4"), "cost_coverage": 1.0, "previous": spend(10, "2"),
+            "unattributed": {"counts": spend(4, "0.4"), "reasons": [{"reason": "no_prompt", "counts": spend(4, "0.4")}]},
+            "series": [], "more_prompts": 2,
+            "prompts": [
+                {"name": "support/agent", "counts": counts(30, "3"), "previous": spend(10, "2"),
+                 "series": [{"at": "2026-03-02T00:00:00Z", "calls": 30, "errors": 0, "cost_usd": "3"}]},
+                {"name": "=cmd", "counts": counts(6, "0.6"), "previous": spend(0, "0"), "series": []},
+            ],
+        }))
+        .expect("usage")
+    }
+
+    #[test]
+    fn most_expensive_prompt_is_first_with_its_share_and_growth() {
+        let expected = "\
+PROMPT          COST   SHARE  CALLS  COST/CALL  CACHED  GROWTH
+support/agent   $3.00  75%    30     $0.10      25%     +50.0%
+=cmd            $0.60  15%    6      $0.10      25%     new
+(unattributed)  $0.40  10%    4      $0.10      —       —
+total           $4.00  100%   40     $0.10      25%     +100.0%
+";
+        assert_eq!(table(&usage(), false).render(false, None), expected);
+        assert!(table(&usage(), true).render(false, None).contains('█'));
+    }
+
+    #[test]
+    fn spreadsheet_rows_have_the_period_before_and_no_formulas() {
+        let rows = rows_csv(&usage());
+        assert_eq!(rows[1][0], "support/agent");
+        assert_eq!(rows[1][rows[1].len() - 2..], ["10", "2"]);
+        let mut bytes = Vec::new();
+        crate::governance::report::csv::write_row(&mut bytes, &rows[2]).expect("a row");
+        assert!(bytes.starts_with(b"'=cmd,"), "{}", String::from_utf8_lossy(&bytes));
+    }
+}
