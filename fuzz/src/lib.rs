@@ -149,6 +149,7 @@ fn state(store: &Store) -> AppState {
         expires: None,
         clock_untrusted: false,
         held: false,
+        automation_held: false,
         trouble: None,
         storage: None,
         inbox: None,
