@@ -69,7 +69,7 @@ fn settled(bodies: Vec<Vec<Span>>) -> (Vec<Response>, Vec<Response>) {
     let mut memory = TraceMemory::new(MemoryLimits::default());
     let mut at_once = Vec::new();
     for (second, spans) in (0..).zip(bodies) {
-        let batch = read_traces(&bytes(spans), Encoding::Protobuf, &OPTIONS).unwrap();
+        let batch = read_traces(&bytes(spans), Encoding::Protobuf, &OPTIONS).expect("a readable body");
         at_once.extend(memory.settle(batch, NOW_MS + second * 1_000));
     }
     let late = memory.due(NOW_MS + 60_000);
@@ -162,16 +162,16 @@ fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
         let mut memory = TraceMemory::new(MemoryLimits::default());
         let mut events = Vec::new();
         // One was there before, so they are waited for.
-        memory.settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).unwrap(), NOW_MS - 60_000);
+        memory.settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).expect("a readable body"), NOW_MS - 60_000);
         if !log_first {
             memory = TraceMemory::new(MemoryLimits::default());
             let parent_unknown = call(1, 2, vec![]);
-            let batch = read_traces(&bytes(vec![parent_unknown]), Encoding::Protobuf, &OPTIONS).unwrap();
+            let batch = read_traces(&bytes(vec![parent_unknown]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
             events.extend(memory.settle(batch, NOW_MS));
         }
-        events.extend(memory.settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).unwrap(), NOW_MS));
+        events.extend(memory.settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).expect("a readable body"), NOW_MS));
         if log_first {
-            let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).unwrap();
+            let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
             events.extend(memory.settle(batch, NOW_MS));
         }
         events.extend(memory.due(NOW_MS + 60_000));
@@ -191,7 +191,7 @@ fn a_flood_of_waiting_calls_goes_on_without_waiting_above_the_limit() {
         one.trace_id = vec![id / 10 + 1; 16];
         spans.push(one);
     }
-    let batch = read_traces(&bytes(spans), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(spans), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     let at_once = memory.settle(batch, NOW_MS).len();
     assert_eq!((at_once, memory.parked()), (197, 3));
     assert_eq!(memory.due(NOW_MS + limits.park_ms - 1).len(), 0);
@@ -201,7 +201,7 @@ fn a_flood_of_waiting_calls_goes_on_without_waiting_above_the_limit() {
 #[test]
 fn a_clock_that_is_set_back_does_not_hold_calls_back() {
     let mut memory = TraceMemory::new(MemoryLimits::default());
-    let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(memory.settle(batch, NOW_MS).len(), 0);
     assert_eq!(memory.due(NOW_MS - 3_600_000).len(), 1);
 }
@@ -218,16 +218,16 @@ fn logs_on_the_path_of_traces_are_rejected_one_by_one_and_the_other_way_round() 
     };
     let scope_logs = vec![ScopeLogs { log_records: vec![log.clone(), log], ..ScopeLogs::default() }];
     let logs = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] };
-    let batch = read_traces(&logs.encode_to_vec(), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&logs.encode_to_vec(), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!((batch.items(), batch.rejected_items(), count(&batch, Reason::WrongSignal)), (2, 2, 2));
 
     let spans = request(vec![call(1, 0, vec![])]);
-    let batch = read_logs(&spans.encode_to_vec(), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_logs(&spans.encode_to_vec(), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!((batch.rejected_items(), count(&batch, Reason::WrongSignal)), (1, 1));
 
-    let json = serde_json::to_vec(&logs).unwrap();
+    let json = serde_json::to_vec(&logs).expect("a readable body");
     assert_eq!(read_traces(&json, Encoding::Json, &OPTIONS).unwrap_err(), DecodeError::WrongSignal("/v1/logs"));
-    let json = serde_json::to_vec(&spans).unwrap();
+    let json = serde_json::to_vec(&spans).expect("a readable body");
     assert_eq!(read_logs(&json, Encoding::Json, &OPTIONS).unwrap_err(), DecodeError::WrongSignal("/v1/traces"));
 }
 
@@ -236,13 +236,13 @@ fn one_wrong_span_takes_no_other_with_it() {
     let good = call(1, 0, vec![]);
     let mut bad = call(2, 0, vec![]);
     bad.span_id = vec![1; 7];
-    let batch = read_traces(&bytes(vec![bad, good.clone()]), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(vec![bad, good.clone()]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!((batch.items(), batch.rejected_items(), count(&batch, Reason::InvalidId)), (2, 1, 1));
-    assert!(batch.message().unwrap().starts_with("1 spans without a valid"));
+    assert!(batch.message().expect("a readable body").starts_with("1 spans without a valid"));
 
-    let good = serde_json::to_string(&good).unwrap();
+    let good = serde_json::to_string(&good).expect("a readable body");
     let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"traceId":1}},{{}},null,{good}]}}]}}]}}"#);
-    let batch = read_traces(body.as_bytes(), Encoding::Json, &OPTIONS).unwrap();
+    let batch = read_traces(body.as_bytes(), Encoding::Json, &OPTIONS).expect("a readable body");
     assert_eq!((batch.items(), batch.rejected_items()), (4, 3));
 }
 
@@ -251,7 +251,7 @@ fn a_span_with_ten_thousand_attributes_keeps_those_that_are_known() {
     let mut attributes: Vec<_> = (0..10_000).map(|index| text(&format!("a.{index}"), "x")).collect();
     attributes.extend((0..10_000).map(|index| text(&format!("gen_ai.prompt.{index}.content"), "x")));
     attributes.push(text("gen_ai.prompt.name", "a"));
-    let batch = read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(batch.rejected_items(), 0);
     assert!(count(&batch, Reason::TooManyAttributes) > 0);
     let mut memory = TraceMemory::new(MemoryLimits::default());
@@ -266,26 +266,26 @@ fn spans_above_the_limit_of_a_request_are_rejected_and_small_in_memory() {
     let mut of_resource = vec![0x12];
     let mut length = spans.len();
     while length >= 0x80 {
-        of_resource.push(u8::try_from(length & 0x7f | 0x80).unwrap());
+        of_resource.push(u8::try_from(length & 0x7f | 0x80).expect("a readable body"));
         length >>= 7;
     }
-    of_resource.push(u8::try_from(length).unwrap());
+    of_resource.push(u8::try_from(length).expect("a readable body"));
     of_resource.extend(spans);
     let mut body = vec![0x0a];
     let mut length = of_resource.len();
     while length >= 0x80 {
-        body.push(u8::try_from(length & 0x7f | 0x80).unwrap());
+        body.push(u8::try_from(length & 0x7f | 0x80).expect("a readable body"));
         length >>= 7;
     }
-    body.push(u8::try_from(length).unwrap());
+    body.push(u8::try_from(length).expect("a readable body"));
     body.extend(of_resource);
-    let batch = read_traces(&body, Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&body, Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!((batch.items(), batch.rejected_items()), (1_000_000, 1_000_000));
     assert_eq!(count(&batch, Reason::InvalidId), ITEMS_MAX);
     assert_eq!(count(&batch, Reason::TooManyItems), 1_000_000 - ITEMS_MAX);
 
     let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{}{{}}]}}]}}]}}"#, "{},".repeat(99_999));
-    let batch = read_traces(body.as_bytes(), Encoding::Json, &OPTIONS).unwrap();
+    let batch = read_traces(body.as_bytes(), Encoding::Json, &OPTIONS).expect("a readable body");
     assert_eq!((batch.items(), batch.rejected_items()), (100_000, 100_000));
 }
 
@@ -307,10 +307,10 @@ fn a_body_that_claims_two_billion_bytes_of_spans_is_refused() {
 fn empty_requests_are_accepted() {
     for (body, encoding) in [(b"".as_slice(), Encoding::Protobuf), (b"{}", Encoding::Json)] {
         for read in [read_traces, read_logs] {
-            let batch = read(body, encoding, &OPTIONS).unwrap();
+            let batch = read(body, encoding, &OPTIONS).expect("a readable body");
             assert_eq!((batch.items(), batch.rejected(), batch.message()), (0, vec![], None));
         }
-        assert_eq!(read_metrics(body, encoding).unwrap().items(), 0);
+        assert_eq!(read_metrics(body, encoding).expect("a readable body").items(), 0);
     }
     assert!(read_metrics(br#"{"resourceMetrics":[{"scopeMetrics":[]}]}"#, Encoding::Json).is_ok());
 }
@@ -325,7 +325,7 @@ fn numbers_that_are_none_are_left_out_and_counted() {
             text("evaluation.name", "good"),
             attribute("evaluation.score", Value::DoubleValue(number)),
         ];
-        let batch = read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).unwrap();
+        let batch = read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
         for reason in [Reason::BadTokens, Reason::BadCost, Reason::BadDuration] {
             assert_eq!(count(&batch, reason), 1, "{number} {reason:?}");
         }
@@ -338,7 +338,7 @@ fn numbers_that_are_none_are_left_out_and_counted() {
         "spanId":"0101010101010101","attributes":[{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},
         {"key":"gen_ai.usage.output_tokens","value":{"doubleValue":"NaN"}},
         {"key":"gen_ai.usage.input_tokens","value":{"intValue":"12","unknown":[1]}}],"unknown":{"a":[]}}]}]}]}"#;
-    let batch = read_traces(json.as_bytes(), Encoding::Json, &OPTIONS).unwrap();
+    let batch = read_traces(json.as_bytes(), Encoding::Json, &OPTIONS).expect("a readable body");
     assert_eq!(count(&batch, Reason::BadTokens), 1);
     assert_eq!(responses(TraceMemory::default().settle(batch, NOW_MS))[0].tokens.input, Some(12));
 }
@@ -351,10 +351,10 @@ fn values_nested_deeper_than_the_limit_are_left_out() {
     }
     let deep = KeyValue { key: "gen_ai.input.messages".to_owned(), value: Some(nested), ..KeyValue::default() };
     let spans = vec![call(1, 0, vec![deep])];
-    let batch = read_traces(&bytes(spans.clone()), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(spans.clone()), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(count(&batch, Reason::BadValue), 1);
-    let json = serde_json::to_vec(&request(spans)).unwrap();
-    let batch = read_traces(&json, Encoding::Json, &OPTIONS).unwrap();
+    let json = serde_json::to_vec(&request(spans)).expect("a readable body");
+    let batch = read_traces(&json, Encoding::Json, &OPTIONS).expect("a readable body");
     assert_eq!(count(&batch, Reason::BadValue), 1);
 
     let deep = format!(r#"{{"resourceSpans":{}{}}}"#, "[".repeat(200_000), "]".repeat(200_000));
@@ -367,12 +367,12 @@ fn values_nested_deeper_than_the_limit_are_left_out() {
 #[test]
 fn values_that_are_too_long_are_left_out() {
     let long = text("gen_ai.prompt.name", &"x".repeat(2_000_000));
-    let batch = read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(count(&batch, Reason::ValueTooLong), 1);
     let long = text("gen_ai.prompt.name", &"é".repeat(1_000));
-    let batch = read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).unwrap();
+    let batch = read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     let response = responses(TraceMemory::new(MemoryLimits::default()).settle(batch, NOW_MS)).remove(0);
-    assert_eq!(response.claim.prompt.unwrap().len(), 256);
+    assert_eq!(response.claim.prompt.expect("a readable body").len(), 256);
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn content_is_kept_only_when_asked_for_and_its_hash_always() {
     let body = bytes(vec![call(1, 0, vec![messages])]);
     for record_content in [true, false] {
         let options = Options { record_content, ..OPTIONS };
-        let batch = read_traces(&body, Encoding::Protobuf, &options).unwrap();
+        let batch = read_traces(&body, Encoding::Protobuf, &options).expect("a readable body");
         let response = responses(TraceMemory::default().settle(batch, NOW_MS)).remove(0);
         assert_eq!(response.body.is_some(), record_content);
         assert_eq!(response.claim.system, Some(bookholder_telemetry::otlp::system_text_hash("Be kind.")));
@@ -444,7 +444,7 @@ proptest! {
         }).collect();
         let request = request(spans);
         let settle = |body: &[u8], encoding| {
-            let batch = read_traces(body, encoding, &OPTIONS).unwrap();
+            let batch = read_traces(body, encoding, &OPTIONS).expect("a readable body");
             let rejected = batch.rejected();
             let mut memory = TraceMemory::new(MemoryLimits::default());
             let mut events = memory.settle(batch, NOW_MS);
@@ -452,7 +452,7 @@ proptest! {
             (events, rejected)
         };
         let from_protobuf = settle(&request.encode_to_vec(), Encoding::Protobuf);
-        let from_json = settle(&serde_json::to_vec(&request).unwrap(), Encoding::Json);
+        let from_json = settle(&serde_json::to_vec(&request).expect("a readable body"), Encoding::Json);
         prop_assert_eq!(from_protobuf, from_json);
     }
 
@@ -460,7 +460,7 @@ proptest! {
     fn a_damaged_body_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
         let attributes = vec![text("gen_ai.prompt.name", "a"), text("gen_ai.input.messages", "[{\"role\":\"system\",\"content\":\"x\"}]")];
         let request = request(vec![call(1, 2, attributes), span(2, 0, vec![text("session.id", "s")])]);
-        for (mut body, encoding) in [(request.encode_to_vec(), Encoding::Protobuf), (serde_json::to_vec(&request).unwrap(), Encoding::Json)] {
+        for (mut body, encoding) in [(request.encode_to_vec(), Encoding::Protobuf), (serde_json::to_vec(&request).expect("a readable body"), Encoding::Json)] {
             let index = at.index(body.len());
             body[index] = byte;
             body.truncate(cut.index(body.len()) + 1);

@@ -272,28 +272,27 @@ impl<'t> Changes<'t> {
         if let Some(number) = self.numbers.get(series) {
             return Ok(*number);
         }
-        let number = match self.known(series)? {
-            Some(number) => number,
-            None => {
-                let all = self.meta.get("series")?;
-                let prefix = series_prefix(&series.of);
-                let of_version = self.series.range(prefix.as_slice()..)?;
-                let of_version = of_version
-                    .take(SERIES_PER_VERSION_MAX)
-                    .take_while(|entry| entry.as_ref().is_ok_and(|(key, _)| key.value().starts_with(&prefix)))
-                    .count();
-                let series = if all >= SERIES_MAX {
-                    let of = SeriesOf::Unattributed(Unattributed::NoPrompt);
-                    Series { of, ..series.other() }
-                } else if of_version >= SERIES_PER_VERSION_MAX {
-                    series.other()
-                } else {
-                    series.clone()
-                };
-                match self.known(&series)? {
-                    Some(number) => number,
-                    None => self.new_series(&series)?,
-                }
+        let number = if let Some(number) = self.known(series)? {
+            number
+        } else {
+            let all = self.meta.get("series")?;
+            let prefix = series_prefix(&series.of);
+            let of_version = self.series.range(prefix.as_slice()..)?;
+            let of_version = of_version
+                .take(SERIES_PER_VERSION_MAX)
+                .take_while(|entry| entry.as_ref().is_ok_and(|(key, _)| key.value().starts_with(&prefix)))
+                .count();
+            let series = if all >= SERIES_MAX {
+                let of = SeriesOf::Unattributed(Unattributed::NoPrompt);
+                Series { of, ..series.other() }
+            } else if of_version >= SERIES_PER_VERSION_MAX {
+                series.other()
+            } else {
+                series.clone()
+            };
+            match self.known(&series)? {
+                Some(number) => number,
+                None => self.new_series(&series)?,
             }
         };
         self.numbers.insert(series.clone(), number);

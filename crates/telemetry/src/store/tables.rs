@@ -29,8 +29,12 @@ pub(super) const WAITING: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDe
 /// Batches that the primary does not have yet, by number.
 pub(super) const SPOOL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("spool");
 /// The last batch of each replica's spool that was merged, by node and epoch of the spool: its number, its hash, and when.
-pub(super) const CURSORS: TableDefinition<'_, (&[u8; 16], u64), (u64, &[u8; 32], i64)> =
-    TableDefinition::new("cursors");
+pub(super) const CURSORS: TableDefinition<'_, SpoolKey, Cursor> = TableDefinition::new("cursors");
+
+/// Node and epoch of a spool.
+type SpoolKey = (&'static [u8; 16], u64);
+/// Number and hash of the last batch, and when it was merged.
+type Cursor = (u64, &'static [u8; 32], i64);
 
 /// Bytes of a key of [`INDEX`].
 pub(super) const INDEX_KEY_BYTES: usize = 2 + 1 + 16 + 8 + 2;

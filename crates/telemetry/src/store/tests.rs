@@ -343,7 +343,7 @@ fn event(number: usize) -> Event {
     } else {
         let span = SpanContext { trace: [1; 16], span: [u8::try_from(number).unwrap() + 1; 8] };
         let mut event = response(&format!("r{number}"), 1 + u64::try_from(number % 3).unwrap(), at);
-        event.span = (number % 2 == 0).then_some(span);
+        event.span = number.is_multiple_of(2).then_some(span);
         event.latency_us = Some(u64::try_from(number).unwrap() * 977);
         event.into()
     }
