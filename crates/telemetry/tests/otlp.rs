@@ -44,7 +44,7 @@ fn described(batch: Batch) -> Json {
 }
 
 fn tidied(events: &[Event]) -> Json {
-    let mut events = serde_json::to_value(events).unwrap();
+    let mut events = serde_json::to_value(events).expect("a fixture");
     tidy(&mut events);
     events
 }
@@ -71,26 +71,27 @@ fn tidy(value: &mut Json) {
 
 #[test]
 fn requests_of_each_instrumentation_give_the_expected_events() {
-    let mut names: Vec<_> = fs::read_dir(fixtures()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut names: Vec<_> =
+        fs::read_dir(fixtures()).expect("a fixture").map(|entry| entry.expect("a fixture").path()).collect();
     names.sort();
     let mut wrong = Vec::new();
     let mut seen = 0;
     for path in names {
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let name = path.file_name().expect("a fixture").to_str().expect("a fixture").to_owned();
         let Some(stem) = name.strip_suffix(".traces.json").or_else(|| name.strip_suffix(".logs.json")) else {
             continue;
         };
         seen += 1;
-        let body = fs::read(&path).unwrap();
+        let body = fs::read(&path).expect("a fixture");
         let logs = name.ends_with(".logs.json");
-        let from_json = if logs { read_logs } else { read_traces }(&body, Encoding::Json, &OPTIONS).unwrap();
+        let from_json = if logs { read_logs } else { read_traces }(&body, Encoding::Json, &OPTIONS).expect("a fixture");
         let protobuf = if logs {
-            serde_json::from_slice::<ExportLogsServiceRequest>(&body).unwrap().encode_to_vec()
+            serde_json::from_slice::<ExportLogsServiceRequest>(&body).expect("a fixture").encode_to_vec()
         } else {
-            serde_json::from_slice::<ExportTraceServiceRequest>(&body).unwrap().encode_to_vec()
+            serde_json::from_slice::<ExportTraceServiceRequest>(&body).expect("a fixture").encode_to_vec()
         };
         let from_protobuf =
-            if logs { read_logs } else { read_traces }(&protobuf, Encoding::Protobuf, &OPTIONS).unwrap();
+            if logs { read_logs } else { read_traces }(&protobuf, Encoding::Protobuf, &OPTIONS).expect("a fixture");
         let found = described(from_json);
         assert_eq!(described(from_protobuf), found, "{name}: both encodings say the same");
         wrong.extend(differs_from_fixture(&fixtures().join(format!("{stem}.expected.json")), &found));
@@ -101,13 +102,13 @@ fn requests_of_each_instrumentation_give_the_expected_events() {
 
 /// Compares with a file of what is expected, or writes it.
 fn differs_from_fixture(path: &Path, found: &Json) -> Option<String> {
-    let found = serde_json::to_string_pretty(found).unwrap() + "\n";
+    let found = serde_json::to_string_pretty(found).expect("a fixture") + "\n";
     if std::env::var_os("UPDATE_FIXTURES").is_some() {
-        fs::write(path, found).unwrap();
+        fs::write(path, found).expect("a fixture");
         return None;
     }
     let expected = fs::read_to_string(path).unwrap_or_default();
-    let name = path.file_name().unwrap().display();
+    let name = path.file_name().expect("a fixture").display();
     (expected != found).then(|| {
         format!(
             "{name} differs: if that is meant, run UPDATE_FIXTURES=1 cargo test -p bookholder-telemetry, and git diff"
@@ -124,7 +125,9 @@ fn recorded(name: &str) -> Vec<Event> {
         let mut found = forms.filter_map(|(signal, form)| {
             let body = fs::read(fixtures().join(format!("recorded/{name}-{number}.{signal}.{form}"))).ok()?;
             let encoding = if form == "pb" { Encoding::Protobuf } else { Encoding::Json };
-            Some(if signal == "traces" { read_traces } else { read_logs }(&body, encoding, &OPTIONS).unwrap())
+            Some(
+                if signal == "traces" { read_traces } else { read_logs }(&body, encoding, &OPTIONS).expect("a fixture"),
+            )
         });
         let Some(batch) = found.next() else {
             assert!(number > 1, "{name} was not recorded");
@@ -227,7 +230,7 @@ fn the_same_ten_calls_are_the_same_from_every_real_instrumentation() {
             continue;
         }
         for (index, call) in calls.iter().enumerate() {
-            let number = u64::try_from(index).unwrap();
+            let number = u64::try_from(index).expect("a fixture");
             let failed = index == 9;
             let streamed = index == 7 || index == 8;
             let when = |said: bool, value: u64| (said && !failed).then_some(value);
@@ -259,7 +262,7 @@ fn the_same_ten_calls_are_the_same_from_every_real_instrumentation() {
             let first = streamed && recording.has_first_token;
             expect("first token", text(&call.first_token_us.is_some_and(|us| us > 0)), text(&first));
             let said = match (&call.claim.prompt, &call.claim.version, &call.claim.stamp) {
-                (None, None, Some(stamp)) => stamp.split('+').next().unwrap().to_owned(),
+                (None, None, Some(stamp)) => stamp.split('+').next().expect("a fixture").to_owned(),
                 (Some(prompt), Some(version), None) => format!("{prompt}@{version}"),
                 _ => format!("{:?}", call.claim),
             };

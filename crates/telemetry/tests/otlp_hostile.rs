@@ -166,12 +166,14 @@ fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
         if !log_first {
             memory = TraceMemory::new(MemoryLimits::default());
             let parent_unknown = call(1, 2, vec![]);
-            let batch = read_traces(&bytes(vec![parent_unknown]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
+            let batch =
+                read_traces(&bytes(vec![parent_unknown]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
             events.extend(memory.settle(batch, NOW_MS));
         }
         events.extend(memory.settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).expect("a readable body"), NOW_MS));
         if log_first {
-            let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
+            let batch =
+                read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
             events.extend(memory.settle(batch, NOW_MS));
         }
         events.extend(memory.due(NOW_MS + 60_000));
@@ -251,7 +253,8 @@ fn a_span_with_ten_thousand_attributes_keeps_those_that_are_known() {
     let mut attributes: Vec<_> = (0..10_000).map(|index| text(&format!("a.{index}"), "x")).collect();
     attributes.extend((0..10_000).map(|index| text(&format!("gen_ai.prompt.{index}.content"), "x")));
     attributes.push(text("gen_ai.prompt.name", "a"));
-    let batch = read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
+    let batch =
+        read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(batch.rejected_items(), 0);
     assert!(count(&batch, Reason::TooManyAttributes) > 0);
     let mut memory = TraceMemory::new(MemoryLimits::default());
@@ -325,7 +328,8 @@ fn numbers_that_are_none_are_left_out_and_counted() {
             text("evaluation.name", "good"),
             attribute("evaluation.score", Value::DoubleValue(number)),
         ];
-        let batch = read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
+        let batch =
+            read_traces(&bytes(vec![call(1, 0, attributes)]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
         for reason in [Reason::BadTokens, Reason::BadCost, Reason::BadDuration] {
             assert_eq!(count(&batch, reason), 1, "{number} {reason:?}");
         }
@@ -367,10 +371,12 @@ fn values_nested_deeper_than_the_limit_are_left_out() {
 #[test]
 fn values_that_are_too_long_are_left_out() {
     let long = text("gen_ai.prompt.name", &"x".repeat(2_000_000));
-    let batch = read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
+    let batch =
+        read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(count(&batch, Reason::ValueTooLong), 1);
     let long = text("gen_ai.prompt.name", &"é".repeat(1_000));
-    let batch = read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
+    let batch =
+        read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     let response = responses(TraceMemory::new(MemoryLimits::default()).settle(batch, NOW_MS)).remove(0);
     assert_eq!(response.claim.prompt.expect("a readable body").len(), 256);
 }
