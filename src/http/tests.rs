@@ -23,6 +23,7 @@ use super::{Door, HttpService, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
 use crate::crypto::secret::AccessToken;
+use crate::ingest::Recorder;
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
@@ -31,6 +32,7 @@ use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
+use crate::telemetry::{self, store::TelemetryStore};
 
 const ADMIN: &str = "an-admin-token-for-tests";
 const LOCAL: Peer =
@@ -76,9 +78,12 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
+    let resolver = Resolver::new(store.clone(), 1024 * 1024);
+    let telemetry = TelemetryStore::open(directory, telemetry::store::Role::Keep).expect("a telemetry store");
     AppState {
         usage: registry.usage(),
-        resolver: Resolver::new(store.clone(), 1024 * 1024),
+        recorder: Some(Recorder::new(telemetry, resolver.clone(), Arc::clone(&clock))),
+        resolver,
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then_some(registry),
         about: About::default(),
@@ -99,7 +104,6 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         open_to_all: false,
         door: Door::default(),
         read_token: None,
-        recorder: None,
         ready_max_age_s: None,
         clock,
         stop: CancellationToken::new(),

@@ -45,6 +45,7 @@ async fn raw_and_encoded_slashes_give_the_same_path() {
             ("PUT", "/about", &about, 200),
             ("GET", "/about", &nothing, 200),
             ("GET", "/diff?from=1&to=2", &nothing, 200),
+            ("GET", "/stats", &nothing, 200),
             ("GET", "/labels", &nothing, 200),
             ("GET", "/labels/production", &nothing, 200),
             ("POST", "/labels/production/rollback", &why, 200),
