@@ -63,6 +63,11 @@ impl Forwarding {
             match self.send(&state, number, batch).await {
                 Ok(merged) => self.store.forget_spooled(merged.min(number)).await?,
                 Err(SendFailure::Unreachable) => return Ok(Progress::Stuck),
+                Err(SendFailure::OutOfTurn) => {
+                    tracing::warn!(batch = number, "the primary has another batch of this spool; numbering them anew");
+                    self.store.renew_spool().await?;
+                    return Ok(Progress::Stuck);
+                }
                 Err(SendFailure::Refused(reason)) => {
                     tracing::warn!(batch = number, reason, "the primary did not take a batch of telemetry");
                     return Ok(Progress::Stuck);

@@ -62,6 +62,8 @@ pub(super) struct Upstream {
 pub(super) enum SendFailure {
     /// The upstream does not answer, or not now.
     Unreachable,
+    /// Another batch than this one is next, or had this number.
+    OutOfTurn,
     /// The upstream refuses it, for this reason.
     Refused(String),
 }
@@ -208,6 +210,9 @@ impl Upstream {
         let code = problem_code(response).await.unwrap_or_default();
         if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(SendFailure::Unreachable);
+        }
+        if code == ErrorCode::BatchOutOfTurn.as_str() {
+            return Err(SendFailure::OutOfTurn);
         }
         Err(SendFailure::Refused(format!("{status} {code}")))
     }

@@ -182,6 +182,15 @@ impl TelemetryStore {
         self.ask(|reply| writer::Job::Forget { through, reply }).await
     }
 
+    /// Begins another epoch of the spool, after the primary had another batch under a number of this one: the machine was
+    /// copied while it ran.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn renew_spool(&self) -> Result<(), TelemetryError> {
+        self.ask(|reply| writer::Job::Renew { reply }).await
+    }
+
     /// Removes what could identify somebody; how many responses there were. Counts stay.
     ///
     /// # Errors

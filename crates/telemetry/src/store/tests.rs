@@ -221,6 +221,31 @@ fn batch_out_of_turn_or_with_another_content_is_refused() {
 }
 
 #[test]
+fn copy_of_a_running_spool_is_numbered_anew_and_loses_nothing() {
+    let (_directory, primary) = keep();
+    let directories = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
+    drop(reopen(directories[0].path(), SPOOL));
+    let spool = reopen(directories[0].path(), SPOOL);
+    record(&spool, vec![recorded(response("a", 1, NOON))]);
+    let from = spool.spool().expect("a read").expect("a spool").id;
+    let send = |spool: &TelemetryStore, from: SpoolId| {
+        let state = spool.spool().expect("a read").expect("a spool");
+        let sent = spool.spooled().expect("batches").remove(0);
+        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
+        block_on(primary.merge(from, sent, NOON))
+    };
+    assert_eq!(send(&spool, from).expect("merged"), 1);
+    // The copy is another file with the same ids, as after a snapshot of a machine that ran.
+    let copy = reopen(directories[1].path(), SPOOL);
+    record(&copy, vec![recorded(response("b", 1, NOON))]);
+    assert!(matches!(send(&copy, from), Err(TelemetryError::Conflict(1))));
+    block_on(copy.renew_spool()).expect("renewed");
+    let renewed = copy.spool().expect("a read").expect("a spool").id;
+    assert_eq!(send(&copy, renewed).expect("merged"), 1);
+    assert!(primary.response("b").expect("a read").is_some());
+}
+
+#[test]
 fn full_spool_leaves_bodies_out_and_then_refuses() {
     let directory = tempfile::tempdir().expect("a directory");
     let spool = TelemetryStore::open(directory.path(), Role::Spool { bytes_max: 3_000 }).expect("a spool");

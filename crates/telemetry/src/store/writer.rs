@@ -23,6 +23,7 @@ pub(super) enum Job {
     Expire { retention: Retention, now_ms: i64, reply: Reply<Expired> },
     Forget { through: u64, reply: Reply<()> },
     Erase { what: Erase, reply: Reply<u64> },
+    Renew { reply: Reply<()> },
 }
 
 pub(super) struct Writer {
@@ -66,6 +67,7 @@ impl Writer {
                     answer(reply, expire(&self.shared.database, retention, now_ms));
                 }
                 Job::Erase { what, reply } => answer(reply, erase(&self.shared.database, &what)),
+                Job::Renew { reply } => answer(reply, spool::begin_epoch(&self.shared.database)),
                 Job::Forget { through, reply } => answer(reply, spool::forget(&self.shared.database, through)),
             }
         }
