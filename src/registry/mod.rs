@@ -62,6 +62,7 @@ use self::access::{AuthState, PreparedClassifier};
 use self::command::Refusals;
 use self::write_quota::WriteQuota;
 use crate::clock::Clock;
+use crate::model::audit::Command;
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::handle::{HANDLE_BYTES_MAX, is_handle};
 use crate::model::name::PromptName;
@@ -155,6 +156,23 @@ impl Registry {
         {
             self.0.store.write(move |txn| txn.put_meta(&meta::LATEST_TIME_MS, &latest_ms)).await?;
         }
+        Ok(())
+    }
+
+    /// Makes a commit without changes if signatures went back with the clock: replicas recognize a new signature for
+    /// one position by its later time, so those of an idle registry would look like replays until the clock caught up.
+    ///
+    /// # Errors
+    /// The clock is implausible, or the store fails.
+    pub async fn record_set_back_clock(&self) -> Result<(), RegistryError> {
+        if !self.0.clock.is_set_back() {
+            return Ok(());
+        }
+        let (now, latest) = (self.commit_time()?, self.0.clock.latest());
+        let message = format!("the clock of this machine was set back from {latest} to {now}");
+        let entry = epochs::by_operator(Command::ClockSetBack, Vec::new(), message);
+        self.0.store.write(move |txn| txn.commit(now, Vec::new(), entry)).await?;
+        self.0.clock.set_back_is_committed();
         Ok(())
     }
 

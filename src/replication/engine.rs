@@ -344,7 +344,8 @@ impl Engine {
     fn accepted(&mut self, now: Now, pending: Pending, accepted: Accepted) -> Vec<Action> {
         let live = pending.source == Source::Live;
         let expired = accepted.checkpoint.expires < now.wall_s;
-        // A known or expired note proves nothing about now: it may be replayed.
+        // A known or expired note proves nothing about now: it may be replayed. So a primary signs later times, or
+        // makes a commit, also when its clock is set back.
         let contact = live && !expired && accepted.verdict != Verdict::Known;
         let beyond = self.settings.hold_at.is_some_and(|hold_at| accepted.checkpoint.position() > hold_at);
         let mut actions = Vec::new();
@@ -428,8 +429,8 @@ impl Engine {
             NextPoll::Now => vec![self.poll(now)],
             NextPoll::After(ms) => vec![Action::Wait(ms)],
             NextPoll::Repeated(ms) => {
-                let detail = "the upstream repeats the same answer; check for a cache between this replica and its \
-                    upstream";
+                let detail = "the upstream repeats signatures that were already received; check for a cache between \
+                    this replica and its upstream, and the clock of the primary";
                 vec![trouble("stale_answer", detail), Action::Wait(ms)]
             }
         }

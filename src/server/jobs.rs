@@ -89,12 +89,13 @@ pub(super) fn of_primary(
 ) -> Vec<Job> {
     let told = Arc::new(Mutex::new(ClockState::Trusted));
     let (watched, metrics) = (Arc::clone(clock), metrics.clone());
-    let (apply, forget, bookkeep) = (registry.clone(), registry.clone(), registry.clone());
+    let (apply, forget, bookkeep, compare) = (registry.clone(), registry.clone(), registry.clone(), registry.clone());
     let clock = Arc::clone(clock);
     let mut jobs = vec![
-        Job::new("clock", 15 * SECOND, "the clock was not compared", move || {
+        Job::new("clock", 15 * SECOND, "could not record that the clock was set back; trying again later", move || {
             report_clock(&watched, &metrics, &told);
-            std::future::ready(Ok::<_, RegistryError>(()))
+            let registry = compare.clone();
+            async move { registry.record_set_back_clock().await }
         }),
         Job::new("bookkeeping", 15 * SECOND, "uses and refusals are written the next time", move || {
             let (registry, clock) = (bookkeep.clone(), Arc::clone(&clock));

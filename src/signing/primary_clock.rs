@@ -2,9 +2,12 @@
 //!
 //! The time of a commit becomes history, so a primary does not trust its clock blindly. Three rules:
 //!
-//! - A step back of up to [`BACK_MS_MAX`] is normal time synchronization: signatures continue from the latest time.
+//! - A step back of up to [`BACK_MS_MAX`] is normal time synchronization: the time of signatures continues at half
+//!   speed until the clock has caught up. Replicas take only a later signature as a sign of life, because an earlier
+//!   one may be replayed; and no signature is further ahead of the clock than the step, which replicas tolerate.
 //! - A clock further back is reported and used. Either it is wrong now or it was wrong before, and only an operator
-//!   knows; refusing would also prevent rollbacks in an emergency.
+//!   knows; refusing would also prevent rollbacks in an emergency. Signatures go back with it, so the registry makes
+//!   one commit ([`PrimaryClock::is_set_back`]): replicas accept a higher position whatever its time.
 //! - A clock more than [`AHEAD_MS_MAX`] ahead of the latest time plus the time that passed since, or before
 //!   [`EARLIEST_MS`], commits nothing: changes dated in the future would answer queries about a time wrongly until
 //!   then.
@@ -78,6 +81,7 @@ pub struct PrimaryClock {
     /// Whether the operator confirms that the clock is right.
     vouched: bool,
     latest: Mutex<LatestTime>,
+    signing: Mutex<SigningTime>,
 }
 
 /// The latest time that was signed or committed, and the monotonic time at that moment.
@@ -92,6 +96,22 @@ impl LatestTime {
     fn extrapolated_ms(self, monotonic_ms: u64) -> Option<i64> {
         let passed = i64::try_from(monotonic_ms.saturating_sub(self.monotonic_ms)).unwrap_or(i64::MAX);
         self.at_ms.map(|at_ms| at_ms.saturating_add(passed))
+    }
+}
+
+/// The time of signatures, when it was last equal to the clock's.
+#[derive(Clone, Copy, Debug)]
+struct SigningTime {
+    mark: LatestTime,
+    /// Whether it went back with the clock, and no commit has followed.
+    set_back: bool,
+}
+
+impl SigningTime {
+    /// The earliest time for the next signature: what passed since counts half, so that the clock can catch up.
+    fn slewed_ms(self, monotonic_ms: u64) -> Option<i64> {
+        let passed = i64::try_from(monotonic_ms.saturating_sub(self.mark.monotonic_ms)).unwrap_or(i64::MAX);
+        self.mark.at_ms.map(|at_ms| at_ms.saturating_add(passed / 2))
     }
 }
 
@@ -116,8 +136,9 @@ impl PrimaryClock {
     }
 
     fn from(clock: Arc<dyn Clock>, vouched: bool, at_ms: Option<i64>) -> Self {
-        let latest = Mutex::new(LatestTime { at_ms, monotonic_ms: clock.monotonic_ms() });
-        Self { clock, vouched, latest }
+        let mark = LatestTime { at_ms, monotonic_ms: clock.monotonic_ms() };
+        let signing = Mutex::new(SigningTime { mark, set_back: false });
+        Self { clock, vouched, latest: Mutex::new(mark), signing }
     }
 
     /// The clock's time, plausible or not: for queries, not for commits.
@@ -162,16 +183,35 @@ impl PrimaryClock {
         }
     }
 
-    /// The time for a signature, in seconds since 1970. Never before the latest time after a small step back; if the
-    /// clock is implausible, the latest time plus what passed since.
+    /// The time for a signature, in seconds since 1970. After a small step back, it continues at half speed; if the
+    /// clock is implausible, it is the latest time plus what passed since.
     pub fn signing_s(&self) -> i64 {
         let (now_ms, standing, latest) = self.read();
-        let ms = match standing {
-            ClockState::Trusted => latest.at_ms.unwrap_or(now_ms),
-            ClockState::Behind => now_ms,
-            ClockState::Impossible => latest.extrapolated_ms(self.clock.monotonic_ms()).unwrap_or(now_ms),
+        let monotonic_ms = self.clock.monotonic_ms();
+        let clock_ms = match standing {
+            ClockState::Trusted | ClockState::Behind => now_ms,
+            ClockState::Impossible => latest.extrapolated_ms(monotonic_ms).unwrap_or(now_ms),
         };
-        ms.div_euclid(1_000)
+        let mut signing = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
+        let ahead_ms = signing.slewed_ms(monotonic_ms).map_or(0, |slewed_ms| slewed_ms.saturating_sub(clock_ms));
+        if (1..=BACK_MS_MAX).contains(&ahead_ms) {
+            return clock_ms.saturating_add(ahead_ms).div_euclid(1_000);
+        }
+        signing.set_back |= ahead_ms > BACK_MS_MAX;
+        signing.mark = LatestTime { at_ms: Some(clock_ms), monotonic_ms };
+        clock_ms.div_euclid(1_000)
+    }
+
+    /// Whether signatures went back with the clock and no commit has followed, so that an idle registry signs nothing
+    /// that replicas recognize as new.
+    pub fn is_set_back(&self) -> bool {
+        self.signing_s();
+        self.signing.lock().unwrap_or_else(PoisonError::into_inner).set_back
+    }
+
+    /// Records that a commit followed.
+    pub(crate) fn set_back_is_committed(&self) {
+        self.signing.lock().unwrap_or_else(PoisonError::into_inner).set_back = false;
     }
 
     /// The latest time that was signed or committed, in milliseconds since 1970.
@@ -267,6 +307,36 @@ mod tests {
         manual.advance(5_000);
         assert_eq!(clock.signing_s(), NOW_MS / 1_000 + 5);
         assert_eq!(clock.commit_ms(), Err(ClockError::Unset { now: Timestamp::from_ms(5_000) }));
+    }
+
+    #[test]
+    fn signatures_continue_at_half_speed_after_a_small_step_back_until_the_clock_has_caught_up() {
+        let (manual, clock) = clock(NOW_MS, false);
+        manual.set(NOW_MS - BACK_MS_MAX);
+        let mut last_s = NOW_MS / 1_000;
+        for polls in 1..=60 {
+            manual.advance(25_000);
+            let (signed_s, clock_s) = (clock.signing_s(), manual.now_ms() / 1_000);
+            assert!(signed_s > last_s, "poll {polls}: {signed_s} is not after {last_s}");
+            let ahead_s = if polls < 48 { (600 - polls * 25 / 2).max(0) } else { 0 };
+            assert!((signed_s - clock_s - ahead_s).abs() <= 1, "poll {polls}: {} s ahead", signed_s - clock_s);
+            last_s = signed_s;
+        }
+        assert!(!clock.is_set_back());
+    }
+
+    #[test]
+    fn second_step_back_beyond_the_tolerance_of_replicas_is_signed_with_the_clock() {
+        let (manual, clock) = clock(NOW_MS, false);
+        manual.set(NOW_MS - BACK_MS_MAX);
+        manual.advance(10_000);
+        assert_eq!(clock.signing_s(), NOW_MS / 1_000 + 5);
+        manual.set(NOW_MS - BACK_MS_MAX - 60_000);
+        assert_eq!(clock.signing_s(), (NOW_MS - BACK_MS_MAX) / 1_000 - 60);
+        assert!(clock.is_set_back(), "until a commit follows");
+        clock.set_back_is_committed();
+        manual.advance(25_000);
+        assert!(!clock.is_set_back());
     }
 
     #[test]

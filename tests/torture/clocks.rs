@@ -154,6 +154,29 @@ fn primary_clock_behind_its_records_is_reported_and_followed() {
 }
 
 #[test]
+fn replica_of_an_idle_primary_stays_fresh_when_its_clock_is_set_back() {
+    let _run = Run::start("clocks-idle");
+    let start = |back_s: i64| Some((back_s, Pair::start()?));
+    let Some(pairs) = [300, 1_800].into_iter().map(start).collect::<Option<Vec<_>>>() else { return };
+    let issued = |pair: &Pair| {
+        let issued = pair.replica.status()["issued"].as_str().expect("a time").to_owned();
+        issued.parse::<bookholder::model::time::Timestamp>().expect("a time")
+    };
+    let before: Vec<_> = pairs.iter().map(|(_, pair)| issued(pair)).collect();
+    for (back_s, pair) in &pairs {
+        pair.of_primary.clock(-back_s);
+    }
+    for ((back_s, pair), before) in pairs.iter().zip(before) {
+        // A poll waits for 25 s, and a clock that was set far back is noticed within 15 s.
+        let heard = eventually(Duration::from_secs(60), || (issued(pair) != before).then_some(()));
+        let status = pair.replica.status();
+        assert!(heard.is_some(), "{back_s} s back, and no note counts as newer: {status}");
+        assert_eq!(issued(pair) > before, *back_s <= 600, "{back_s} s back: {status}");
+        assert_eq!((&status["freshness"], &status["trouble"]), (&json!("fresh"), &Value::Null), "{back_s} s back");
+    }
+}
+
+#[test]
 fn history_is_not_dated_ahead_after_a_step_forward_and_back() {
     let _run = Run::start("clocks-history");
     let Some(pair) = Pair::start() else { return };

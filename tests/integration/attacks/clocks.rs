@@ -124,6 +124,42 @@ async fn primary_with_a_clock_hours_behind_is_followed_and_reported_expired() {
 }
 
 #[tokio::test]
+async fn idle_primary_whose_clock_was_set_back_is_in_contact_and_a_replay_is_not() {
+    // By up to ten minutes its signatures go on; further back, it makes one commit.
+    for (back_ms, replica_too, commits) in
+        [(300_000, false, 0), (600_000, true, 0), (1_800_000, false, 1), (3 * HOUR_MS, true, 1)]
+    {
+        let primary = Primary::found();
+        primary.publish("a", "one").await;
+        let mut replica = Replica::synced(&primary).await;
+        let replayed = primary.answer(Position::default()).await;
+        replica.offer(Reply::Bytes(frame(&unframe(&replayed).0, &[]))).await;
+        let before = primary.state();
+        primary.clock.set(BEGIN_MS - back_ms);
+        if replica_too {
+            replica.clock.set(BEGIN_MS - back_ms);
+        }
+        for poll in 1..=8 {
+            primary.wait(25_000).registry.record_set_back_clock().await.expect("recorded");
+            replica.clock.advance(25_000);
+            let note = primary.publisher.checkpoint("all").expect("signed").expect("the view `all`");
+            let trouble = replica.offer(Reply::Bytes(frame(&note, &[]))).await;
+            assert_eq!(trouble, None, "{back_ms} ms back, poll {poll}");
+            let view = replica.health.view(&replica.clock);
+            assert_eq!((view.freshness, view.age_s), (Freshness::Fresh, 0), "{back_ms} ms back, poll {poll}");
+        }
+        assert_eq!(replica.state(), primary.state());
+        assert_eq!(primary.state().0.seq, before.0.seq + commits, "{back_ms}");
+        assert!(!replica.health.view(&replica.clock).clock_untrusted, "{back_ms}");
+        // The note from before is refused or known: neither is contact.
+        primary.wait(25_000);
+        replica.clock.advance(25_000);
+        replica.offer(Reply::Bytes(frame(&unframe(&replayed).0, &[]))).await;
+        assert_eq!(replica.health.view(&replica.clock).age_s, 25, "{back_ms}");
+    }
+}
+
+#[tokio::test]
 async fn expired_first_state_needs_a_setting() {
     let primary = Primary::found();
     primary.publish("a", "one").await;

@@ -134,6 +134,8 @@ commands! {
     InstallRoot "install-root" = PLAIN;
     BeginEpoch "begin-epoch" = PLAIN;
     RepairDates "repair-dates" = PLAIN;
+    // By the node itself, when the clock of its machine was set back.
+    ClockSetBack "clock-set-back" = PLAIN;
 }
 
 impl Command {
