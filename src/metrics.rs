@@ -158,7 +158,7 @@ pub struct Instruments {
     pub resolve_seconds: Histogram,
     pub event_listeners: Gauge,
     pub commits: Counter,
-    pub commit_seconds: Histogram,
+    pub commit_group_seconds: Histogram,
     pub sign_seconds: Histogram,
     pub wake_seconds: Histogram,
     pub waiters: Gauge,
@@ -173,12 +173,13 @@ pub struct Instruments {
     pub clock_untrusted: Gauge,
     pub held: Gauge,
     pub verify_failures: Family<Reason, Counter>,
+    pub upstream_failures: Family<Reason, Counter>,
+    pub local_failures: Family<Reason, Counter>,
     pub forks: Counter,
     pub fenced: Counter,
     pub heals: Counter,
     pub heals_uncompared: Counter,
     pub outdated: Gauge,
-    pub no_progress: Counter,
     pub apply_seconds: Histogram,
     pub apply_operations: Histogram,
     pub propagation_seconds: Histogram,
@@ -201,6 +202,36 @@ pub struct Instruments {
     pub certificate_expiry_timestamp_seconds: OptionalGauge,
     process: process::Process,
     registry: Registry,
+    /// What they are, for their documentation.
+    pub rows: Vec<Row>,
+}
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    name: &'static str,
+    kind: MetricType,
+    only: Option<Role>,
+    help: &'static str,
+}
+
+impl Row {
+    /// Its row in `docs/metrics.md`.
+    #[must_use]
+    pub fn in_document(self) -> String {
+        let Self { name, kind, only, help } = self;
+        let (suffix, kind) = match kind {
+            MetricType::Counter => ("_total", "counter"),
+            MetricType::Histogram => ("", "histogram"),
+            _ => ("", "gauge"),
+        };
+        let role = match only {
+            None => "both",
+            Some(Role::Primary) => "primary",
+            Some(Role::Replica) => "replica",
+        };
+        format!("| `bookholder_{name}{suffix}` | {kind} | {role} | {help} |")
+    }
 }
 
 impl Deref for Metrics {
@@ -232,6 +263,16 @@ impl Metrics {
     /// Counts something received and rejected.
     pub fn verify_failed(&self, reason: &'static str) {
         self.verify_failures.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a failed request to the upstream.
+    pub fn upstream_failed(&self, reason: &'static str) {
+        self.upstream_failures.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// Counts a failure of this node that stops it from following.
+    pub fn local_failed(&self, reason: &'static str) {
+        self.local_failures.get_or_create(&Reason { reason }).inc();
     }
 
     /// Counts bytes received.
@@ -289,6 +330,7 @@ struct Catalogue {
     registry: Registry,
     role: Role,
     only: Option<Role>,
+    rows: Vec<Row>,
 }
 
 impl Catalogue {
@@ -299,6 +341,7 @@ impl Catalogue {
     }
 
     fn add<M: Metric + Clone>(&mut self, name: &'static str, help: &'static str, metric: M) -> M {
+        self.rows.push(Row { name, kind: metric.metric_type(), only: self.only, help });
         if self.only.is_none_or(|only| only == self.role) {
             let registry = self.registry.sub_registry_with_prefix("bookholder");
             registry.register(name, help, metric.clone());
@@ -329,7 +372,7 @@ fn catalogue(role: Role) -> Instruments {
         ("version", env!("CARGO_PKG_VERSION")),
         ("role", match role { Role::Primary => "primary", Role::Replica => "replica" }),
     ]));
-    let c = &mut Catalogue { registry, role, only: None };
+    let c = &mut Catalogue { registry, role, only: None, rows: Vec::new() };
     Instruments {
         requests: c.add("requests", "Requests by purpose and status; resolves from memory count as resolve 2xx", Family::default()),
         request_seconds: c.add("request_seconds", "Time from request to response by purpose, without resolves from \
@@ -342,8 +385,9 @@ fn catalogue(role: Role) -> Instruments {
         resolve_errors: c.count("resolve_errors", "Resolves that failed"),
         resolve_seconds: c.seconds("resolve_seconds", "Duration of resolves not answered from memory", 1e-6),
         event_listeners: c.gauge("event_listeners", "Open event streams"),
-        commits: c.only(Role::Primary).count("commits", "Commits since the start"),
-        commit_seconds: c.seconds("commit_seconds", "Time from the request for a commit until it is on disk", 0.000_25),
+        commits: c.only(Role::Primary).count("commits", "Commits since this process started"),
+        commit_group_seconds: c.seconds("commit_group_seconds", "Time to write a group of commits to disk; concurrent \
+            commits share a group", 0.000_25),
         sign_seconds: c.seconds("sign_seconds", "Time to sign a checkpoint", 0.000_01),
         wake_seconds: c.seconds("wake_seconds", "Time from a commit until the waiting replicas have their answer", 0.000_1),
         waiters: c.gauge("waiters", "Replicas waiting for a change"),
@@ -362,10 +406,14 @@ fn catalogue(role: Role) -> Instruments {
             be retried), failed (given up)", Family::default()),
         last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time \
             since the last verified contact with the primary", OptionalGauge::default()),
-        stale: c.gauge("stale", "1 while this replica is stale: out of contact for too long"),
+        stale: c.gauge("stale", "1 while this replica is not fresh: its last poll failed, its last verified contact \
+            is more than 40 s ago, its checkpoint has expired, or it has no state"),
         expired: c.gauge("expired", "1 while the checkpoint of this replica has expired"),
         held: c.gauge("held", "1 while an operator holds this replica at its position"),
-        verify_failures: c.add("verify_failures", "Received data that was rejected, by reason", Family::default()),
+        verify_failures: c.add("verify_failures", "Received checkpoints, deltas and bundles that were rejected, by reason", Family::default()),
+        upstream_failures: c.add("upstream_failures", "Requests to the upstream that failed, by reason", Family::default()),
+        local_failures: c.add("local_failures", "Failures of the disk, inbox or settings of this replica that stop it \
+            from following, by reason", Family::default()),
         forks: c.count("forks", "Answers with a different history than that of this replica"),
         fenced: c.count("fenced", "Answers of a primary whose epoch has ended"),
         heals: c.count("heals", "Damaged databases replaced from the upstream or a bundle"),
@@ -373,7 +421,6 @@ fn catalogue(role: Role) -> Instruments {
             "heals_uncompared",
             "Damaged databases replaced by a newer state whose history could not be compared",
         ),
-        no_progress: c.count("no_progress", "Immediate answers to a poll without anything new"),
         apply_seconds: c.seconds("apply_seconds", "Time to apply a delta", 0.000_25),
         apply_operations: c.add("apply_operations", "Entries changed by an applied delta", Histogram::new(exponential_buckets(1.0, 4.0, 12))),
         propagation_seconds: c.seconds("propagation_seconds", "Time from signing a change until it is applied here", 0.001),
@@ -398,6 +445,7 @@ fn catalogue(role: Role) -> Instruments {
         cached_counted: AtomicU64::new(0),
         process,
         registry: std::mem::take(&mut c.registry),
+        rows: std::mem::take(&mut c.rows),
     }
 }
 
@@ -426,6 +474,16 @@ mod tests {
             assert_eq!(text.contains("# TYPE bookholder_commits_total counter"), format == Format::Text, "{text}");
             assert!(text.contains("bookholder_build_info{version="), "{text}");
         }
+    }
+
+    #[test]
+    fn page_about_metrics_has_every_metric_with_its_type_role_and_help() {
+        let page = include_str!("../docs/metrics.md");
+        let rows: Vec<String> = Metrics::new(Role::Primary).rows.iter().map(|row| row.in_document()).collect();
+        let rows = rows.join("\n");
+        assert!(page.contains(&rows), "docs/metrics.md must have these rows:\n{rows}");
+        let listed = page.lines().filter(|line| line.starts_with("| `bookholder_")).count();
+        assert_eq!(listed, rows.lines().count() + 1, "besides the version, which is information");
     }
 
     #[test]

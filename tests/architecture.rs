@@ -338,6 +338,35 @@ fn every_module_has_a_layer() {
 }
 
 #[test]
+fn map_in_the_documentation_has_every_module_on_its_layer() {
+    let map = include_str!("../ARCHITECTURE.md").lines().filter_map(|line| {
+        let (layer, modules) = line.strip_prefix("| ")?.split_once(" | ")?;
+        let layer: u8 = layer.split(' ').next()?.parse().ok()?;
+        // A crate of several modules is named beside them.
+        let modules = modules.split(" | ").next()?.split('`').skip(1).step_by(2);
+        let modules = modules.filter(|name| !["crates/rules", "crates/trust", "crates/model"].contains(name));
+        Some(modules.map(move |module| (module.trim_start_matches("crates/").trim_end_matches('/').to_owned(), layer)))
+    });
+    let drawn: BTreeSet<(String, u8)> = map.flatten().collect();
+    let real = LAYERS.iter().filter(|(module, _)| *module != "lib");
+    let real: BTreeSet<(String, u8)> = real.map(|(module, layer)| ((*module).to_owned(), *layer)).collect();
+    assert_eq!(drawn, real, "the table in ARCHITECTURE.md on the left, LAYERS on the right");
+}
+
+#[test]
+fn source_files_that_the_documentation_names_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut missing = Vec::new();
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/replicas.md", "docs/metrics.md"] {
+        let text = std::fs::read_to_string(root.join(document)).expect("a document");
+        let named = text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs"));
+        let exists = |name: &str| root.join(name).exists() || root.join("src").join(name).exists();
+        missing.extend(named.filter(|name| !exists(name)).map(|name| format!("{document}: {name}")));
+    }
+    none(missing, "a path begins in src/, or in a folder of the repository:");
+}
+
+#[test]
 fn external_crates_are_used_only_in_their_modules() {
     let inside = |folder: &'static str| move |path: &str| path.starts_with(folder);
     let stores = |path: &str| path.starts_with("store/") || path.starts_with("telemetry/store/");

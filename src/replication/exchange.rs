@@ -93,7 +93,7 @@ impl Rejection {
     /// Whether the data was at fault, and not its transport or the local disk: those would fail for the whole state,
     /// too, at a higher cost.
     pub(super) fn blames_data(&self) -> bool {
-        !matches!(self.reason, "store" | "unreachable" | "slow")
+        !matches!(self.reason, "store" | "unreachable" | "slow" | "slow_medium")
     }
 }
 

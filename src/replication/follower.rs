@@ -18,6 +18,7 @@ use super::fetching::{Fetched, Request};
 use super::forwarding::Forwarding;
 use super::health::Health;
 use super::inbox::{BundleRead, Inbox, Listing, MediumReader};
+use super::reasons::{self, Cause};
 use super::replica_state::{OpenError, load_replica_state};
 use super::reporting::Reports;
 use super::transport::{Data, Upstream};
@@ -353,9 +354,13 @@ impl Follower {
         });
     }
 
-    /// Counts a refusal.
+    /// Counts a problem.
     pub(super) fn count(&self, reason: &'static str) {
-        self.metrics.verify_failed(reason);
+        match reasons::cause(reason) {
+            Cause::Data => self.metrics.verify_failed(reason),
+            Cause::Upstream => self.metrics.upstream_failed(reason),
+            Cause::Local => self.metrics.local_failed(reason),
+        }
         match reason {
             "fork" => self.metrics.forks.inc(),
             "fenced" => self.metrics.fenced.inc(),

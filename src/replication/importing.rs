@@ -105,7 +105,7 @@ impl Follower {
     /// Records the evaluation of a bundle, and continues with the next.
     fn conclude(&mut self, candidate: &Candidate, result: Result<(), Rejection>, reading: &mut JoinSet<BundleRead>) {
         // Failures of the disk or medium are retried in the next scan.
-        let tried_again = matches!(&result, Err(Rejection { reason: "store" | "slow", .. }));
+        let tried_again = matches!(&result, Err(Rejection { reason: "store" | "slow_medium", .. }));
         if !tried_again {
             self.inbox.record_verdict(candidate, result.is_err(), self.clock.monotonic_ms());
         }

@@ -214,7 +214,7 @@ impl MediumReader {
         deadline: Duration,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Rejection> {
-        let slow = |detail: String| Rejection { reason: "slow", detail };
+        let slow = |detail: String| Rejection { reason: "slow_medium", detail };
         let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| {
             slow("an earlier read of the bundle has not finished; check that its medium is still connected".into())
         })?;
@@ -293,7 +293,7 @@ mod tests {
         let medium = MediumReader::default();
         let (release, stuck) = std::sync::mpsc::channel::<()>();
         let read = medium.read(Duration::ZERO, move || stuck.recv().is_ok()).await;
-        assert_eq!(read.expect_err("too slow").reason, "slow");
+        assert_eq!(read.expect_err("too slow").reason, "slow_medium");
         let second = medium.read(Duration::from_secs(60), || ()).await;
         assert!(second.expect_err("still stuck").detail.contains("has not finished"));
         release.send(()).expect("a stuck read");

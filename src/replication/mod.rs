@@ -18,6 +18,7 @@ mod inbox;
 mod pace;
 pub mod publish_error;
 pub mod publisher;
+pub mod reasons;
 pub mod replica_state;
 mod reporting;
 mod spools;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ipnet::IpNet;
 use tokio::sync::watch::Receiver;
@@ -189,12 +190,13 @@ fn tell(registry: &Registry, webhook_allow: Vec<IpNet>, public_url: Option<Publi
 fn follow_commits(store: &Store, metrics: &Metrics, clock: Arc<dyn Clock>) -> FreshnessCell {
     let now = store.committed().borrow().head.position;
     let freshness = FreshnessCell::primary(now, clock);
-    let (cell, metrics) = (freshness.clone(), metrics.clone());
+    let (cell, metrics, counted) = (freshness.clone(), metrics.clone(), AtomicU64::new(now.seq));
     store.observe(Box::new(move |committed: &Committed| {
         let position = committed.head.position;
         cell.update(|facts| facts.position = position);
-        metrics.commits.inc();
-        metrics.commit_seconds.observe(committed.took.as_secs_f64());
+        // A group can have many commits, or none.
+        metrics.commits.inc_by(position.seq.saturating_sub(counted.swap(position.seq, Ordering::Relaxed)));
+        metrics.commit_group_seconds.observe(committed.took.as_secs_f64());
     }));
     freshness
 }

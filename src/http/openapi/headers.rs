@@ -64,7 +64,7 @@ pub(super) fn components() -> Value {
         "Bookholder-Version": header(true, "The version number.", &whole(7)),
         "Bookholder-Position": header(true, "The position of this node, as `epoch.seq`.", &json!({"$ref": "#/components/schemas/Position"})),
         "Bookholder-Age": header(true, "Seconds since this node's last verified contact with its upstream.", &whole(0)),
-        "Bookholder-Stale": header(true, "Whether this node is stale.", &json!({"type": "boolean"})),
+        "Bookholder-Stale": header(true, "Whether this node is not fresh: out of contact with its primary, expired or empty.", &json!({"type": "boolean"})),
         "Bookholder-Reconnect-Ms": header(false, "From a node that is shutting down: milliseconds to wait before \
             reconnecting.", &whole(500)),
         "ETag": header(true, "Changes whenever the response does.", &text("\"3f9a1c2b7d41\"")),

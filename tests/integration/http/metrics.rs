@@ -51,7 +51,7 @@ const SERIES: &[Series] = &[
     ("bookholder_resolve_seconds", "histogram", &[], Both, Up("")),
     ("bookholder_event_listeners", "gauge", &[], Both, Up("")),
     ("bookholder_commits_total", "counter", &[], Primary, Up("")),
-    ("bookholder_commit_seconds", "histogram", &[], Primary, Up("")),
+    ("bookholder_commit_group_seconds", "histogram", &[], Primary, Up("")),
     ("bookholder_sign_seconds", "histogram", &[], Primary, Up("")),
     ("bookholder_wake_seconds", "histogram", &[], Primary, Up("")),
     ("bookholder_waiters", "gauge", &[], Primary, Up("")),
@@ -70,11 +70,12 @@ const SERIES: &[Series] = &[
     ("bookholder_expired", "gauge", &[], Replica, There),
     ("bookholder_held", "gauge", &[], Replica, There),
     ("bookholder_verify_failures_total", "counter", &["reason"], Replica, Elsewhere),
+    ("bookholder_upstream_failures_total", "counter", &["reason"], Replica, Up("reason=\"unreachable\"")),
+    ("bookholder_local_failures_total", "counter", &["reason"], Replica, Elsewhere),
     ("bookholder_forks_total", "counter", &[], Replica, There),
     ("bookholder_fenced_total", "counter", &[], Replica, There),
     ("bookholder_heals_total", "counter", &[], Replica, There),
     ("bookholder_heals_uncompared_total", "counter", &[], Replica, There),
-    ("bookholder_no_progress_total", "counter", &[], Replica, There),
     ("bookholder_apply_seconds", "histogram", &[], Replica, Up("")),
     ("bookholder_apply_operations", "histogram", &[], Replica, Up("")),
     ("bookholder_propagation_seconds", "histogram", &[], Replica, Up("")),
@@ -256,6 +257,28 @@ fn listen(node: &Node) -> std::net::TcpStream {
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("written");
     stream.read_exact(&mut [0; 12]).expect("an answer");
     stream
+}
+
+#[test]
+fn commits_that_share_a_group_are_counted_one_by_one() {
+    let primary = Node::primary();
+    let figures = || {
+        let scrape = Scrape::text(&primary);
+        ["bookholder_commits_total", "bookholder_position_seq", "bookholder_commit_group_seconds_count"]
+            .map(|name| scrape.value(name, ""))
+    };
+    let before = figures();
+    thread::scope(|scope| {
+        for writer in 0..8 {
+            let primary = &primary;
+            scope.spawn(move || (0..10).for_each(|n| drop(primary.publish(&format!("p{writer}-{n}"), "text"))));
+        }
+    });
+    let after = figures();
+    let [commits, positions, groups] = [0, 1, 2].map(|at| after[at] - before[at]);
+    assert!(commits >= 80.0, "{commits} commits");
+    assert!((commits - positions).abs() < 0.5, "{commits} commits, {positions} positions");
+    assert!(groups < commits, "{groups} groups of {commits} commits: none was shared, so nothing was tested");
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub enum NodeRole {
     Replica,
 }
 
-/// How fresh the state of a replica is. A primary is always fresh.
+/// How fresh the state of a node is. A primary is `fresh`, or `stale` while it is older than the state that it published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Freshness {
@@ -24,7 +24,8 @@ pub enum Freshness {
     Empty,
     /// Verified, and in contact.
     Fresh,
-    /// Verified, but out of contact for too long.
+    /// Verified, but out of contact: the last poll failed, or the last verified contact is more than 40 s ago. A replica
+    /// without an upstream is never `fresh`.
     Stale,
     /// Verified, but the checkpoint has expired. The node still serves its state.
     Expired,
@@ -48,9 +49,11 @@ pub struct Status {
     pub entries: u64,
     /// How fresh the state is.
     pub freshness: Freshness,
-    /// Whether the state is stale or expired.
+    /// Whether `freshness` is anything but `fresh`.
     pub stale: bool,
-    /// When `freshness` last changed.
+    /// Since when: for `fresh`, contact is uninterrupted since then; for `stale`, that was the last verified contact, or
+    /// when the state was signed if that is later; for `expired`, when the checkpoint expired; for `empty` and on a
+    /// primary, when the process started.
     pub since: Timestamp,
     /// Seconds since the last verified contact with the upstream, or since the state was signed if that is later (state
     /// from a bundle); kept across restarts. 0 on a primary.
