@@ -41,6 +41,12 @@ impl Timestamp {
         }
     }
 
+    /// The time this many seconds after the start of 1970, UTC, clamped in the same way.
+    #[must_use]
+    pub const fn from_seconds(seconds: i64) -> Self {
+        Self::from_ms(seconds.saturating_mul(1_000))
+    }
+
     /// Milliseconds since the start of 1970, UTC.
     #[must_use]
     pub const fn ms(self) -> i64 {

@@ -8,6 +8,7 @@ use super::lines::SyntaxError;
 use super::state_rank::StateRank;
 use crate::crypto::note::NoteError;
 use crate::model::position::Position;
+use crate::model::time::Timestamp;
 
 /// Two checkpoints that cannot be in one history: proof, signed by one key, that a primary was copied or set back, or
 /// that its key was stolen.
@@ -100,7 +101,8 @@ pub enum Refusal {
     },
     /// Issued in the future.
     #[error(
-        "the checkpoint was issued at {issued}, {ahead_s} s after this machine's clock; correct the clock; if it is right, the checkpoint key may be stolen"
+        "the checkpoint was issued at {}, {ahead_s} s after this machine's clock; correct the clock; if it is right, the checkpoint key may be stolen",
+        Timestamp::from_seconds(*issued)
     )]
     Future {
         /// Its `issued`, in unix seconds.
@@ -141,7 +143,8 @@ pub enum Refusal {
     Fork(Box<ForkEvidence>),
     /// Expired, and not acceptable as a first state.
     #[error(
-        "the checkpoint expired at {expires} and it is now {now_s}; fetch a new one, or check this machine's clock"
+        "the checkpoint expired at {} and it is now {}; fetch a new one, or check this machine's clock",
+        Timestamp::from_seconds(*expires), Timestamp::from_seconds(*now_s)
     )]
     Expired {
         /// Its `expires`, in unix seconds.
@@ -208,5 +211,18 @@ impl From<NoteError> for Refusal {
 impl From<SyntaxError> for Refusal {
     fn from(error: SyntaxError) -> Self {
         Self::Syntax(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_printed_as_rfc_3339() {
+        let future = Refusal::Future { issued: 1_774_018_800, ahead_s: 7_200 }.to_string();
+        assert!(future.contains("issued at 2026-03-20T15:00:00Z, 7200 s after"), "{future}");
+        let expired = Refusal::Expired { expires: 1_774_018_800, now_s: 1_774_022_400 }.to_string();
+        assert!(expired.contains("expired at 2026-03-20T15:00:00Z and it is now 2026-03-20T16:00:00Z"), "{expired}");
     }
 }
