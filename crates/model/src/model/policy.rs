@@ -72,7 +72,7 @@ pub struct Soak {
 #[serde(
     untagged,
     deny_unknown_fields,
-    expecting = "a freeze has `from` and `to` as times, or `days` with `from` and `to` as HH:MM (UTC)"
+    expecting = "a freeze must have `from` and `to` as times, or `days` with `from` and `to` as HH:MM (UTC)"
 )]
 pub enum Freeze {
     /// On these days of every week.
@@ -182,4 +182,16 @@ pub struct RiskRule {
 
 fn compliance() -> Vec<String> {
     vec!["compliance".to_owned()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seed_of_the_fuzz_target_is_a_policy() {
+        let seed = include_str!("../../../../fuzz/seeds/http/policy");
+        let (_, body) = seed.split_once("\n\n").expect("a request");
+        serde_json::from_str::<Policy>(body).expect("a policy");
+    }
 }

@@ -141,9 +141,26 @@ impl LabelPolicy {
     /// Its requirements for a move, met or not, in the order of the policy's fields.
     #[must_use]
     pub fn demands(&self, facts: &PolicyFacts) -> Vec<Requirement> {
-        let policy = &self.policy;
+        // Every field, so that a new one does not compile until it is decided on.
+        let Policy {
+            // Where it applies.
+            name: _,
+            prompts: _,
+            labels: _,
+            // Decided by `demands_of_people`, and counted by `counting_approvers`.
+            deployers: _,
+            approvals: _,
+            approvers: _,
+            self_approval: _,
+            risk: _,
+            after,
+            freeze,
+            // Compiled, as `self.message`.
+            message: _,
+            gates,
+        } = &self.policy;
         let mut demands = self.demands_of_people(facts);
-        if let Some(after) = &policy.after {
+        if let Some(after) = after {
             let served = facts.served_ms.get(&after.label).copied();
             let needed_s = i64::try_from(after.for_s).unwrap_or(i64::MAX);
             let met = served.is_some_and(|served| served / 1_000 >= needed_s);
@@ -157,7 +174,7 @@ impl LabelPolicy {
             let says = format!("{} ({so_far})", policy_words::after(after));
             demands.push(self.requirement(RequirementKind::After, met, says, &[]));
         }
-        for freeze in &policy.freeze {
+        for freeze in freeze {
             if let Some((why, end)) = in_freeze(freeze, facts.now) {
                 let why = if why.is_empty() { String::new() } else { format!(": {why}") };
                 let says = format!("no deployments before {end}{why}");
@@ -168,7 +185,7 @@ impl LabelPolicy {
             let says = format!("a message that matches `{}`", pattern.as_str());
             demands.push(self.requirement(RequirementKind::Message, pattern.is_match(&facts.message), says, &[]));
         }
-        for gate in &policy.gates {
+        for gate in gates {
             let met = facts.gates_passed.contains(gate);
             let says = format!("gate `{gate}` {}", if met { "passed" } else { "to pass" });
             demands.push(self.requirement(RequirementKind::Gate, met, says, &[]));

@@ -1,6 +1,6 @@
 //! Describes the requirements of a policy for people who do not know its fields.
 
-use crate::model::policy::{Freeze, Policy, Soak};
+use crate::model::policy::{Freeze, Policy, RiskRule, Soak};
 
 /// Alternatives, of which one is enough.
 pub(super) fn either(names: &[String]) -> String {
@@ -15,23 +15,38 @@ pub(super) fn by(roles: &[String]) -> String {
 /// The requirements of a policy except its freezes: one phrase each, in the order of its fields.
 #[must_use]
 pub fn demands(policy: &Policy) -> Vec<String> {
+    // Every field, so that a new one does not compile until it is described.
+    let Policy {
+        name: _,
+        prompts: _,
+        labels: _,
+        deployers,
+        approvals,
+        approvers,
+        self_approval,
+        after: soak,
+        freeze: _,
+        message,
+        gates,
+        risk,
+    } = policy;
     let mut demands = Vec::new();
-    if !policy.deployers.is_empty() {
-        demands.push(format!("deployment{}", by(&policy.deployers)));
+    if !deployers.is_empty() {
+        demands.push(format!("deployment{}", by(deployers)));
     }
-    if policy.approvals > 0 {
-        let own = if policy.self_approval { ", self-approval allowed" } else { "" };
-        let plural = if policy.approvals == 1 { "" } else { "s" };
-        demands.push(format!("{} approval{plural}{}{own}", policy.approvals, by(&policy.approvers)));
+    if *approvals > 0 {
+        let own = if *self_approval { ", self-approval allowed" } else { "" };
+        let plural = if *approvals == 1 { "" } else { "s" };
+        demands.push(format!("{approvals} approval{plural}{}{own}", by(approvers)));
     }
-    demands.extend(policy.after.iter().map(after));
-    demands.extend(policy.message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
-    demands.extend(policy.gates.iter().map(|gate| format!("gate `{gate}` passed")));
-    if let Some(risk) = &policy.risk {
-        demands.push(format!("approval{} if risk is {} or above", by(&risk.approvers), risk.from));
-        if !risk.block.is_empty() {
-            let block: Vec<String> = risk.block.iter().map(|category| category.as_str().replace('_', " ")).collect();
-            demands.push(format!("blocked if it has {} findings at {} or above", either(&block), risk.from));
+    demands.extend(soak.iter().map(after));
+    demands.extend(message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
+    demands.extend(gates.iter().map(|gate| format!("gate `{gate}` passed")));
+    if let Some(RiskRule { from, approvers, block }) = risk {
+        demands.push(format!("approval{} if risk is {from} or above", by(approvers)));
+        if !block.is_empty() {
+            let block: Vec<String> = block.iter().map(|category| category.as_str().replace('_', " ")).collect();
+            demands.push(format!("blocked if it has {} findings at {from} or above", either(&block)));
         }
     }
     demands

@@ -11,7 +11,7 @@ use crate::format::{Escaped, plain};
 use crate::governance::policy_words::{UNITS, in_unit};
 use crate::layout::Frame;
 use crate::model::finding::{Category, Severity};
-use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, Weekday};
+use crate::model::policy::{APPROVALS_MAX, Freeze, POLICY_LIST_MAX, Policy, RiskRule, Soak, Weekday};
 use crate::model::time::Timestamp;
 
 /// The default roles for approving risk.
@@ -305,7 +305,7 @@ fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
             ))
             (boxes(
                 "Block",
-                "Findings of that risk or higher in these categories block the deployment.",
+                "Findings in these categories block the deployment if their risk is at or above the level selected above.",
                 "block.",
                 &categories,
                 typed,
@@ -317,34 +317,49 @@ fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
 /// The fields of a policy.
 #[must_use]
 pub fn typed(policy: &Policy) -> FormValues {
+    // Every field, so that a new one does not compile until the form has it.
+    let Policy {
+        name,
+        prompts,
+        labels,
+        deployers,
+        approvals,
+        approvers,
+        self_approval,
+        after,
+        freeze,
+        message,
+        gates,
+        risk,
+    } = policy;
     let mut typed = FormValues::default();
-    typed.put("name", policy.name.as_str());
-    typed.put("labels", policy.labels.as_str());
-    if !policy.prompts.is_everything() {
-        typed.put("prompts", policy.prompts.as_str());
+    typed.put("name", name.as_str());
+    typed.put("labels", labels.as_str());
+    if !prompts.is_everything() {
+        typed.put("prompts", prompts.as_str());
     }
-    for (prefix, roles) in [("deployer.", &policy.deployers), ("approver.", &policy.approvers)] {
+    for (prefix, roles) in [("deployer.", deployers), ("approver.", approvers)] {
         tick(&mut typed, prefix, roles.iter().map(String::as_str));
     }
-    if policy.approvals > 0 {
-        typed.put("approvals", policy.approvals.to_string());
+    if *approvals > 0 {
+        typed.put("approvals", approvals.to_string());
     }
-    if policy.self_approval {
+    if *self_approval {
         typed.put("self_approval", "yes");
     }
-    if let Some(after) = &policy.after {
-        let (number, unit) = in_unit(after.for_s);
-        typed.put("after_label", after.label.as_str());
+    if let Some(Soak { label, for_s }) = after {
+        let (number, unit) = in_unit(*for_s);
+        typed.put("after_label", label.as_str());
         typed.put("after_for", number.to_string());
         typed.put("after_unit", unit.sign);
     }
-    typed.put("message", policy.message.as_deref().unwrap_or_default());
-    typed.put("gates", policy.gates.join(" "));
-    put_freezes(&mut typed, &policy.freeze);
-    if let Some(risk) = &policy.risk {
-        typed.put("risk_from", risk.from.as_str());
-        tick(&mut typed, "risk_approver.", risk.approvers.iter().map(String::as_str));
-        tick(&mut typed, "block.", risk.block.iter().map(|category| category.as_str()));
+    typed.put("message", message.as_deref().unwrap_or_default());
+    typed.put("gates", gates.join(" "));
+    put_freezes(&mut typed, freeze);
+    if let Some(RiskRule { from, approvers, block }) = risk {
+        typed.put("risk_from", from.as_str());
+        tick(&mut typed, "risk_approver.", approvers.iter().map(String::as_str));
+        tick(&mut typed, "block.", block.iter().map(|category| category.as_str()));
     } else {
         tick(&mut typed, "risk_approver.", [COMPLIANCE].into_iter());
     }
