@@ -67,7 +67,7 @@ pub enum Command {
     Unlabel(unlabel::UnlabelArgs),
     /// Remove a prompt and keep its history
     Remove(remove::RemoveArgs),
-    /// Retire a version so it can't be deployed, or undo that
+    /// Retire a version so that it cannot be deployed, or reinstate it
     Retire(retire::RetireArgs),
     /// Set the owner, tags and description of a prompt
     Describe(describe::DescribeArgs),
@@ -89,7 +89,7 @@ pub enum Command {
     Show(show::ShowArgs),
     /// Publish changed prompt files from a folder
     Push(push::PushArgs),
-    /// Download what a label serves into a folder
+    /// Download the versions that a label serves, as files in a folder
     Pull(pull::PullArgs),
     /// Import a folder, or version history from another tool
     Import(import::ImportArgs),
@@ -99,7 +99,7 @@ pub enum Command {
     Costs(costs::CostsArgs),
     /// Show node status
     Status(status::StatusArgs),
-    /// Show who you are signed in as and your permissions
+    /// Show who you are signed in as, and what you are allowed to do
     Whoami(whoami::WhoamiArgs),
     /// Check whether someone can do something, and why
     Can(can::CanArgs),

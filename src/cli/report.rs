@@ -62,7 +62,7 @@ struct MakeArgs {
     /// End: a date (inclusive) or a time [default: now]
     #[arg(long, value_name = "TIME", value_parser = DateOrTime::read)]
     to: Option<DateOrTime>,
-    /// Prompts to include [`**` = everything, including access changes]
+    /// Prompts to include, as a pattern; the default `**` also includes changes to access
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompt: Pattern,
     /// File format: html for people, csv for spreadsheets, jsonl for programs and archives

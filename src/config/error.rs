@@ -43,7 +43,9 @@ pub enum ConfigError {
     Cache { given: u64 },
     #[error("invalid network `{given}` in webhook_allow: use 10.0.0.0/8 or fd00::/8")]
     Network { given: String },
-    #[error("invalid host `{given}` in allowed_hosts: use prompts.example.com or 10.0.0.7, or * for every host")]
+    #[error(
+        "invalid host `{given}` in allowed_hosts: use a host name or address (such as prompts.example.com or 10.0.0.7), or * for every host"
+    )]
     Host { given: String },
     #[error(
         "invalid network `{given}` in trusted_proxies: use 10.0.0.0/8, 127.0.0.1 or fd00::/8, or unix for the socket"

@@ -162,7 +162,7 @@ fn parse_lines(text: &str) -> Result<Form, String> {
         };
         read.lines.insert(key.to_owned(), number);
         if read.fields.insert(key.to_owned(), value).is_some() {
-            return Err(format!("line {number}: `{key}` is written twice; keep one of them"));
+            return Err(format!("line {number}: the key `{key}` appears twice; remove one"));
         }
     }
     form_of(read)
@@ -269,7 +269,7 @@ impl<'de> Deserialize<'de> for Variables {
                 let mut variables = Vec::new();
                 while let Some((name, form)) = map.next_entry::<String, Option<VariableForm>>()? {
                     if variables.iter().any(|known: &Variable| known.name == name) {
-                        let message = format!("the variable `{name}` is declared twice; keep one of them");
+                        let message = format!("the variable `{name}` is declared twice; remove one");
                         return Err(serde::de::Error::custom(message));
                     }
                     let VariableForm { kind, required, default, description } = form.unwrap_or_default();

@@ -173,7 +173,7 @@ fn a_mistake_is_named_with_its_line() {
         ("---\nmodel: 3\n---\n", "`model` is a name"),
         ("---\nparameters: {a: 1}\n---\n", "need a model"),
         ("---\nmodel: {name: m}\nparameters: {a: 1}\n---\n", "move the parameters into the map"),
-        ("---\nvariables: {a: , a: }\n---\n", "line 2: `variables.a` is written twice"),
+        ("---\nvariables: {a: , a: }\n---\n", "line 2: the key `variables.a` appears twice"),
         ("---\nvariables: {a: {tpye: string}}\n---\n", "unknown field `tpye`"),
         ("---\nlabels: [Production]\n---\n", "invalid label `Production`"),
         ("---\nmessages: [{role: user, content: Hi}]\n---\n\ntext\n", "line 5 has text"),
@@ -420,7 +420,7 @@ fn front_matter_with_too_many_brackets_is_refused_before_yaml_is_parsed() {
     let long = parse(&format!("---\nconfig:\n  a: {}\n---\nx\n", "x".repeat(70_000))).expect_err("long").to_string();
     assert!(long.contains("more than 65536 bytes"), "{long}");
     let twice = format!("---\nconfig: {{\"a\": \"{}\"}}\nconfig: {{}}\n---\nx\n", "x".repeat(70_000));
-    assert!(parse(&twice).expect_err("twice").to_string().contains("line 3: `config` is written twice"));
+    assert!(parse(&twice).expect_err("twice").to_string().contains("line 3: the key `config` appears twice"));
 }
 
 #[test]

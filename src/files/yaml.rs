@@ -144,7 +144,8 @@ impl<'a> Reader<'a> {
                     }
                     self.path.0.push(Step::Key(key.clone()));
                     if fields.contains_key(&key) {
-                        return Err(self.refuse(span, "is written twice; keep one of them"));
+                        let (line, key) = (self.line(span), self.path.place());
+                        return Err(format!("line {line}: the key {key} appears twice; remove one"));
                     }
                     key
                 }
@@ -385,9 +386,9 @@ mod tests {
     #[test]
     fn yaml_value_that_would_change_is_refused_with_line_and_path() {
         for (yaml, part) in [
-            ("a: 1\nb:\n  c: 1\n  c: 2", "line 5: `b.c` is written twice"),
-            ("a: 1\n'a': 2", "line 3: `a` is written twice"),
-            ("a: [{b: 1, b: 2}]", "line 2: `a[0].b` is written twice"),
+            ("a: 1\nb:\n  c: 1\n  c: 2", "line 5: the key `b.c` appears twice"),
+            ("a: 1\n'a': 2", "line 3: the key `a` appears twice"),
+            ("a: [{b: 1, b: 2}]", "line 2: the key `a[0].b` appears twice"),
             ("a: 12345678901234567890", "line 2: `a` is 12345678901234567890, beyond 2^53 - 1"),
             ("a: 9007199254740993", "beyond 2^53 - 1"),
             ("a: [1, 0.1000000000000000055]", "`a[1]` is 0.1000000000000000055, which would become 0.1"),

@@ -88,7 +88,7 @@ pub enum RegistryError {
     NotFound { what: &'static str, name: String },
     #[error("invalid name `{name}` for {what}: use 1 to 64 of a-z 0-9 . _ - @")]
     Handle { what: &'static str, name: String },
-    #[error("`{name}` is the only one who can manage access; grant that to someone else first")]
+    #[error("`{name}` is the only one who can manage access; grant the permission `access` to someone else first")]
     LastAdmin { name: String },
     #[error("the role `{name}` is still granted to {}; remove those grants first", to.join(", "))]
     RoleInUse { name: String, to: Vec<String> },

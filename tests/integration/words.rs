@@ -154,7 +154,10 @@ fn help_of_every_command_fits_80_columns_and_uses_plain_words() {
 fn texts_of_the_source_use_plain_words() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut wrong = Vec::new();
-    for file in rust_files(&root.join("src")) {
+    let members = std::fs::read_dir(root.join("crates")).expect("crates").map(|member| member.expect("a crate").path());
+    let sources: Vec<PathBuf> = members.chain([root.to_owned()]).map(|member| member.join("src")).collect();
+    assert!(sources.len() > 5, "{sources:?}");
+    for file in sources.iter().flat_map(|source| rust_files(source)) {
         let name = file.strip_prefix(root).expect("below the root").display().to_string();
         if name.ends_with("tests.rs") || name.contains("/tests/") {
             continue;

@@ -85,7 +85,7 @@ pub struct ListenArgs {
     /// Additional Host names accepted without an access token, e.g. prompts.example.com; * for all
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allowed_hosts: Vec<String>,
-    /// Proxies whose X-Forwarded-For and Forwarded headers are trusted: networks, or unix for the socket
+    /// Networks of proxies whose X-Forwarded-For and Forwarded headers are trusted; `unix` for the Unix socket
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub trusted_proxies: Vec<String>,
     /// Public URL of the web pages, with a path if needed; used for links and behind a proxy
@@ -106,7 +106,7 @@ pub struct ServeArgs {
     /// Folder of prompt files to publish whenever they change
     #[arg(long, value_name = "DIR")]
     pub watch: Option<PathBuf>,
-    /// How long a file must be unchanged before it is published [default: 2000]
+    /// Milliseconds a file must stay unchanged before it is published [default: 2000]
     #[arg(long, value_name = "MS")]
     pub watch_quiet_ms: Option<u64>,
     /// Name of a new registry [default: generated]

@@ -120,7 +120,7 @@ async fn invalid_or_taken_token_names_and_removing_the_last_admin_are_rejected()
     check("admin", "an access token `admin` already exists; choose another name").await;
     check("operator", "a principal `operator` already exists; choose another name").await;
     let revoke = async |token: &str| primary.registry.revoke_token(&primary.admin, token.to_owned()).await;
-    let last = "`admin` is the only one who can manage access; grant that to someone else first";
+    let last = "`admin` is the only one who can manage access; grant the permission `access` to someone else first";
     assert_eq!(revoke("admin").await.expect_err("the last").to_string(), last);
     assert_eq!(revoke("nobody").await.expect_err("none").to_string(), "there is no access token `nobody`");
     let disabled = primary.registry.disable_principal(&primary.admin, "admin".to_owned(), true).await;

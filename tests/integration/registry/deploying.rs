@@ -201,8 +201,12 @@ async fn servings_over_their_limits_are_refused() {
         refused(&primary, salted(salt), &no_serving("a salt is 1 to 200 of A-Z a-z 0-9 _ -")).await;
     }
     let many: Vec<(u64, u32)> = (1..=33).map(|version| (version, 1)).collect();
-    refused(&primary, vec![moving("a", "x", weighted(&many))], "a split has at most 32 versions; this one has 33")
-        .await;
+    refused(
+        &primary,
+        vec![moving("a", "x", weighted(&many))],
+        "a split must have at most 32 versions; this one has 33",
+    )
+    .await;
 }
 
 #[tokio::test]

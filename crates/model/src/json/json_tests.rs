@@ -10,10 +10,10 @@ fn refused(text: &str, part: &str) {
 
 #[test]
 fn a_key_that_is_written_twice_is_refused_with_its_path() {
-    refused(r#"{"a":1,"a":1}"#, "`a` is written twice");
-    refused(r#"{"config":{"l":[{},{"x":1,"y":2,"x":3}]}}"#, "`config.l[1].x` is written twice");
-    refused(r#"{"a b":{"c":{},"\u0063":null}}"#, r#"`["a b"].c` is written twice"#);
-    refused(r#"{"":0,"":0}"#, r#"`[""]` is written twice"#);
+    refused(r#"{"a":1,"a":1}"#, "`a` appears twice");
+    refused(r#"{"config":{"l":[{},{"x":1,"y":2,"x":3}]}}"#, "`config.l[1].x` appears twice");
+    refused(r#"{"a b":{"c":{},"\u0063":null}}"#, r#"`["a b"].c` appears twice"#);
+    refused(r#"{"":0,"":0}"#, r#"`[""]` appears twice"#);
     assert_eq!(read::<Value>(br#"{"a":{"a":{"a":1}},"b":{"a":2}}"#), Ok(json!({"a":{"a":{"a":1}},"b":{"a":2}})));
     assert!(read::<Value>(br#"{"A":1,"a":2,"\u0041\u0301":3}"#).is_ok(), "other keys");
 }
@@ -134,7 +134,7 @@ proptest! {
 #[test]
 fn leading_byte_order_mark_is_skipped_once() {
     assert_eq!(read::<Value>(b"\xef\xbb\xbf{\"a\":1}"), Ok(json!({"a": 1})));
-    refused("\u{feff}{\"a\":1,\"a\":2}", "`a` is written twice");
+    refused("\u{feff}{\"a\":1,\"a\":2}", "`a` appears twice");
     read::<Value>("\u{feff}\u{feff}1".as_bytes()).expect_err("two marks");
     read::<Value>("[\u{feff}1]".as_bytes()).expect_err("a mark inside");
 }

@@ -27,7 +27,7 @@ pub use whole::{whole, whole_option, whole_values};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum JsonError {
-    #[error("`{path}` is written twice; keep one of them")]
+    #[error("the key `{path}` appears twice; remove one")]
     Twice { path: Path },
     #[error("{place} is {written}, {fault}", place = path.place(), written = excerpt(written))]
     Number { path: Path, written: String, fault: NumberError },

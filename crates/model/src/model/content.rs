@@ -118,7 +118,7 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ContentError {
-    #[error("a prompt has either `text` or `messages`; this one has {0}")]
+    #[error("a prompt must have either `text` or `messages`; this one has {0}")]
     Body(&'static str),
     #[error("the encoded content is {bytes} bytes long; the limit is {CONTENT_BYTES_MAX} bytes")]
     TooLong { bytes: usize },

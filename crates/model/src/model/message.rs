@@ -73,17 +73,17 @@ pub struct Part(Map<String, Value>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum MessageError {
-    #[error("a message has `role` and `content`, or is {{\"type\":\"placeholder\",\"name\":…}}; this one {0}")]
+    #[error("a message must have `role` and `content`, or be {{\"type\":\"placeholder\",\"name\":…}}; this one {0}")]
     Form(&'static str),
     #[error("unknown message role `{0}`: use system, developer, user, assistant, model, tool or function")]
     Role(String),
     #[error("the field `{field}` of a message is not {expected}")]
     Field { field: &'static str, expected: &'static str },
     #[error(
-        "the content of a message is a string, null with tool calls, or a list of parts; a part is an object with `type`"
+        "the content of a message must be a string, null with tool calls, or a list of parts; a part must be an object with `type`"
     )]
     Content,
-    #[error("a part of type `{kind}` has {expected}; this one does not")]
+    #[error("a part of type `{kind}` must have {expected}")]
     Part { kind: String, expected: &'static str },
 }
 
@@ -494,10 +494,10 @@ mod tests {
             (r#"{"role":"User","content":"x"}"#, "unknown message role `User`"),
             (r#"{"role":7,"content":"x"}"#, "`role` of a message is not a string"),
             (r#"{"role":"user","content":3}"#, "a list of parts"),
-            (r#"{"role":"user","content":["x"]}"#, "a part is an object with `type`"),
-            (r#"{"role":"user","content":[{"text":"x"}]}"#, "a part is an object with `type`"),
-            (r#"{"role":"user","content":[{"type":"text"}]}"#, "`text` has `text`"),
-            (r#"{"role":"user","content":[{"type":"image"}]}"#, "`image` has `url`"),
+            (r#"{"role":"user","content":["x"]}"#, "a part must be an object with `type`"),
+            (r#"{"role":"user","content":[{"text":"x"}]}"#, "a part must be an object with `type`"),
+            (r#"{"role":"user","content":[{"type":"text"}]}"#, "`text` must have `text`"),
+            (r#"{"role":"user","content":[{"type":"image"}]}"#, "`image` must have `url`"),
             (r#"{"role":"user","content":[{"type":"image_url","image_url":{}}]}"#, "`image_url`"),
             (r#"{"role":"user","content":"x","name":3}"#, "`name` of a message is not a string"),
             (r#"{"role":"user","content":"x","tool_calls":{}}"#, "`tool_calls` of a message is not a list"),

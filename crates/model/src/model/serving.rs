@@ -73,7 +73,7 @@ pub struct Slots {
 
 /// A JSON value is not a valid serving.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a deployment has either `version` or `split`; this one has {0}")]
+#[error("a deployment must have either `version` or `split`; this one has {0}")]
 pub struct ServingError(&'static str);
 
 impl Serving {

@@ -29,7 +29,7 @@ pub struct Choice {
 pub enum AssignmentError {
     #[error("a split needs at least one version with a weight")]
     Empty,
-    #[error("a split has at most {ARMS_MAX} versions; this one has {count}")]
+    #[error("a split must have at most {ARMS_MAX} versions; this one has {count}")]
     TooMany { count: usize },
     #[error("the weight of version {version} is 0; leave the version out, or use a weight of at least 1")]
     Zero { version: u64 },

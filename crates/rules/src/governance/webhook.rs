@@ -38,7 +38,9 @@ pub enum Outcome {
 pub enum FilterError {
     #[error("a webhook needs at least one event filter; use `*` for all events")]
     None,
-    #[error("a webhook has at most {FILTERS_MAX} filters, and this one has {count}; combine some, such as `prompt.*`")]
+    #[error(
+        "a webhook must have at most {FILTERS_MAX} filters; this one has {count}; combine some, such as `prompt.*`"
+    )]
     TooMany { count: usize },
     #[error(
         "invalid event filter `{filter}`: use an event type such as `prompt.label.moved`, a prefix such as `prompt.*`, or `*` (words of letters, digits and _ separated by dots, at most {FILTER_BYTES_MAX} bytes)"

@@ -494,7 +494,7 @@ mod tests {
                 `x`; `c` must have type number, not string; `d` must have type string, number or boolean, not array; message 0 for `i` is \
                 not an object with `role` and `content`; message 1 for `i` is not a message: unknown \
                 message role `wizard`: use system, developer, user, assistant, model, tool or function; message 2 for \
-                `i` is not a message: a message has `role` and `content`, or is \
+                `i` is not a message: a message must have `role` and `content`, or be \
                 {\"type\":\"placeholder\",\"name\":…}; this one has no `content`"
         );
     }

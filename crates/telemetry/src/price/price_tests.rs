@@ -336,7 +336,7 @@ fn tables_of_another_form_or_over_a_limit_are_refused() {
     );
     assert!(head((r#""models""#, r#""model""#)).starts_with("invalid price table: unknown field `model`"));
     assert!(read("{").starts_with("invalid price table: "));
-    assert!(read(&flat("m", r#", "id": "n""#, 1)).contains("written twice"));
+    assert!(read(&flat("m", r#", "id": "n""#, 1)).contains("appears twice"));
     let long = " ".repeat(TABLE_BYTES_MAX + 1);
     assert_eq!(read(&long), "the price table is 16777217 bytes long: use at most 16777216");
     let many: Vec<_> = (0..=MODELS_MAX).map(|number| flat(&format!("m{number}"), "", 1)).collect();

@@ -79,7 +79,9 @@ pub enum RootError {
         needed: u8,
     },
     /// The chain has the maximum length.
-    #[error("a chain has at most {documents_max} root documents; set this node up again with a later root key id")]
+    #[error(
+        "a chain must have at most {documents_max} root documents; set this node up again with a later root key id"
+    )]
     ChainFull {
         /// The limit.
         documents_max: usize,

@@ -77,8 +77,8 @@ fn followers(frame: &Frame, matter: &ReplicasPageData, rows: &[ReplicaRow]) -> M
         }
         p.quiet {
             "Position " b { (matter.status.position) } " · v" (Escaped(&matter.status.version))
-            ". Shows replicas seen in the last two "
-            "minutes; replicas that do not report, use bundles or sit behind a cache are not listed."
+            ". Shows replicas seen in the last two minutes. Not listed: replicas that send no reports, that use only "
+            "bundles, or that are behind a cache."
         }
     }
 }
