@@ -5,11 +5,12 @@ use clap::Args;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::figures::{UNKNOWN, change, csv, percent, sparkline};
+use super::figures::{csv, sparkline};
 use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, paint};
 use super::stats::{COUNT_COLUMNS, count_cells, period, place};
 use crate::api::stats::{PromptUsage, SpendCounts, StatsCounts, USAGE_PROMPTS_MAX, UsageStats, share};
 use crate::model::since::Since;
+use crate::web::figures::{UNKNOWN, change, percent, unattributed_reason};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -78,21 +79,10 @@ fn print(output: Output, usage: &UsageStats) -> Result<(), CliError> {
         let calls = unattributed.counts.calls;
         output.line(paint(WARN, format!("{calls} calls ({of_all}) belong to no known version:")))?;
         for one in &unattributed.reasons {
-            output.line(format!("  {:>8}  {}", one.counts.calls, reason(&one.reason)))?;
+            output.line(format!("  {:>8}  {}", one.counts.calls, unattributed_reason(&one.reason)))?;
         }
     }
     Ok(())
-}
-
-/// Why calls belong to no known version, in a sentence.
-fn reason(word: &str) -> &str {
-    match word {
-        "no_prompt" => "the application names no prompt",
-        "unknown_prompt" => "there is no prompt of the reported name",
-        "unknown_version" => "the prompt has no such version, label or content",
-        "ambiguous_split" => "the label serves several versions and no stamp or subject was reported",
-        other => other,
-    }
 }
 
 fn cost(priced_calls: u64, counts: &StatsCounts) -> String {

@@ -5,12 +5,13 @@ use clap::Args;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::figures::{UNKNOWN, change, compact, csv, duration, percent, score, sparkline};
+use super::figures::{csv, sparkline};
 use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, moment, one_line, paint};
 use crate::api::stats::{PromptStats, StatsBy, StatsCounts, StatsGroup, StatsQuantiles};
 use crate::model::name::PromptName;
 use crate::model::since::Since;
 use crate::model::time::Timestamp;
+use crate::web::figures::{UNKNOWN, change, compact, duration, float, percent, score};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -192,11 +193,6 @@ fn trend(stats: &PromptStats, group: &StatsGroup) -> String {
 #[allow(clippy::cast_precision_loss, reason = "a place on a line of a few characters")]
 pub fn place(since: Timestamp, until: Timestamp, at: Timestamp) -> f64 {
     (at.ms() - since.ms()) as f64 / (until.ms() - since.ms()).max(1) as f64
-}
-
-#[allow(clippy::cast_precision_loss, reason = "for display")]
-pub const fn float(number: u64) -> f64 {
-    number as f64
 }
 
 /// The scores of each group: means with their numbers, categories with their counts.

@@ -124,6 +124,8 @@ test("lists, searches, the queue, change requests and the log show hostile texts
     `/ui/?q=${asked}`,
     `/ui/?q=${segment(UNSEEN_MESSAGE)}`,
     `/ui/?folder=${asked}`,
+    "/ui/usage",
+    path("prompts", NAMES[1], "?since=24h"),
     "/ui/review",
     "/ui/review?state=rejected",
     `/ui/review/${team.request}`,

@@ -169,6 +169,7 @@ const PAGES: &[(&str, &[&str])] = &[
             "/ui/?risk=low",
         ],
     ),
+    ("/ui/usage", &["/ui/usage", "/ui/usage?since=30d"]),
     ("/ui/prompts/{*name}", &["/ui/prompts/{N}", "/ui/prompts/support/agent", "/ui/prompts/support/part"]),
     ("/ui/diff/{*name}", &["/ui/diff/{N}?from=1&to=2", "/ui/diff/support/agent?from=1&to=2"]),
     ("/ui/new", &["/ui/new", "/ui/new?name={N}"]),

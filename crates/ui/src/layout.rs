@@ -95,6 +95,8 @@ pub enum Part {
     Audit,
     /// Access.
     Access,
+    /// What prompts cost, and how often they are called.
+    Usage,
     /// The replicas of this node.
     Replicas,
 }
@@ -195,6 +197,9 @@ impl Frame {
                         (entry(part == Part::Review, "/ui/review", &html! {
                             "Review" @if open > 0 { " " span.count { (open) span.hidden { " open" } } }
                         }))
+                    }
+                    @if self.who != Who::Stranger && self.replica.is_none() {
+                        (entry(part == Part::Usage, "/ui/usage", &html! { "Usage" }))
                     }
                     @if self.audits { (entry(part == Part::Audit, "/ui/audit", &html! { "Audit" })) }
                     @if let Some(path) = self.access { (entry(part == Part::Access, path, &html! { "Settings" })) }
@@ -354,6 +359,11 @@ pub(super) fn colour(version: u64) -> String {
     /// Colours of versions, in rotation.
     const COLOURS: u64 = 8;
     format!("k{}", version % COLOURS)
+}
+
+/// The colour of a version as a line or bar of a chart over time.
+pub(super) fn series_colour(version: u64) -> String {
+    colour(version).replace('k', "s")
 }
 
 #[cfg(test)]

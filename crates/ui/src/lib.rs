@@ -1,7 +1,9 @@
 //! HTML as plain values: what a page shows, independent of the request and the transport.
 
 mod axis;
+mod chart;
 pub mod docs;
+pub mod figures;
 pub mod form;
 mod format;
 pub mod layout;

@@ -24,6 +24,7 @@ pub(super) mod routes;
 mod sign_in;
 mod sign_in_link;
 mod upload;
+mod usage;
 mod visitor;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};

@@ -10,16 +10,20 @@ use super::super::extract::{Params, Segments};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
 use super::prompts::pending;
+use super::usage::in_use;
 use super::visitor::Visitor;
 use super::{html, said};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{PromptView, VersionView};
+use crate::clock::Cancellation;
+use crate::ingest::stats::PERIOD_DEFAULT;
 use crate::model::as_of::{AsOf, AsOfError};
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
+use crate::model::since::Since;
 use crate::model::time::Timestamp;
 use crate::replication::connected_replicas::Propagation;
 use crate::resolve::{CatalogueView, ResolveError};
@@ -47,13 +51,13 @@ const DONE: [(&str, &str); 11] = [
 ];
 
 /// The parameters of the page.
-#[derive(Default)]
 struct PromptQuery {
     version: Option<u64>,
     at: Option<Timestamp>,
     label: Option<Label>,
     older: Option<String>,
     back: Option<Label>,
+    since: Since,
     done: Option<&'static str>,
 }
 
@@ -75,11 +79,12 @@ pub(super) async fn prompt(
         label: params.get("label")?,
         older: params.text("older"),
         back: params.get("back")?,
+        since: params.get("since")?.unwrap_or(PERIOD_DEFAULT),
         done: said(done, &DONE),
     };
-    params.finish(&["version", "at", "label", "older", "back", "done"])?;
+    params.finish(&["version", "at", "label", "older", "back", "since", "done"])?;
     let held = app.clone();
-    let page = held.work.heavy(move |_| show(&app, &visitor, &name, &asked)).await??;
+    let page = held.work.heavy(move |stop| show(&app, &visitor, &name, &asked, stop)).await??;
     Ok(html(page))
 }
 
@@ -97,7 +102,13 @@ fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
     Ok(as_of.moment(Timestamp::from_ms(app.clock.now_ms())).map_err(wrong)?)
 }
 
-fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &PromptQuery) -> Result<String, Failure> {
+fn show(
+    app: &Shared,
+    visitor: &Visitor,
+    name: &PromptName,
+    asked: &PromptQuery,
+    stop: &Cancellation,
+) -> Result<String, Failure> {
     let state = visitor.view(app)?;
     let view = state.prompt(name)?;
     let deployments = deployments(&state, name)?;
@@ -124,6 +135,7 @@ fn show(app: &Shared, visitor: &Visitor, name: &PromptName, asked: &PromptQuery)
         older: versions.next,
         findings,
         used_by: used_by.map(|by| by.into_iter().collect()),
+        in_use: in_use(app, &state, name, asked.since, stop)?,
         pending: pending(app, &state)?.remove(name.as_str()).unwrap_or_default(),
         publishes: publishes(app, visitor, name),
         deploys: deploys(app, visitor, &view),

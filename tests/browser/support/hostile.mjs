@@ -92,7 +92,7 @@ export const CONTENT = {
 /** What a page of the program is made of; anything else came from a text. */
 const ELEMENTS =
   `html head meta title link script style body a abbr aside b br button caption code datalist dd del details
-  div dl dt fieldset fieldset footer form h1 h2 h3 h4 header i input ins kbd label legend li main mark meter nav ol
+  div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 header i input ins kbd label legend li main mark meter nav ol
   optgroup option output p path pre progress q rect line circle g section select small span strong summary svg table
   tbody td text textarea th thead time tr ul use var polyline polygon tspan`.split(/\s+/);
 

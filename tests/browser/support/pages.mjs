@@ -63,6 +63,11 @@ export const PAGES = [
   },
   { name: "prompt-removed", route: "/ui/prompts/{*name}", path: "/ui/prompts/internal/haiku-of-the-day", as: "priya" },
   { name: "prompt-local", route: "/ui/prompts/{*name}", path: "/ui/prompts/onboarding/welcome-mail" },
+  { name: "prompt-use", route: "/ui/prompts/{*name}", path: "/ui/prompts/support/agent?since=30d", as: "priya" },
+  { name: "usage", route: "/ui/usage", path: "/ui/usage?since=30d", as: "priya" },
+  { name: "usage-local", route: "/ui/usage", path: "/ui/usage?since=24h" },
+  { name: "usage-none", route: "/ui/usage", path: "/ui/usage", on: "empty" },
+  { name: "replica-usage", route: "/ui/usage", path: "/ui/usage", on: "replica", status: 403 },
   { name: "diff", route: "/ui/diff/{*name}", path: "/ui/diff/support/agent?from=4&to=5", as: "priya" },
   { name: "diff-same", route: "/ui/diff/{*name}", path: "/ui/diff/support/agent?from=4&to=4", as: "priya" },
   {

@@ -191,6 +191,54 @@ export class Sample {
     await team.send("admin", "PUT", "/v1/rules/house", { toml });
   }
 
+  /** What applications reported in the last month: calls of several versions and prompts, some that fit nothing. */
+  async #usage(team) {
+    const now = Date.now();
+    // The same numbers every time.
+    let seed = 7;
+    const chance = () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
+    const responses = [];
+    const scores = [];
+    const call = (prompt, version, hoursAgo, { cost = 0.004, latency = 900, failing = 0.02, score } = {}) => {
+      const id = `call-${responses.length}`;
+      const input = Math.round(900 + chance() * 900);
+      responses.push({
+        id,
+        prompt,
+        version: version && `${version}`,
+        model: "gpt-4o",
+        ended: new Date(now - (hoursAgo - chance()) * 3_600_000).toISOString(),
+        input_tokens: input,
+        cache_read_tokens: Math.round(input * 0.4),
+        output_tokens: Math.round(60 + chance() * 200),
+        latency_ms: Math.round(latency * (0.6 + chance() * 0.9 + (chance() > 0.9 ? 2 : 0))),
+        cost_usd: chance() > 0.05 ? Number((cost * (0.7 + chance() * 0.6)).toFixed(6)) : undefined,
+        error: chance() < failing ? "rate_limited" : undefined,
+        environment: "production",
+      });
+      if (score && chance() < 0.3) {
+        const value = Number(Math.min(1, score - 0.1 + chance() * 0.2).toFixed(2));
+        scores.push({ response: id, name: "helpfulness", value, at: responses.at(-1).ended });
+      }
+    };
+    for (let hour = 30 * 24; hour > 0; hour -= hour > 8 * 24 ? 6 : 2) {
+      const days = hour / 24;
+      const live = days > 20 ? 3 : days > 5.2 || (days < 4.9 && days > 2.1) ? 4 : 5;
+      const busy = 1 + Math.round(2 * chance());
+      const of = { 3: { cost: 0.005, score: 0.74 }, 4: { latency: 1_100, score: 0.82 }, 5: { cost: 0.003, latency: 700, failing: 0.12, score: 0.68 } };
+      for (let count = 0; count < busy; count += 1) call("support/agent", live, hour, of[live]);
+      if (hour % 12 === 0) call("triage/classifier", 1, hour, { cost: 0.0004, latency: 300 });
+      if (hour % 24 === 0) call("onboarding/welcome-mail", 3, hour, { cost: 0.02, latency: 2_400 });
+      if (hour % 36 === 0) call(undefined, undefined, hour);
+      if (hour % 72 === 0) call("support/agnet", "production", hour);
+      if (hour % 48 === 0) call("triage/classifier", "production", hour);
+    }
+    for (let at = 0; at < responses.length; at += 500) {
+      await team.node.send("POST", "/v1/responses", { responses: responses.slice(at, at + 500) });
+    }
+    await team.node.send("POST", "/v1/scores", { scores });
+  }
+
   /** What is going on now: a policy, a canary, change requests in every state, a rollback, a refusal, a caller. */
   async #present(team) {
     const risk = { from: "high", approvers: ["compliance"], block: ["secrets"] };
@@ -226,6 +274,7 @@ export class Sample {
     const headers = { authorization: `Bearer ${team.tokens.checkout}` };
     await fetch(`${team.node.origin}/v1/resolve/support/agent@production`, { headers });
     await team.deploy("maya", "support/agent", "production", this.newest, "OPS-260 now", { fails: 403 });
+    await this.#usage(team);
   }
 
   async #canary(team, name) {

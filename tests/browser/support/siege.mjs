@@ -36,6 +36,27 @@ function changes(name, index) {
   }));
 }
 
+/** What hostile applications report: models, environments, errors, scores and categories with payloads for names. */
+async function reported(team) {
+  const word = (index) => PAYLOADS[index % PAYLOADS.length].slice(0, 100);
+  const responses = NAMES.map((prompt, index) => ({
+    id: `hostile-${index}`,
+    prompt,
+    version: "1",
+    model: word(index),
+    environment: word(index + 1),
+    error: word(index + 2),
+    latency_ms: 900 + index,
+    cost_usd: 0.01 * index,
+  }));
+  await team.node.send("POST", "/v1/responses", { responses });
+  const scores = NAMES.flatMap((_, index) => [
+    { response: `hostile-${index}`, name: word(index), value: 0.5 },
+    { response: `hostile-${index}`, name: word(index), value: word(index + 1) },
+  ]);
+  await team.node.send("POST", "/v1/scores", { scores });
+}
+
 /** Starts it; the team, with the numbers of what it made. */
 export async function besieged() {
   const team = await Team.start();
@@ -54,5 +75,6 @@ export async function besieged() {
   team.rejected = await team.propose("ann", NAMES[6], "production", 1, UNSEEN_MESSAGE);
   await team.review("cy", team.rejected, "reject", PAYLOADS[1]);
   await team.deploy("rob", first, "production", team.version, PAYLOADS[2], { fails: 403 });
+  await reported(team);
   return team;
 }

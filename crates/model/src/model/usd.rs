@@ -59,17 +59,12 @@ impl Usd {
         self.0.checked_div(number.into()).map(Self)
     }
 
-    /// The amount for people: in cents from a dollar on, with about three significant digits below.
+    /// The amount for people: in cents from a dollar on, with three significant digits below.
     #[must_use]
     pub fn short(self) -> String {
-        const CENT: u128 = PICO / 100;
-        let places = match self.0 {
-            PICO.. => 2,
-            CENT.. => 4,
-            100_000_000.. => 6,
-            1_000_000.. => 8,
-            _ => PLACES,
-        };
+        // Decimal places until the third digit that is not a leading zero.
+        let zeros = (1..PLACES).take_while(|zeros| self.0 < PICO / 10_u128.pow(u32::try_from(*zeros).unwrap_or(0)));
+        let places = if self.0 >= PICO { 2 } else { (zeros.count() + 3).min(PLACES) };
         let text = format!("{:.places$}", self.dollars());
         let kept = text.trim_end_matches('0').len().max(text.find('.').map_or(text.len(), |point| point + 3));
         if self.0 == 0 { "$0".to_owned() } else { format!("${}", text.get(..kept).unwrap_or(&text)) }
@@ -145,8 +140,10 @@ mod tests {
             ("12", "$12.00"),
             ("0.5", "$0.50"),
             ("0.0123", "$0.0123"),
-            ("0.001234", "$0.001234"),
+            ("0.001234", "$0.00123"),
+            ("0.578", "$0.578"),
             ("0.000004", "$0.000004"),
+            ("0.000000000001", "$0.000000000001"),
         ] {
             assert_eq!(text.parse::<Usd>().expect("an amount").short(), short);
         }

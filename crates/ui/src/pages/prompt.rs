@@ -9,6 +9,7 @@ use super::access::policy_path;
 use super::conversation::{conversation, json};
 use super::deploy::deploy_path;
 use super::editor::edit_path;
+use super::in_use::{InUse, in_use};
 use super::lifecycle::{removing, retiring};
 use super::{about as said, impact, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
@@ -46,6 +47,8 @@ pub struct PromptPageData {
     pub findings: BTreeMap<u64, Vec<Finding>>,
     /// Callers of the shown version in the last day; absent on a replica.
     pub used_by: Option<Vec<String>>,
+    /// How its versions do in use; absent on a replica, and where telemetry is not recorded.
+    pub in_use: Option<InUse>,
     /// Its open change requests.
     pub pending: Vec<u64>,
     /// Whether the visitor can write a version of it and open change requests.
@@ -141,6 +144,7 @@ pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
             section aria-labelledby="content" { (content(frame, matter)) }
             aside aria-label="About this version" { (about(matter)) }
         }
+        @if let Some(data) = &matter.in_use { (in_use(frame, data)) }
         section #all-versions aria-labelledby="versions" data-live {
             h2 #versions { "Versions" }
             (versions(frame, matter))

@@ -48,6 +48,7 @@ fn matter() -> PromptPageData {
         at: Some(At { at: Timestamp::from_ms(1_774_000_000_000), served: vec![deployments[1].clone()] }),
         findings: BTreeMap::from([(1, vec![serde_json::from_value(finding).expect("a finding")])]),
         used_by: Some(vec!["checkout".to_owned()]),
+        in_use: None,
         pending: vec![9],
         publishes: false,
         deploys: BTreeSet::from(["production".to_owned()]),
