@@ -64,7 +64,7 @@ impl Forwarding {
                 Ok(merged) => self.store.forget_spooled(merged.min(number)).await?,
                 Err(SendFailure::Unreachable) => return Ok(Progress::Stuck),
                 Err(SendFailure::OutOfTurn) => {
-                    tracing::warn!(batch = number, "the primary has another batch of this spool; numbering them anew");
+                    tracing::warn!(batch = number, "the primary has another batch of this spool; numbering them again");
                     self.store.renew_spool().await?;
                     return Ok(Progress::Stuck);
                 }

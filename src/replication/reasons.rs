@@ -16,38 +16,15 @@ pub enum Cause {
 use Cause::{Data, Local, Upstream};
 
 /// Each reason, what failed, what it means, and what to do.
+#[rustfmt::skip]
 pub const REASONS: &[(&str, Cause, &str)] = &[
-    (
-        "unreachable",
-        Upstream,
-        "No connection to the upstream, or its certificate is not trusted: check the address, network and `upstream_ca`.",
-    ),
-    (
-        "denied",
-        Upstream,
-        "The upstream refused the access token (401 or 403): set `BOOKHOLDER_UPSTREAM_TOKEN` to a valid token of the role `replica`.",
-    ),
-    (
-        "unknown_view",
-        Upstream,
-        "The upstream answered 404: `upstream` is not a Bookholder primary, or a proxy changes the path.",
-    ),
-    (
-        "busy",
-        Upstream,
-        "The upstream asked to come back later (429 or 503): it has too many connections, or is starting or stopping.",
-    ),
+    ("unreachable", Upstream, "No connection to the upstream, or its certificate is not trusted: check the address, network and `upstream_ca`."),
+    ("denied", Upstream, "The upstream refused the access token (401 or 403): set `BOOKHOLDER_UPSTREAM_TOKEN` to a valid token of the role `replica`."),
+    ("unknown_view", Upstream, "The upstream answered 404: `upstream` is not a Bookholder primary, or a proxy changes the path."),
+    ("busy", Upstream, "The upstream asked to come back later (429 or 503): it has too many connections, or is starting or stopping."),
     ("slow", Upstream, "An answer took too long: check the network."),
-    (
-        "malformed",
-        Upstream,
-        "The answer does not belong to this protocol, for example a 5xx or the page of a proxy, or it could not be written to this node's disk.",
-    ),
-    (
-        "stale_answer",
-        Upstream,
-        "No signature received is later than the one held: a cache repeats them, or the primary's clock was set back.",
-    ),
+    ("malformed", Upstream, "The answer does not belong to this protocol, for example a 5xx or the page of a proxy, or it could not be written to this node's disk."),
+    ("stale_answer", Upstream, "No signature received is later than the one held: a cache repeats them, or the primary's clock was set back."),
     ("size", Data, "A checkpoint, delta or bundle is larger than allowed."),
     ("syntax", Data, "The checkpoint is not a signed note, or not in a known form."),
     ("wrong_registry", Data, "The checkpoint belongs to another registry: check the address of the upstream."),
@@ -55,30 +32,14 @@ pub const REASONS: &[(&str, Cause, &str)] = &[
     ("wrong_definition", Data, "The checkpoint has another definition of the view."),
     ("unknown_root", Data, "A bundle needs root documents that it does not have: export it again."),
     ("unknown_epoch", Data, "A bundle needs an epoch record that it does not have: export it again."),
-    (
-        "wrong_key",
-        Data,
-        "Another key signed the checkpoint than the root document lists: an old primary is still running, or the upstream cannot be trusted.",
-    ),
+    ("wrong_key", Data, "Another key signed the checkpoint than the root document lists: an old primary is still running, or the upstream cannot be trusted."),
     ("bad_signature", Data, "The checkpoint was changed on the way."),
-    (
-        "future",
-        Data,
-        "The checkpoint was issued more than 10 minutes after this machine's time: correct the clock of this machine or of the primary.",
-    ),
+    ("future", Data, "The checkpoint was issued more than 10 minutes after this machine's time: correct the clock of this machine or of the primary."),
     ("lifetime", Data, "The checkpoint is valid for longer than the root document allows."),
-    (
-        "rollback",
-        Data,
-        "The upstream has an older state than this replica: it was restored or set back, or a cache answers.",
-    ),
+    ("rollback", Data, "The upstream has an older state than this replica: it was restored or set back, or a cache answers."),
     ("fenced", Data, "The upstream is a primary that was replaced: stop it."),
     ("fork", Data, "The upstream signed another history: see *Trust* in the README about `fork`."),
-    (
-        "expired",
-        Data,
-        "The checkpoint has expired by this machine's clock: correct the clocks, or fetch a newer bundle.",
-    ),
+    ("expired", Data, "The checkpoint has expired by this machine's clock: correct the clocks, or fetch a newer bundle."),
     ("upgrade_required", Data, "The checkpoint needs a newer program on this node: upgrade it."),
     ("root", Data, "A root document does not verify against the root key."),
     ("epoch", Data, "An epoch record does not verify."),
@@ -94,11 +55,7 @@ pub const REASONS: &[(&str, Cause, &str)] = &[
     ("slow_medium", Local, "Reading a bundle took too long: check the medium."),
     ("store", Local, "The database of this node failed: check its disk."),
     ("damaged", Local, "Stored data of this node is damaged: it is fetched again from the upstream or a bundle."),
-    (
-        "held_damaged",
-        Local,
-        "Stored data is damaged, and `hold` or `pin` prevents fetching it: import a bundle of that position, or start without them.",
-    ),
+    ("held_damaged", Local, "Stored data is damaged, and `hold` or `pin` prevents fetching it: import a bundle of that position, or start without them."),
 ];
 
 /// What failed.

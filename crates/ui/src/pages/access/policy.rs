@@ -305,7 +305,8 @@ fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
             ))
             (boxes(
                 "Block",
-                "Findings in these categories block the deployment if their risk is at or above the level selected above.",
+                "Findings in these categories block the deployment if their risk is at or above the level selected \
+                    above.",
                 "block.",
                 &categories,
                 typed,
