@@ -110,7 +110,7 @@ test("no route is forgotten", async () => {
 });
 
 test("dark is nothing but other colours", async () => {
-  const style = await readFile(join(ROOT, "src/web/ui.css"), "utf8");
+  const style = await readFile(join(ROOT, "crates/ui/src/ui.css"), "utf8");
   const blocks = [...style.matchAll(/prefers-color-scheme: dark\) \{\s*:root \{([^}]*)\}\s*\}/g)];
   assert.equal(blocks.length, style.split("prefers-color-scheme").length - 1, "each is a list of colours");
   for (const [, colours] of blocks) {
