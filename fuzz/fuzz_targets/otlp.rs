@@ -26,7 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
     let items = batch.items();
 
     let mut memory = TraceMemory::new(MemoryLimits { spans: 8, parked: 4, ..MemoryLimits::default() });
-    let mut events = memory.settle(batch, NOW_MS);
+    let mut events = memory.settle(batch, NOW_MS).into_events();
     assert!(memory.parked() <= 4);
     events.extend(memory.due(NOW_MS + 60_000));
     assert_eq!((memory.parked(), memory.drain().len()), (0, 0));

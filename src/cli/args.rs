@@ -14,7 +14,7 @@ use super::globals::Globals;
 use super::{
     archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history, import, list,
     log, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role, rollback, rules,
-    show, stats, status, token, unlabel, webhook, whoami,
+    show, stats, status, token, trace, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -95,6 +95,8 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Show calls, cost, latency and scores of a prompt
     Stats(stats::StatsArgs),
+    /// Show which prompt version produced a response, and its cost and scores
+    Trace(trace::TraceArgs),
     /// Show which prompts cost most
     Costs(costs::CostsArgs),
     /// Show node status
@@ -147,7 +149,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
-    ("Measure", &["stats", "costs"]),
+    ("Measure", &["trace", "stats", "costs"]),
     ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
     (
         "Maintenance",

@@ -56,6 +56,7 @@ mod show;
 mod stats;
 mod status;
 mod token;
+mod trace;
 mod unlabel;
 mod verify;
 mod webhook;
@@ -151,6 +152,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Pull(args) => ask(globals, |context| pull::run(args, context)),
         Command::Import(args) => ask(globals, |context| import::run(args, context)),
         Command::Stats(args) => ask(globals, |context| stats::run(args, context)),
+        Command::Trace(args) => ask(globals, |context| trace::run(args, context)),
         Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
         Command::Status(args) => ask(globals, |context| status::run(args, context)),
         Command::Whoami(_) => ask(globals, whoami::run),

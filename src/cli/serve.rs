@@ -85,6 +85,8 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
         trusted_proxies: given(args.trusted_proxies),
         public_url: args.public_url,
         log_format: args.log_format,
+        prices: args.prices,
+        record_content: args.record_content.then_some(true),
         ..Layer::default()
     };
     (layer, args.config)

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::model::public_url::PublicUrlError;
+use crate::telemetry::price::PriceError;
 
 /// Why a node does not start with these settings.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +64,10 @@ pub enum ConfigError {
     PublicUrl { given: String, reason: PublicUrlError },
     #[error("invalid archive_unused_days {days}: deployed content is kept for at least 184 days")]
     Retention { days: u32 },
+    #[error("invalid price table {}: {reason}", path.display())]
+    Prices { path: PathBuf, reason: PriceError },
+    #[error("cannot read the price table {}: {source}", path.display())]
+    ReadPrices { path: PathBuf, source: std::io::Error },
     #[error("invalid registry name `{name}`: use 1 to 64 of a-z 0-9 . -")]
     Registry { name: String },
 }

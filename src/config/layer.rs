@@ -103,6 +103,10 @@ pub struct Layer {
     pub archive_unused_days: Option<u32>,
     /// Whether a primary does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
     pub hold_automation: Option<bool>,
+    /// A price table that overrides the embedded one, as JSON.
+    pub prices: Option<PathBuf>,
+    /// Whether what is sent to models and what they answer is recorded.
+    pub record_content: Option<bool>,
     /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
     /// The intended purpose of the system; for reports.
@@ -123,7 +127,7 @@ impl Layer {
             trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
             upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
-            archive_unused_days, hold_automation, provider, intended_purpose)
+            archive_unused_days, hold_automation, prices, record_content, provider, intended_purpose)
     }
 
     /// Parses a settings file.

@@ -1,6 +1,8 @@
 //! From layers to the settings of a primary or a replica.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +15,7 @@ use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::http::{Door, HeaderName, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
+use crate::telemetry::price::{PriceTable, TABLE_BYTES_MAX};
 use crate::trust::root::RootKeyId;
 
 /// Default data directory.
@@ -52,6 +55,10 @@ pub struct Settings {
     pub cache_bytes: u64,
     /// Maximum age for readiness, in seconds since the last verified contact.
     pub ready_max_age_s: Option<u64>,
+    /// Prices that override the embedded ones.
+    pub prices: Option<PriceTable>,
+    /// Whether what is sent to models and what they answer is recorded.
+    pub record_content: bool,
 }
 
 /// Default time for which a watched file must be unchanged before it is published: writers pause.
@@ -270,7 +277,20 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         public_url,
         cache_bytes: cache_mib * 1_024 * 1_024,
         ready_max_age_s: layer.ready_max_age_s,
+        prices: layer.prices.as_deref().map(price_table).transpose()?,
+        record_content: layer.record_content.unwrap_or(false),
     })
+}
+
+/// Reads a file of prices.
+fn price_table(path: &Path) -> Result<PriceTable, ConfigError> {
+    let unreadable = |source| ConfigError::ReadPrices { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    let mut json = Vec::new();
+    // One byte more than a table may have, so that a longer file is refused as such.
+    let limit = u64::try_from(TABLE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut json).map_err(unreadable)?;
+    PriceTable::read(&json).map_err(|reason| ConfigError::Prices { path: path.to_owned(), reason })
 }
 
 /// The first of these variables that is set, as an access token.

@@ -14,6 +14,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::code::{status, title};
+use super::otlp;
 use super::request::RequestError;
 use super::request_id::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
@@ -29,6 +30,7 @@ use crate::resolve::ResolveError;
 use crate::signing::primary_clock::CLOCK_HINT;
 use crate::signing::signer::SealError;
 use crate::store::StoreError;
+use crate::telemetry::otlp::{Encoding, refused};
 use crate::telemetry::store::TelemetryError;
 use crate::template::render::{Problems, RenderError};
 use crate::web::form::FormError;
@@ -37,6 +39,8 @@ use crate::web::pages::problem;
 
 /// `Retry-After` if a queue was full, in seconds.
 const RETRY_AFTER_S: u64 = 1;
+/// `Retry-After` if a replica can keep no more telemetry for its primary, in seconds.
+const SPOOL_FULL_RETRY_AFTER_S: u64 = 60;
 /// What is said of a label that a prompt does not have.
 const LABEL_HINT: &str = "a label exists once something is deployed to it";
 
@@ -114,6 +118,7 @@ impl Failure {
             )
             | Self::Registry(RegistryError::TooFast { retry_after_s, .. })
             | Self::Publish(PublishError::Busy { retry_after_s }) => Some(*retry_after_s),
+            Self::Ingest(IngestError::Telemetry(TelemetryError::Full)) => Some(SPOOL_FULL_RETRY_AFTER_S),
             _ => (self.saying().0 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
         }
     }
@@ -179,6 +184,10 @@ impl IntoResponse for Failure {
 #[derive(Clone)]
 pub(super) struct AsPage(pub(super) Arc<Frame>);
 
+/// Marks a failure to be answered to an exporter of OpenTelemetry, in this encoding.
+#[derive(Clone, Copy)]
+pub(super) struct AsRpcStatus(pub(super) Encoding);
+
 /// Whether an answer is a failure that [`finish`] has to complete.
 pub(super) fn failed(response: &Response) -> bool {
     response.extensions().get::<Arc<Failure>>().is_some()
@@ -189,14 +198,25 @@ pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() {
         let problem = failure.problem(id);
         let page = response.extensions_mut().remove::<AsPage>();
-        let (body, media) = match &page {
-            Some(AsPage(frame)) => (problem::page(frame, &problem).into_bytes(), "text/html; charset=utf-8"),
-            None => (serde_json::to_vec(&problem).unwrap_or_default(), PROBLEM_JSON),
+        let exporter = response.extensions_mut().remove::<AsRpcStatus>();
+        let (body, media) = match (&page, exporter) {
+            (Some(AsPage(frame)), _) => {
+                let media = HeaderValue::from_static("text/html; charset=utf-8");
+                (problem::page(frame, &problem).into_bytes(), media)
+            }
+            (None, Some(AsRpcStatus(encoding))) => {
+                let message = match &problem.hint {
+                    Some(hint) => format!("{}; {hint}", problem.detail),
+                    None => problem.detail.clone(),
+                };
+                (refused(encoding, otlp::rpc_code(problem.status), &message), otlp::media(encoding))
+            }
+            (None, None) => (serde_json::to_vec(&problem).unwrap_or_default(), HeaderValue::from_static(PROBLEM_JSON)),
         };
         *response.body_mut() = Body::from(body);
         let headers = response.headers_mut();
         headers.remove(header::CONTENT_LENGTH);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        headers.insert(header::CONTENT_TYPE, media);
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if problem.code == ErrorCode::Unauthorized && page.is_none() {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"bookholder\""));
@@ -235,12 +255,16 @@ fn request(error: &RequestError) -> ErrorFormat {
         | E::PageSize { .. }
         | E::Json { .. }
         | E::BodyBroken
+        | E::Gzip { .. }
         | E::Hosts { .. }
         | E::FormValue { .. }
         | E::Upload { .. } => (Code::BadRequest, None),
         E::Field { .. } | E::QueryValue { .. } => (Code::InvalidField, None),
         E::Unfit { .. } => (Code::InvalidRequest, None),
-        E::ContentType { .. } => (Code::UnsupportedMediaType, hint("send the header Content-Type: application/json")),
+        E::ContentType { accepted, .. } => {
+            let first = accepted.split(' ').next().unwrap_or_default();
+            (Code::UnsupportedMediaType, hint(format!("send the header Content-Type: {first}")))
+        }
         E::ContentEncoding { .. } => {
             (Code::UnsupportedMediaType, hint("send the body uncompressed, without the header Content-Encoding"))
         }
@@ -489,14 +513,14 @@ fn ingest(error: &IngestError) -> ErrorFormat {
     match error {
         IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
         IngestError::Field { .. } => (ErrorCode::InvalidField, None),
+        IngestError::Otlp(_) => (ErrorCode::BadRequest, None),
         IngestError::Telemetry(error) => telemetry(error),
     }
 }
 
 fn telemetry(error: &TelemetryError) -> ErrorFormat {
     match error {
-        TelemetryError::Busy | TelemetryError::Write(_) => (ErrorCode::Busy, None),
-        TelemetryError::Full => (ErrorCode::StorageFull, None),
+        TelemetryError::Busy | TelemetryError::Write(_) | TelemetryError::Full => (ErrorCode::Busy, None),
         TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
         TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
         TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),

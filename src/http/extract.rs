@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -17,6 +18,7 @@ use axum::http::{HeaderMap, Uri, header};
 use http_body_util::BodyExt;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::browser_paths::is_for_people;
 use super::error::Failure;
@@ -318,7 +320,7 @@ fn body_error<T: DeserializeOwned>(bytes: &[u8], error: &JsonError) -> RequestEr
 /// keeps its share of the body budget until it is parsed.
 pub(super) struct DeferredBody<T> {
     bytes: Vec<u8>,
-    _share: tokio::sync::OwnedSemaphorePermit,
+    _share: OwnedSemaphorePermit,
     read_as: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -347,7 +349,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
         return Ok(());
     }
     let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
-    Err(RequestError::ContentType { found }.into())
+    Err(RequestError::ContentType { found, accepted: "application/json" }.into())
 }
 
 /// Reads a body of at most `max` bytes, within the deadline.
@@ -356,26 +358,37 @@ pub(super) async fn body_in_time(
     headers: &HeaderMap,
     body: Body,
     max: usize,
-) -> Result<(Vec<u8>, tokio::sync::OwnedSemaphorePermit), Failure> {
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Failure> {
     let encoded = headers.get_all(header::CONTENT_ENCODING).iter().map(|value| value.to_str().unwrap_or("unreadable"));
     if let Some(found) = encoded.into_iter().find(|found| !found.eq_ignore_ascii_case("identity")) {
-        return Err(RequestError::ContentEncoding { found: format!("`{}`", excerpt(found)) }.into());
+        let found = format!("`{}`", excerpt(found));
+        return Err(RequestError::ContentEncoding { found, accepted: "uncompressed bodies" }.into());
     }
+    raw_body_in_time(&app.bodies, headers, body, max).await
+}
+
+/// Reads a body of at most `max` bytes as it arrives, compressed or not, within the deadline and a budget.
+pub(super) async fn raw_body_in_time(
+    budget: &Arc<Semaphore>,
+    headers: &HeaderMap,
+    body: Body,
+    max: usize,
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Failure> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    let read = read_body(app, body, announced.unwrap_or(0_usize), max);
+    let read = read_body(budget, body, announced.unwrap_or(0_usize), max);
     let slow = |_| RequestError::BodySlow { seconds: BODY_ARRIVES_S };
     tokio::time::timeout(Duration::from_secs(BODY_ARRIVES_S), read).await.map_err(slow)?
 }
 
-/// Reads a whole body, within the shared budget.
+/// Reads a whole body, within a budget that all such bodies share.
 async fn read_body(
-    app: &App,
+    budget: &Arc<Semaphore>,
     mut body: Body,
     announced: usize,
     max: usize,
-) -> Result<(Vec<u8>, tokio::sync::OwnedSemaphorePermit), Failure> {
+) -> Result<(Vec<u8>, OwnedSemaphorePermit), Failure> {
     let busy = |_| RequestError::Busy { what: "too many bodies", retry_after_s: 1 };
-    let mut share = std::sync::Arc::clone(&app.bodies).try_acquire_many_owned(0).map_err(busy)?;
+    let mut share = Arc::clone(budget).try_acquire_many_owned(0).map_err(busy)?;
     let mut bytes = Vec::new();
     if announced > max {
         discard(body).await;
@@ -389,7 +402,7 @@ async fn read_body(
             return Err(RequestError::BodyTooLarge { max }.into());
         }
         let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        share.merge(std::sync::Arc::clone(&app.bodies).try_acquire_many_owned(length).map_err(busy)?);
+        share.merge(Arc::clone(budget).try_acquire_many_owned(length).map_err(busy)?);
         bytes.extend_from_slice(&frame);
     }
     Ok((bytes, share))
@@ -408,7 +421,7 @@ pub(super) async fn discard(mut body: Body) {
 }
 
 /// The start of a client's text, short enough for an error message.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().take(64).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

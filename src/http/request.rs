@@ -28,10 +28,12 @@ pub enum RequestError {
     Json { reason: String },
     #[error("invalid `{path}` in the body: {reason}")]
     Field { path: String, reason: String },
-    #[error("the content type is {found}, but this path accepts application/json")]
-    ContentType { found: String },
-    #[error("unsupported content encoding {found}")]
-    ContentEncoding { found: String },
+    #[error("the content type is {found}, but this path accepts {accepted}")]
+    ContentType { found: String, accepted: &'static str },
+    #[error("unsupported content encoding {found}: this path accepts {accepted}")]
+    ContentEncoding { found: String, accepted: &'static str },
+    #[error("the body is not valid gzip: {reason}")]
+    Gzip { reason: String },
     #[error("the body exceeds the limit of {max} bytes")]
     BodyTooLarge { max: usize },
     #[error("the body did not arrive within {seconds} s")]

@@ -13,8 +13,8 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, stats,
-    telemetry, ui, webhooks, write,
+    about, admin, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report, responses,
+    rule_sets, stats, telemetry, ui, webhooks, write,
 };
 
 /// All operations.
@@ -30,6 +30,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/v1/scores",                                          || post(telemetry::scores)),
     Route::new("GET",    "/v1/stats",                                           || get(stats::all)),
     Route::new("GET",    "/v1/prompts/{name}/stats",                            || get(stats::prompt)),
+    Route::new("GET",    "/v1/responses/{id}",                                  || get(responses::response)),
+    Route::new("GET",    "/v1/sessions/{id}",                                   || get(responses::session)),
+    Route::new("POST",   "/v1/traces",                                          || post(otlp::traces)),
+    Route::new("POST",   "/v1/logs",                                            || post(otlp::logs)),
+    Route::new("POST",   "/v1/metrics",                                         || post(otlp::metrics)),
     Route::new("GET",    "/v1/prompts",                                         || get(library::prompts)),
     Route::new("GET",    "/v1/prompts/{name}",                                  || get(library::prompt)),
     Route::new("DELETE", "/v1/prompts/{name}",                                  || delete(write::remove)),
@@ -153,6 +158,8 @@ pub(super) fn class(path: &str) -> &'static str {
         || under(&["/v1/policies", "/v1/rules", "/v1/classify", "/v1/archive"])
     {
         "governance"
+    } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/traces", "/v1/logs", "/v1/metrics"]) {
+        "telemetry"
     } else if under(&["/ui/"]) {
         "pages"
     } else if under(&["/replication/"]) {

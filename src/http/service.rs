@@ -23,7 +23,7 @@ use super::auth::{identify, name_of};
 use super::browser_paths::is_page;
 use super::denied_log;
 use super::door;
-use super::error::{AsPage, Failure, failed, finish};
+use super::error::{AsPage, AsRpcStatus, Failure, failed, finish};
 use super::extract::check_path;
 use super::freshness_headers::FreshHeaders;
 use super::peer::Peer;
@@ -34,7 +34,7 @@ use super::router::{class, router};
 use super::state::{App, AppState, LazyDocuments, Shared};
 use super::timeouts::{ConnectionPhase, TimedBody};
 use super::ui::{self, Visitor};
-use super::{caching, code, compress, cross_site, names, openapi, place};
+use super::{caching, code, compress, cross_site, names, openapi, otlp, place};
 use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
 use crate::store::StoreError;
@@ -198,6 +198,7 @@ where
 /// Serves a request, in a form that its client can read.
 async fn answer(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     place::take_off(face.app.door.prefix(), &mut request);
+    otlp::take_off_prefix(&mut request);
     let Some(accepted) = compress::Accepted::of(&request) else { return route(face, peer, request).await };
     let app = Arc::clone(&face.app);
     let response = route(face, peer, request).await;
@@ -211,6 +212,7 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
     let (class, began) = (class(request.uri().path()), Instant::now());
     let peer = door::sender(&app.door, peer, request.headers());
     let access = app.door.access_log.then(|| Access::of(&app, peer, &request));
+    let exporter = otlp::exporter(&request);
     let admitted = cross_site::check(&app, peer, &request);
     let visitor = is_page(request.uri().path()).then(|| Visitor::of(&app, peer, request.headers()));
     let holder = match &visitor {
@@ -240,6 +242,9 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
             response.extensions_mut().insert(AsPage(visitor.frame_of_failure(&app, peer).await));
         }
         ui::protect(response.headers_mut());
+    }
+    if let Some(encoding) = exporter.filter(|_| failed(&response)) {
+        response.extensions_mut().insert(AsRpcStatus(encoding));
     }
     let response = place::put_before(app.door.prefix(), finish(response, id)).await;
     let mut response = finish(app.work.counted(holder, response), id);

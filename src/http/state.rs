@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
 use super::forwarded::network;
+use super::otlp;
 use super::peer::Peer;
 use super::request_id::RequestId;
 use super::sessions::Sessions;
@@ -107,6 +108,8 @@ pub(super) struct Shared {
     pub(super) documents: LazyDocuments,
     /// Permits for bytes of request bodies.
     pub(super) bodies: Arc<Semaphore>,
+    /// Permits for bytes of bodies from exporters of telemetry: a flood of it refuses no other request.
+    pub(super) telemetry_bodies: Arc<Semaphore>,
     /// Event streams.
     pub(super) listeners: Shares,
     /// Open pages.
@@ -138,6 +141,7 @@ impl Shared {
             sessions: Sessions::new(Arc::clone(&state.clock), state.registry.clone()),
             documents,
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
+            telemetry_bodies: Arc::new(Semaphore::new(otlp::BODIES_BYTES_MAX)),
             listeners: Shares::new("event streams", LISTENERS_MAX),
             watchers: Shares::new("pages", WATCHERS_MAX),
             polls: Shares::new("polls", POLLS_MAX),

@@ -1,5 +1,6 @@
 //! Why a report is not recorded.
 
+use crate::telemetry::otlp::DecodeError;
 use crate::telemetry::store::TelemetryError;
 
 /// Why a report is not recorded.
@@ -10,6 +11,8 @@ pub enum IngestError {
     Off,
     #[error("invalid `{field}`: {reason}")]
     Field { field: String, reason: &'static str },
+    #[error(transparent)]
+    Otlp(#[from] DecodeError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
 }

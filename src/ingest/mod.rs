@@ -5,19 +5,22 @@
 
 mod attribute;
 mod error;
+mod lookup;
+mod otlp;
 mod report;
 pub mod stats;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::api::telemetry::{ReportAnswer, ReportedResponse, ReportedScore};
 use crate::clock::Clock;
 use crate::resolve::{ReadScope, Resolver};
-use crate::telemetry::event::{Attribution, Event};
-
+use crate::telemetry::event::{Attribution, Event, Response};
+use crate::telemetry::price::PriceBook;
 use crate::telemetry::store::{Outcome, Recorded, SentBatch, SpoolId, TelemetryError, TelemetryStore};
 
 pub use error::IngestError;
+pub use otlp::Received;
 
 /// Records telemetry; clones share it.
 #[derive(Clone)]
@@ -27,13 +30,38 @@ struct Inner {
     store: TelemetryStore,
     resolver: Resolver,
     clock: Arc<dyn Clock>,
+    options: RecordingOptions,
+    traces: Mutex<otlp::Traces>,
+}
+
+/// What is recorded, and at which prices.
+#[derive(Debug)]
+pub struct RecordingOptions {
+    /// What responses cost that do not say so themselves.
+    pub prices: PriceBook,
+    /// Whether what is sent to models and what they answer is recorded.
+    pub record_content: bool,
+}
+
+impl Default for RecordingOptions {
+    fn default() -> Self {
+        Self { prices: PriceBook::embedded(), record_content: false }
+    }
 }
 
 impl Recorder {
     /// Records into a store, and attributes by what a resolver serves.
-    #[must_use]
-    pub fn new(store: TelemetryStore, resolver: Resolver, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner { store, resolver, clock }))
+    ///
+    /// # Errors
+    /// The calls that the last process left behind cannot be read.
+    pub fn new(
+        store: TelemetryStore,
+        resolver: Resolver,
+        clock: Arc<dyn Clock>,
+        options: RecordingOptions,
+    ) -> Result<Self, TelemetryError> {
+        let traces = Mutex::new(otlp::Traces::after(store.parked()?));
+        Ok(Self(Arc::new(Inner { store, resolver, clock, options, traces })))
     }
 
     /// What is recorded, for reading.
@@ -102,10 +130,14 @@ impl Recorder {
     pub async fn merge(&self, from: SpoolId, mut sent: SentBatch) -> Result<u64, TelemetryError> {
         for recorded in &mut sent.batch.events {
             // What a replica did not know yet, the primary does.
-            if let Event::Response(response) = &mut recorded.event
-                && !matches!(response.attribution, Attribution::Version(_))
-            {
-                response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
+            if let Event::Response(response) = &mut recorded.event {
+                if !matches!(response.attribution, Attribution::Version(_)) {
+                    response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
+                }
+                if response.cost.is_none() {
+                    response.cost = self.0.options.prices.cost(response);
+                }
+                self.limit_content(response);
             }
         }
         self.0.store.merge(from, sent, self.now_ms()).await
@@ -114,8 +146,17 @@ impl Recorder {
     fn complete(&self, mut event: Event) -> Event {
         if let Event::Response(response) = &mut event {
             response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
+            response.cost = self.0.options.prices.cost(response);
+            self.limit_content(response);
         }
         event
+    }
+
+    /// Leaves out what is not to be recorded here.
+    fn limit_content(&self, response: &mut Response) {
+        if !self.0.options.record_content {
+            response.body = None;
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::telemetry::event::{
     ScoreTarget, ScoreValue, SpanContext, Tokens, cut,
 };
 use crate::telemetry::moments::Millionths;
+use crate::telemetry::otlp::BODY_BYTES_MAX;
 
 /// Pico-dollars in a dollar.
 const PICO: f64 = 1e12;
@@ -35,7 +36,7 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
     let at = |field: &str| format!("responses[{index}].{field}");
     let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
     let ended_ms = moment(reported.ended, now_ms);
-    let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| value.to_string());
+    let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(content);
     let (input, output) = (json(reported.input), json(reported.output));
     let body = (input.is_some() || output.is_some()).then(|| Box::new(Body { input, output }));
     Ok(Response {
@@ -72,6 +73,16 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
         body,
         ..Response::default()
     })
+}
+
+/// JSON of what was sent or answered; a text with its beginning, if it is too long.
+fn content(value: Value) -> String {
+    let json = value.to_string();
+    if json.len() <= BODY_BYTES_MAX {
+        return json;
+    }
+    // A text in JSON is at most six times as long.
+    Value::String(cut(json, BODY_BYTES_MAX / 6)).to_string()
 }
 
 /// A reported score as an event; `version_of` looks up the version that a stamp names.

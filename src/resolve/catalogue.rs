@@ -21,6 +21,7 @@ use crate::model::name::{DEFAULT_NAMESPACE, Label, PromptName};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::reference::Selector;
 use crate::model::stamp::stamp;
+use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::store::documents::Documents;
 use crate::store::entry::{Kind, Parts};
@@ -263,6 +264,32 @@ impl CatalogueView {
         let next = (end < found.len()).then(|| found.get(end - 1).map(|last| last.id.to_string())).flatten();
         found.truncate(end);
         Ok(Page { items: found, next })
+    }
+
+    /// The deployments by which labels served a version at a time: that of one label, or of each that the prompt has.
+    ///
+    /// # Errors
+    /// It cannot be read, or the store fails.
+    pub fn deployments_serving(
+        &self,
+        name: &PromptName,
+        version: u64,
+        label: Option<&Label>,
+        at: Timestamp,
+    ) -> Result<Vec<Deployment>, ResolveError> {
+        self.scope.check(name.as_str())?;
+        let labels = match label {
+            Some(label) => vec![label.clone()],
+            None => self.txn.labels(name)?.into_iter().map(|state| state.label).collect(),
+        };
+        let mut found = Vec::new();
+        for label in labels {
+            let deployment = self.txn.deployment_at(name, &label, at)?;
+            let serves =
+                |one: &Deployment| one.to.as_ref().is_some_and(|serving| serving.versions().contains(&version));
+            found.extend(deployment.filter(serves));
+        }
+        Ok(found)
     }
 
     /// Deployments of all prompts, newest first.

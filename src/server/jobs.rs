@@ -141,6 +141,16 @@ pub(super) fn telemetry(recorder: &Recorder) -> Job {
     Job::new("telemetry", HOUR, "old telemetry was not removed; trying again later", expire)
 }
 
+/// Records the calls that have waited long enough for the spans around them.
+pub(super) fn waiting_calls(recorder: &Recorder) -> Job {
+    let recorder = recorder.clone();
+    let record = move || {
+        let recorder = recorder.clone();
+        async move { recorder.record_due().await }
+    };
+    Job::new("waiting calls", SECOND, "reported calls are recorded the next time", record)
+}
+
 /// The jobs of every node that answers over HTTP.
 pub(super) fn of_pages(face: &HttpService) -> Vec<Job> {
     let face = face.clone();

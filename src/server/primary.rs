@@ -146,10 +146,11 @@ pub async fn start_primary_announcing(
         let watching = folder::watch(directory, watch_quiet, registry, watch_report, stop);
         tasks.push(("folder", tokio::spawn(watching)));
     }
-    let recorder = telemetry::keeping(&node.data, &resolver, &clock).await;
+    let recorder = telemetry::keeping(&node, &resolver, &clock).await;
     if let Some(recorder) = &recorder {
-        let job = jobs::telemetry(recorder);
-        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+        for job in [jobs::telemetry(recorder), jobs::waiting_calls(recorder)] {
+            tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+        }
     }
     let state = AppState {
         recorder,

@@ -7,7 +7,7 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, WiredNode, forget_address};
-use super::{self_audit, telemetry, transitions};
+use super::{jobs, self_audit, telemetry, transitions};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::Clock;
 use crate::config::ReplicaSettings;
@@ -67,7 +67,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     };
     let metrics = Metrics::new(Role::Replica);
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
-    let recorder = telemetry::spooling(&settings.node.data, &resolver, &clock).await;
+    let recorder = telemetry::spooling(&settings.node, &resolver, &clock).await;
     let following =
         FollowerOptions { telemetry: recorder.as_ref().map(|recorder| recorder.store().clone()), ..following };
     // Applications are served while a large delta is applied.
@@ -99,6 +99,10 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let mut tasks = vec![("self-audit", tokio::spawn(auditing)), ("transitions", tokio::spawn(telling))];
     if let Some(directory) = settings.inbox {
         tasks.push(("inbox", tokio::spawn(inbox::watch(directory, follower.looking(), stop.clone()))));
+    }
+    if let Some(recorder) = &recorder {
+        let job = jobs::waiting_calls(recorder);
+        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
     }
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {

@@ -12,6 +12,7 @@ use super::jobs;
 use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
 use crate::http::{AppState, HttpService, Listener, serve};
+use crate::ingest::Recorder;
 use crate::registry::directory::DirectoryError;
 use crate::registry::epochs::BootstrapError;
 use crate::replication::replica_state::OpenError;
@@ -68,6 +69,7 @@ pub struct Running {
     /// The first access token, if this start generated it.
     pub new_token: Option<AccessToken>,
     store: Store,
+    recorder: Option<Recorder>,
     socket: Option<PathBuf>,
     stop: CancellationToken,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
@@ -153,7 +155,7 @@ impl WiredNode {
             );
         }
         let (stop, metrics) = (state.stop.clone(), state.metrics.clone());
-        let resolver = state.resolver.clone();
+        let (resolver, recorder) = (state.resolver.clone(), state.recorder.clone());
         let Bound { tcp, address, mut unix, tls } = bound;
         let fault = |source| StartError::Listen { address: address.to_string(), source };
         let tcp = tcp.listen(LISTEN_BACKLOG).map_err(fault)?;
@@ -183,7 +185,8 @@ impl WiredNode {
             // A node whose disk accepts no writes still serves.
             tracing::warn!(path = %path.display(), %error, "could not write the address file of this node");
         }
-        Ok(Running { address, tls, resolver, root_key, new_token, store, socket: settings.socket, stop, tasks })
+        let socket = settings.socket;
+        Ok(Running { address, tls, resolver, root_key, new_token, store, recorder, socket, stop, tasks })
     }
 }
 
@@ -235,6 +238,12 @@ impl Running {
                 Ok(Err(error)) => tracing::error!(task = name, %error, "a task failed"),
                 Err(_) => tracing::warn!(task = name, "a task did not end in time"),
             }
+        }
+        // After the last request was answered: what it left waiting is recorded too.
+        if let Some(recorder) = &self.recorder
+            && let Err(error) = recorder.record_all_waiting().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "reported calls are recorded at the next start");
         }
         forget_address(&self.store);
         self.store.close().await;

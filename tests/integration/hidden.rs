@@ -146,6 +146,11 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("POST",   "/v1/responses", &[("/v1/responses", r#"{"responses":[{"prompt":"{N}"},{"stamp":"{N}@1"}]}"#)]),
     ("GET",    "/v1/stats", &[("/v1/stats", ""), ("/v1/stats?since=30d&limit=1", "")]),
     ("GET",    "/v1/prompts/{name}/stats", &[("/v1/prompts/{S}/stats", ""), ("/v1/prompts/{S}/stats?by=model&since=1h", "")]),
+    ("GET",    "/v1/responses/{id}", &[("/v1/responses/r-{S}", ""), ("/v1/responses/r-visible", ""), ("/v1/responses/0123456789abcdef0123456789abcdef", "")]),
+    ("GET",    "/v1/sessions/{id}", &[("/v1/sessions/s-{S}", ""), ("/v1/sessions/s-mixed", "")]),
+    ("POST",   "/v1/traces", &[("/v1/traces", r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"0123456789abcdef0123456789abcdef","spanId":"0123456789abcdef","name":"chat","attributes":[{"key":"gen_ai.operation.name","value":{"stringValue":"chat"}},{"key":"gen_ai.prompt.name","value":{"stringValue":"{N}"}}]}]}]}]}"#)]),
+    ("POST",   "/v1/logs", &[("/v1/logs", r#"{"resourceLogs":[]}"#)]),
+    ("POST",   "/v1/metrics", &[("/v1/metrics", r#"{"resourceMetrics":[]}"#)]),
     ("POST",   "/v1/scores", &[("/v1/scores", r#"{"scores":[{"stamp":"{N}@1","name":"quality","value":1}]}"#)]),
     ("POST",   "/replication/v1/telemetry", &[("/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "x")]),
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
@@ -267,6 +272,13 @@ fn world() -> World {
     let bound = json!({"name": "bound", "principal": "admin", "prompts": "support/**"});
     let token = node.change("POST", "/v1/tokens", &bound).ok();
     narrow.push(("bound", token["token"].as_str().expect("shown once").to_owned()));
+    let responses = json!({"responses": [
+        {"id": "r-secret/plan", "prompt": "secret/plan", "session": "s-secret/plan", "user": "deeper"},
+        {"id": "r-visible", "prompt": "support/agent@1", "session": "s-mixed"},
+        {"id": "r-merger", "prompt": "secret/merger@1", "session": "s-mixed", "user": "merger",
+            "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "00000000000000aa"},
+    ]});
+    let _recorded = node.change("POST", "/v1/responses", &responses).ok();
     World { node, narrow }
 }
 

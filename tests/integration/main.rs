@@ -29,6 +29,7 @@ mod slow_download;
 mod stats;
 mod storage;
 mod support;
+mod telemetry;
 mod tls;
 mod ui;
 mod ui_access;

@@ -8,6 +8,7 @@ mod govern;
 mod lists;
 mod paths;
 mod proposals;
+mod responses;
 mod stats;
 mod transfer;
 mod webhooks;

@@ -24,7 +24,7 @@ fn fixtures() -> PathBuf {
 
 fn settle(batch: Batch) -> Vec<Event> {
     let mut memory = TraceMemory::new(MemoryLimits::default());
-    let mut events = memory.settle(batch, NOW_MS);
+    let mut events = memory.settle(batch, NOW_MS).ready;
     events.extend(memory.drain());
     events
 }
@@ -134,7 +134,7 @@ fn recorded(name: &str) -> Vec<Event> {
             break;
         };
         assert_eq!(batch.rejected(), [], "{name}");
-        events.extend(memory.settle(batch, NOW_MS));
+        events.extend(memory.settle(batch, NOW_MS).into_events());
     }
     assert_eq!(memory.parked(), 0, "{name}: nothing waits");
     events

@@ -70,7 +70,7 @@ fn settled(bodies: Vec<Vec<Span>>) -> (Vec<Response>, Vec<Response>) {
     let mut at_once = Vec::new();
     for (second, spans) in (0..).zip(bodies) {
         let batch = read_traces(&bytes(spans), Encoding::Protobuf, &OPTIONS).expect("a readable body");
-        at_once.extend(memory.settle(batch, NOW_MS + second * 1_000));
+        at_once.extend(memory.settle(batch, NOW_MS + second * 1_000).into_events());
     }
     let late = memory.due(NOW_MS + 60_000);
     assert_eq!(memory.parked(), 0);
@@ -168,13 +168,17 @@ fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
             let parent_unknown = call(1, 2, vec![]);
             let batch =
                 read_traces(&bytes(vec![parent_unknown]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
-            events.extend(memory.settle(batch, NOW_MS));
+            events.extend(memory.settle(batch, NOW_MS).into_events());
         }
-        events.extend(memory.settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).expect("a readable body"), NOW_MS));
+        events.extend(
+            memory
+                .settle(read_logs(&logs, Encoding::Protobuf, &OPTIONS).expect("a readable body"), NOW_MS)
+                .into_events(),
+        );
         if log_first {
             let batch =
                 read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
-            events.extend(memory.settle(batch, NOW_MS));
+            events.extend(memory.settle(batch, NOW_MS).into_events());
         }
         events.extend(memory.due(NOW_MS + 60_000));
         let responses = responses(events);
@@ -194,7 +198,7 @@ fn a_flood_of_waiting_calls_goes_on_without_waiting_above_the_limit() {
         spans.push(one);
     }
     let batch = read_traces(&bytes(spans), Encoding::Protobuf, &OPTIONS).expect("a readable body");
-    let at_once = memory.settle(batch, NOW_MS).len();
+    let at_once = memory.settle(batch, NOW_MS).into_events().len();
     assert_eq!((at_once, memory.parked()), (197, 3));
     assert_eq!(memory.due(NOW_MS + limits.park_ms - 1).len(), 0);
     assert_eq!(memory.due(NOW_MS + limits.park_ms).len(), 3);
@@ -204,7 +208,7 @@ fn a_flood_of_waiting_calls_goes_on_without_waiting_above_the_limit() {
 fn a_clock_that_is_set_back_does_not_hold_calls_back() {
     let mut memory = TraceMemory::new(MemoryLimits::default());
     let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
-    assert_eq!(memory.settle(batch, NOW_MS).len(), 0);
+    assert_eq!(memory.settle(batch, NOW_MS).into_events().len(), 0);
     assert_eq!(memory.due(NOW_MS - 3_600_000).len(), 1);
 }
 
@@ -258,7 +262,7 @@ fn a_span_with_ten_thousand_attributes_keeps_those_that_are_known() {
     assert_eq!(batch.rejected_items(), 0);
     assert!(count(&batch, Reason::TooManyAttributes) > 0);
     let mut memory = TraceMemory::new(MemoryLimits::default());
-    let responses = responses(memory.settle(batch, NOW_MS));
+    let responses = responses(memory.settle(batch, NOW_MS).into_events());
     assert_eq!(responses[0].claim.prompt.as_deref(), Some("a"));
 }
 
@@ -335,7 +339,7 @@ fn numbers_that_are_none_are_left_out_and_counted() {
         }
         // -1 is a score.
         assert_eq!(count(&batch, Reason::ScoreOutOfRange), u64::from(number < -1.0 || number.is_nan() || number > 0.0));
-        let response = responses(TraceMemory::default().settle(batch, NOW_MS)).remove(0);
+        let response = responses(TraceMemory::default().settle(batch, NOW_MS).into_events()).remove(0);
         assert_eq!((response.tokens.output, response.cost, response.first_token_us), (None, None, None));
     }
     let json = r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"07070707070707070707070707070707",
@@ -344,7 +348,7 @@ fn numbers_that_are_none_are_left_out_and_counted() {
         {"key":"gen_ai.usage.input_tokens","value":{"intValue":"12","unknown":[1]}}],"unknown":{"a":[]}}]}]}]}"#;
     let batch = read_traces(json.as_bytes(), Encoding::Json, &OPTIONS).expect("a readable body");
     assert_eq!(count(&batch, Reason::BadTokens), 1);
-    assert_eq!(responses(TraceMemory::default().settle(batch, NOW_MS))[0].tokens.input, Some(12));
+    assert_eq!(responses(TraceMemory::default().settle(batch, NOW_MS).into_events())[0].tokens.input, Some(12));
 }
 
 #[test]
@@ -377,7 +381,7 @@ fn values_that_are_too_long_are_left_out() {
     let long = text("gen_ai.prompt.name", &"é".repeat(1_000));
     let batch =
         read_traces(&bytes(vec![call(1, 0, vec![long])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
-    let response = responses(TraceMemory::new(MemoryLimits::default()).settle(batch, NOW_MS)).remove(0);
+    let response = responses(TraceMemory::new(MemoryLimits::default()).settle(batch, NOW_MS).into_events()).remove(0);
     assert_eq!(response.claim.prompt.expect("a readable body").len(), 256);
 }
 
@@ -388,7 +392,7 @@ fn content_is_kept_only_when_asked_for_and_its_hash_always() {
     for record_content in [true, false] {
         let options = Options { record_content, ..OPTIONS };
         let batch = read_traces(&body, Encoding::Protobuf, &options).expect("a readable body");
-        let response = responses(TraceMemory::default().settle(batch, NOW_MS)).remove(0);
+        let response = responses(TraceMemory::default().settle(batch, NOW_MS).into_events()).remove(0);
         assert_eq!(response.body.is_some(), record_content);
         assert_eq!(response.claim.system, Some(bookholder_telemetry::otlp::system_text_hash("Be kind.")));
     }
@@ -453,7 +457,7 @@ proptest! {
             let batch = read_traces(body, encoding, &OPTIONS).expect("a readable body");
             let rejected = batch.rejected();
             let mut memory = TraceMemory::new(MemoryLimits::default());
-            let mut events = memory.settle(batch, NOW_MS);
+            let mut events = memory.settle(batch, NOW_MS).into_events();
             events.extend(memory.drain());
             (events, rejected)
         };

@@ -91,6 +91,12 @@ pub struct ListenArgs {
     /// Public URL of the web pages, with a path if needed; used for links and behind a proxy
     #[arg(long, value_name = "URL")]
     pub public_url: Option<String>,
+    /// Price table (JSON) that overrides the embedded prices of models
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
+    /// Record what is sent to models and what they answer; only tokens, cost and times otherwise
+    #[arg(long)]
+    pub record_content: bool,
     /// Log format [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

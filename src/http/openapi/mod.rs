@@ -18,10 +18,11 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, read, replicate, report, rule_sets, stats,
-    telemetry, webhooks, write,
+    about, admin, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report, responses,
+    rule_sets, stats, telemetry, webhooks, write,
 };
 use crate::api::problem::Problem;
+use crate::api::telemetry::RpcStatus;
 use crate::model::content_id::ContentId;
 use crate::model::handle::Handle;
 use crate::model::name::{Label, PromptName};
@@ -59,6 +60,7 @@ use crate::web::docs;
     ),
     paths(
         read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
+        responses::response, responses::session, otlp::traces, otlp::logs, otlp::metrics,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,
@@ -81,7 +83,7 @@ use crate::web::docs;
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report, replicate::telemetry,
     ),
     components(schemas(
-        Problem, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle,
+        Problem, RpcStatus, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle,
         params::Attribute,
     )),
     modifiers(&Security),

@@ -111,6 +111,8 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "get_root" | "get_epoch" | "get_checkpoint" => &[&[PrimaryOnly, RecordNotFound, NotReady]],
         "submit_checkpoint" => &[&[PrimaryOnly, RecordNotFound, OutdatedPrimary, TooLarge, Timeout, Busy, StorageFull]],
         "poll_view" => &[&[PrimaryOnly, RecordNotFound, RateLimited, OutdatedPrimary, NotReady]],
+        "report_responses" | "report_scores" | "export_traces" | "export_logs" | "export_metrics" => &[&[TelemetryOff]],
+        "get_response" | "get_session" => &[&[PrimaryOnly, RecordNotFound, TelemetryOff]],
         "report_replica" => &[&[PrimaryOnly, StorageFull, OutdatedPrimary]],
         _ => &[],
     }
@@ -129,7 +131,7 @@ pub(super) fn document(document: &mut Value) {
                 headers::add(&id, status, response);
             }
             for (status, codes) in by_status(&codes) {
-                operation["responses"][status.to_string()] = shared.refusal(status, &codes);
+                operation["responses"][status.to_string()] = shared.refusal(status, &codes, body(&id));
             }
             if operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "query") {
                 operation["responses"]["414"] = shared.named("TooLongTarget", &too_long());
@@ -150,8 +152,8 @@ struct Shared(Map<String, Value>);
 
 impl Shared {
     /// A reference to a shared error.
-    fn refusal(&mut self, status: u16, codes: &[ErrorCode]) -> Value {
-        let refusal = refusal(status, codes);
+    fn refusal(&mut self, status: u16, codes: &[ErrorCode], body: Value) -> Value {
+        let refusal = refusal(status, codes, body);
         let known = self.0.iter().find(|(_, known)| **known == refusal).map(|(name, _)| name.clone());
         let name = known.unwrap_or_else(|| {
             let before = self.0.keys().filter(|name| name.starts_with(&format!("Refused{status}"))).count();
@@ -210,11 +212,22 @@ fn by_status(codes: &[ErrorCode]) -> BTreeMap<u16, Vec<ErrorCode>> {
     by
 }
 
-fn refusal(status: u16, codes: &[ErrorCode]) -> Value {
+/// The body of an operation's errors: exporters of OpenTelemetry are answered in their own way.
+fn body(operation: &str) -> Value {
+    match operation {
+        "export_traces" | "export_logs" | "export_metrics" => json!({
+            "application/x-protobuf": {"schema": {"type": "string", "format": "binary"}},
+            "application/json": {"schema": {"$ref": "#/components/schemas/RpcStatus"}},
+        }),
+        _ => json!({PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}),
+    }
+}
+
+fn refusal(status: u16, codes: &[ErrorCode], body: Value) -> Value {
     let said: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), title(*code))).collect();
     let mut response = json!({
         "description": said.join(" "),
-        "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        "content": body,
     });
     headers::add("", &status.to_string(), &mut response);
     response

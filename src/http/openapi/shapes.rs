@@ -78,7 +78,9 @@ pub(super) fn drop_unused(document: &mut Value) {
     let shared = &document["components"]["responses"];
     let problem = shared.as_object().is_some_and(|shared| !shared.is_empty());
     if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
-        schemas.retain(|name, _| used.contains(name) || (problem && matches!(name.as_str(), "Problem" | "ErrorCode")));
+        schemas.retain(|name, _| {
+            used.contains(name) || (problem && matches!(name.as_str(), "Problem" | "ErrorCode" | "RpcStatus"))
+        });
     }
 }
 
@@ -109,7 +111,7 @@ fn walk(value: &mut Value, change: &mut impl FnMut(&mut Map<String, Value>)) {
 }
 
 /// Whether a media type is not JSON.
-const BYTES: [&str; 2] = ["application/octet-stream", "application/x-tar"];
+const BYTES: [&str; 3] = ["application/octet-stream", "application/x-protobuf", "application/x-tar"];
 /// A stream, whose events are described beside its schema.
 const EVENTS: &str = "text/event-stream";
 

@@ -150,7 +150,9 @@ impl Contract {
     /// shortest name wins, which leaves most segments to the template.
     fn operation(&self, request: &Request) -> Option<&Operation> {
         let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
-        let segments: Vec<&str> = request.path.strip_prefix('/')?.split('/').collect();
+        // Exporters of OpenTelemetry are often given a base that ends in this.
+        let path = request.path.strip_prefix("/otlp").unwrap_or(&request.path);
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let fitting = self.operations.iter().filter(|operation| fits(&operation.template, &segments));
         let rank = |operation: &&Operation| {
             let words = operation.template.iter().filter(|segment| !segment.starts_with('{')).count();

@@ -91,6 +91,29 @@ pub struct TraceMemory {
     logs_until_ms: i64,
 }
 
+/// What became of a body, or of the calls that waited.
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// What the body said, as far as it is ready.
+    pub ready: Vec<Event>,
+    /// Calls of earlier bodies that wait no longer.
+    pub released: Vec<Event>,
+    /// Copies of the calls that wait from now on; they go to the disk, so that none is lost with this process.
+    pub parked: Vec<Event>,
+    /// Calls that waited, and repeat others.
+    pub repeated: Vec<SpanContext>,
+}
+
+impl Settled {
+    /// All events that are ready now.
+    #[must_use]
+    pub fn into_events(self) -> Vec<Event> {
+        let Self { mut ready, released, .. } = self;
+        ready.extend(released);
+        ready
+    }
+}
+
 /// Where a search among the spans around a call ended.
 enum Found {
     /// The span is no call: it repeats the usage of the calls in it.
@@ -115,8 +138,8 @@ impl TraceMemory {
     }
 
     /// Takes in a body: the events that are ready now, of it and of what waited for it.
-    pub fn settle(&mut self, mut batch: Batch, now_ms: i64) -> Vec<Event> {
-        let mut events: Vec<_> = batch.take_scores().collect();
+    pub fn settle(&mut self, mut batch: Batch, now_ms: i64) -> Settled {
+        let mut settled = Settled { ready: batch.take_scores().collect(), ..Settled::default() };
         let mut calls = Vec::new();
         let mut awaited = HashSet::new();
         for node in batch.nodes {
@@ -137,15 +160,15 @@ impl TraceMemory {
         for mut call in calls {
             match self.look_around(&mut call, now_ms) {
                 Found::Repeated => {}
-                Found::All => events.push(Event::Response(call.response)),
-                Found::NotYet => self.park(call, now_ms, &mut events),
+                Found::All => settled.ready.push(Event::Response(call.response)),
+                Found::NotYet => self.park(call, now_ms, &mut settled),
             }
         }
         for trace in awaited {
-            self.retry(trace, now_ms, &mut events);
+            self.retry(trace, now_ms, &mut settled);
         }
         self.forget(now_ms);
-        events
+        settled
     }
 
     /// The calls that have waited long enough; call it about once a second.
@@ -259,9 +282,9 @@ impl TraceMemory {
         if response.claim.names_prompt() { Found::All } else { found }
     }
 
-    fn park(&mut self, call: Box<Call>, now_ms: i64, events: &mut Vec<Event>) {
+    fn park(&mut self, call: Box<Call>, now_ms: i64, settled: &mut Settled) {
         let Some(trace) = call.response.span.map(|context| context.trace) else {
-            events.push(Event::Response(call.response));
+            settled.ready.push(Event::Response(call.response));
             return;
         };
         let of_body = call
@@ -277,25 +300,29 @@ impl TraceMemory {
             // Turns of calls that wait no longer are here until their time.
             && self.waiting.len() < self.limits.parked.saturating_mul(TURNS_PER_PARKED);
         if !fits {
-            events.push(Event::Response(call.response));
+            settled.ready.push(Event::Response(call.response));
             return;
         }
         let until_ms = now_ms.saturating_add(self.limits.park_ms);
         self.parked_count += 1;
         self.parked_bytes += bytes;
         self.waiting.push_back((until_ms, trace));
+        settled.parked.push(Event::Response(call.response.clone()));
         self.parked.entry(trace).or_default().push(Parked { call, until_ms, bytes });
     }
 
     /// Looks again whether calls of a trace still have to wait.
-    fn retry(&mut self, trace: [u8; 16], now_ms: i64, events: &mut Vec<Event>) {
+    fn retry(&mut self, trace: [u8; 16], now_ms: i64, settled: &mut Settled) {
         let Some(parked) = self.parked.remove(&trace) else { return };
         let mut waiting = Vec::new();
         for mut parked in parked {
             match self.look_around(&mut parked.call, now_ms) {
                 Found::NotYet => waiting.push(parked),
-                Found::All => self.unpark(parked, events),
-                Found::Repeated => self.unpark(parked, &mut Vec::new()),
+                Found::All => self.unpark(parked, &mut settled.released),
+                Found::Repeated => {
+                    settled.repeated.extend(parked.call.response.span);
+                    self.unpark(parked, &mut Vec::new());
+                }
             }
         }
         if !waiting.is_empty() {

@@ -28,7 +28,7 @@ mod wire;
 pub use answer::{RpcCode, accepted, answer, refused};
 pub use batch::{Batch, DecodeError, Options, Reason, Rejected, Signal};
 pub use content::{system_text, system_text_hash};
-pub use memory::{MemoryLimits, TraceMemory};
+pub use memory::{MemoryLimits, Settled, TraceMemory};
 pub use read::{Encoding, read_logs, read_metrics, read_traces};
 
 /// Spans, or log records, of one request; exporters send 512, collectors up to 8,192. Those above it are rejected.

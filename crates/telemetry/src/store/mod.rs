@@ -10,6 +10,7 @@
 mod apply;
 mod codec;
 mod expire;
+mod parked;
 mod query;
 mod spool;
 mod tables;
@@ -26,6 +27,7 @@ use tokio::sync::oneshot;
 
 pub use codec::{Batch, Recorded};
 pub use expire::{Erase, Expired, Retention};
+pub use parked::Parking;
 pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Stretch, Which};
 pub use spool::{SentBatch, SpoolId, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
@@ -149,13 +151,27 @@ impl TelemetryStore {
     /// # Errors
     /// Too many at once, too many requests, or the disk does not take them.
     pub async fn record(&self, events: Vec<Recorded>, now_ms: i64) -> Result<Outcome, TelemetryError> {
-        if events.len() > EVENTS_MAX {
-            return Err(TelemetryError::TooMany(events.len()));
+        self.record_and_park(events, Parking::default(), now_ms).await
+    }
+
+    /// The same, and in the same transaction what waits from now on, and no longer.
+    ///
+    /// # Errors
+    /// As for [`Self::record`].
+    pub async fn record_and_park(
+        &self,
+        events: Vec<Recorded>,
+        parking: Parking,
+        now_ms: i64,
+    ) -> Result<Outcome, TelemetryError> {
+        let number = events.len().max(parking.park.len());
+        if number > EVENTS_MAX {
+            return Err(TelemetryError::TooMany(number));
         }
-        if events.is_empty() {
+        if number == 0 && parking.forget.is_empty() {
             return Ok(Outcome::default());
         }
-        self.ask(|reply| writer::Job::Record { events, now_ms, reply }).await
+        self.ask(|reply| writer::Job::Record { events, parking, now_ms, reply }).await
     }
 
     /// Merges a batch from a replica's spool, once; answers how many batches of that spool are merged now.

@@ -26,6 +26,8 @@ pub(super) const ROLLUPS: [TableDefinition<'_, (u32, u32), &[u8]>; 3] =
     [TableDefinition::new("rollups_minute"), TableDefinition::new("rollups_hour"), TableDefinition::new("rollups_day")];
 /// Scores that wait for their response, by hash of the response and number.
 pub(super) const WAITING: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("waiting_scores");
+/// Calls that wait for the spans around them, by hash of their span.
+pub(super) const PARKED: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("parked");
 /// Batches that the primary does not have yet, by number.
 pub(super) const SPOOL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("spool");
 /// The last batch of each replica's spool that was merged, by node and epoch of the spool: its number, its hash, and when.
@@ -166,6 +168,7 @@ pub(super) fn create(write: &redb::WriteTransaction) -> Result<(), redb::Error> 
         write.open_table(rollups)?;
     }
     write.open_table(WAITING)?;
+    write.open_table(PARKED)?;
     write.open_table(SPOOL)?;
     write.open_table(CURSORS)?;
     Ok(())

@@ -8,17 +8,25 @@ use tokio::sync::oneshot;
 
 use super::apply::{Changes, SeriesNumbers};
 use super::expire::{Erase, Expired, Retention, erase, expire};
+use super::parked::{self, Parking};
 use super::spool::{self, SentBatch, SpoolId, Turn};
 use super::{Outcome, Recorded, Role, Shared, TelemetryError};
 
 /// Most events of one transaction, so that nothing waits long for its answer.
 const GROUP_EVENTS_MAX: usize = 8_192;
 
+/// Events of one request, and what waits from then on.
+struct Request {
+    events: Vec<Recorded>,
+    parking: Parking,
+    now_ms: i64,
+}
+
 type Reply<T> = oneshot::Sender<Result<T, TelemetryError>>;
 
 /// What the thread is asked for.
 pub(super) enum Job {
-    Record { events: Vec<Recorded>, now_ms: i64, reply: Reply<Outcome> },
+    Record { events: Vec<Recorded>, parking: Parking, now_ms: i64, reply: Reply<Outcome> },
     Merge { from: SpoolId, sent: SentBatch, now_ms: i64, reply: Reply<u64> },
     Expire { retention: Retention, now_ms: i64, reply: Reply<Expired> },
     Forget { through: u64, reply: Reply<()> },
@@ -44,14 +52,14 @@ impl Writer {
         let mut held = None;
         while let Some(job) = held.take().or_else(|| jobs.recv().ok()) {
             match job {
-                Job::Record { events, now_ms, reply } => {
+                Job::Record { events, parking, now_ms, reply } => {
                     let mut count = events.len();
-                    let mut group = vec![(events, now_ms, reply)];
+                    let mut group = vec![(Request { events, parking, now_ms }, reply)];
                     while count < GROUP_EVENTS_MAX {
                         match jobs.try_recv() {
-                            Ok(Job::Record { events, now_ms, reply }) => {
+                            Ok(Job::Record { events, parking, now_ms, reply }) => {
                                 count += events.len();
-                                group.push((events, now_ms, reply));
+                                group.push((Request { events, parking, now_ms }, reply));
                             }
                             Ok(other) => {
                                 held = Some(other);
@@ -73,30 +81,32 @@ impl Writer {
         }
     }
 
-    fn record(&mut self, group: Vec<(Vec<Recorded>, i64, Reply<Outcome>)>) {
+    fn record(&mut self, group: Vec<(Request, Reply<Outcome>)>) {
         let mut outcomes = Vec::with_capacity(group.len());
         let mut replies = Vec::with_capacity(group.len());
         let mut requests = Vec::with_capacity(group.len());
-        for (events, now_ms, reply) in group {
-            requests.push((events, now_ms));
+        for (request, reply) in group {
+            requests.push(request);
             replies.push(reply);
         }
         let done = self.commit(|changes, role| match role {
             Role::Keep => {
-                for (events, now_ms) in requests {
+                for Request { events, parking, now_ms } in requests {
+                    parked::note(changes.parts().0, &events, &parking)?;
                     outcomes.push(changes.at(now_ms).record(events)?);
                 }
                 Ok(())
             }
             Role::Spool { bytes_max } => {
                 let mut spooled = Vec::new();
-                for (events, _) in requests {
+                for Request { events, parking, .. } in requests {
+                    parked::note(changes.parts().0, &events, &parking)?;
                     let recorded = u64::try_from(events.len()).unwrap_or(u64::MAX);
                     outcomes.push(Outcome { recorded, duplicates: 0 });
                     spooled.extend(events);
                 }
                 let (txn, meta) = changes.parts();
-                spool::append(txn, meta, spooled, bytes_max)
+                if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max) }
             }
         });
         let mut outcomes = outcomes.into_iter();

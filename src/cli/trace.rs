@@ -1,0 +1,482 @@
+//! `trace`: from a response back to the version, the deployment, the cost and the scores.
+
+use clap::Args;
+use futures_util::TryStreamExt;
+use serde::Serialize;
+
+use super::Verdict;
+use super::changed::movement;
+use super::context::Context;
+use super::diff::changes as changed_parts;
+use super::error::CliError;
+use super::figures::{UNKNOWN, duration};
+use super::get::{as_value, print_rendered};
+use super::output::{
+    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, harmless, moment, one_line, paint,
+};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::problem::ErrorCode;
+use crate::api::read::{DiffAnswer, VersionView};
+use crate::api::telemetry::{
+    CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore, ReportedValue, ScoredPart,
+    UnattributedReason,
+};
+use crate::client::{ClientError, DeploymentFilter};
+use crate::clock::{Clock, SystemClock};
+use crate::model::as_of::AsOf;
+use crate::model::comparison::Diff;
+use crate::model::content::{Body, Content};
+use crate::model::deployment::Deployment;
+use crate::model::name::PromptName;
+use crate::model::reference::{Reference, Selector};
+use crate::model::rendered::Rendered;
+use crate::model::time::Timestamp;
+
+/// Lines of a text that are shown unless `--text` asks for all.
+const TEXT_LINES: usize = 6;
+
+const EXAMPLES: &str = "\
+Examples:
+  bookholder trace chatcmpl-9x                a response, by its ID
+  bookholder trace chatcmpl-9x --text --diff  whole text, whole difference
+  bookholder trace 5b8efff798038103d269b633813fc60c
+  bookholder trace --session chat-4711
+  bookholder trace --prompt support/agent@production --at '2026-03-20 15:00'
+
+A trace ID has 32 hex digits. Applications report responses with the stamp of
+the resolved prompt: POST /v1/responses, or OpenTelemetry to /v1/traces.";
+
+/// `trace`
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct TraceArgs {
+    /// ID of a response or of a trace
+    #[arg(value_name = "ID", required_unless_present_any = ["session", "prompt"], conflicts_with_all = ["session", "prompt"])]
+    id: Option<String>,
+    /// List all responses of a session in order
+    #[arg(long, value_name = "ID", conflicts_with = "prompt")]
+    session: Option<String>,
+    /// Show what a label of this prompt served; a name alone means production
+    #[arg(long, value_name = "NAME[@LABEL]")]
+    prompt: Option<Reference>,
+    /// Time (UTC) for --prompt, e.g. 2026-03-20 (end of that day) or '2026-03-20 15:00' [default: now]
+    #[arg(long, value_name = "TIME", requires = "prompt")]
+    at: Option<AsOf>,
+    /// Print the whole text of the version
+    #[arg(long)]
+    text: bool,
+    /// Print the whole difference to the version before
+    #[arg(long)]
+    diff: bool,
+}
+
+/// A version, and what changed since the one before.
+#[derive(Debug, Serialize)]
+struct Looked {
+    version: VersionView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<DiffAnswer>,
+}
+
+/// Responses, and the version of a single one.
+#[derive(Debug, Serialize)]
+struct Traced {
+    #[serde(flatten)]
+    recorded: RecordedResponses,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    looked: Option<Looked>,
+}
+
+/// What a label served at a time.
+#[derive(Debug, Serialize)]
+struct Served {
+    deployment: Deployment,
+    versions: Vec<Looked>,
+}
+
+pub async fn run(args: TraceArgs, context: Context) -> Result<Verdict, CliError> {
+    match (&args.id, &args.session, &args.prompt) {
+        (Some(id), _, _) => responses(&args, &context, context.client.response(id).await?).await?,
+        (None, Some(session), _) => responses(&args, &context, context.client.session(session).await?).await?,
+        (None, None, Some(reference)) => served(&args, &context, reference).await?,
+        (None, None, None) => return Err(CliError::usage("name a response, a trace, a session or a prompt")),
+    }
+    Ok(Verdict::Done)
+}
+
+async fn responses(args: &TraceArgs, context: &Context, recorded: RecordedResponses) -> Result<(), CliError> {
+    let single = match recorded.responses.as_slice() {
+        [one] if args.session.is_none() => one.version.as_ref(),
+        _ => None,
+    };
+    let looked = match single {
+        Some(by) => look(context, &by.prompt, by.version).await?,
+        None => None,
+    };
+    let output = context.output;
+    if output.json {
+        return output.json(&Traced { recorded, looked });
+    }
+    match recorded.responses.as_slice() {
+        [one] if args.session.is_none() => {
+            response(output, one)?;
+            if let (Some(by), Some(looked)) = (&one.version, &looked) {
+                output.line("")?;
+                version(output, args, &by.prompt, looked)?;
+            }
+            if !recorded.others.is_empty() {
+                output.line(format!("\n{}", paint(STRONG, "in the same trace")))?;
+                output.table(&table(&recorded.others), "")?;
+            }
+        }
+        all => output.table(&table(all), "no responses")?,
+    }
+    Ok(())
+}
+
+/// A version with its changes; none if it cannot be shown any more.
+async fn look(context: &Context, name: &PromptName, number: u64) -> Result<Option<Looked>, CliError> {
+    let gone = |error: &ClientError| {
+        let codes = [ErrorCode::VersionArchived, ErrorCode::PromptNotFound, ErrorCode::VersionNotFound];
+        matches!(error, ClientError::Problem(problem) if codes.contains(&problem.code))
+    };
+    let version = match context.client.version(name, number).await {
+        Ok(version) => version,
+        Err(error) if gone(&error) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let Some(before) = number.checked_sub(1).filter(|before| *before > 0) else {
+        return Ok(Some(Looked { version, changes: None }));
+    };
+    let (before, after) = (Selector::Version(before), Selector::Version(number));
+    let changes = match context.client.diff(name, &before, &after).await {
+        Ok(changes) => Some(changes),
+        Err(error) if gone(&error) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(Looked { version, changes }))
+}
+
+async fn served(args: &TraceArgs, context: &Context, reference: &Reference) -> Result<(), CliError> {
+    let Selector::Label(label) = &reference.selector else {
+        return Err(CliError::usage(format!("{reference} names a version, which is served by no time"))
+            .hint(format!("name a label: {}@production", reference.name)));
+    };
+    let now = Timestamp::from_ms(SystemClock::new().now_ms());
+    let at = args.at.map_or(Ok(None), |at| at.moment(now));
+    let at = at.map_err(|error| CliError::usage(format!("--at: {error}")))?.unwrap_or(now);
+    let filter = DeploymentFilter { name: Some(reference.name.clone()), label: Some(label.clone()) };
+    let mut deployments = context.client.deployments(&filter, PAGE_ROWS_MAX);
+    let mut deployment = None;
+    while let Some(next) = deployments.try_next().await? {
+        if next.at <= at {
+            deployment = Some(next);
+            break;
+        }
+    }
+    let nothing = || CliError::no(format!("{reference} served nothing at {at}"));
+    let deployment = deployment.ok_or_else(nothing)?;
+    let serving = deployment.to.as_ref().ok_or_else(nothing)?;
+    let mut versions = Vec::new();
+    for number in serving.versions() {
+        versions.extend(look(context, &reference.name, number).await?);
+    }
+    let output = context.output;
+    if output.json {
+        return output.json(&Served { deployment, versions });
+    }
+    output.line(format!("{}  {}", paint(STRONG, reference), paint(DIM, format!("at {} UTC", moment(at)))))?;
+    rows(output, vec![("serves", paint(GOOD, serving)), ("deployment", deployed(&deployment))])?;
+    for looked in &versions {
+        output.line("")?;
+        version(output, args, &reference.name, looked)?;
+    }
+    Ok(())
+}
+
+fn rows(output: Output, rows: Vec<(&str, String)>) -> Result<(), CliError> {
+    for (what, value) in rows {
+        output.line(format!("{} {value}", paint(DIM, format!("{what:<11}"))))?;
+    }
+    Ok(())
+}
+
+fn response(output: Output, one: &RecordedResponse) -> Result<(), CliError> {
+    let id = one.id.as_deref().or(one.span_id.as_deref()).unwrap_or("response without an ID");
+    output.line(format!("{}  {}", paint(STRONG, one_line(id)), paint(DIM, format!("{} UTC", moment(one.ended)))))?;
+    let mut lines = vec![("prompt", prompt(one)), ("model", model(one)), ("tokens", tokens(one)), ("cost", cost(one))];
+    let first = one.first_token_ms.map(|ms| format!(" · first token {}", duration(Some(ms))));
+    lines.push(("latency", format!("{}{}", duration(one.latency_ms), first.unwrap_or_default())));
+    let texts =
+        [("session", &one.session), ("user", &one.user), ("environment", &one.environment), ("trace", &one.trace_id)];
+    lines.extend(one.error.iter().map(|error| ("error", paint(BAD, one_line(error)))));
+    lines.extend(texts.into_iter().filter_map(|(what, text)| Some((what, one_line(text.as_deref()?)))));
+    lines.extend(one.deployments.iter().map(|deployment| ("deployment", deployed(deployment))));
+    if one.deployments.is_empty() && one.version.is_some() {
+        lines.push(("deployment", paint(DIM, "no label served this version at that time")));
+    }
+    lines.extend(one.scores.iter().map(|score| ("score", scored(score))));
+    rows(output, lines)
+}
+
+fn prompt(one: &RecordedResponse) -> String {
+    let Some(ProducedBy { prompt, version, label, rule, bucket, found_by, stamp, .. }) = &one.version else {
+        let reason = one.unattributed.map_or("unknown", reason);
+        let said = [&one.reported.stamp, &one.reported.prompt].into_iter().flatten().next();
+        let said = said.map(|said| format!(" (reported: {})", one_line(said))).unwrap_or_default();
+        return format!("{}{said}", paint(WARN, reason));
+    };
+    let how = match found_by {
+        FoundBy::Version => "by its number",
+        FoundBy::Label => "by what the label served when the report arrived",
+        FoundBy::Stamp => "by its stamp",
+        FoundBy::ContentId => "by its content ID",
+        FoundBy::Text => "by the system text",
+    };
+    let parts = [
+        label.as_ref().map(|label| format!("label {label}")),
+        rule.map(|rule| format!("rule {}", rule.saturating_add(1))),
+        bucket.map(|bucket| format!("slot {bucket} of the split")),
+        Some(format!("found {how}")),
+        Some(stamp.clone()),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{}  {}", paint(ACCENT, format!("{prompt}@{version}")), paint(DIM, parts.join(" · ")))
+}
+
+const fn reason(reason: UnattributedReason) -> &'static str {
+    match reason {
+        UnattributedReason::NoPrompt => "unknown: the application reported no prompt",
+        UnattributedReason::UnknownPrompt => "unknown: there is no prompt of the reported name",
+        UnattributedReason::UnknownVersion => "unknown: the prompt has no version like the reported one",
+        UnattributedReason::AmbiguousSplit => "unknown: the label serves several versions; report the stamp",
+    }
+}
+
+/// The models, with a mark where they are not the one that the version names.
+fn model(one: &RecordedResponse) -> String {
+    let used = one.model.as_deref().or(one.model_requested.as_deref());
+    let Some(used) = used else { return UNKNOWN.to_owned() };
+    let mut shown = one_line(used);
+    if let Some(requested) = one.model_requested.as_deref().filter(|requested| *requested != used) {
+        shown.push_str(&format!(" · requested {}", one_line(requested)));
+    }
+    if let Some(named) = one.model_of_version.as_deref().filter(|named| !is_same_model(named, one)) {
+        shown.push_str(&format!("  {}", paint(WARN, format!("≠ {} of the version", one_line(named)))));
+    }
+    shown
+}
+
+/// Whether a response is of the model that its version names: as requested, or a dated release of it.
+fn is_same_model(named: &str, one: &RecordedResponse) -> bool {
+    let plain = |model: &str| model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+    let named = plain(named);
+    let is_release = |model: &str| {
+        let rest = plain(model).strip_prefix(&named).map(str::to_owned);
+        rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '@' | '.')))
+    };
+    let mut models = [&one.model, &one.model_requested].into_iter().flatten();
+    models.all(|model| is_release(model))
+}
+
+fn tokens(one: &RecordedResponse) -> String {
+    let part = |number: Option<u64>, what: &str| number.filter(|number| *number > 0).map(|n| format!("{n} {what}"));
+    let with = |number: Option<u64>, what: &str, parts: Vec<String>| {
+        let number = number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
+        let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
+        format!("{number} {what}{parts}")
+    };
+    let read = [part(one.cache_read_tokens, "cached"), part(one.cache_write_tokens, "written to the cache")];
+    let wrote = [part(one.reasoning_tokens, "reasoning")];
+    let read = with(one.input_tokens, "in", read.into_iter().flatten().collect());
+    format!("{read} · {}", with(one.output_tokens, "out", wrote.into_iter().flatten().collect()))
+}
+
+fn cost(one: &RecordedResponse) -> String {
+    let Some(cost) = one.cost_usd else { return paint(DIM, "unknown") };
+    let source = match (one.cost_source, &one.price_table) {
+        (Some(CostOrigin::PriceTable), Some(table)) => format!("price table {table}"),
+        (Some(CostOrigin::PriceTable), None) => "price table".to_owned(),
+        (Some(CostOrigin::Reported), _) => "reported".to_owned(),
+        (None, _) => return format!("${cost}"),
+    };
+    format!("${cost}  {}", paint(DIM, source))
+}
+
+fn deployed(deployment: &Deployment) -> String {
+    let approved =
+        (!deployment.approved_by.is_empty()).then(|| format!("approved by {}", deployment.approved_by.join(", ")));
+    let request = deployment.change_request.map(|id| format!("change request {id}"));
+    let more: String = [approved, request].into_iter().flatten().map(|part| format!(" · {part}")).collect();
+    let Deployment { id, label, actor, message, at, action, .. } = deployment;
+    let what = format!("{action} {id} to {label}: {}", movement(deployment));
+    let who = format!("{} UTC by {}", moment(*at), one_line(actor));
+    format!("{what}  {}  {}{}", paint(DIM, who), one_line(message), paint(DIM, one_line(&more)))
+}
+
+fn value(score: &RecordedScore) -> String {
+    match &score.value {
+        ReportedValue::Boolean(passed) => if *passed { "passed" } else { "failed" }.to_owned(),
+        ReportedValue::Number(number) => number.to_string(),
+        ReportedValue::Category(text) => one_line(text),
+    }
+}
+
+fn scored(score: &RecordedScore) -> String {
+    let about = match score.about {
+        ScoredPart::Response => "",
+        ScoredPart::Trace => " of the trace",
+        ScoredPart::Session => " of the session",
+        ScoredPart::Version => " of the version",
+    };
+    let by = score.evaluator.as_deref().map(|by| paint(DIM, format!("  by {}", one_line(by))));
+    let why = score.explanation.as_deref().map(|why| format!("  {}", one_line(why)));
+    let name = paint(ACCENT, one_line(&score.name));
+    format!("{name}{about} {}{}{}", value(score), by.unwrap_or_default(), why.unwrap_or_default())
+}
+
+fn table(responses: &[RecordedResponse]) -> Table {
+    let mut table = Table::new(&["WHEN (UTC)", "RESPONSE", "VERSION", "MODEL", "TOKENS", "COST", "LATENCY", "SCORES"]);
+    for one in responses {
+        let version = one.version.as_ref().map_or_else(
+            || Cell::new(WARN, "unknown"),
+            |by| Cell::new(ACCENT, format!("{}@{}", by.prompt, by.version)),
+        );
+        let number = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
+        let model = one.model.as_deref().or(one.model_requested.as_deref()).unwrap_or(UNKNOWN);
+        let latency = one
+            .error
+            .as_ref()
+            .map_or_else(|| Cell::from(&duration(one.latency_ms)), |error| Cell::new(BAD, one_line(error)));
+        let scores: Vec<String> = one.scores.iter().map(|score| format!("{} {}", score.name, value(score))).collect();
+        table.row([
+            Cell::new(DIM, moment(one.ended)),
+            Cell::from(&one_line(one.id.as_deref().or(one.span_id.as_deref()).unwrap_or(UNKNOWN))),
+            version,
+            Cell::from(&one_line(model)),
+            Cell::from(&format!("{} → {}", number(one.input_tokens), number(one.output_tokens))),
+            Cell::from(&one.cost_usd.map_or_else(|| UNKNOWN.to_owned(), |cost| cost.short())),
+            latency,
+            Cell::from(&one_line(&scores.join(", "))),
+        ]);
+    }
+    table
+}
+
+fn version(output: Output, args: &TraceArgs, name: &PromptName, looked: &Looked) -> Result<(), CliError> {
+    let VersionView { version, content, .. } = &looked.version;
+    let number = version.number;
+    output.line(format!(
+        "{}  {}",
+        paint(STRONG, format!("{name}@{number}")),
+        paint(
+            DIM,
+            format!("{} UTC by {}: {}", moment(version.created), one_line(&version.author), one_line(&version.message))
+        )
+    ))?;
+    if let Some(changes) = &looked.changes {
+        output.line(paint(DIM, since_before(number, &changes.diff)))?;
+        if args.diff {
+            output.line(changed_parts(&changes.diff).trim_end())?;
+        }
+    }
+    output.line("")?;
+    text(output, content, args.text)
+}
+
+/// How much changed since the version before.
+fn since_before(number: u64, diff: &Diff) -> String {
+    let texts = diff.text.iter().chain(diff.messages.iter().map(|message| &message.unified));
+    let (mut added, mut removed) = (0_usize, 0_usize);
+    for line in texts.flat_map(|text| text.lines()) {
+        match line.chars().next() {
+            Some('+') => added = added.saturating_add(1),
+            Some('-') => removed = removed.saturating_add(1),
+            _ => {}
+        }
+    }
+    let before = number.saturating_sub(1);
+    if diff.is_empty() {
+        return format!("identical to version {before}");
+    }
+    let others = [
+        ("variables", !diff.variables.is_empty()),
+        ("model", diff.model.is_some()),
+        ("tools", diff.tools.is_some()),
+        ("response schema", diff.response_schema.is_some()),
+        ("config", diff.config.is_some()),
+    ];
+    let others: String = others.iter().filter(|(_, changed)| *changed).map(|(what, _)| format!(", {what}")).collect();
+    format!("since version {before}: {added} added, {} removed{others}", count(removed, "line"))
+}
+
+fn text(output: Output, content: &Content, whole: bool) -> Result<(), CliError> {
+    if whole {
+        let rendered = match &content.body {
+            Body::Text(text) => Rendered::Text(text.clone()),
+            Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
+        };
+        return print_rendered(output, &rendered);
+    }
+    let all = content.texts().collect::<Vec<_>>().join("\n");
+    let lines: Vec<&str> = all.lines().collect();
+    for line in lines.iter().take(TEXT_LINES) {
+        output.line(harmless(line))?;
+    }
+    let more = lines.len().saturating_sub(TEXT_LINES);
+    if more > 0 {
+        output.line(paint(DIM, format!("… {} more; print all with --text", count(more, "line"))))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorded(json: serde_json::Value) -> RecordedResponse {
+        let mut whole =
+            serde_json::json!({"ended": "2026-03-20T15:00:00Z", "reported": {}, "deployments": [], "scores": []});
+        let fields = whole.as_object_mut().expect("an object");
+        fields.extend(json.as_object().expect("an object").clone());
+        serde_json::from_value(whole).expect("a response")
+    }
+
+    fn plain(text: &str) -> String {
+        anstream::adapter::strip_str(text).to_string()
+    }
+
+    #[test]
+    fn model_is_marked_unless_it_is_a_release_of_the_one_that_the_version_names() {
+        let shown = |named: &str, requested: &str, used: &str| {
+            let response =
+                recorded(serde_json::json!({"model_of_version": named, "model_requested": requested, "model": used}));
+            plain(&model(&response))
+        };
+        assert_eq!(shown("gpt-5", "gpt-5", "gpt-5-2026-05-01"), "gpt-5-2026-05-01 · requested gpt-5");
+        assert_eq!(shown("openai/gpt-5", "gpt-5", "gpt-5"), "gpt-5");
+        assert_eq!(shown("gpt-5", "gpt-5-mini", "gpt-5-mini"), "gpt-5-mini  ≠ gpt-5 of the version");
+        assert_eq!(shown("gpt-4o", "gpt-5", "gpt-5"), "gpt-5  ≠ gpt-4o of the version");
+    }
+
+    #[test]
+    fn tokens_and_cost_say_what_is_unknown() {
+        let known = recorded(serde_json::json!({"input_tokens": 2000, "cache_read_tokens": 1536, "output_tokens": 400,
+            "reasoning_tokens": 256, "cost_usd": "0.0123", "cost_source": "reported"}));
+        assert_eq!(tokens(&known), "2000 in (1536 cached) · 400 out (256 reasoning)");
+        assert_eq!(plain(&cost(&known)), "$0.0123  reported");
+        let unknown = recorded(serde_json::json!({}));
+        assert_eq!((tokens(&unknown), plain(&cost(&unknown))), ("— in · — out".to_owned(), "unknown".to_owned()));
+    }
+
+    #[test]
+    fn control_characters_of_reports_do_not_reach_the_terminal() {
+        let hostile = "a\u{1b}]0;x\nb";
+        let response = recorded(serde_json::json!({"model": hostile, "unattributed": "no_prompt",
+            "reported": {"prompt": hostile}, "scores": [{"name": hostile, "value": hostile, "about": "response",
+            "evaluator": hostile, "explanation": hostile, "at": "2026-03-20T15:00:00Z"}]}));
+        let shown = [model(&response), prompt(&response), scored(&response.scores[0])].concat();
+        assert!(!shown.contains("\u{1b}]") && !shown.contains('\n'), "{shown:?}");
+        assert!(!table(&[response]).render(false, None).contains("\u{1b}]"));
+    }
+}

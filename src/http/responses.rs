@@ -1,0 +1,70 @@
+//! Reading recorded responses, on the primary.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::auth::Reader;
+use super::error::Failure;
+use super::extract::{NoParams, Segments, blocking};
+use super::request::RequestError;
+use super::state::App;
+use super::telemetry::recorder;
+use crate::api::telemetry::RecordedResponses;
+use crate::ingest::{IngestError, Recorder};
+use crate::resolve::CatalogueView;
+
+/// Returns one response with the others of its trace, or all responses of a trace.
+///
+/// A response can be read by whoever can read its prompt; one that belongs to no known version, by whoever can read
+/// every prompt. Recorded inputs and outputs are only shown to callers with an access token.
+#[utoipa::path(
+    get, path = "/v1/responses/{id}", operation_id = "get_response", tag = "telemetry", security((), ("token" = [])),
+    params(("id" = String, Path, description = "The ID of a response, or the ID of a trace: 32 hex digits.", example = "chatcmpl-9x", min_length = 1)),
+    responses((status = 200, body = RecordedResponses)),
+)]
+pub(super) async fn response(
+    State(app): State<App>,
+    reader: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Json<RecordedResponses>, Failure> {
+    let id = segments.text("id").to_owned();
+    let what = format!("response or trace `{id}`");
+    found(app, &reader, what, move |recorder, view, with_content| recorder.response(&id, view, with_content)).await
+}
+
+/// Returns all responses of a session, oldest first.
+#[utoipa::path(
+    get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "telemetry", security((), ("token" = [])),
+    params(("id" = String, Path, description = "The ID of a session, as the application reports it.", example = "chat-4711", min_length = 1)),
+    responses((status = 200, body = RecordedResponses)),
+)]
+pub(super) async fn session(
+    State(app): State<App>,
+    reader: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Json<RecordedResponses>, Failure> {
+    let id = segments.text("id").to_owned();
+    let what = format!("session `{id}`");
+    found(app, &reader, what, move |recorder, view, with_content| recorder.session(&id, view, with_content)).await
+}
+
+async fn found(
+    app: App,
+    reader: &Reader,
+    what: String,
+    look: impl FnOnce(&Recorder, &CatalogueView, bool) -> Result<Option<RecordedResponses>, IngestError> + Send + 'static,
+) -> Result<Json<RecordedResponses>, Failure> {
+    if app.registry.is_none() {
+        return Err(RequestError::Replica { what: "reading responses", upstream: app.upstream.clone() }.into());
+    }
+    let recorder = recorder(&app)?.clone();
+    let (scope, with_content) = (reader.scope(), reader.seat().is_some());
+    let looked = move || -> Result<_, Failure> {
+        let view = app.catalogue.as_reader(&scope)?;
+        Ok(look(&recorder, &view, with_content)?)
+    };
+    let found = blocking(looked).await??;
+    found.map(Json).ok_or_else(|| RequestError::NoRecord { what: super::extract::excerpt(&what) }.into())
+}

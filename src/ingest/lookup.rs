@@ -1,0 +1,217 @@
+//! Reads recorded responses: with the version that produced each, the deployment that served it, and its scores.
+//!
+//! A response is as readable as its prompt; one that belongs to no known version is there for callers that can read
+//! every prompt. To all others it looks as if it were absent.
+
+use super::{IngestError, Recorder};
+use crate::api::telemetry::{
+    CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore, ReportedPrompt, ReportedValue,
+    ScoredPart, UnattributedReason,
+};
+use crate::model::reference::Selector;
+use crate::model::stamp::stamp;
+use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
+use crate::resolve::CatalogueView;
+use crate::telemetry::event::{
+    Attributed, AttributedBy, Attribution, CostSource, Response, Score, ScoreTarget, ScoreValue, Unattributed,
+};
+use crate::telemetry::store::Found;
+
+/// Digits of the id of a trace.
+const TRACE_DIGITS: usize = 32;
+
+impl Recorder {
+    /// The response with an id and the others of its trace, or all responses of a trace; none if there is none that can
+    /// be read. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn response(
+        &self,
+        id: &str,
+        view: &CatalogueView,
+        with_content: bool,
+    ) -> Result<Option<RecordedResponses>, IngestError> {
+        let reading = Reading { view, with_content };
+        if let Some(found) = self.store().response(id)?.filter(|found| reading.can_read(&found.response)) {
+            let span = found.response.span;
+            let of_trace = span.map(|span| self.store().trace(&span.trace)).transpose()?.unwrap_or_default();
+            let others = of_trace.into_iter().filter(|other| other.response.span != span);
+            return Ok(Some(RecordedResponses { others: reading.all(others), responses: reading.all([found]) }));
+        }
+        let Some(trace) = trace_id(id) else { return Ok(None) };
+        Ok(reading.non_empty(self.store().trace(&trace)?))
+    }
+
+    /// All responses of a conversation; none if there is none that can be read. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn session(
+        &self,
+        id: &str,
+        view: &CatalogueView,
+        with_content: bool,
+    ) -> Result<Option<RecordedResponses>, IngestError> {
+        Ok(Reading { view, with_content }.non_empty(self.store().session(id)?))
+    }
+}
+
+/// One reader, and what they see.
+struct Reading<'v> {
+    view: &'v CatalogueView,
+    with_content: bool,
+}
+
+impl Reading<'_> {
+    fn can_read(&self, response: &Response) -> bool {
+        match &response.attribution {
+            Attribution::Version(attributed) => self.view.scope().reads(attributed.prompt.as_str()),
+            Attribution::Pending | Attribution::Unattributed(_) => self.view.scope().reads_everything(),
+        }
+    }
+
+    fn all(&self, found: impl IntoIterator<Item = Found>) -> Vec<RecordedResponse> {
+        let readable = found.into_iter().filter(|found| self.can_read(&found.response));
+        readable.map(|found| self.recorded(found)).collect()
+    }
+
+    fn non_empty(&self, found: Vec<Found>) -> Option<RecordedResponses> {
+        let responses = self.all(found);
+        (!responses.is_empty()).then_some(RecordedResponses { responses, others: Vec::new() })
+    }
+
+    fn recorded(&self, Found { response, scores }: Found) -> RecordedResponse {
+        let ended = Timestamp::from_ms(response.ended_ms);
+        let (version, unattributed) = match response.attribution {
+            Attribution::Version(attributed) => (Some(attributed), None),
+            Attribution::Pending => (None, Some(UnattributedReason::UnknownPrompt)),
+            Attribution::Unattributed(reason) => (None, Some(unattributed(reason))),
+        };
+        let deployments = version.as_ref().and_then(|by| {
+            // What was deployed is told as far as it is known; a registry that cannot be read is told elsewhere.
+            self.view.deployments_serving(&by.prompt, by.version, by.label.as_ref(), ended).ok()
+        });
+        let model_of_version = version.as_ref().and_then(|by| {
+            let version = self.view.version(&by.prompt, &Selector::Version(by.version)).ok()?;
+            version.content.model.map(|model| model.name)
+        });
+        let (cost_source, price_table) = match response.cost.map(|cost| cost.source) {
+            None => (None, None),
+            Some(CostSource::Reported) => (Some(CostOrigin::Reported), None),
+            Some(CostSource::Table(id)) => (Some(CostOrigin::PriceTable), Some(hex(&id))),
+        };
+        let body = response.body.filter(|_| self.with_content).unwrap_or_default();
+        let json = |text: Option<String>| text.and_then(|text| serde_json::from_str(&text).ok());
+        RecordedResponse {
+            id: response.id,
+            trace_id: response.span.map(|span| hex(&span.trace)),
+            span_id: response.span.map(|span| hex(&span.span)),
+            parent_span_id: response.parent.map(|span| hex(&span)),
+            ended,
+            provider: response.provider,
+            model_requested: response.model_requested,
+            model: response.model_used,
+            model_of_version,
+            service_tier: response.service_tier,
+            input_tokens: response.tokens.input,
+            cache_read_tokens: response.tokens.cache_read,
+            cache_write_tokens: sum(response.tokens.cache_write, response.tokens.cache_write_1h),
+            output_tokens: response.tokens.output,
+            reasoning_tokens: response.tokens.reasoning,
+            latency_ms: response.latency_us.map(milliseconds),
+            first_token_ms: response.first_token_us.map(milliseconds),
+            cost_usd: response.cost.map(|cost| Usd::from_pico(cost.pico_usd.into())),
+            cost_source,
+            price_table,
+            error: response.error,
+            session: response.session,
+            user: response.user,
+            environment: response.environment,
+            version: version.map(produced_by),
+            unattributed,
+            reported: ReportedPrompt {
+                prompt: response.claim.prompt,
+                version: response.claim.version,
+                stamp: response.claim.stamp,
+                subject: response.claim.subject,
+            },
+            deployments: deployments.unwrap_or_default(),
+            scores: scores.into_iter().map(score).collect(),
+            input: json(body.input),
+            output: json(body.output),
+        }
+    }
+}
+
+fn produced_by(attributed: Attributed) -> ProducedBy {
+    let Attributed { prompt, version, content_id, label, arm, by } = attributed;
+    ProducedBy {
+        stamp: stamp(&prompt, version, &content_id),
+        prompt,
+        version,
+        content_id,
+        label,
+        rule: arm.and_then(|arm| arm.rule),
+        bucket: arm.and_then(|arm| arm.bucket),
+        found_by: match by {
+            AttributedBy::Version => FoundBy::Version,
+            AttributedBy::Label => FoundBy::Label,
+            AttributedBy::Stamp => FoundBy::Stamp,
+            AttributedBy::ContentId => FoundBy::ContentId,
+            AttributedBy::Text => FoundBy::Text,
+        },
+    }
+}
+
+const fn unattributed(reason: Unattributed) -> UnattributedReason {
+    match reason {
+        Unattributed::NoPrompt => UnattributedReason::NoPrompt,
+        Unattributed::UnknownPrompt => UnattributedReason::UnknownPrompt,
+        Unattributed::UnknownVersion => UnattributedReason::UnknownVersion,
+        Unattributed::AmbiguousSplit => UnattributedReason::AmbiguousSplit,
+    }
+}
+
+fn score(score: Score) -> RecordedScore {
+    RecordedScore {
+        name: score.name,
+        value: match score.value {
+            ScoreValue::Number(number) => ReportedValue::Number(number.number()),
+            ScoreValue::Boolean(passed) => ReportedValue::Boolean(passed),
+            ScoreValue::Category(text) => ReportedValue::Category(text),
+        },
+        about: match score.target {
+            ScoreTarget::Response(_) | ScoreTarget::Span(_) => ScoredPart::Response,
+            ScoreTarget::Trace(_) => ScoredPart::Trace,
+            ScoreTarget::Session(_) => ScoredPart::Session,
+            ScoreTarget::Version { .. } => ScoredPart::Version,
+        },
+        evaluator: score.evaluator,
+        explanation: score.explanation,
+        at: Timestamp::from_ms(score.at_ms),
+    }
+}
+
+/// The bytes of the id of a trace.
+fn trace_id(text: &str) -> Option<[u8; 16]> {
+    let is_hex = text.len() == TRACE_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)).flatten()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (None, None) => None,
+        (one, other) => Some(one.unwrap_or_default().saturating_add(other.unwrap_or_default())),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a duration of 285 years fits")]
+fn milliseconds(us: u64) -> f64 {
+    us as f64 / 1e3
+}

@@ -1,0 +1,110 @@
+//! From a response back to the version, the deployment and the scores, on the command line.
+
+use serde_json::{Value, json};
+
+use crate::support::command::{Bookholder, bookholder};
+use crate::support::node::Node;
+
+fn line(node: &Node, line: &str) -> Bookholder {
+    bookholder(line.split(' ')).server(node)
+}
+
+/// A primary with two versions of a prompt, and responses of both in one trace and session.
+fn told() -> Node {
+    let node = Node::primary();
+    let content = |text: &str| json!({"syntax": "plain", "text": text, "model": {"name": "gpt-4o"}});
+    let first: String = (1..=10).map(|number| format!("Line {number}.\n")).collect();
+    let _id = node.publish_content("support/agent", &content(&first), &["production"]);
+    let _id = node.publish_content("support/agent", &content(&format!("{first}Be brief.\n")), &["production"]);
+    let stamp = node.get("/v1/resolve/support/agent").ok()["stamp"].clone();
+    let response = |id: &str, stamp: &Value, span: u64| {
+        json!({"id": id, "stamp": stamp, "model": "gpt-5", "input_tokens": 1000, "cache_read_tokens": 200,
+            "output_tokens": 500, "latency_ms": 1240.5, "first_token_ms": 310, "session": "chat-1", "user": "ada",
+            "trace_id": "0123456789abcdef0123456789abcdef", "span_id": format!("{span:016x}")})
+    };
+    let mut failed = response("r-3", &json!("no/such@1"), 3);
+    failed["error"] = json!("rate_limited");
+    let responses =
+        json!({"responses": [response("r-1", &stamp, 1), response("r-2", &json!("support/agent@1"), 2), failed]});
+    let _answer = node.change("POST", "/v1/responses", &responses).ok();
+    let scores = json!({"scores": [
+        {"response": "r-1", "name": "helpfulness", "value": 0.25, "evaluator": "gpt-5-judge", "explanation": "Too long."},
+        {"session": "chat-1", "name": "resolved", "value": false},
+    ]});
+    let _answer = node.change("POST", "/v1/scores", &scores).ok();
+    node
+}
+
+#[test]
+fn response_is_traced_to_its_version_deployment_cost_and_scores() {
+    let node = told();
+    let said = line(&node, "trace r-1").ok();
+    for part in [
+        "support/agent@2",
+        "found by its stamp",
+        "gpt-5  ≠ gpt-4o of the version",
+        "1000 in (200 cached) · 500 out",
+        "price table",
+        "1.24 s · first token 310 ms",
+        "chat-1",
+        "to production: 1 → 2",
+        "by admin",
+        "because",
+        "helpfulness 0.25  by gpt-5-judge  Too long.",
+        "resolved of the session failed",
+        "since version 1: 1 added, 0 lines removed",
+        "Line 6.",
+        "… 5 more lines; print all with --text",
+        "in the same trace",
+        "support/agent@1",
+        "rate_limited",
+    ] {
+        assert!(said.stdout.contains(part), "{part}: {said:#?}");
+    }
+    assert!(!said.stdout.contains("Line 7."), "{said:#?}");
+    let said = line(&node, "trace r-1 --text --diff").ok();
+    assert!(said.stdout.contains("Line 10.") && said.stdout.contains("+Be brief."), "{said:#?}");
+
+    let json = line(&node, "trace r-1 --json").ok().json();
+    assert_eq!(json["responses"][0]["version"]["version"], 2, "{json}");
+    assert_eq!(json["looked"]["version"]["version"]["number"], 2, "{json}");
+    assert_eq!(json["looked"]["changes"]["from"], 1, "{json}");
+    assert_eq!(json["others"].as_array().map(Vec::len), Some(2), "{json}");
+    let _said = line(&node, "trace r-3").ok().says("there is no prompt of the reported name").says("rate_limited");
+    let _said = line(&node, "trace r-none").fails(1).says("r-none");
+}
+
+#[test]
+fn trace_and_session_list_their_responses_in_order() {
+    let node = told();
+    for question in ["trace 0123456789abcdef0123456789abcdef", "trace --session chat-1"] {
+        let said = line(&node, question).ok();
+        let places: Vec<Option<usize>> = ["r-1", "r-2", "r-3"].iter().map(|id| said.stdout.find(id)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{question}: {said:#?}");
+        let json = line(&node, &format!("{question} --json")).ok().json();
+        assert_eq!(json["responses"].as_array().map(Vec::len), Some(3), "{question}: {json}");
+    }
+    let _said = line(&node, "trace --session none").fails(1).says("none");
+}
+
+#[test]
+fn prompt_is_traced_to_what_it_served_at_a_time() {
+    let node = told();
+    let history = line(&node, "history support/agent --label production --json").ok().json();
+    let first = history["items"][1]["at"].as_str().expect("a time");
+    let said = line(&node, &format!("trace --prompt support/agent --at {first}")).ok();
+    assert!(said.stdout.contains("support/agent@1") && said.stdout.contains("— → 1"), "{said:#?}");
+    let said = line(&node, "trace --prompt support/agent@production").ok();
+    assert!(said.stdout.contains("support/agent@2") && said.stdout.contains("1 → 2"), "{said:#?}");
+    let _said = line(&node, "trace --prompt support/agent --at 2001-01-01").fails(1).says("served nothing");
+    let _said = line(&node, "trace --prompt support/agent@2").fails(2).says("name a label");
+    let _said = line(&node, "trace").fails(2);
+    let _said = line(&node, "trace r-1 --session chat-1").fails(2);
+}
+
+#[test]
+fn replica_sends_whoever_traces_to_the_primary() {
+    let primary = told();
+    let replica = Node::replica(&primary);
+    let _said = line(&replica, "trace r-1").fails(1).says("only possible on the primary");
+}
