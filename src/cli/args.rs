@@ -95,7 +95,7 @@ pub enum Command {
     Import(import::ImportArgs),
     /// Show calls, cost, latency and scores of a prompt
     Stats(stats::StatsArgs),
-    /// Show which prompt version produced a response, and its cost and scores
+    /// Show which version produced a response, its cost and scores
     Trace(trace::TraceArgs),
     /// Show which prompts cost most
     Costs(costs::CostsArgs),

@@ -9,7 +9,6 @@ use super::changed::movement;
 use super::context::Context;
 use super::diff::changes as changed_parts;
 use super::error::CliError;
-use super::figures::{UNKNOWN, duration};
 use super::get::{as_value, print_rendered};
 use super::output::{
     ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, harmless, moment, one_line, paint,
@@ -18,8 +17,8 @@ use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
 use crate::api::read::{DiffAnswer, VersionView};
 use crate::api::telemetry::{
-    CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore, ReportedValue, ScoredPart,
-    UnattributedReason,
+    AttributionFailure, CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore,
+    ReportedValue, ScoredPart,
 };
 use crate::client::{ClientError, DeploymentFilter};
 use crate::clock::{Clock, SystemClock};
@@ -31,6 +30,7 @@ use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};
 use crate::model::rendered::Rendered;
 use crate::model::time::Timestamp;
+use crate::web::figures::{UNKNOWN, duration};
 
 /// Lines of a text that are shown unless `--text` asks for all.
 const TEXT_LINES: usize = 6;
@@ -244,12 +244,12 @@ fn prompt(one: &RecordedResponse) -> String {
     format!("{}  {}", paint(ACCENT, format!("{prompt}@{version}")), paint(DIM, parts.join(" · ")))
 }
 
-const fn reason(reason: UnattributedReason) -> &'static str {
+const fn reason(reason: AttributionFailure) -> &'static str {
     match reason {
-        UnattributedReason::NoPrompt => "unknown: the application reported no prompt",
-        UnattributedReason::UnknownPrompt => "unknown: there is no prompt of the reported name",
-        UnattributedReason::UnknownVersion => "unknown: the prompt has no version like the reported one",
-        UnattributedReason::AmbiguousSplit => "unknown: the label serves several versions; report the stamp",
+        AttributionFailure::NoPrompt => "unknown: the application reported no prompt",
+        AttributionFailure::UnknownPrompt => "unknown: there is no prompt of the reported name",
+        AttributionFailure::UnknownVersion => "unknown: the prompt has no version like the reported one",
+        AttributionFailure::AmbiguousSplit => "unknown: the label serves several versions; report the stamp",
     }
 }
 
@@ -407,7 +407,7 @@ fn since_before(number: u64, diff: &Diff) -> String {
         ("config", diff.config.is_some()),
     ];
     let others: String = others.iter().filter(|(_, changed)| *changed).map(|(what, _)| format!(", {what}")).collect();
-    format!("since version {before}: {added} added, {} removed{others}", count(removed, "line"))
+    format!("since version {before}: {} added, {removed} removed{others}", count(added, "line"))
 }
 
 fn text(output: Output, content: &Content, whole: bool) -> Result<(), CliError> {
@@ -425,7 +425,7 @@ fn text(output: Output, content: &Content, whole: bool) -> Result<(), CliError> 
     }
     let more = lines.len().saturating_sub(TEXT_LINES);
     if more > 0 {
-        output.line(paint(DIM, format!("… {} more; print all with --text", count(more, "line"))))?;
+        output.line(paint(DIM, format!("… {more} more; print all with --text")))?;
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use super::{Door, HttpService, Listener, Peer, serve};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
 use crate::crypto::secret::AccessToken;
-use crate::ingest::Recorder;
+use crate::ingest::{Recorder, RecordingOptions};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
@@ -80,9 +80,11 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
     let resolver = Resolver::new(store.clone(), 1024 * 1024);
     let telemetry = TelemetryStore::open(directory, telemetry::store::Role::Keep).expect("a telemetry store");
+    let recorder = Recorder::new(telemetry, resolver.clone(), Arc::clone(&clock), RecordingOptions::default())
+        .expect("a recorder");
     AppState {
         usage: registry.usage(),
-        recorder: Some(Recorder::new(telemetry, resolver.clone(), Arc::clone(&clock))),
+        recorder: Some(recorder),
         resolver,
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then_some(registry),

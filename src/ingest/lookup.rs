@@ -5,8 +5,8 @@
 
 use super::{IngestError, Recorder};
 use crate::api::telemetry::{
-    CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore, ReportedPrompt, ReportedValue,
-    ScoredPart, UnattributedReason,
+    AttributionFailure, CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore,
+    ReportedPrompt, ReportedValue, ScoredPart,
 };
 use crate::model::reference::Selector;
 use crate::model::stamp::stamp;
@@ -86,7 +86,7 @@ impl Reading<'_> {
         let ended = Timestamp::from_ms(response.ended_ms);
         let (version, unattributed) = match response.attribution {
             Attribution::Version(attributed) => (Some(attributed), None),
-            Attribution::Pending => (None, Some(UnattributedReason::UnknownPrompt)),
+            Attribution::Pending => (None, Some(AttributionFailure::UnknownPrompt)),
             Attribution::Unattributed(reason) => (None, Some(unattributed(reason))),
         };
         let deployments = version.as_ref().and_then(|by| {
@@ -165,12 +165,12 @@ fn produced_by(attributed: Attributed) -> ProducedBy {
     }
 }
 
-const fn unattributed(reason: Unattributed) -> UnattributedReason {
+const fn unattributed(reason: Unattributed) -> AttributionFailure {
     match reason {
-        Unattributed::NoPrompt => UnattributedReason::NoPrompt,
-        Unattributed::UnknownPrompt => UnattributedReason::UnknownPrompt,
-        Unattributed::UnknownVersion => UnattributedReason::UnknownVersion,
-        Unattributed::AmbiguousSplit => UnattributedReason::AmbiguousSplit,
+        Unattributed::NoPrompt => AttributionFailure::NoPrompt,
+        Unattributed::UnknownPrompt => AttributionFailure::UnknownPrompt,
+        Unattributed::UnknownVersion => AttributionFailure::UnknownVersion,
+        Unattributed::AmbiguousSplit => AttributionFailure::AmbiguousSplit,
     }
 }
 

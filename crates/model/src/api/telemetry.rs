@@ -304,7 +304,7 @@ pub struct RecordedResponse {
     pub version: Option<ProducedBy>,
     /// Why the version is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unattributed: Option<UnattributedReason>,
+    pub unattributed: Option<AttributionFailure>,
     /// What the application said about the prompt.
     pub reported: ReportedPrompt,
     /// The deployments by which labels served that version at that time: that of the label that was asked for, or of
@@ -373,7 +373,7 @@ pub enum FoundBy {
 /// Why the version of a response is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum UnattributedReason {
+pub enum AttributionFailure {
     /// The application named no prompt.
     NoPrompt,
     /// There is no prompt of that name.
