@@ -83,7 +83,7 @@ struct Looked {
 struct Traced {
     #[serde(flatten)]
     recorded: RecordedResponses,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(flatten)]
     looked: Option<Looked>,
 }
 

@@ -67,8 +67,8 @@ fn response_is_traced_to_its_version_deployment_cost_and_scores() {
 
     let json = line(&node, "trace r-1 --json").ok().json();
     assert_eq!(json["responses"][0]["version"]["version"], 2, "{json}");
-    assert_eq!(json["looked"]["version"]["version"]["number"], 2, "{json}");
-    assert_eq!(json["looked"]["changes"]["from"], 1, "{json}");
+    assert_eq!(json["version"]["number"], 2, "{json}");
+    assert_eq!(json["changes"]["from"], 1, "{json}");
     assert_eq!(json["others"].as_array().map(Vec::len), Some(2), "{json}");
     let _said = line(&node, "trace r-3").ok().says("there is no prompt of the reported name").says("rate_limited");
     let _said = line(&node, "trace r-none").fails(1).says("r-none");
