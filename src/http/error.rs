@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::code::{status, title};
-use super::otlp;
+use super::exporter;
 use super::request::RequestError;
 use super::request_id::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
@@ -198,8 +198,8 @@ pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
     if let Some(failure) = response.extensions_mut().remove::<Arc<Failure>>() {
         let problem = failure.problem(id);
         let page = response.extensions_mut().remove::<AsPage>();
-        let exporter = response.extensions_mut().remove::<AsRpcStatus>();
-        let (body, media) = match (&page, exporter) {
+        let as_status = response.extensions_mut().remove::<AsRpcStatus>();
+        let (body, media) = match (&page, as_status) {
             (Some(AsPage(frame)), _) => {
                 let media = HeaderValue::from_static("text/html; charset=utf-8");
                 (problem::page(frame, &problem).into_bytes(), media)
@@ -209,7 +209,7 @@ pub(super) fn finish(mut response: Response, id: RequestId) -> Response {
                     Some(hint) => format!("{}; {hint}", problem.detail),
                     None => problem.detail.clone(),
                 };
-                (refused(encoding, otlp::rpc_code(problem.status), &message), otlp::media(encoding))
+                (refused(encoding, exporter::rpc_code(problem.status), &message), exporter::media(encoding))
             }
             (None, None) => (serde_json::to_vec(&problem).unwrap_or_default(), HeaderValue::from_static(PROBLEM_JSON)),
         };

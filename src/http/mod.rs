@@ -18,6 +18,7 @@ mod drafts;
 pub mod error;
 mod etag;
 mod events;
+mod exporter;
 mod extract;
 mod forwarded;
 mod freshness_headers;

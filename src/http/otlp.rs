@@ -6,33 +6,24 @@
 use std::io::{Error, ErrorKind, Write};
 use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use flate2::write::MultiGzDecoder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::auth::Reporter;
 use super::error::Failure;
+use super::exporter::{COMPRESSED_BYTES_MAX, encoding_of, media};
 use super::extract::{NoParams, blocking, excerpt, raw_body_in_time};
 use super::request::RequestError;
 use super::state::App;
 use super::telemetry::recorder;
 use crate::api::telemetry::{OTLP_BODY_BYTES_MAX, OtlpAnswer};
-use crate::telemetry::otlp::{Encoding, RpcCode, Signal};
+use crate::telemetry::otlp::{Encoding, Signal};
 
-/// Largest body as it arrives, if it is compressed.
-const COMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Memory for all bodies while they are received and read: for one of the largest.
-pub(super) const BODIES_BYTES_MAX: usize = OTLP_BODY_BYTES_MAX + COMPRESSED_BYTES_MAX;
 /// Size above which a body is read on a blocking thread, in bytes.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
-/// What stands before the same paths.
-const PREFIX: &str = "/otlp";
-const PATHS: [&str; 3] = ["/v1/traces", "/v1/logs", "/v1/metrics"];
-const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
 const ACCEPTED: &str = "application/x-protobuf and application/json";
 
 /// Records spans of OpenTelemetry: model calls with their prompt, model, tokens, cost and times, and scores on spans.
@@ -171,54 +162,12 @@ impl Write for Inflated {
     }
 }
 
-/// Takes away what may stand before the paths.
-pub(super) fn take_off_prefix<B>(request: &mut axum::http::Request<B>) {
-    let path = request.uri().path();
-    let Some(inside) = path.strip_prefix(PREFIX).filter(|inside| PATHS.contains(inside)) else { return };
-    let inside = request.uri().query().map_or_else(|| inside.to_owned(), |query| format!("{inside}?{query}"));
-    let mut parts = request.uri().clone().into_parts();
-    parts.path_and_query = inside.parse().ok();
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
-}
-
-/// How an exporter is to be answered: the encoding of its request; none for other requests.
-pub(super) fn exporter(request: &axum::http::Request<Body>) -> Option<Encoding> {
-    let is_otlp = PATHS.contains(&request.uri().path());
-    is_otlp.then(|| encoding(request.headers()).unwrap_or(Encoding::Protobuf))
-}
-
-/// The media type of an encoding.
-pub(super) fn media(encoding: Encoding) -> HeaderValue {
-    HeaderValue::from_static(match encoding {
-        Encoding::Protobuf => PROTOBUF,
-        Encoding::Json => JSON,
-    })
-}
-
-/// The code of `google.rpc.Status` for a status: only 429, 502, 503 and 504 are sent again.
-pub(super) const fn rpc_code(status: u16) -> RpcCode {
-    match status {
-        401 => RpcCode::Unauthenticated,
-        403 | 421 => RpcCode::PermissionDenied,
-        413 | 429 => RpcCode::ResourceExhausted,
-        500.. => RpcCode::Unavailable,
-        _ => RpcCode::InvalidArgument,
-    }
-}
-
 fn encoding(headers: &HeaderMap) -> Result<Encoding, Failure> {
-    let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
-    let media = found.map(|found| found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    match media.as_deref() {
-        Some(PROTOBUF) => Ok(Encoding::Protobuf),
-        Some(JSON) => Ok(Encoding::Json),
-        _ => {
-            let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
-            Err(RequestError::ContentType { found, accepted: ACCEPTED }.into())
-        }
-    }
+    encoding_of(headers).ok_or_else(|| {
+        let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
+        let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
+        RequestError::ContentType { found, accepted: ACCEPTED }.into()
+    })
 }
 
 fn is_gzip(headers: &HeaderMap) -> Result<bool, Failure> {

@@ -34,7 +34,7 @@ use super::router::{class, router};
 use super::state::{App, AppState, LazyDocuments, Shared};
 use super::timeouts::{ConnectionPhase, TimedBody};
 use super::ui::{self, Visitor};
-use super::{caching, code, compress, cross_site, names, openapi, otlp, place};
+use super::{caching, code, compress, cross_site, exporter, names, openapi, place};
 use crate::metrics::{Class, Metrics};
 use crate::resolve::usage::LOCAL;
 use crate::store::StoreError;
@@ -198,7 +198,7 @@ where
 /// Serves a request, in a form that its client can read.
 async fn answer(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
     place::take_off(face.app.door.prefix(), &mut request);
-    otlp::take_off_prefix(&mut request);
+    exporter::take_off_prefix(&mut request);
     let Some(accepted) = compress::Accepted::of(&request) else { return route(face, peer, request).await };
     let app = Arc::clone(&face.app);
     let response = route(face, peer, request).await;
@@ -212,7 +212,7 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
     let (class, began) = (class(request.uri().path()), Instant::now());
     let peer = door::sender(&app.door, peer, request.headers());
     let access = app.door.access_log.then(|| Access::of(&app, peer, &request));
-    let exporter = otlp::exporter(&request);
+    let answers_in = exporter::answers_in(&request);
     let admitted = cross_site::check(&app, peer, &request);
     let visitor = is_page(request.uri().path()).then(|| Visitor::of(&app, peer, request.headers()));
     let holder = match &visitor {
@@ -243,7 +243,7 @@ async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Res
         }
         ui::protect(response.headers_mut());
     }
-    if let Some(encoding) = exporter.filter(|_| failed(&response)) {
+    if let Some(encoding) = answers_in.filter(|_| failed(&response)) {
         response.extensions_mut().insert(AsRpcStatus(encoding));
     }
     let response = place::put_before(app.door.prefix(), finish(response, id)).await;

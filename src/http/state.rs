@@ -8,8 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
+use super::exporter;
 use super::forwarded::network;
-use super::otlp;
 use super::peer::Peer;
 use super::request_id::RequestId;
 use super::sessions::Sessions;
@@ -141,7 +141,7 @@ impl Shared {
             sessions: Sessions::new(Arc::clone(&state.clock), state.registry.clone()),
             documents,
             bodies: Arc::new(Semaphore::new(BODIES_BYTES_MAX)),
-            telemetry_bodies: Arc::new(Semaphore::new(otlp::BODIES_BYTES_MAX)),
+            telemetry_bodies: Arc::new(Semaphore::new(exporter::BODIES_BYTES_MAX)),
             listeners: Shares::new("event streams", LISTENERS_MAX),
             watchers: Shares::new("pages", WATCHERS_MAX),
             polls: Shares::new("polls", POLLS_MAX),
