@@ -359,7 +359,11 @@ fn source_files_that_the_documentation_names_exist() {
     let mut missing = Vec::new();
     for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/replicas.md", "docs/metrics.md"] {
         let text = std::fs::read_to_string(root.join(document)).expect("a document");
-        let named = text.split('`').skip(1).step_by(2).filter(|name| name.ends_with(".rs"));
+        let named = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|name| Path::new(name).extension().is_some_and(|extension| extension == "rs"));
         let exists = |name: &str| root.join(name).exists() || root.join("src").join(name).exists();
         missing.extend(named.filter(|name| !exists(name)).map(|name| format!("{document}: {name}")));
     }

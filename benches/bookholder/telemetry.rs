@@ -143,9 +143,10 @@ async fn record(store: &TelemetryStore, progress: &Progress) {
 
 /// One response of many that differ as those of a busy application do.
 fn response(number: usize) -> Recorded {
-    let random = u64::from_le_bytes(blake3::hash(&number.to_le_bytes()).as_bytes()[..8].try_into().expect("8 bytes"));
-    let mut trace = [7; 16];
-    trace[..8].copy_from_slice(&(number as u64 / 3).to_le_bytes());
+    let mut eight = [0; 8];
+    blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut eight);
+    let random = u64::from_le_bytes(eight);
+    let trace = ((7 << 100) | (number as u128 / 3)).to_be_bytes();
     let input = 200 + random % 4_000;
     Recorded {
         event: Event::Response(Box::new(Response {
@@ -155,12 +156,12 @@ fn response(number: usize) -> Recorded {
             ended_ms: BEGIN_MS + number as i64 * 604,
             provider: Some("openai".to_owned()),
             model_requested: Some("gpt-5-mini".to_owned()),
-            model_used: Some(["gpt-5-mini-2026-01-15", "gpt-5-2026-01-15"][usize::from(random % 10 == 0)].to_owned()),
+            model_used: Some(if random.is_multiple_of(10) { "gpt-5" } else { "gpt-5-mini" }.to_owned()),
             tokens: Tokens { input: Some(input), output: Some(random >> 20 & 511), ..Tokens::default() },
             latency_us: Some(300_000 + (random >> 8) % 3_000_000),
             first_token_us: Some(90_000 + (random >> 16) % 300_000),
             cost: Some(Cost { pico_usd: input * 250_000, source: CostSource::Table([1; 8]) }),
-            error: (random % 97 == 0).then(|| "rate_limited".to_owned()),
+            error: (random.is_multiple_of(97)).then(|| "rate_limited".to_owned()),
             session: Some(format!("chat-{}", number / 6)),
             user: Some(format!("user-{}", random % 5_000)),
             environment: Some("production".to_owned()),

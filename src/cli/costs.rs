@@ -10,6 +10,7 @@ use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, paint};
 use super::stats::{COUNT_COLUMNS, count_cells, period, place};
 use crate::api::stats::{PromptUsage, SpendCounts, StatsCounts, USAGE_PROMPTS_MAX, UsageStats, share};
 use crate::model::since::Since;
+use crate::model::usd::Usd;
 use crate::web::figures::{UNKNOWN, change, percent, unattributed_reason};
 
 const EXAMPLES: &str = "\
@@ -129,7 +130,7 @@ fn row(name: Cell, counts: &StatsCounts, previous: &SpendCounts, total: &StatsCo
         cost(counts.priced_calls, counts).into(),
         percent(of_all).into(),
         counts.calls.into(),
-        counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), |cost| cost.short()).into(),
+        counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), Usd::short).into(),
         percent(counts.cached_share()).into(),
         growth.into(),
     ]

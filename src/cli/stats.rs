@@ -11,6 +11,7 @@ use crate::api::stats::{PromptStats, StatsBy, StatsCounts, StatsGroup, StatsQuan
 use crate::model::name::PromptName;
 use crate::model::since::Since;
 use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
 use crate::web::figures::{UNKNOWN, change, compact, duration, float, percent, score};
 
 const EXAMPLES: &str = "\
@@ -64,9 +65,9 @@ pub async fn run(args: StatsArgs, context: Context) -> Result<Verdict, CliError>
         } else {
             let rows = compared(&before.counts, &after.counts);
             if args.csv {
-                csv(output, &compared_csv((*one, *other), &rows))?
+                csv(output, &compared_csv((*one, *other), &rows))?;
             } else {
-                print_compared(output, &stats, (*one, *other), &rows)?
+                print_compared(output, &stats, (*one, *other), &rows)?;
             }
         }
     } else if output.json {
@@ -175,7 +176,7 @@ fn cells(name: Cell, counts: &StatsCounts) -> Vec<Cell> {
         name,
         counts.calls.into(),
         cost.into(),
-        counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), |cost| cost.short()).into(),
+        counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), Usd::short).into(),
         duration(latency.map(|latency| latency.p50)).into(),
         duration(latency.map(|latency| latency.p90)).into(),
         duration(latency.map(|latency| latency.p99)).into(),
@@ -235,7 +236,7 @@ fn dollars(value: Option<f64>) -> String {
         || UNKNOWN.to_owned(),
         |value| {
             let sign = if value < 0.0 { "-" } else { "" };
-            format!("{sign}{}", crate::model::usd::Usd::from_pico((value.abs() * 1e12) as u128).short())
+            format!("{sign}{}", Usd::from_pico((value.abs() * 1e12) as u128).short())
         },
     )
 }

@@ -124,11 +124,11 @@ pub(super) fn of_primary(
     jobs
 }
 
-/// Removes telemetry that is older than it is kept for.
-pub(super) fn telemetry(recorder: &Recorder) -> Job {
-    let recorder = recorder.clone();
+/// The jobs of a node that keeps telemetry: recording calls that waited, and removing what is older than it is kept for.
+pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 2] {
+    let kept = recorder.clone();
     let expire = move || {
-        let recorder = recorder.clone();
+        let recorder = kept.clone();
         async move {
             let expired = recorder.store().expire(Retention::default(), recorder.now_ms()).await?;
             if expired != Expired::default() {
@@ -138,7 +138,8 @@ pub(super) fn telemetry(recorder: &Recorder) -> Job {
             Ok::<_, TelemetryError>(())
         }
     };
-    Job::new("telemetry", HOUR, "old telemetry was not removed; trying again later", expire)
+    let expiry = Job::new("telemetry", HOUR, "old telemetry was not removed; trying again later", expire);
+    [waiting_calls(recorder), expiry]
 }
 
 /// Records the calls that have waited long enough for the spans around them.

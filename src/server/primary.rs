@@ -67,6 +67,7 @@ pub async fn start_primary(settings: PrimarySettings, clock: Arc<dyn Clock>) -> 
 ///
 /// # Errors
 /// As [`start_primary`].
+#[allow(clippy::too_many_lines, reason = "wires one part after another")]
 pub async fn start_primary_announcing(
     settings: PrimarySettings,
     clock: Arc<dyn Clock>,
@@ -147,10 +148,8 @@ pub async fn start_primary_announcing(
         tasks.push(("folder", tokio::spawn(watching)));
     }
     let recorder = telemetry::keeping(&node, &resolver, &clock).await;
-    if let Some(recorder) = &recorder {
-        for job in [jobs::telemetry(recorder), jobs::waiting_calls(recorder)] {
-            tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
-        }
+    for job in recorder.iter().flat_map(jobs::of_telemetry) {
+        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
     }
     let state = AppState {
         recorder,

@@ -120,14 +120,14 @@ pub struct Groups {
     by: StatsBy,
     /// The groups that are told apart, where there are too many.
     chosen: Option<BTreeSet<Option<String>>>,
-    groups: BTreeMap<Option<String>, Folded>,
+    folded: BTreeMap<Option<String>, Folded>,
 }
 
 impl Groups {
     /// Without calls.
     #[must_use]
     pub const fn new(by: StatsBy) -> Self {
-        Self { by, chosen: None, groups: BTreeMap::new() }
+        Self { by, chosen: None, folded: BTreeMap::new() }
     }
 
     /// The same, with only these groups told apart: the largest, by their numbers of calls.
@@ -146,14 +146,14 @@ impl Groups {
         let key = key_of(series, self.by);
         let known = self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&key));
         let key = if known { key } else { Some(OTHER_GROUP.to_owned()) };
-        self.groups.entry(key).or_default().add(plan, at_ms, rollup);
+        self.folded.entry(key).or_default().add(plan, at_ms, rollup);
     }
 
     /// All groups together.
     #[must_use]
     pub fn total(&self) -> StatsCounts {
         let mut total = Rollup::default();
-        self.groups.values().for_each(|group| total.merge(&group.total));
+        self.folded.values().for_each(|group| total.merge(&group.total));
         counts(&total)
     }
 
@@ -161,7 +161,7 @@ impl Groups {
     #[must_use]
     pub fn into_groups(self) -> Vec<StatsGroup> {
         let by = self.by;
-        let mut groups: Vec<_> = self.groups.into_iter().collect();
+        let mut groups: Vec<_> = self.folded.into_iter().collect();
         groups.sort_by(|(a, one), (b, other)| {
             let is_rest = |key: &Option<String>| key.as_deref() == Some(OTHER_GROUP);
             let number = |key: &Option<String>| key.as_ref().and_then(|key| key.parse::<u64>().ok());

@@ -99,6 +99,7 @@ pub(super) struct Mark {
 
 /// The time of a chart.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_field_names, reason = "each says its unit")]
 pub(super) struct Period {
     /// Its start, in milliseconds since 1970.
     pub from_ms: i64,

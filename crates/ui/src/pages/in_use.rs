@@ -9,7 +9,9 @@ use crate::format::{Escaped, grouped, plain, when};
 use crate::layout::{Frame, query, series_colour};
 use crate::model::deployment::Deployment;
 use crate::model::name::PRODUCTION;
+use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
 
 /// Versions in the charts: those with the most calls.
 const DRAWN_MAX: usize = 6;
@@ -105,7 +107,7 @@ pub(super) fn cost(counts: &StatsCounts) -> String {
 
 /// The cost of a call, if it is known of any.
 pub(super) fn cost_per_call(counts: &StatsCounts) -> String {
-    counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), |cost| cost.short())
+    counts.cost_per_call().map_or_else(|| UNKNOWN.to_owned(), Usd::short)
 }
 
 fn table(stats: &PromptStats) -> Markup {
@@ -192,7 +194,9 @@ fn charts(stats: &PromptStats) -> Markup {
         html! { @if !is_empty { (chart.render()) } }
     };
     let mut latency = lines(&|point| point.latency_p50_ms);
-    latency.iter_mut().for_each(|line| line.name.push_str(" p50"));
+    for line in &mut latency {
+        line.name.push_str(" p50");
+    }
     let slow = lines(&|point| point.latency_p95_ms);
     latency.extend(slow.into_iter().map(|line| Line { name: format!("{} p95", line.name), is_dashed: true, ..line }));
     let calls = |point: &StatsPoint| (point.calls > 0).then(|| float(point.calls));
@@ -242,7 +246,7 @@ fn mark(one: &Deployment) -> Option<Mark> {
     if one.label.is_latest() {
         return None;
     }
-    let versions = one.to.as_ref().map(|to| to.versions()).unwrap_or_default();
+    let versions = one.to.as_ref().map(Serving::versions).unwrap_or_default();
     let short = match versions.as_slice() {
         [] => "×".to_owned(),
         [only] => format!("v{only}"),
