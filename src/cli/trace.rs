@@ -30,6 +30,7 @@ use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};
 use crate::model::rendered::Rendered;
 use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
 use crate::web::figures::{UNKNOWN, duration};
 
 /// Lines of a text that are shown unless `--text` asks for all.
@@ -259,10 +260,12 @@ fn model(one: &RecordedResponse) -> String {
     let Some(used) = used else { return UNKNOWN.to_owned() };
     let mut shown = one_line(used);
     if let Some(requested) = one.model_requested.as_deref().filter(|requested| *requested != used) {
-        shown.push_str(&format!(" · requested {}", one_line(requested)));
+        shown.push_str(" · requested ");
+        shown.push_str(&one_line(requested));
     }
     if let Some(named) = one.model_of_version.as_deref().filter(|named| !is_same_model(named, one)) {
-        shown.push_str(&format!("  {}", paint(WARN, format!("≠ {} of the version", one_line(named)))));
+        shown.push_str("  ");
+        shown.push_str(&paint(WARN, format!("≠ {} of the version", one_line(named))));
     }
     shown
 }
@@ -355,7 +358,7 @@ fn table(responses: &[RecordedResponse]) -> Table {
             version,
             Cell::from(&one_line(model)),
             Cell::from(&format!("{} → {}", number(one.input_tokens), number(one.output_tokens))),
-            Cell::from(&one.cost_usd.map_or_else(|| UNKNOWN.to_owned(), |cost| cost.short())),
+            Cell::from(&one.cost_usd.map_or_else(|| UNKNOWN.to_owned(), Usd::short)),
             latency,
             Cell::from(&one_line(&scores.join(", "))),
         ]);
@@ -434,6 +437,7 @@ fn text(output: Output, content: &Content, whole: bool) -> Result<(), CliError> 
 mod tests {
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "callers write what they hand over")]
     fn recorded(json: serde_json::Value) -> RecordedResponse {
         let mut whole =
             serde_json::json!({"ended": "2026-03-20T15:00:00Z", "reported": {}, "deployments": [], "scores": []});

@@ -36,7 +36,7 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
     let at = |field: &str| format!("responses[{index}].{field}");
     let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
     let ended_ms = moment(reported.ended, now_ms);
-    let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(content);
+    let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| content(&value));
     let (input, output) = (json(reported.input), json(reported.output));
     let body = (input.is_some() || output.is_some()).then(|| Box::new(Body { input, output }));
     Ok(Response {
@@ -76,7 +76,7 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
 }
 
 /// JSON of what was sent or answered; a text with its beginning, if it is too long.
-fn content(value: Value) -> String {
+fn content(value: &Value) -> String {
     let json = value.to_string();
     if json.len() <= BODY_BYTES_MAX {
         return json;

@@ -131,7 +131,7 @@ pub(super) fn document(document: &mut Value) {
                 headers::add(&id, status, response);
             }
             for (status, codes) in by_status(&codes) {
-                operation["responses"][status.to_string()] = shared.refusal(status, &codes, body(&id));
+                operation["responses"][status.to_string()] = shared.refusal(status, &codes, &body(&id));
             }
             if operation["parameters"].as_array().into_iter().flatten().any(|one| one["in"] == "query") {
                 operation["responses"]["414"] = shared.named("TooLongTarget", &too_long());
@@ -152,7 +152,7 @@ struct Shared(Map<String, Value>);
 
 impl Shared {
     /// A reference to a shared error.
-    fn refusal(&mut self, status: u16, codes: &[ErrorCode], body: Value) -> Value {
+    fn refusal(&mut self, status: u16, codes: &[ErrorCode], body: &Value) -> Value {
         let refusal = refusal(status, codes, body);
         let known = self.0.iter().find(|(_, known)| **known == refusal).map(|(name, _)| name.clone());
         let name = known.unwrap_or_else(|| {
@@ -223,7 +223,7 @@ fn body(operation: &str) -> Value {
     }
 }
 
-fn refusal(status: u16, codes: &[ErrorCode], body: Value) -> Value {
+fn refusal(status: u16, codes: &[ErrorCode], body: &Value) -> Value {
     let said: Vec<String> = codes.iter().map(|code| format!("`{}`: {}.", code.as_str(), title(*code))).collect();
     let mut response = json!({
         "description": said.join(" "),

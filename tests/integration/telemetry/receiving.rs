@@ -127,7 +127,7 @@ fn call_takes_the_prompt_of_the_span_around_it_that_arrives_later() {
     let _calls =
         export(&node, "/v1/traces", JSON, &traces(&[call(4, 2, 1, ""), call(5, 2, 1, ""), call(6, 2, 1, "")])).ok();
     let prompt = json!({"key": "gen_ai.prompt.name", "value": {"stringValue": "support/agent"}});
-    let around = |trace| span_with(trace, 1, 0, "agent", &[prompt.clone()]);
+    let around = |trace| span_with(trace, 1, 0, "agent", std::slice::from_ref(&prompt));
     let _around = export(&node, "/v1/traces", JSON, &traces(&[around(4)])).ok();
     let response = recorded(&node, "r-4-2")["responses"][0].clone();
     assert_eq!(response["version"]["prompt"], "support/agent", "{response}");
