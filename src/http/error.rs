@@ -512,7 +512,7 @@ fn store(error: &StoreError) -> ErrorFormat {
 fn ingest(error: &IngestError) -> ErrorFormat {
     match error {
         IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
-        IngestError::Field { .. } => (ErrorCode::InvalidField, None),
+        IngestError::Field { .. } => (ErrorCode::InvalidRequest, None),
         IngestError::Otlp(_) => (ErrorCode::BadRequest, None),
         IngestError::Telemetry(error) => telemetry(error),
     }

@@ -43,9 +43,9 @@ fn period(app: &Shared, params: &mut Params) -> Result<Plan, Failure> {
             `%2F`.", example = "support/agent"),
         ("by" = Option<String>, Query, description = "What the groups differ in: `version`, `model`, `label`, `arm` or \
             `environment`; version by default.", pattern = "^(version|model|label|arm|environment)$"),
-        ("since" = Option<String>, Query, description = "The start of the period: how long ago, such as `7d` or `24h`, \
+        ("since" = Option<Since>, Query, description = "The start of the period: how long ago, such as `7d` or `24h`, \
             or when, such as `2026-03-20` or `2026-03-20T15:00:00Z`; a week ago by default.", example = "7d"),
-        ("until" = Option<String>, Query, description = "The end of the period, written like its start; now by default."),
+        ("until" = Option<Since>, Query, description = "The end of the period, written like its start; now by default."),
     ),
     responses((status = 200, body = PromptStats)),
 )]
@@ -73,9 +73,9 @@ pub(super) async fn prompt(
 #[utoipa::path(
     get, path = "/v1/stats", operation_id = "get_stats", tag = "telemetry", security((), ("token" = [])),
     params(
-        ("since" = Option<String>, Query, description = "The start of the period: how long ago, such as `7d` or `24h`, \
+        ("since" = Option<Since>, Query, description = "The start of the period: how long ago, such as `7d` or `24h`, \
             or when, such as `2026-03-20` or `2026-03-20T15:00:00Z`; a week ago by default.", example = "30d"),
-        ("until" = Option<String>, Query, description = "The end of the period, written like its start; now by default."),
+        ("until" = Option<Since>, Query, description = "The end of the period, written like its start; now by default."),
         ("limit" = Option<u32>, Query, description = "Prompts in the answer.", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, body = UsageStats)),

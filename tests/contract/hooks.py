@@ -5,6 +5,7 @@ from datetime import datetime, timezone
 import schemathesis
 from hypothesis import strategies as st
 
+PAST = "2026-03-20T15:00:00Z"
 SEGMENT = st.from_regex(r"\A[a-z0-9][a-z0-9 ._-]{0,10}[a-z0-9]\Z")
 NAME = st.lists(SEGMENT, min_size=1, max_size=3).map("/".join)
 LABEL = st.sampled_from(["production", "staging", "latest", "trial-1"])
@@ -20,10 +21,11 @@ schemathesis.openapi.format(
     st.builds(lambda name, rest: name + rest, NAME, st.one_of(st.just(""), st.one_of(LABEL, VERSION).map("@".__add__))),
 )
 
+schemathesis.openapi.format("time-or-period", st.sampled_from(["7d", "24h", "90m", "2026-03-20", PAST]))
+
 # Where a value may be any JSON. An integer there is within 2^53 - 1, while 1e300 may stand: no schema tells them apart.
 ANY_JSON = {"config", "default", "messages", "parameters", "response_schema", "tools", "variables"}
 INTEGER_MAX = 2**53 - 1
-PAST = "2026-03-20T15:00:00Z"
 
 
 def kept(value, free=False):

@@ -30,6 +30,7 @@ use crate::model::pattern::Pattern;
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::model::reference::{Reference, Selector};
+use crate::model::since::Since;
 use crate::model::time::Timestamp;
 use crate::web::docs;
 
@@ -83,7 +84,7 @@ use crate::web::docs;
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report, replicate::telemetry,
     ),
     components(schemas(
-        Problem, RpcStatus, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Handle,
+        Problem, RpcStatus, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Since, Handle,
         params::Attribute,
     )),
     modifiers(&Security),

@@ -23,6 +23,7 @@ pub const OTLP_BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
 #[serde(deny_unknown_fields)]
 pub struct ReportResponsesRequest {
     /// The responses; 1 to 1,000.
+    #[serde(deserialize_with = "json::objects")]
     pub responses: Vec<ReportedResponse>,
 }
 
@@ -112,6 +113,7 @@ pub struct ReportedResponse {
 #[serde(deny_unknown_fields)]
 pub struct ReportScoresRequest {
     /// The scores; 1 to 1,000.
+    #[serde(deserialize_with = "json::objects")]
     pub scores: Vec<ReportedScore>,
 }
 

@@ -9,6 +9,7 @@
 
 mod encode;
 mod number;
+mod objects;
 mod path;
 mod reason;
 mod scan;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value};
 
 pub use encode::encode;
 pub use number::{INTEGER_MAX, NumberError, number, scientific, written};
+pub use objects::objects;
 pub use path::{Path, Step};
 pub use reason::plain_reason;
 pub use whole::{whole, whole_option, whole_values};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::as_of::AsOf;
+use super::schema::{built_schema, format, text};
 use super::time::Timestamp;
 
 /// Units of a length of time, in milliseconds.
@@ -18,6 +19,12 @@ pub enum Since {
     /// At this time.
     At(Timestamp),
 }
+
+built_schema!(
+    Since = text("How long ago, such as `7d` or `24h`, or when, such as `2026-03-20` or `2026-03-20T15:00:00Z`.", "7d")
+        .format(format("time-or-period"))
+        .min_length(Some(1))
+);
 
 /// The text is neither.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
