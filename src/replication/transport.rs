@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 use super::connected_replicas::REPLICA;
@@ -115,12 +115,17 @@ impl Upstream {
         self.ask(path, None).await
     }
 
-    async fn ask(&self, path: &str, replica: Option<&HeaderValue>) -> Result<Response, FetchError> {
-        let request = self.http.get(format!("{}/replication/v1/{path}", self.base));
-        let request = match &self.token {
+    /// With the access token for the upstream, if there is one.
+    fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
-        };
+        }
+    }
+
+    async fn ask(&self, path: &str, replica: Option<&HeaderValue>) -> Result<Response, FetchError> {
+        let request = self.http.get(format!("{}/replication/v1/{path}", self.base));
+        let request = self.authorized(request);
         let request = match replica {
             Some(replica) => request.header(REPLICA, replica),
             None => request,
@@ -176,10 +181,7 @@ impl Upstream {
     /// Reports the status of this replica to the upstream; failures are ignored.
     pub(super) async fn report(&self, report: &crate::api::status::ReplicaReport) -> bool {
         let request = self.http.post(format!("{}/replication/v1/report", self.base)).timeout(DOCUMENT_TIMEOUT);
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let request = self.authorized(request);
         match request.json(report).send().await {
             // A report rejected because of its content is not sent again.
             Ok(response) => !response.status().is_server_error(),
@@ -194,10 +196,7 @@ impl Upstream {
     pub(super) async fn send_telemetry(&self, query: &str, batch: Vec<u8>) -> Result<u64, SendFailure> {
         let request = self.http.post(format!("{}/replication/v1/telemetry?{query}", self.base));
         let request = request.timeout(BATCH_TIMEOUT).header(CONTENT_TYPE, PROOF_TYPE).body(batch);
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let request = self.authorized(request);
         let response = request.send().await.map_err(|error| {
             tracing::debug!(error = %error, "the upstream did not accept telemetry");
             SendFailure::Unreachable
@@ -221,10 +220,7 @@ impl Upstream {
     pub(super) async fn show(&self, proof: Vec<u8>) {
         let request = self.http.post(format!("{}/replication/v1/view/{VIEW_ALL}/checkpoint", self.base));
         let request = request.timeout(DOCUMENT_TIMEOUT).header(CONTENT_TYPE, PROOF_TYPE).body(proof);
-        let request = match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        };
+        let request = self.authorized(request);
         match request.send().await {
             Ok(response) if response.status().is_success() => {}
             Ok(response) => tracing::debug!(status = %response.status(), "the upstream did not accept a checkpoint"),
