@@ -59,9 +59,14 @@ impl Forwarding {
         let read = move || -> Result<_, TelemetryError> { Ok((store.spool()?, store.spooled()?)) };
         let (state, batches) = tokio::task::spawn_blocking(read).await.map_err(|_| TelemetryError::Stopped)??;
         let Some(state) = state.filter(|state| state.batches > 0) else { return Ok(Progress::Done) };
+        let SpoolState { id, mut first, .. } = state;
         for Spooled { number, batch } in batches {
-            match self.send(&state, number, batch).await {
-                Ok(merged) => self.store.forget_spooled(merged.min(number)).await?,
+            match self.upstream.send_telemetry(&format!("spool={id}&first={first}&number={number}"), batch).await {
+                Ok(merged) => {
+                    let merged = merged.min(number);
+                    self.store.forget_spooled(merged).await?;
+                    first = first.max(merged.saturating_add(1));
+                }
                 Err(SendFailure::Unreachable) => return Ok(Progress::Stuck),
                 Err(SendFailure::OutOfTurn) => {
                     tracing::warn!(batch = number, "the primary has another batch of this spool; numbering them again");
@@ -75,11 +80,6 @@ impl Forwarding {
             }
         }
         Ok(Progress::More)
-    }
-
-    async fn send(&self, state: &SpoolState, number: u64, batch: Vec<u8>) -> Result<u64, SendFailure> {
-        let first = self.store.spool().ok().flatten().map_or(state.first, |state| state.first);
-        self.upstream.send_telemetry(&format!("spool={}&first={first}&number={number}", state.id), batch).await
     }
 }
 
