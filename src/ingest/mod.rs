@@ -82,9 +82,9 @@ impl Recorder {
     /// # Errors
     /// Too many at once, or the disk does not take them.
     pub async fn record(&self, events: Vec<Event>, request: Option<&str>) -> Result<Outcome, TelemetryError> {
-        let events = events.into_iter().enumerate().map(|(index, event)| Recorded {
-            event: self.complete(event),
-            repeat: request.map(|request| repeat_key(request, index)),
+        let events = events.into_iter().enumerate().map(|(index, mut event)| {
+            self.complete(&mut event);
+            Recorded { event, repeat: request.map(|request| repeat_key(request, index)) }
         });
         self.0.store.record(events.collect(), self.now_ms()).await
     }
@@ -130,26 +130,21 @@ impl Recorder {
     pub async fn merge(&self, from: SpoolId, mut sent: SentBatch) -> Result<u64, TelemetryError> {
         for recorded in &mut sent.batch.events {
             // What a replica did not know yet, the primary does.
-            if let Event::Response(response) = &mut recorded.event {
-                if !matches!(response.attribution, Attribution::Version(_)) {
-                    response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
-                }
-                if response.cost.is_none() {
-                    response.cost = self.0.options.prices.cost(response);
-                }
-                self.limit_content(response);
-            }
+            self.complete(&mut recorded.event);
         }
         self.0.store.merge(from, sent, self.now_ms()).await
     }
 
-    fn complete(&self, mut event: Event) -> Event {
-        if let Event::Response(response) = &mut event {
+    /// Attributes and prices a response as far as nobody did, and leaves out what is not to be recorded here.
+    fn complete(&self, event: &mut Event) {
+        let Event::Response(response) = event else { return };
+        if !matches!(response.attribution, Attribution::Version(_)) {
             response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
-            response.cost = self.0.options.prices.cost(response);
-            self.limit_content(response);
         }
-        event
+        if response.cost.is_none() {
+            response.cost = self.0.options.prices.cost(response);
+        }
+        self.limit_content(response);
     }
 
     /// Leaves out what is not to be recorded here.

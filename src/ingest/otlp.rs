@@ -51,8 +51,8 @@ impl Recorder {
         };
         let answer = otlp::answer(signal, encoding, &batch);
         let mut settled = self.traces().memory.settle(batch, now_ms);
-        for events in [&mut settled.ready, &mut settled.released, &mut settled.parked] {
-            *events = std::mem::take(events).into_iter().map(|event| self.complete(event)).collect();
+        for event in [&mut settled.ready, &mut settled.released, &mut settled.parked].into_iter().flatten() {
+            self.complete(event);
         }
         Ok(Received { settled, answer })
     }
@@ -97,7 +97,7 @@ impl Recorder {
             events
         };
         for event in &mut events {
-            *event = self.complete(std::mem::replace(event, Event::Response(Box::default())));
+            self.complete(event);
         }
         self.record_released(events).await
     }

@@ -7,7 +7,7 @@ use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, Report
 use crate::model::time::Timestamp;
 use crate::telemetry::event::{
     Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation, Response, Score,
-    ScoreTarget, ScoreValue, SpanContext, Tokens, cut,
+    ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
 };
 use crate::telemetry::moments::Millionths;
 use crate::telemetry::otlp::BODY_BYTES_MAX;
@@ -108,7 +108,7 @@ pub(super) fn score(
         let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
         ScoreTarget::Span(span.ok_or_else(|| wrong("trace_id", "a span needs its trace"))?)
     } else {
-        let trace = hex(reported.trace_id.as_deref().unwrap_or_default());
+        let trace = id_of(reported.trace_id.as_deref().unwrap_or_default());
         ScoreTarget::Trace(trace.ok_or_else(|| wrong("trace_id", "use 32 hex digits, not all zero"))?)
     };
     if reported.name.trim().is_empty() {
@@ -177,8 +177,8 @@ fn span(
     match (trace, span) {
         (None, None) => Ok(None),
         (Some(trace), Some(span)) => {
-            let trace = hex(trace).ok_or_else(|| wrong("trace_id", "use 32 hex digits, not all zero"))?;
-            let span = hex(span).ok_or_else(|| wrong("span_id", "use 16 hex digits, not all zero"))?;
+            let trace = id_of(trace).ok_or_else(|| wrong("trace_id", "use 32 hex digits, not all zero"))?;
+            let span = id_of(span).ok_or_else(|| wrong("span_id", "use 16 hex digits, not all zero"))?;
             Ok(Some(SpanContext { trace, span }))
         }
         (Some(_), None) => Err(wrong("span_id", "a trace needs the span of the call")),
@@ -186,16 +186,7 @@ fn span(
     }
 }
 
-/// Hex digits as bytes, if they are as many as asked for and not all zero.
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
-    if digits.len() != 2 * N {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
-    }
-    bytes.iter().any(|byte| *byte != 0).then_some(bytes)
+/// An id in hexadecimal digits, which is not all zero.
+fn id_of<const N: usize>(text: &str) -> Option<[u8; N]> {
+    hex(text).filter(|id| *id != [0; N])
 }

@@ -287,3 +287,20 @@ pub fn cut(mut text: String, bytes: usize) -> String {
     }
     text
 }
+
+/// Bytes in hexadecimal digits of either case; none if they are not as many as asked for.
+#[must_use]
+pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != N * 2 {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            let digit = char::from(*digit).to_digit(16)?;
+            *byte = *byte << 4 | u8::try_from(digit).ok()?;
+        }
+    }
+    Some(bytes)
+}

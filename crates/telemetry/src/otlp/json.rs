@@ -19,6 +19,7 @@ use super::score::read_log;
 use super::span::read_span;
 use super::value::Value;
 use super::{NESTING_MAX, SPAN_EVENTS_MAX, VALUE_BYTES_MAX};
+use crate::event::hex;
 
 /// Elements of any list that are looked at.
 const LIST_MAX: usize = 65_536;
@@ -362,22 +363,6 @@ fn nanos(json: &RawValue) -> u64 {
 
 fn context(trace: Option<&str>, span: Option<&str>) -> Option<crate::event::SpanContext> {
     span_context(&hex::<16>(trace?)?, &hex::<8>(span?)?)
-}
-
-/// Bytes in hexadecimal digits of either case.
-fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.as_bytes();
-    if digits.len() != N * 2 {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        for digit in pair {
-            let digit = char::from(*digit).to_digit(16)?;
-            *byte = *byte << 4 | u8::try_from(digit).ok()?;
-        }
-    }
-    Some(bytes)
 }
 
 impl Batch {
