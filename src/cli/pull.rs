@@ -297,6 +297,7 @@ fn remove_empty_folders(out: &Path, folder: &Path) {
 mod tests {
     use super::*;
     use crate::model::content::{Content, Syntax};
+    use crate::model::response_tags::ResponseTags;
 
     fn served(prompts: &[(&str, u64, &str)]) -> (Lockfile, LabelSnapshot) {
         let position = Position { epoch: 1, seq: 7 };
@@ -306,7 +307,9 @@ mod tests {
             let content_id = content.id().expect("small");
             let stamp = crate::model::stamp::stamp(&name, *version, &content_id);
             let (label, assignment) = (Some(Label::production()), None);
-            (name.clone(), Resolved { name, version: *version, content_id, label, content, stamp, assignment })
+            let telemetry = ResponseTags::new(&name, *version, &content_id, label.as_ref());
+            let version = *version;
+            (name.clone(), Resolved { name, version, content_id, label, content, stamp, assignment, telemetry })
         };
         let prompts: BTreeMap<_, _> = prompts.iter().map(resolved).collect();
         let locked = prompts.values().map(|r| LockedPrompt::new(r.name.clone(), r.version, r.content_id)).collect();

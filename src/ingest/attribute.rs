@@ -4,7 +4,7 @@
 //! the response. Where a label serves several versions, the subject that the split chose for says it, and without one
 //! nothing does.
 
-use crate::model::name::PRODUCTION;
+use crate::model::name::{Label, PRODUCTION};
 use crate::model::reference::Selector;
 use crate::resolve::{Query, ReadScope, ResolveError, Resolver};
 use crate::telemetry::event::{Arm, Attributed, AttributedBy, Attribution, Claim, ScoreTarget, Unattributed};
@@ -29,19 +29,25 @@ pub(super) fn attribute(resolver: &Resolver, claim: &Claim) -> Attribution {
         Some(assignment) if assignment.bucket.is_some() && query.subject.is_none() => {
             return Attribution::Unattributed(Unattributed::AmbiguousSplit);
         }
-        Some(assignment) => {
-            Some(Arm { rule: assignment.rule.and_then(|rule| u16::try_from(rule).ok()), bucket: assignment.bucket })
-        }
-        None => None,
+        Some(assignment) => Arm::new(assignment.rule.and_then(|rule| u16::try_from(rule).ok()), assignment.bucket),
+        // A version that was named by itself was resolved for a label before, and the application says how.
+        None => claim.arm,
     };
+    let label = answer.label.clone().or_else(|| claimed_label(claim));
     Attribution::Version(Attributed {
         prompt: answer.name.clone(),
         version: answer.version,
         content_id: answer.content_id,
-        label: answer.label.clone(),
+        label,
         arm,
         by,
     })
+}
+
+/// The label that a claim names, beside the version that it served.
+fn claimed_label(claim: &Claim) -> Option<Label> {
+    let in_reference = || Some(claim.prompt.as_deref()?.split_once('@')?.1);
+    claim.label.as_deref().or_else(in_reference)?.parse().ok()
 }
 
 /// What a score of a version as a whole is about: a stamp, or a reference to one version.

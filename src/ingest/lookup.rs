@@ -135,6 +135,7 @@ impl Reading<'_> {
                 prompt: response.claim.prompt,
                 version: response.claim.version,
                 stamp: response.claim.stamp,
+                label: response.claim.label,
                 subject: response.claim.subject,
             },
             deployments: deployments.unwrap_or_default(),

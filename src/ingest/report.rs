@@ -6,8 +6,8 @@ use super::error::IngestError;
 use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, ReportedValue};
 use crate::model::time::Timestamp;
 use crate::telemetry::event::{
-    Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation, Response, Score,
-    ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
+    Arm, Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation, Response,
+    Score, ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
 };
 use crate::telemetry::moments::Millionths;
 use crate::telemetry::otlp::BODY_BYTES_MAX;
@@ -67,6 +67,10 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
             prompt: reported.prompt.map(|text| cut(text, 512)),
             version: reported.version.map(|text| cut(text, ID_BYTES_MAX)),
             stamp: reported.stamp.map(|text| cut(text, 512)),
+            label: name(reported.label),
+            arm: reported
+                .assignment
+                .and_then(|by| Arm::new(by.rule.and_then(|rule| u16::try_from(rule).ok()), by.bucket)),
             system: None,
             subject: id(reported.subject),
         },

@@ -94,7 +94,7 @@ enum ResolvedTarget {
     /// The same answer for all subjects.
     Fixed(SharedAnswer),
     /// One of several versions, depending on the subject.
-    Chosen { serving: Serving, label: Label, versions: BTreeMap<u64, ResolvedContent> },
+    Chosen { serving: Serving, versions: BTreeMap<u64, ResolvedContent> },
 }
 
 #[derive(Clone)]
@@ -104,9 +104,7 @@ impl Weighter<Box<str>, Arc<Cached>> for ByBytes {
     fn weight(&self, reference: &Box<str>, cached: &Arc<Cached>) -> u64 {
         let served = match &cached.served {
             ResolvedTarget::Fixed(answer) => answer.weight(),
-            ResolvedTarget::Chosen { versions, .. } => {
-                versions.values().map(|said| said.content.len() as u64 + 512).sum()
-            }
+            ResolvedTarget::Chosen { versions, .. } => versions.values().map(ResolvedContent::weight).sum(),
         };
         served + reference.len() as u64 + size_of::<Cached>() as u64
     }
@@ -248,7 +246,7 @@ impl ResolvedTarget {
     fn answer(&self, query: &Query) -> Result<SharedAnswer, ResolveError> {
         match self {
             Self::Fixed(answer) => Ok(Arc::clone(answer)),
-            Self::Chosen { serving, label, versions } => {
+            Self::Chosen { serving, versions } => {
                 let random = getrandom::u64().unwrap_or_default();
                 let choice = choose(serving, query.subject.as_deref(), &query.attributes, random);
                 let said = versions.get(&choice.version).ok_or(StoreError::Record {
@@ -256,7 +254,7 @@ impl ResolvedTarget {
                     reason: format!("it serves version {}, which is missing", choice.version),
                 })?;
                 let assignment = Assignment { rule: choice.rule, bucket: choice.bucket, sticky: choice.sticky };
-                Ok(Arc::new(Answer::compose(said, Some(label), Some(assignment))))
+                Ok(Arc::new(Answer::compose(said, Some(assignment))))
             }
         }
     }
@@ -290,8 +288,8 @@ fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<
         selector: reference.selector.clone(),
         latest: prompt.latest,
     })?;
-    let said = resolve_content(txn, name, &version)?;
-    Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(&said, reference.label(), None))))
+    let said = resolve_content(txn, name, &version, reference.label())?;
+    Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(&said, None))))
 }
 
 fn serve_label(
@@ -303,12 +301,12 @@ fn serve_label(
     let mut versions = BTreeMap::new();
     for number in serving.versions() {
         if let Some(version) = txn.version(name, number)? {
-            versions.insert(number, resolve_content(txn, name, &version)?);
+            versions.insert(number, resolve_content(txn, name, &version, Some(label))?);
         }
     }
     match serving.fixed().and_then(|number| versions.get(&number)) {
-        Some(said) => Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(said, Some(label), None)))),
-        None => Ok(ResolvedTarget::Chosen { serving, label: label.clone(), versions }),
+        Some(said) => Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(said, None)))),
+        None => Ok(ResolvedTarget::Chosen { serving, versions }),
     }
 }
 
@@ -326,9 +324,14 @@ pub(super) fn content_bytes(
     }
 }
 
-fn resolve_content(txn: &ReadTxn, name: &PromptName, version: &Version) -> Result<ResolvedContent, ResolveError> {
+fn resolve_content(
+    txn: &ReadTxn,
+    name: &PromptName,
+    version: &Version,
+    label: Option<&Label>,
+) -> Result<ResolvedContent, ResolveError> {
     let content = Bytes::from(content_bytes(txn, name, version, &version.content_id)?);
-    Ok(ResolvedContent { name: name.clone(), version: version.number, content_id: version.content_id, content })
+    Ok(ResolvedContent::new(name, version.number, version.content_id, label, content))
 }
 
 /// What a label serves now, or served at a time.

@@ -17,6 +17,9 @@ pub const NAME_BYTES_MAX: usize = 128;
 /// Longest explanation of a score, in bytes; longer ones are cut.
 pub const EXPLANATION_BYTES_MAX: usize = 4_096;
 
+/// Slots of a split.
+const BUCKETS: u16 = 10_000;
+
 /// What an application reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
@@ -138,6 +141,10 @@ pub struct Claim {
     pub version: Option<String>,
     /// The stamp of a resolve answer, such as `support/agent@7+3f9a1c2b7d41`.
     pub stamp: Option<String>,
+    /// The label that the prompt was resolved for.
+    pub label: Option<String>,
+    /// How a split or rules chose the version.
+    pub arm: Option<Arm>,
     /// BLAKE3 of the system text that was sent, for applications that say nothing else.
     pub system: Option<[u8; 32]>,
     /// Which subject a split chose for, so that the choice can be repeated.
@@ -188,6 +195,15 @@ pub struct Arm {
     pub rule: Option<u16>,
     /// The slot of the subject in the split, of 10,000; none without a split.
     pub bucket: Option<u16>,
+}
+
+impl Arm {
+    /// The arm that these name; none if they name none, or one that cannot be.
+    #[must_use]
+    pub fn new(rule: Option<u16>, bucket: Option<u16>) -> Option<Self> {
+        let bucket = bucket.filter(|bucket| *bucket < BUCKETS);
+        (rule.is_some() || bucket.is_some()).then_some(Self { rule, bucket })
+    }
 }
 
 /// What a version was found by.

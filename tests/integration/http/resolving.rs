@@ -20,7 +20,7 @@ fn answer_has_exactly_its_fields_and_freshness() {
     let id = node.publish("support/agent", "Hello {{who}}");
     let answer = node.get("/v1/resolve/support/agent@production");
     let body = answer.ok();
-    assert_eq!(keys(&body), ["assignment", "content", "content_id", "label", "name", "stamp", "version"]);
+    assert_eq!(keys(&body), ["assignment", "content", "content_id", "label", "name", "stamp", "telemetry", "version"]);
     assert_eq!(body["assignment"], Value::Null, "nothing was chosen");
     let stamp = format!("support/agent@1+{}", &id[3..15]);
     let expected = [("name", "support/agent"), ("content_id", &id), ("label", "production"), ("stamp", &stamp)];

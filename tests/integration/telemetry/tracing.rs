@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::{JSON, call, export, recorded, traces};
 use crate::support::command::{Bookholder, bookholder};
 use crate::support::node::Node;
 
@@ -72,6 +73,45 @@ fn response_is_traced_to_its_version_deployment_cost_and_scores() {
     assert_eq!(json["others"].as_array().map(Vec::len), Some(2), "{json}");
     let _said = line(&node, "trace r-3").ok().says("there is no prompt of the reported name").says("rate_limited");
     let _said = line(&node, "trace r-none").fails(1).says("r-none");
+}
+
+#[test]
+fn span_with_the_tags_of_the_answer_is_attributed_to_version_label_and_arm() {
+    let node = Node::primary();
+    node.publish("support/agent", "one");
+    node.publish("support/agent", "two");
+    let split =
+        json!({"name": "support/agent", "label": "production", "serving": {"split": {"weights": {"1": 1, "2": 1}}}});
+    let _split = node.change("POST", "/v1/deployments", &json!({"moves": [split], "message": "try"})).ok();
+    let answer = node.get("/v1/resolve/support/agent?subject=user-17").ok();
+    let tags = &answer["telemetry"];
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let attributes = tags["attributes"].as_object().expect("attributes").iter();
+    let attributes: Vec<Value> = attributes.map(|(key, value)| text(key, value.as_str().expect("a text"))).collect();
+    let members = tags["baggage"].as_str().expect("baggage").split(',').map(|member| {
+        let (key, value) = member.split_once('=').expect("a key and a value");
+        text(key, &percent_encoding::percent_decode_str(value).decode_utf8().expect("UTF-8"))
+    });
+    let carried = attributes.iter().map(|one| {
+        text(
+            &format!("traceloop.association.properties.{}", one["key"].as_str().unwrap()),
+            one["value"]["stringValue"].as_str().unwrap(),
+        )
+    });
+    for (span, tags) in [(1, attributes.clone()), (2, members.collect()), (3, carried.collect())] {
+        let mut call = call(8, span, 0, "");
+        call["attributes"].as_array_mut().expect("attributes").extend(tags);
+        let _sent = export(&node, "/v1/traces", JSON, &traces(&[call])).ok();
+    }
+    let reported = json!({"responses": [{"id": "r-8-4", "stamp": answer["stamp"], "label": answer["label"], "assignment": answer["assignment"]}]});
+    let _sent = node.change("POST", "/v1/responses", &reported).ok();
+    for span in 1..=4 {
+        let version = recorded(&node, &format!("r-8-{span}"))["responses"][0]["version"].clone();
+        assert_eq!((&version["prompt"], &version["version"]), (&answer["name"], &answer["version"]), "{version}");
+        assert_eq!((&version["stamp"], &version["label"]), (&answer["stamp"], &answer["label"]), "{version}");
+        assert_eq!((&version["bucket"], &version["found_by"]), (&answer["assignment"]["bucket"], &json!("stamp")));
+        assert!(version["bucket"].is_u64(), "{version}");
+    }
 }
 
 #[test]

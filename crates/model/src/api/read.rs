@@ -20,6 +20,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::rendered::{Remark, Rendered};
+use crate::model::response_tags::ResponseTags;
 use crate::model::schema;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
@@ -41,6 +42,8 @@ pub struct Resolved {
     pub stamp: String,
     /// How the version was chosen, if the label serves a split or rules.
     pub assignment: Option<Assignment>,
+    /// What tells that a response is of this version.
+    pub telemetry: ResponseTags,
 }
 
 /// How a split or rules chose a version.
@@ -146,6 +149,8 @@ pub struct RenderAnswer {
     pub stamp: String,
     /// How the version was chosen.
     pub assignment: Option<Assignment>,
+    /// What tells that a response is of this version.
+    pub telemetry: ResponseTags,
     /// The text, or the messages.
     #[serde(flatten)]
     pub rendered: Rendered,

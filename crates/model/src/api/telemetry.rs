@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::read::Assignment;
 use crate::json;
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
@@ -43,7 +44,13 @@ pub struct ReportedResponse {
     /// The version: its number, a label, or `b3:` and its content ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The subject that the prompt was resolved for, if the label serves a split.
+    /// The `label` of the resolve answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// The `assignment` of the resolve answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<Assignment>,
+    /// The subject that the prompt was resolved for, if the label serves a split and the stamp is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When the response was complete; now when absent.
@@ -398,6 +405,9 @@ pub struct ReportedPrompt {
     /// The stamp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
+    /// The label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// The subject that the prompt was resolved for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,

@@ -27,6 +27,7 @@ pub mod prompt;
 pub mod public_url;
 pub mod reference;
 pub mod rendered;
+pub mod response_tags;
 pub mod schema;
 pub mod serving;
 pub mod since;

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use crate::model::response_tags::{BUCKET, LABEL, PROMPT_NAME, PROMPT_VERSION, RULE, STAMP};
+
 /// What an attribute says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Field {
@@ -13,6 +15,11 @@ pub(super) enum Field {
     Prompt,
     Version,
     Stamp,
+    /// The label that was asked for.
+    Label,
+    /// The rule that chose the version, and the slot of a split.
+    Rule,
+    Bucket,
     Subject,
     /// An object with `name` and `version`.
     PromptObject,
@@ -82,6 +89,9 @@ impl Field {
             Self::Prompt
                 | Self::Version
                 | Self::Stamp
+                | Self::Label
+                | Self::Rule
+                | Self::Bucket
                 | Self::Subject
                 | Self::PromptObject
                 | Self::Session
@@ -96,7 +106,7 @@ const NAMES: &[(Field, &[&str])] = &[
     (
         Field::Prompt,
         &[
-            "gen_ai.prompt.name",
+            PROMPT_NAME,
             "langfuse.observation.prompt.name",
             "langfuse.prompt.name",
             "traceloop.prompt.key",
@@ -106,7 +116,7 @@ const NAMES: &[(Field, &[&str])] = &[
     (
         Field::Version,
         &[
-            "gen_ai.prompt.version",
+            PROMPT_VERSION,
             "langfuse.observation.prompt.version",
             "langfuse.prompt.version",
             "traceloop.prompt.version",
@@ -116,7 +126,10 @@ const NAMES: &[(Field, &[&str])] = &[
             "mlflow.prompt.version",
         ],
     ),
-    (Field::Stamp, &["bookholder.stamp"]),
+    (Field::Stamp, &[STAMP]),
+    (Field::Label, &[LABEL]),
+    (Field::Rule, &[RULE]),
+    (Field::Bucket, &[BUCKET]),
     (Field::Subject, &["bookholder.subject"]),
     (Field::PromptVendor, &["prompt.vendor"]),
     (Field::PromptId, &["prompt.id"]),
@@ -308,6 +321,8 @@ const CARRIERS: &[&str] = &[
     "langfuse.observation.metadata.",
     "langfuse.trace.metadata.",
     "metadata.",
+    // What some copy from the baggage of a request to the spans in it.
+    "baggage.",
 ];
 
 /// Added to the rank of a name that was carried: what is said in its own place counts first.

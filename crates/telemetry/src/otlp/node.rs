@@ -37,8 +37,8 @@ impl Said {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let Claim { prompt, version, stamp, system: _, subject } = &self.claim;
-        let texts = [prompt, version, stamp, subject, &self.session, &self.user, &self.environment];
+        let Claim { prompt, version, stamp, label, arm: _, system: _, subject } = &self.claim;
+        let texts = [prompt, version, stamp, label, subject, &self.session, &self.user, &self.environment];
         size_of::<Self>() + texts.into_iter().flatten().map(String::len).sum::<usize>()
     }
 
@@ -49,6 +49,8 @@ impl Said {
             claim.prompt.clone_from(&self.claim.prompt);
             claim.version.clone_from(&self.claim.version);
             claim.stamp.clone_from(&self.claim.stamp);
+            claim.label.clone_from(&self.claim.label);
+            claim.arm = self.claim.arm;
         }
         let pairs = [
             (&mut claim.subject, &self.claim.subject),

@@ -8,7 +8,7 @@ use super::names::Field;
 use super::node::Said;
 use super::value::Value;
 use super::{EARLIEST_MS, FUTURE_MS_MAX};
-use crate::event::{Claim, ID_BYTES_MAX, NAME_BYTES_MAX, SpanContext, cut};
+use crate::event::{Arm, Claim, ID_BYTES_MAX, NAME_BYTES_MAX, SpanContext, cut};
 
 /// Nanoseconds of a millisecond.
 pub(super) const MS_NS: u64 = 1_000_000;
@@ -94,6 +94,8 @@ pub(super) fn said(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Sa
         prompt: text(Field::Prompt, ID_BYTES_MAX),
         version: text(Field::Version, ID_BYTES_MAX),
         stamp: text(Field::Stamp, ID_BYTES_MAX),
+        label: text(Field::Label, NAME_BYTES_MAX),
+        arm: arm(attributes),
         system: None,
         subject: text(Field::Subject, ID_BYTES_MAX),
     };
@@ -123,7 +125,7 @@ pub(super) fn said(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Sa
     }
     if !claim.names_prompt() {
         // A version of nothing: other registries' templates have one too.
-        claim.version = None;
+        (claim.version, claim.label, claim.arm) = (None, None, None);
     }
     Said {
         claim,
@@ -131,6 +133,12 @@ pub(super) fn said(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Sa
         user: text(Field::User, ID_BYTES_MAX),
         environment: text(Field::Environment, NAME_BYTES_MAX),
     }
+}
+
+/// How a split or rules chose the version.
+fn arm(attributes: &Attributes<'_>) -> Option<Arm> {
+    let number = |field| attributes.text(field)?.parse().ok();
+    Arm::new(number(Field::Rule), number(Field::Bucket))
 }
 
 /// A time in milliseconds; that of arrival if it is not believed.
