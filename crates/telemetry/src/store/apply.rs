@@ -7,13 +7,13 @@ use redb::{ReadableTable, Table, WriteTransaction};
 use super::codec::{decode, decode_rollup, decode_series, encode, encode_rollup, encode_series, pack, split_bodies};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, WAITING, bucket,
-    day, hash, index_key, series_key, series_prefix, span_hash,
+    day, hash, index_key, index_range, series_key, series_prefix, span_hash,
 };
 use super::{Outcome, Recorded, TelemetryError};
 use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
 use crate::rollup::{Rollup, Series, SeriesOf};
 
-/// Events of one block: few enough that one is read in a fraction of a millisecond.
+/// Events of one block: few enough that one is read in a fraction of a millisecond, and that a byte is their index.
 const BLOCK_EVENTS: usize = 256;
 /// Most series of one version; what exceeds it is counted together.
 pub(super) const SERIES_PER_VERSION_MAX: usize = 64;
@@ -58,7 +58,7 @@ pub(super) struct Changes<'t> {
     meta: Meta<'t>,
     blocks: Table<'t, u64, &'static [u8]>,
     block_ends: Table<'t, u64, i64>,
-    bodies: Table<'t, (u64, u16), &'static [u8]>,
+    bodies: Table<'t, (u64, u8), &'static [u8]>,
     index: Table<'t, &'static [u8; INDEX_KEY_BYTES], u32>,
     series: Table<'t, &'static [u8], &'static [u8]>,
     waiting: Table<'t, (&'static [u8; 16], u64), &'static [u8]>,
@@ -243,9 +243,8 @@ impl<'t> Changes<'t> {
         let today = day(self.now_ms).saturating_add(1);
         let mut series = Vec::new();
         for day in (today.saturating_sub(LOOK_BACK_DAYS)..=today).rev() {
-            let from = index_key(day, kind, &hash, Place { block: 0, index: 0 });
-            let to = index_key(day, kind, &hash, Place { block: u64::MAX, index: u16::MAX });
-            for entry in self.index.range::<&[u8; INDEX_KEY_BYTES]>(&from..=&to)?.take(SCORED_MAX) {
+            let keys = index_range(day, kind, &hash);
+            for entry in self.index.range::<&[u8; INDEX_KEY_BYTES]>(keys.start()..=keys.end())?.take(SCORED_MAX) {
                 let number = entry?.1.value();
                 if !series.contains(&number) {
                     series.push(number);
@@ -261,9 +260,8 @@ impl<'t> Changes<'t> {
 
     /// The first place of a hash.
     fn first(&self, day: u16, kind: Kind, hash: &[u8; 16]) -> Result<Option<u32>, TelemetryError> {
-        let from = index_key(day, kind, hash, Place { block: 0, index: 0 });
-        let to = index_key(day, kind, hash, Place { block: u64::MAX, index: u16::MAX });
-        let first = self.index.range::<&[u8; INDEX_KEY_BYTES]>(&from..=&to)?.next().transpose()?;
+        let keys = index_range(day, kind, hash);
+        let first = self.index.range::<&[u8; INDEX_KEY_BYTES]>(keys.start()..=keys.end())?.next().transpose()?;
         Ok(first.map(|(_, series)| series.value()))
     }
 
@@ -314,7 +312,7 @@ impl<'t> Changes<'t> {
 
     /// Where the next event goes.
     fn place(&self) -> Place {
-        Place { block: self.block, index: u16::try_from(self.events.len()).unwrap_or(u16::MAX) }
+        Place { block: self.block, index: u8::try_from(self.events.len()).unwrap_or(u8::MAX) }
     }
 
     fn push(&mut self, event: Event) -> Result<(), TelemetryError> {

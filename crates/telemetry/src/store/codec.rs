@@ -143,12 +143,12 @@ pub(super) fn decode_series(bytes: &[u8]) -> Result<(u32, Series), TelemetryErro
 }
 
 /// Takes the bodies out of events, for a table of their own.
-pub(super) fn split_bodies(events: &mut [Event]) -> Vec<(u16, Box<Body>)> {
+pub(super) fn split_bodies(events: &mut [Event]) -> Vec<(u8, Box<Body>)> {
     let mut bodies = Vec::new();
     for (index, event) in events.iter_mut().enumerate() {
         if let Event::Response(response) = event
             && let Some(body) = response.body.take()
-            && let Ok(index) = u16::try_from(index)
+            && let Ok(index) = u8::try_from(index)
         {
             bodies.push((index, body));
         }

@@ -1,12 +1,12 @@
 //! What is kept for how long, and removed on request.
 
-use redb::{Database, ReadableTable, ReadableTableMetadata};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::TelemetryError;
 use super::codec::{decode_series, pack, unpack};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, SERIES, WAITING,
-    bucket, day, hash, index_key, place_of,
+    bucket, day, day_of, hash, index_bytes, index_key, index_range, place_of,
 };
 use crate::event::Event;
 
@@ -26,7 +26,7 @@ pub struct Retention {
     pub hours_days: u16,
     /// Counts by day.
     pub days_days: u16,
-    /// Single events, inputs and outputs together, in bytes; beyond it the oldest go first.
+    /// Single events with their index, inputs and outputs, in bytes; beyond it the oldest go first.
     pub events_bytes: u64,
 }
 
@@ -57,7 +57,11 @@ pub struct Expired {
 pub(super) fn expire(database: &Database, retention: Retention, now_ms: i64) -> Result<Expired, TelemetryError> {
     let mut expired = Expired::default();
     let before = |days: u16| now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS));
-    while expire_blocks(database, retention, before(retention.events_days), &mut expired)? {}
+    let mut used = Used::of(database)?;
+    while expire_blocks(database, retention, before(retention.events_days), &mut used, &mut expired)? {}
+    if used.was_over {
+        prune_index(database)?;
+    }
     let txn = database.begin_write()?;
     {
         let ends = txn.open_table(BLOCK_ENDS)?;
@@ -71,12 +75,12 @@ pub(super) fn expire(database: &Database, retention: Retention, now_ms: i64) -> 
         }
         if let Some(last) = last {
             let mut bodies = txn.open_table(BODIES)?;
-            for entry in bodies.extract_from_if((0, 0)..=(last, u16::MAX), |_, _| true)? {
+            for entry in bodies.extract_from_if((0, 0)..=(last, u8::MAX), |_, _| true)? {
                 entry?;
                 expired.bodies = expired.bodies.saturating_add(1);
             }
         }
-        let oldest = index_key(day(before(retention.events_days)), Kind::Span, &[0; 16], Place { block: 0, index: 0 });
+        let oldest = index_key(day(before(retention.events_days)), Kind::Span, &[0; 16], Place::FIRST);
         txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(..&oldest, |_, _| false)?;
         let waiting = day(before(2));
         let mut scores = txn.open_table(WAITING)?;
@@ -110,11 +114,33 @@ pub(super) fn expire(database: &Database, retention: Retention, now_ms: i64) -> 
     Ok(expired)
 }
 
+/// How much single events take of the file.
+struct Used {
+    /// Bytes of blocks, bodies and their index.
+    bytes: u64,
+    /// Bytes of the index of one block, on average.
+    index_of_block: u64,
+    /// Whether it was more than it may be.
+    was_over: bool,
+}
+
+impl Used {
+    fn of(database: &Database) -> Result<Self, TelemetryError> {
+        let txn = database.begin_read()?;
+        let events = txn.open_table(META)?.get("bytes")?.map_or(0, |value| value.value());
+        let index = index_bytes(txn.open_table(INDEX)?.len()?);
+        let blocks = txn.open_table(BLOCK_ENDS)?.len()?;
+        let index_of_block = index.checked_div(blocks).unwrap_or(0);
+        Ok(Self { bytes: events.saturating_add(index), index_of_block, was_over: false })
+    }
+}
+
 /// Removes some blocks that are too old, or too many; whether there may be more.
 fn expire_blocks(
     database: &Database,
     retention: Retention,
     oldest_ms: i64,
+    used: &mut Used,
     expired: &mut Expired,
 ) -> Result<bool, TelemetryError> {
     let txn = database.begin_write()?;
@@ -128,16 +154,20 @@ fn expire_blocks(
         while removed < BLOCKS_PER_TRANSACTION {
             let Some(block) = ends.first()?.map(|(block, end)| (block.value(), end.value())) else { break };
             let (block, end) = block;
-            if end >= oldest_ms && bytes <= retention.events_bytes {
+            let over = used.bytes > retention.events_bytes;
+            if end >= oldest_ms && !over {
                 break;
             }
+            used.was_over |= over;
             ends.remove(block)?;
             let mut freed = blocks.remove(block)?.map_or(0, |bytes| bytes.value().len());
-            for entry in bodies.extract_from_if((block, 0)..=(block, u16::MAX), |_, _| true)? {
+            for entry in bodies.extract_from_if((block, 0)..=(block, u8::MAX), |_, _| true)? {
                 freed += entry?.1.value().len();
                 expired.bodies = expired.bodies.saturating_add(1);
             }
-            bytes = bytes.saturating_sub(u64::try_from(freed).unwrap_or(u64::MAX));
+            let freed = u64::try_from(freed).unwrap_or(u64::MAX);
+            bytes = bytes.saturating_sub(freed);
+            used.bytes = used.bytes.saturating_sub(freed.saturating_add(used.index_of_block));
             removed += 1;
         }
         meta.insert("bytes", bytes)?;
@@ -145,6 +175,28 @@ fn expire_blocks(
     txn.commit()?;
     expired.blocks = expired.blocks.saturating_add(u64::try_from(removed).unwrap_or(u64::MAX));
     Ok(removed == BLOCKS_PER_TRANSACTION)
+}
+
+/// Removes the entries of the index that lead to blocks which are gone, a part of a day in each transaction.
+fn prune_index(database: &Database) -> Result<(), TelemetryError> {
+    let txn = database.begin_read()?;
+    let first_block = txn.open_table(BLOCK_ENDS)?.first()?.map_or(u64::MAX, |(block, _)| block.value());
+    let index = txn.open_table(INDEX)?;
+    let (Some((first, _)), Some((last, _))) = (index.first()?, index.last()?) else { return Ok(()) };
+    let days = day_of(first.value())..=day_of(last.value());
+    for (day, kind) in days.flat_map(|day| Kind::ALL.into_iter().map(move |kind| (day, kind))) {
+        for part in (0..=u8::MAX).step_by(16) {
+            let (mut from, mut to) = ([0; 16], [u8::MAX; 16]);
+            (from[0], to[0]) = (part, part | 0x0f);
+            let from = index_key(day, kind, &from, Place::FIRST);
+            let to = index_key(day, kind, &to, Place::LAST);
+            let txn = database.begin_write()?;
+            let leads_somewhere = |key: &[u8; INDEX_KEY_BYTES], _| place_of(key).block >= first_block;
+            txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(&from..=&to, leads_somewhere)?;
+            txn.commit()?;
+        }
+    }
+    Ok(())
 }
 
 /// Whose inputs, outputs, user and session are removed. Counts stay.
@@ -173,14 +225,11 @@ pub(super) fn erase(database: &Database, what: &Erase) -> Result<u64, TelemetryE
         let mut blocks = txn.open_table(BLOCKS)?;
         let mut bodies = txn.open_table(BODIES)?;
         let days = match (index.first()?, index.last()?) {
-            (Some((first, _)), Some((last, _))) => {
-                super::tables::day_of(first.value())..=super::tables::day_of(last.value())
-            }
+            (Some((first, _)), Some((last, _))) => day_of(first.value())..=day_of(last.value()),
             _ => return Ok(0),
         };
         for day in days {
-            let range = index_key(day, kind, &hash, Place { block: 0, index: 0 })
-                ..=index_key(day, kind, &hash, Place { block: u64::MAX, index: u16::MAX });
+            let range = index_range(day, kind, &hash);
             let mut places = Vec::new();
             for entry in index.range::<&[u8; INDEX_KEY_BYTES]>(range.start()..=range.end())? {
                 places.push(place_of(entry?.0.value()));

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::apply::{target_hash, targets_of};
 use super::codec::{decode_rollup, decode_series, unpack};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, bucket, day_of,
-    hash, index_key, place_of, prompt_prefix, span_hash,
+    hash, index_bytes, index_range, place_of, prompt_prefix, span_hash,
 };
 use super::{TelemetryError, TelemetryStore};
 use crate::event::{Event, Response, Score, SpanContext};
@@ -71,7 +71,7 @@ pub struct SeriesBuckets {
 /// How much a file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// Events and bodies, in bytes.
+    /// Events, their index, inputs and outputs, in bytes.
     pub bytes: u64,
     /// Series that are counted.
     pub series: u64,
@@ -176,7 +176,7 @@ impl TelemetryStore {
                     continue;
                 }
                 response.body =
-                    reading.body(Place { block: block.value(), index: u16::try_from(index).unwrap_or(u16::MAX) })?;
+                    reading.body(Place { block: block.value(), index: u8::try_from(index).unwrap_or(u8::MAX) })?;
                 found.push(*response);
             }
             if found.len() >= most {
@@ -307,7 +307,7 @@ impl TelemetryStore {
         let meta = txn.open_table(META)?;
         let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
         Ok(Holdings {
-            bytes: number("bytes")?,
+            bytes: number("bytes")?.saturating_add(index_bytes(txn.open_table(INDEX)?.len()?)),
             series: number("series")?,
             waiting_scores: number("waiting")?,
             orphan_scores: number("orphan_scores")?,
@@ -334,9 +334,9 @@ impl Reading {
         };
         let mut places = Vec::new();
         for day in days.rev() {
-            let from = index_key(day, kind, hash, Place { block: 0, index: 0 });
-            let to = index_key(day, kind, hash, Place { block: u64::MAX, index: u16::MAX });
-            for entry in index.range::<&[u8; INDEX_KEY_BYTES]>(&from..=&to)?.take(most.saturating_sub(places.len())) {
+            let keys = index_range(day, kind, hash);
+            let entries = index.range::<&[u8; INDEX_KEY_BYTES]>(keys.start()..=keys.end())?;
+            for entry in entries.take(most.saturating_sub(places.len())) {
                 places.push(place_of(entry?.0.value()));
             }
             if places.len() >= most {

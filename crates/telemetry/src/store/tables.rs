@@ -3,6 +3,8 @@
 //! Everything that is looked up by a hash begins with the day of the event, so that a day's entries lie together: new
 //! ones touch few pages, and old ones go away as a range.
 
+use std::ops::RangeInclusive;
+
 use redb::TableDefinition;
 
 use crate::event::SpanContext;
@@ -16,7 +18,7 @@ pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new(
 /// Last time in each block, in milliseconds, by number.
 pub(super) const BLOCK_ENDS: TableDefinition<'_, u64, i64> = TableDefinition::new("block_ends");
 /// Recorded inputs and outputs, compressed, by block and place in it.
-pub(super) const BODIES: TableDefinition<'_, (u64, u16), &[u8]> = TableDefinition::new("bodies");
+pub(super) const BODIES: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition::new("bodies");
 /// Where events are, by [`index_key`], with the number of their series (0 for a score).
 pub(super) const INDEX: TableDefinition<'_, &[u8; INDEX_KEY_BYTES], u32> = TableDefinition::new("index");
 /// Series with their numbers, by [`series_key`].
@@ -38,8 +40,13 @@ type SpoolKey = (&'static [u8; 16], u64);
 /// Number and hash of the last batch, and when it was merged.
 type Cursor = (u64, &'static [u8; 32], i64);
 
-/// Bytes of a key of [`INDEX`].
-pub(super) const INDEX_KEY_BYTES: usize = 2 + 1 + 16 + 8 + 2;
+/// Bytes of a hash that a key of [`INDEX`] keeps: the index is most of the file, and 80 bits are enough to tell a
+/// thousand million events of a day apart.
+const INDEX_HASH_BYTES: usize = 10;
+/// Bytes of the number of a block in a key of [`INDEX`].
+const INDEX_BLOCK_BYTES: usize = 5;
+/// Bytes of a key of [`INDEX`]: day, kind, hash, block, and place in the block.
+pub(super) const INDEX_KEY_BYTES: usize = 2 + 1 + INDEX_HASH_BYTES + INDEX_BLOCK_BYTES + 1;
 /// Milliseconds of a bucket of each level.
 pub const LEVEL_MS: [i64; 3] = [60_000, 3_600_000, DAY_MS];
 /// Milliseconds of a day.
@@ -64,11 +71,23 @@ pub(super) enum Kind {
     Target = 7,
 }
 
+impl Kind {
+    pub(super) const ALL: [Self; 7] =
+        [Self::Span, Self::Response, Self::Trace, Self::Session, Self::User, Self::Repeat, Self::Target];
+}
+
 /// A place of an event: block, and index in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) block: u64,
-    pub(super) index: u16,
+    pub(super) index: u8,
+}
+
+impl Place {
+    /// The first of all places.
+    pub(super) const FIRST: Self = Self { block: 0, index: 0 };
+    /// The last one that a key can hold.
+    pub(super) const LAST: Self = Self { block: (1 << (8 * INDEX_BLOCK_BYTES)) - 1, index: u8::MAX };
 }
 
 /// The day of a moment, from 1970; the first or the last one that can be written where it lies beyond.
@@ -102,12 +121,27 @@ pub(super) fn span_hash(span: &SpanContext) -> [u8; 16] {
 /// A key of the index: day, kind, hash, place.
 pub(super) fn index_key(day: u16, kind: Kind, hash: &[u8; 16], place: Place) -> [u8; INDEX_KEY_BYTES] {
     let mut key = [0; INDEX_KEY_BYTES];
-    let parts: [&[u8]; 5] =
-        [&day.to_be_bytes(), &[kind as u8], hash, &place.block.to_be_bytes(), &place.index.to_be_bytes()];
-    for (to, from) in key.iter_mut().zip(parts.into_iter().flatten()) {
-        *to = *from;
+    let block = place.block.to_be_bytes();
+    let parts = (day.to_be_bytes().into_iter())
+        .chain([kind as u8])
+        .chain(hash.iter().copied().take(INDEX_HASH_BYTES))
+        .chain(block.into_iter().skip(block.len() - INDEX_BLOCK_BYTES))
+        .chain([place.index]);
+    for (to, from) in key.iter_mut().zip(parts) {
+        *to = from;
     }
     key
+}
+
+/// The keys of the index that begin with a day, a kind and a hash.
+pub(super) fn index_range(day: u16, kind: Kind, hash: &[u8; 16]) -> RangeInclusive<[u8; INDEX_KEY_BYTES]> {
+    index_key(day, kind, hash, Place::FIRST)..=index_key(day, kind, hash, Place::LAST)
+}
+
+/// Bytes that entries of the index take in the file: keys and values, in pages that are two thirds full.
+pub(super) fn index_bytes(entries: u64) -> u64 {
+    const ENTRY_BYTES: u64 = (INDEX_KEY_BYTES as u64 + 4) * 3 / 2;
+    entries.saturating_mul(ENTRY_BYTES)
 }
 
 /// The day at the beginning of a key of the index.
@@ -118,10 +152,8 @@ pub(super) fn day_of(key: &[u8; INDEX_KEY_BYTES]) -> u16 {
 
 /// The place at the end of a key of the index.
 pub(super) fn place_of(key: &[u8; INDEX_KEY_BYTES]) -> Place {
-    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let (_, end) = key.split_at(INDEX_KEY_BYTES - 10);
-    let (block, index) = end.split_at(8);
-    Place { block: number(block), index: u16::try_from(number(index)).unwrap_or(u16::MAX) }
+    let [.., a, b, c, d, e, index] = *key;
+    Place { block: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]), index }
 }
 
 /// The key of a series: what it is of, in order, then the rest.

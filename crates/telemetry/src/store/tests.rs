@@ -285,6 +285,22 @@ fn what_is_older_than_it_is_kept_goes_and_counts_stay() {
 }
 
 #[test]
+fn events_beyond_the_bytes_they_may_take_go_from_the_oldest_with_their_index() {
+    let (_directory, store) = keep();
+    for n in 0..40 {
+        let events = (0..50).map(|m| recorded(response(&format!("{n} {m}"), 1, NOON + n)));
+        record(&store, events.collect());
+    }
+    let all = store.holdings().expect("holdings").bytes;
+    let retention = Retention { events_bytes: all / 2, ..Retention::default() };
+    let expired = block_on(store.expire(retention, NOON)).expect("expired");
+    assert!((20..=21).contains(&expired.blocks), "{expired:?}");
+    assert!(store.holdings().expect("holdings").bytes <= all / 2);
+    assert_eq!(store.response("19 0").expect("a read"), None);
+    assert!(store.response("39 49").expect("a read").is_some());
+}
+
+#[test]
 fn erasing_a_user_removes_texts_and_ids_and_no_count() {
     let (_directory, store) = keep();
     let of = |id: &str, user: &str| {
