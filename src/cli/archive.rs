@@ -76,7 +76,7 @@ fn content_ids(path: &Path) -> Result<Vec<String>, CliError> {
 
 fn print(output: Output, archived: &Archived) -> Result<(), CliError> {
     for version in &archived.versions {
-        output.line(format!("{} {}", paint(DIM, "-"), paint(ACCENT, one_line(version))))?;
+        output.line(format!("{} {}", paint(DIM, "-"), paint(ACCENT, one_line(&version.to_string()))))?;
     }
     output.line(summary(archived))?;
     output.table(&kept(archived), "no other versions to archive")?;

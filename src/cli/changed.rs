@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::findings;
-use super::output::{ACCENT, DIM, GOOD, Output, WARN, one_line, paint};
+use super::output::{ACCENT, DIM, GOOD, Output, WARN, listed, one_line, paint};
 use crate::api::write::{Deployed, Published};
 use crate::model::deployment::Deployment;
 use crate::model::serving::Serving;
@@ -62,8 +62,8 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
         output.note(format!("{}: {place}{}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
     }
     if !published.dependents.is_empty() {
-        let names = published.dependents.join(", ");
-        output.note(format!("{}: these include an older version: {}", paint(ACCENT.bold(), "note"), one_line(&names)));
+        let names = listed(&published.dependents);
+        output.note(format!("{}: these include an older version: {}", paint(ACCENT.bold(), "note"), names));
     }
     Ok(())
 }

@@ -248,6 +248,12 @@ pub fn one_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
+/// Values on one line, separated by commas.
+#[must_use]
+pub fn listed(values: &[impl Display]) -> String {
+    one_line(&values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
 /// A time for display, in UTC.
 #[must_use]
 pub fn moment(at: Timestamp) -> String {

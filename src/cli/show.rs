@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::get::{as_value, print_rendered};
 use super::log::labels;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, moment, one_line, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, listed, moment, one_line, paint};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::Body;
 use crate::model::name::PromptName;
@@ -87,7 +87,7 @@ fn prompt(output: Output, view: &PromptView) -> Result<(), CliError> {
     }
     output.table(&table, "no labels")?;
     if !view.dependents.is_empty() {
-        output.line(format!("\nincluded by {}", one_line(&view.dependents.join(", "))))?;
+        output.line(format!("\nincluded by {}", listed(&view.dependents)))?;
     }
     Ok(())
 }

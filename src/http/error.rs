@@ -136,7 +136,7 @@ impl Failure {
         match self {
             Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
             Self::Registry(RegistryError::Interface(error)) => error.reasons.clone(),
-            Self::Registry(RegistryError::StillIncluded { by, .. }) => by.clone(),
+            Self::Registry(RegistryError::StillIncluded { by, .. }) => by.iter().map(ToString::to_string).collect(),
             Self::Registry(RegistryError::PolicyNotMet { missing, .. }) => {
                 missing.iter().map(|demand| format!("{}: {}", demand.policy, demand.says)).collect()
             }

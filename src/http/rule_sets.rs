@@ -15,6 +15,7 @@ use crate::api::govern::{ArchiveRequest, Archived, Classified, ClassifyRequest, 
 use crate::model::finding::Finding;
 use crate::model::handle::Handle;
 use crate::model::name::PromptName;
+use crate::model::reference::VersionRef;
 use crate::registry::{Actor, Registry, RegistryError};
 
 /// Largest body with a rule set, in bytes: common rule sets are a tenth of it.
@@ -130,7 +131,7 @@ pub(super) async fn findings(
     segments: Segments,
     _: NoParams,
 ) -> Result<Said<Vec<Finding>>, Failure> {
-    let (name, number) = version(&segments)?;
+    let VersionRef { name, version: number } = version(&segments)?;
     let registry = primary(&app, "showing findings")?;
     let found = move || registry.findings(&app.catalogue.as_reader(&reader.scope())?, &name, number);
     Ok(Said(blocking(found).await??))

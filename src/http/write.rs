@@ -13,7 +13,7 @@ use crate::api::write::{
     RemoveRequest, RollbackRequest,
 };
 use crate::model::name::{Label, PromptName};
-use crate::model::reference::Selector;
+use crate::model::reference::{Selector, VersionRef};
 use crate::model::version::Version;
 
 /// Publishes a version; nothing is created if the latest version has the same content.
@@ -70,7 +70,7 @@ pub(super) async fn retire(
     _: NoParams,
     Json(why): Json<MessageRequest>,
 ) -> Result<Said<Version>, Failure> {
-    let (name, number) = version(&segments)?;
+    let VersionRef { name, version: number } = version(&segments)?;
     Ok(Said(writer.registry.retire(&writer.actor, name, number, why).await?))
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn reinstate(
     _: NoParams,
     Json(why): Json<MessageRequest>,
 ) -> Result<Said<Version>, Failure> {
-    let (name, number) = version(&segments)?;
+    let VersionRef { name, version: number } = version(&segments)?;
     Ok(Said(writer.registry.reinstate(&writer.actor, name, number, why).await?))
 }
 
@@ -173,10 +173,10 @@ fn label(segments: &Segments) -> Result<(PromptName, Label), Failure> {
 }
 
 /// A version by number: changes to a version must not depend on a label.
-pub(super) fn version(segments: &Segments) -> Result<(PromptName, u64), Failure> {
+pub(super) fn version(segments: &Segments) -> Result<VersionRef, Failure> {
     let name = segments.get("name")?;
     match segments.get::<Selector>("version")? {
-        Selector::Version(number) => Ok((name, number)),
-        Selector::Label(_) | Selector::Content(_) => Ok((name, segments.number("version")?)),
+        Selector::Version(version) => Ok(VersionRef { name, version }),
+        Selector::Label(_) | Selector::Content(_) => Ok(VersionRef { name, version: segments.number("version")? }),
     }
 }

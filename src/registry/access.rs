@@ -18,6 +18,7 @@ use crate::model::finding::Finding;
 use crate::model::pattern::Pattern;
 use crate::model::policy::Policy;
 use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role, TokenRecord};
+use crate::model::reference::VersionRef;
 use crate::model::time::Timestamp;
 use crate::resolve::ReadScope;
 use crate::store::documents::{Documents, RuleSetToml, Scan, TokenUse};
@@ -230,11 +231,11 @@ impl Rules {
         self.book.decide(&actor.ask(Permission::Read, Some(prompt), None)).allowed
     }
 
-    /// Removes unreadable prompts from a list of `name@version` and returns their number.
-    pub(super) fn hide_unreadable(&self, actor: &Actor, references: &mut Vec<String>) -> usize {
-        let count = references.len();
-        references.retain(|one| self.reads(actor, one.split_once('@').map_or(one, |(name, _)| name)));
-        count.saturating_sub(references.len())
+    /// Removes versions of unreadable prompts and returns their number.
+    pub(super) fn hide_unreadable(&self, actor: &Actor, versions: &mut Vec<VersionRef>) -> usize {
+        let count = versions.len();
+        versions.retain(|one| self.reads(actor, one.name.as_str()));
+        count.saturating_sub(versions.len())
     }
 }
 

@@ -13,11 +13,13 @@ use crate::api::limits::{ARCHIVE_KEEP_MAX, RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX
 use crate::api::read::AuditPage;
 use crate::governance::rulebook::ITSELF;
 use crate::model::audit::{AuditEntry, Command, Decision, Subject};
+use crate::model::change_request::ProposedMove;
 use crate::model::content_id::ContentId;
 use crate::model::draft::Draft;
 use crate::model::name::PromptName;
 use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
+use crate::model::reference::VersionRef;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
@@ -151,7 +153,7 @@ struct ArchivePlan {
 impl ArchivePlan {
     fn summary(&self, dry_run: bool) -> Archived {
         Archived {
-            versions: self.versions.iter().map(|(name, version)| format!("{name}@{}", version.number)).collect(),
+            versions: self.versions.iter().map(|(name, version)| VersionRef::new(name, version.number)).collect(),
             bytes: self.contents.values().sum(),
             kept: self.kept.clone(),
             dry_run,
@@ -173,8 +175,8 @@ impl ArchivePlan {
 }
 
 /// Versions with uses that are buffered in memory and not written yet.
-fn in_use(usage: &Usage) -> BTreeSet<(PromptName, u64)> {
-    usage.pending().into_iter().map(|one| (one.name, one.version)).collect()
+fn in_use(usage: &Usage) -> BTreeSet<VersionRef> {
+    usage.pending().into_iter().map(|one| VersionRef { name: one.name, version: one.version }).collect()
 }
 
 /// The criteria.
@@ -183,7 +185,7 @@ struct Search<'a> {
     /// Contents that stay.
     keep: &'a BTreeSet<[u8; 32]>,
     /// Recently used versions.
-    in_use: BTreeSet<(PromptName, u64)>,
+    in_use: BTreeSet<VersionRef>,
     now: Timestamp,
 }
 
@@ -225,6 +227,7 @@ fn find<Q: Queries + Documents>(
                     continue;
                 }
                 let number = version.number;
+                let reference = VersionRef::new(name, number);
                 let listed = || {
                     std::iter::once(&version.content_id).chain(&version.source_id).any(|id| keep.contains(id.as_hash()))
                 };
@@ -234,11 +237,11 @@ fn find<Q: Queries + Documents>(
                     Some("it is too recent")
                 } else if let Some(why) = needed.get(&number) {
                     Some(*why)
-                } else if proposed.contains(&(name.clone(), number)) {
+                } else if proposed.contains(&reference) {
                     Some("an open change request needs it")
                 } else if listed() {
                     Some("it is on the keep list")
-                } else if in_use.contains(&(name.clone(), number))
+                } else if in_use.contains(&reference)
                     || last_use(txn, name, number)?.is_some_and(|last| last >= since_hour)
                 {
                     Some("it was used recently")
@@ -291,8 +294,8 @@ fn needed<Q: Queries + Documents>(
             need(deployment.to.as_ref(), "it was deployed recently");
         }
     }
-    for (_, _, included) in txn.dependents(name.as_str())? {
-        needed.entry(included).or_insert("another prompt includes it");
+    for dependent in txn.dependents(name.as_str())? {
+        needed.entry(dependent.included).or_insert("another prompt includes it");
     }
     let drafts = txn.list_of(&Scan::<Draft>::under(name))?;
     for draft in drafts {
@@ -301,9 +304,10 @@ fn needed<Q: Queries + Documents>(
     Ok(needed)
 }
 
-fn proposed(txn: &impl Documents) -> Result<BTreeSet<(PromptName, u64)>, RegistryError> {
+fn proposed(txn: &impl Documents) -> Result<BTreeSet<VersionRef>, RegistryError> {
     let moves = open_requests(txn)?.into_iter().flat_map(|request| request.moves);
-    Ok(moves.flat_map(|one| one.contents.into_keys().map(move |number| (one.name.clone(), number))).collect())
+    let versions = |one: ProposedMove| one.contents.into_keys().map(move |number| VersionRef::new(&one.name, number));
+    Ok(moves.flat_map(versions).collect())
 }
 
 fn ids(name: &PromptName, version: &Version) -> Vec<(String, [u8; 32])> {

@@ -11,6 +11,7 @@ use crate::governance::rollout::Growth;
 use crate::model::change_request::{ChangeRequest, EventKind};
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
+use crate::model::reference::VersionRef;
 use crate::model::serving::Serving;
 use crate::model::version::Version;
 use crate::store::StoreError;
@@ -33,7 +34,7 @@ pub(super) fn makers_of<Q: Queries + Documents>(
 pub(super) fn makers_of_move<Q: Queries + Documents>(
     txn: &Q,
     wanted: &LabelMove<'_>,
-) -> Result<BTreeMap<String, String>, StoreError> {
+) -> Result<BTreeMap<String, VersionRef>, StoreError> {
     let mut all = BTreeMap::new();
     for growth in &wanted.grows {
         let base = base(txn, wanted.name, wanted.label, growth)?;
@@ -41,7 +42,7 @@ pub(super) fn makers_of_move<Q: Queries + Documents>(
         found.note_range(wanted.name, base.after, growth.version);
         if let Some(fresh) = wanted.fresh.filter(|fresh| fresh.version.number == growth.version) {
             // Its commit does not exist yet: its author is the caller.
-            let version = format!("{}@{}", wanted.name, growth.version);
+            let version = VersionRef::new(wanted.name, growth.version);
             all.extend(fresh.makers.iter().map(|maker| (maker.clone(), version.clone())));
             found.add(wanted.name, &Version { commit: u64::MAX, ..fresh.version.clone() })?;
         }
@@ -113,13 +114,14 @@ fn included<Q: Queries>(
 /// The lowest version of each prompt that one version includes, directly or indirectly.
 fn included_in<Q: Queries>(txn: &Q, name: &PromptName, number: u64) -> Result<BTreeMap<PromptName, u64>, StoreError> {
     let mut known: BTreeMap<PromptName, u64> = BTreeMap::new();
-    let (mut seen, mut pending) = (BTreeSet::new(), vec![(name.clone(), number)]);
-    while let Some((name, number)) = pending.pop() {
-        for include in txn.version(&name, number)?.map(|version| version.includes).unwrap_or_default() {
+    let (mut seen, mut pending) = (BTreeSet::new(), vec![VersionRef::new(name, number)]);
+    while let Some(VersionRef { name, version }) = pending.pop() {
+        for include in txn.version(&name, version)?.map(|version| version.includes).unwrap_or_default() {
             let lowest = known.entry(include.name.clone()).or_insert(include.version);
             *lowest = include.version.min(*lowest);
-            if seen.insert((include.name.clone(), include.version)) {
-                pending.push((include.name, include.version));
+            let include = VersionRef { name: include.name, version: include.version };
+            if seen.insert(include.clone()) {
+                pending.push(include);
             }
         }
     }
@@ -132,11 +134,11 @@ struct ContributorSearch<'t, Q> {
     /// What subjects already have of each included prompt; without it, only the contributors to the included version
     /// itself count.
     known: Option<BTreeMap<PromptName, u64>>,
-    seen: BTreeSet<(PromptName, u64)>,
+    seen: BTreeSet<VersionRef>,
     /// Versions to visit. A list instead of recursion, because authors control the depth of includes.
-    pending: Vec<(PromptName, u64)>,
+    pending: Vec<VersionRef>,
     /// The contributor, and the version.
-    found: BTreeMap<String, String>,
+    found: BTreeMap<String, VersionRef>,
 }
 
 impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
@@ -147,7 +149,7 @@ impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
     /// Adds every version after one, up to another.
     fn note_range(&mut self, name: &PromptName, after: u64, last: u64) {
         for number in after.min(last)..last {
-            let version = (name.clone(), number.saturating_add(1));
+            let version = VersionRef::new(name, number.saturating_add(1));
             if self.seen.insert(version.clone()) {
                 self.pending.push(version);
             }
@@ -158,7 +160,7 @@ impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
         let documents::Contributors(savers) = self.txn.get((name, version.number))?.unwrap_or_default();
         let publisher = self.txn.audit_entry(version.commit)?.map(|entry| entry.actor);
         for maker in savers.into_iter().chain(publisher).chain([version.author.clone()]) {
-            self.found.entry(maker).or_insert_with(|| format!("{name}@{}", version.number));
+            self.found.entry(maker).or_insert_with(|| VersionRef::new(name, version.number));
         }
         for include in &version.includes {
             let alone = include.version.saturating_sub(1);
@@ -169,9 +171,9 @@ impl<'t, Q: Queries + Documents> ContributorSearch<'t, Q> {
     }
 
     /// Visits the added versions, and those that they lead to.
-    fn finish(mut self) -> Result<BTreeMap<String, String>, StoreError> {
-        while let Some((name, number)) = self.pending.pop() {
-            if let Some(version) = self.txn.version(&name, number)? {
+    fn finish(mut self) -> Result<BTreeMap<String, VersionRef>, StoreError> {
+        while let Some(VersionRef { name, version }) = self.pending.pop() {
+            if let Some(version) = self.txn.version(&name, version)? {
                 self.add(&name, &version)?;
             }
         }

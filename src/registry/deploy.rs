@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::command::{Attempt, Ctx};
 use super::commit::commit;
-use super::label_move::{LabelMove, MoveOptions, PendingVersion};
+use super::label_move::{LabelMove, MoveOptions, PendingVersion, PlannedMove};
 use super::move_policy::authorize_move;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
 use crate::api::limits::MOVES_MAX;
@@ -42,7 +42,7 @@ impl Registry {
                 live_prompt(txn, &name)?;
                 check_unmoved(txn, &name, &label, expected_deployment)?;
                 let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
-                moves.push((name, label, serving));
+                moves.push(PlannedMove { name, label, serving });
             }
             move_labels(txn, ctx, &terms, Action::Deploy, moves)
         })
@@ -127,18 +127,13 @@ pub(super) fn move_labels(
     ctx: &Ctx,
     terms: &MoveOptions,
     action: Action,
-    mut moves: Vec<(PromptName, Label, Serving)>,
+    mut moves: Vec<PlannedMove>,
 ) -> Result<Deployed, RegistryError> {
-    moves.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-    if let Some([first, _]) =
-        moves.windows(2).find_map(|pair| <&[_; 2]>::try_from(pair).ok().filter(|[a, b]| (&a.0, &a.1) == (&b.0, &b.1)))
-    {
-        return Err(RegistryError::MovedTwice { name: first.0.clone(), label: first.1.clone() });
-    }
+    PlannedMove::sort(&mut moves)?;
     let mut changes = Vec::new();
     let mut deployments = Vec::new();
     let mut prompts: BTreeMap<PromptName, Prompt> = BTreeMap::new();
-    for (name, label, serving) in moves {
+    for PlannedMove { name, label, serving } in moves {
         let prompt = live_prompt(txn, &name)?;
         let at = time_of_change(ctx.now, prompt.changed);
         let mut mover = Mover::new(&ctx.actor.name, at, txn.next_seq());

@@ -8,6 +8,7 @@ use crate::model::change_request::RequestState;
 use crate::model::content::ContentError;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, NameError, PromptName};
+use crate::model::reference::VersionRef;
 use crate::model::time::Timestamp;
 use crate::model::verdict::Requirement;
 use crate::resolve::ResolveError;
@@ -71,7 +72,7 @@ pub enum RegistryError {
     #[error("`{name}@{label}` has no earlier deployment to roll back to")]
     NothingToRollBack { name: PromptName, label: Label },
     #[error("`{name}` is included by {}; change those first", includers(by, *hidden))]
-    StillIncluded { name: PromptName, by: Vec<String>, hidden: usize },
+    StillIncluded { name: PromptName, by: Vec<VersionRef>, hidden: usize },
     #[error("the include `{reference}` cannot be pinned: {reason}")]
     Include { reference: String, reason: String },
     #[error("the change to `{name}` is dated in the future ({at}); correct its date")]
@@ -161,9 +162,9 @@ fn said(missing: &[Requirement]) -> String {
 }
 
 /// The prompts that include a prompt, without names that the caller cannot read.
-fn includers(by: &[String], hidden: usize) -> String {
+fn includers(by: &[VersionRef], hidden: usize) -> String {
     let hidden = (hidden > 0).then(|| "prompts that you cannot read".to_owned());
-    by.iter().cloned().chain(hidden).collect::<Vec<_>>().join(", ")
+    by.iter().map(VersionRef::to_string).chain(hidden).collect::<Vec<_>>().join(", ")
 }
 
 fn secrets(findings: &[Finding]) -> String {

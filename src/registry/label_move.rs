@@ -9,6 +9,7 @@ use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::serving::Serving;
+use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::store::query::Queries;
 
@@ -34,6 +35,42 @@ impl MoveOptions {
     pub(super) fn of(message: &str) -> Self {
         Self { message: message.to_owned(), ..Self::default() }
     }
+}
+
+/// A label, and what it will serve.
+#[derive(Clone, Debug)]
+pub(super) struct PlannedMove {
+    pub(super) name: PromptName,
+    pub(super) label: Label,
+    pub(super) serving: Serving,
+}
+
+impl PlannedMove {
+    /// The move that a change request proposes.
+    pub(super) fn of_proposal(one: &ProposedMove) -> Self {
+        Self { name: one.name.clone(), label: one.label.clone(), serving: one.serving.clone() }
+    }
+
+    const fn place(&self) -> (&PromptName, &Label) {
+        (&self.name, &self.label)
+    }
+
+    /// Sorts moves by place; a place that two of them have is refused.
+    pub(super) fn sort(moves: &mut [Self]) -> Result<(), RegistryError> {
+        moves.sort_by(|a, b| a.place().cmp(&b.place()));
+        let twice = moves.windows(2).find_map(|pair| match pair {
+            [a, b] if a.place() == b.place() => Some(a),
+            _ => None,
+        });
+        twice.map_or(Ok(()), |one| Err(RegistryError::MovedTwice { name: one.name.clone(), label: one.label.clone() }))
+    }
+}
+
+/// Who would deploy, by their roles, with which message, and when.
+pub(super) struct DeployAttempt<'a> {
+    pub(super) now: Timestamp,
+    pub(super) message: &'a str,
+    pub(super) roles: Vec<String>,
 }
 
 /// A version that the same commit publishes: known before it can be read.

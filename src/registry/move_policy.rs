@@ -7,7 +7,7 @@ use super::access::Rules;
 use super::approvals::spent_at;
 use super::command::Ctx;
 use super::contributors::{makers_of_move, proposers};
-use super::label_move::{LabelMove, MoveOptions, proposed};
+use super::label_move::{DeployAttempt, LabelMove, MoveOptions, proposed};
 use super::stored_requests::open_requests;
 use super::uses::used_lately;
 use super::{RegistryError, check_message};
@@ -53,7 +53,8 @@ pub(super) fn authorize_move(
     let governed = book.policies_of(name, label).next().is_some();
     let (facts, request) = if governed {
         let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
-        collect_facts(txn, &ctx.rules, wanted, (ctx.now, &terms.message, roles), found)?
+        let attempt = DeployAttempt { now: ctx.now, message: &terms.message, roles };
+        collect_facts(txn, &ctx.rules, wanted, attempt, found)?
     } else {
         (PolicyFacts::default(), None)
     };
@@ -122,10 +123,10 @@ pub(super) fn evaluate_policies<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
     wanted: &LabelMove<'_>,
-    (now, message, roles): (Timestamp, &str, Vec<String>),
+    attempt: DeployAttempt<'_>,
 ) -> Result<(Vec<Requirement>, Vec<String>), StoreError> {
     let found = findings_of_new(txn, rules, wanted)?;
-    let (facts, _) = collect_facts(txn, rules, wanted, (now, message, roles), found)?;
+    let (facts, _) = collect_facts(txn, rules, wanted, attempt, found)?;
     let policies = rules.book.policies_of(wanted.name.as_str(), wanted.label.as_str());
     let demands = policies.flat_map(|policy| policy.demands(&facts)).collect();
     let approved_by: BTreeSet<String> = facts.approvals.into_iter().map(|approval| approval.by).collect();
@@ -205,7 +206,7 @@ fn collect_facts<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
     wanted: &LabelMove<'_>,
-    (now, message, deployer_roles): (Timestamp, &str, Vec<String>),
+    DeployAttempt { now, message, roles: deployer_roles }: DeployAttempt<'_>,
     findings: Vec<Finding>,
 ) -> Result<(PolicyFacts, Option<u64>), StoreError> {
     let (name, label) = (wanted.name, wanted.label);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::change_requests::review_of;
 use super::command::Attempt;
 use super::deploy::{build, check_moves};
-use super::label_move::LabelMove;
+use super::label_move::{DeployAttempt, LabelMove};
 use super::move_policy::{self, breaks};
 use super::publish::prepare;
 use super::{Actor, Registry, RegistryError};
@@ -83,7 +83,13 @@ impl Registry {
         let wanted = LabelMove::new((&name, &label), from, Some(&to));
         let ask = actor.ask(Permission::Deploy, Some(name.as_str()), Some(label.as_str()));
         let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
-        let mut review = review_of(txn, &known.rules, &wanted, now, Some((message, book.roles_of(&ask))))?;
+        let mut review = review_of(
+            txn,
+            &known.rules,
+            &wanted,
+            now,
+            Some(DeployAttempt { now, message, roles: book.roles_of(&ask) }),
+        )?;
         view.scope().hide_unreadable(&mut review.dependents);
         let breaks = breaks(txn, &wanted)?.unwrap_or_default();
         let deployment = state.as_ref().map(|state| state.deployment);

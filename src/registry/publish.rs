@@ -21,7 +21,7 @@ use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::prompt::Prompt;
-use crate::model::reference::{Reference, Selector};
+use crate::model::reference::{Reference, ReferenceError, Selector, VersionRef};
 use crate::model::serving::Serving;
 use crate::model::stamp::stamp;
 use crate::model::time::Timestamp;
@@ -162,8 +162,7 @@ fn pin<Q: Queries>(
     measured: &mut IncludeDepths,
 ) -> Result<(Include, Included), RegistryError> {
     let refuse = |reason: String| RegistryError::Include { reference: text.to_owned(), reason };
-    let reference: Reference =
-        text.parse().map_err(|error: crate::model::reference::ReferenceError| refuse(error.to_string()))?;
+    let reference: Reference = text.parse().map_err(|error: ReferenceError| refuse(error.to_string()))?;
     let name = &reference.name;
     // An include reveals nothing that its author cannot read, not even that it exists.
     let readable = rules.reads(actor, name.as_str());
@@ -188,10 +187,11 @@ fn pin<Q: Queries>(
     let version = version.ok_or_else(|| {
         refuse(format!("`{name}` has no version {}; its latest is {}", reference.selector, prompt.latest))
     })?;
-    let mut path = vec![format!("{name}@{}", version.number)];
+    let mut path = vec![VersionRef::new(name, version.number)];
     let depth = depth(txn, &version, includer, &mut path, measured).map_err(|error| match error {
         DepthError::Cycle(mut path) => {
             rules.hide_unreadable(actor, &mut path);
+            let path: Vec<String> = path.iter().map(VersionRef::to_string).collect();
             refuse(format!("it includes `{includer}` again: {}", path.join(" → ")))
         }
         DepthError::Store(error) => error.into(),
@@ -215,11 +215,11 @@ fn pin<Q: Queries>(
 }
 
 /// The depth of includes below each visited version.
-type IncludeDepths = BTreeMap<(PromptName, u64), usize>;
+type IncludeDepths = BTreeMap<VersionRef, usize>;
 
 enum DepthError {
-    /// The versions on the current path, each as `name@version`.
-    Cycle(Vec<String>),
+    /// The versions on the current path.
+    Cycle(Vec<VersionRef>),
     Store(crate::store::StoreError),
 }
 
@@ -229,16 +229,16 @@ fn depth<Q: Queries>(
     txn: &Q,
     version: &Version,
     includer: &PromptName,
-    path: &mut Vec<String>,
+    path: &mut Vec<VersionRef>,
     measured: &mut IncludeDepths,
 ) -> Result<usize, DepthError> {
     let mut deepest = 0;
     for include in &version.includes {
-        path.push(format!("{}@{}", include.name, include.version));
+        let key = VersionRef::new(&include.name, include.version);
+        path.push(key.clone());
         if include.name == *includer {
             return Err(DepthError::Cycle(std::mem::take(path)));
         }
-        let key = (include.name.clone(), include.version);
         let below = if let Some(below) = measured.get(&key) {
             *below
         } else {

@@ -53,7 +53,7 @@ pub(super) fn remove(
     terms: MoveOptions,
 ) -> Result<(u64, Vec<Deployment>), RegistryError> {
     let name = prompt.name.clone();
-    let mut by: Vec<String> = live_dependents(txn, &name, u64::MAX)?;
+    let mut by = live_dependents(txn, &name, u64::MAX)?;
     if !by.is_empty() {
         let hidden = ctx.rules.hide_unreadable(&ctx.actor, &mut by);
         return Err(RegistryError::StillIncluded { name, by, hidden });

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::command::Attempt;
 use super::deploy::{check_unmoved, move_labels};
-use super::label_move::MoveOptions;
+use super::label_move::{MoveOptions, PlannedMove};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::{Deployed, RollbackRequest};
 use crate::model::audit::{Command, Subject};
@@ -54,7 +54,7 @@ impl Registry {
                 rollback: true,
                 ..MoveOptions::of(&message)
             };
-            move_labels(txn, ctx, &terms, Action::Rollback, vec![(name, label, serving)])
+            move_labels(txn, ctx, &terms, Action::Rollback, vec![PlannedMove { name, label, serving }])
         })
         .await
     }

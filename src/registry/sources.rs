@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use super::access::Rules;
 use super::command::{Attempt, Ctx};
 use super::deploy::move_labels;
-use super::label_move::MoveOptions;
+use super::label_move::{MoveOptions, PlannedMove};
 use super::publish::publish;
 use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::PublishRequest;
@@ -135,7 +135,11 @@ fn carry_out(
             Ok(FileOutcome { plan, stamp, version: Some(published.version.number), changed })
         }
         Plan::Same { version, deploy, .. } if !deploy.is_empty() => {
-            let moves = deploy.iter().map(|label| (name.clone(), label.clone(), Serving::version(*version)));
+            let moves = deploy.iter().map(|label| PlannedMove {
+                name: name.clone(),
+                label: label.clone(),
+                serving: Serving::version(*version),
+            });
             let deployed = move_labels(txn, ctx, &MoveOptions::of(&message), Action::Deploy, moves.collect())?;
             Ok(FileOutcome { changed: !deployed.deployments.is_empty(), ..FileOutcome::unchanged(plan) })
         }

@@ -1,6 +1,6 @@
 //! Explains whether a principal is allowed to do something, and why.
 
-use super::label_move::LabelMove;
+use super::label_move::{DeployAttempt, LabelMove};
 use super::move_policy::evaluate_policies;
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::CanAnswer;
@@ -77,7 +77,8 @@ impl Registry {
             let from = txn.label(name, label)?.map(|state| state.serving);
             let wanted = LabelMove::new((name, label), from.as_ref(), to.as_ref());
             let now = Timestamp::from_ms(self.0.clock.now_ms());
-            (answer.requirements, _) = evaluate_policies(txn, &known.rules, &wanted, (now, "", book.roles_of(&ask)))?;
+            let attempt = DeployAttempt { now, message: "", roles: book.roles_of(&ask) };
+            (answer.requirements, _) = evaluate_policies(txn, &known.rules, &wanted, attempt)?;
             // The message is not known yet.
             let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);

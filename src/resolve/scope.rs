@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::error::ResolveError;
 use crate::model::pattern::Pattern;
+use crate::model::reference::VersionRef;
 
 /// Longest part of a hidden name that an error repeats, in characters.
 const SHOWN_CHARACTERS: usize = 200;
@@ -93,9 +94,9 @@ impl ReadScope {
         if self.audits { Ok(()) } else { Err(ResolveError::AuditUnreadable) }
     }
 
-    /// Removes unreadable prompts from a list of `name@version`.
-    pub fn hide_unreadable(&self, references: &mut Vec<String>) {
-        references.retain(|one| self.reads(one.split_once('@').map_or(one, |(name, _)| name)));
+    /// Removes versions of unreadable prompts.
+    pub fn hide_unreadable(&self, versions: &mut Vec<VersionRef>) {
+        versions.retain(|one| self.reads(one.name.as_str()));
     }
 
     fn who(&self) -> String {
@@ -118,9 +119,10 @@ mod tests {
             assert_eq!(scope.reads(prompt), expected, "{prompt}");
             assert_eq!(scope.check(prompt).is_ok(), expected, "{prompt}");
         }
-        let mut listed = vec!["support/agent@3".to_owned(), "sales/agent@1".to_owned()];
+        let version = |text: &str| text.parse::<VersionRef>().expect(text);
+        let mut listed = vec![version("support/agent@3"), version("sales/agent@1")];
         scope.hide_unreadable(&mut listed);
-        assert_eq!(listed, ["support/agent@3"]);
+        assert_eq!(listed, [version("support/agent@3")]);
         assert!(scope.check_everything("contents").is_err() && scope.check_audit().is_err());
     }
 

@@ -227,11 +227,22 @@ fn new_checkpoint_key(data: &Path, chain: &RootChain) -> Result<(String, Verifyi
     }
 }
 
-/// Signs a draft in place; returns whether the key had not signed it before.
+/// The result of signing a draft.
+#[derive(Debug)]
+pub struct SignResult {
+    /// The draft, with the signature.
+    pub draft: Draft,
+    /// The key that signed it.
+    pub key: VerifyingKey,
+    /// Whether the key had not signed it before.
+    pub new: bool,
+}
+
+/// Signs a draft in place.
 ///
 /// # Errors
 /// The file is not a draft, or the key is not one of the required ones.
-pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), CeremonyError> {
+pub fn sign(path: &Path, key: &Path) -> Result<SignResult, CeremonyError> {
     let mut draft = Draft::read(path)?;
     let key = read_key(key)?;
     let public = key.verifying_key();
@@ -248,7 +259,7 @@ pub fn sign(path: &Path, key: &Path) -> Result<(Draft, VerifyingKey, bool), Cere
     if new {
         draft.write(path)?;
     }
-    Ok((draft, public, new))
+    Ok(SignResult { draft, key: public, new })
 }
 
 /// The result of an installation.

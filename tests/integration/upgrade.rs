@@ -26,6 +26,7 @@ use bookholder::store::{Options, Store};
 
 use crate::support::primary::{
     BEGIN_MS, CACHE_BYTES, Primary, fixed, moving, name, outside, person, request, state_of, text_of, verify_store,
+    version_refs,
 };
 
 /// A database of a schema: `redb` is the file, `state` the hash of its state.
@@ -114,7 +115,7 @@ async fn governed_story() -> Primary {
     primary.publish("old/one", "first").await;
     primary.publish("old/one", "second").await;
     let archived = primary.wait(185 * 24 * 3_600_000).registry.archive(admin, archive).await.expect("archived");
-    assert_eq!(archived.versions, ["old/one@1"]);
+    assert_eq!(archived.versions, version_refs(["old/one@1"]));
     primary
 }
 
@@ -177,7 +178,10 @@ async fn database_of_schema_1_opens_with_all_data() {
     assert_eq!(text("support/agent@2"), Ok("Be kind. Hello {{who}}".to_owned()));
     assert_eq!(text("about/us"), Err("the prompt `about/us` was removed at 2026-03-20T15:00:02Z".to_owned()));
     assert!(text("support/agent@staging").is_ok());
-    assert_eq!(view.prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1", "support/agent@2"]);
+    assert_eq!(
+        view.prompt(&name("shared/tone")).expect("it").dependents,
+        version_refs(["support/agent@1", "support/agent@2"])
+    );
     assert_eq!(view.all_deployments(None, 100).expect("a page").items.len(), 6);
 
     // Its keys stayed where it was made: it is read, and refuses to be a primary without them.

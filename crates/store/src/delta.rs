@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::history::History;
 use super::priority::give_way;
 use super::query::Queries;
-use super::read::{Entries, Head, ReadTxn};
+use super::read::{ChangedKey, Entries, Head, ReadTxn};
 use super::record::{DeltaHeaderV1, OperationV1};
 use super::write::WriteTxn;
 use crate::model::position::Position;
@@ -86,8 +86,8 @@ pub fn write(txn: &ReadTxn, scope: &Scope, from: Position, out: impl Write) -> R
         })?;
     } else {
         let mut changes = txn.changes_after(from.seq, usize::MAX)?;
-        changes.sort_by(|(_, a, _), (_, b, _)| a.cmp(b));
-        for (seq, key, deleted) in changes {
+        changes.sort_by(|a, b| a.key.cmp(&b.key));
+        for ChangedKey { mod_seq: seq, key, deleted } in changes {
             let operation = if deleted {
                 counts.deletes += 1;
                 let parts = parts(&key)?;

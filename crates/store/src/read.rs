@@ -16,6 +16,7 @@ use super::meta;
 use super::tables;
 use crate::api::status::NodeRole;
 use crate::crypto::lattice::Lattice;
+use crate::model::reference::VersionRef;
 
 /// A stored value and the commit that last changed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,11 +50,31 @@ pub trait Entries {
     /// Records that stored data is damaged.
     fn notice_damage(&self, _damage: &StoreError) {}
 
-    /// The prompts that include `name`: `(including prompt, its version, included version)`.
+    /// The versions that include the prompt `name`.
     ///
     /// # Errors
     /// The database fails.
-    fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError>;
+    fn dependents(&self, name: &str) -> Result<Vec<Dependent>, StoreError>;
+}
+
+/// A version that includes another prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependent {
+    /// The version with the include.
+    pub by: VersionRef,
+    /// The version that it includes.
+    pub included: u64,
+}
+
+/// A changed key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedKey {
+    /// The commit of its last change.
+    pub mod_seq: u64,
+    /// The key of the entry.
+    pub key: Vec<u8>,
+    /// Whether the entry was deleted.
+    pub deleted: bool,
 }
 
 /// Scans a table of entries; [`Entries::visit`] for every kind of transaction.
@@ -81,7 +102,7 @@ pub(super) fn visit(
 pub(super) fn dependents(
     table: &impl ReadableTable<(&'static str, &'static str, u64), u64>,
     name: &str,
-) -> Result<Vec<(String, u64, u64)>, StoreError> {
+) -> Result<Vec<Dependent>, StoreError> {
     let mut found = Vec::new();
     for item in table.range((name, "", 0)..)? {
         let (key, included) = item?;
@@ -89,7 +110,8 @@ pub(super) fn dependents(
         if target != name {
             break;
         }
-        found.push((dependent.to_owned(), version, included.value()));
+        let by = VersionRef { name: super::record::parse(dependent)?, version };
+        found.push(Dependent { by, included: included.value() });
     }
     Ok(found)
 }
@@ -201,11 +223,11 @@ impl ReadTxn {
         Ok((found == *hash).then(|| namespace.to_owned()))
     }
 
-    /// Keys that changed after `seq`, in order of change, with whether each was deleted; at most `limit`.
+    /// Keys that changed after `seq`, in order of change; at most `limit`.
     ///
     /// # Errors
     /// The database fails.
-    pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<(u64, Vec<u8>, bool)>, StoreError> {
+    pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<ChangedKey>, StoreError> {
         let table = self.txn.open_table(tables::CHANGES)?;
         let from: (u64, &[u8]) = (seq.saturating_add(1), &[]);
         table
@@ -214,7 +236,7 @@ impl ReadTxn {
             .map(|item| {
                 let (key, deleted) = item?;
                 let (mod_seq, entry) = key.value();
-                Ok((mod_seq, entry.to_vec(), deleted.value()))
+                Ok(ChangedKey { mod_seq, key: entry.to_vec(), deleted: deleted.value() })
             })
             .collect()
     }
@@ -304,7 +326,7 @@ impl Entries for ReadTxn {
         self.condition.notice_damage(damage.to_string(), matches!(damage, StoreError::Content { .. }));
     }
 
-    fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError> {
+    fn dependents(&self, name: &str) -> Result<Vec<Dependent>, StoreError> {
         self.guarded(|| dependents(&self.txn.open_table(tables::DEPENDENTS)?, name))
     }
 }

@@ -527,7 +527,7 @@ impl Entries for WriteTxn<'_> {
         read::visit(&self.entries, (from, to), backwards, visitor)
     }
 
-    fn dependents(&self, name: &str) -> Result<Vec<(String, u64, u64)>, StoreError> {
+    fn dependents(&self, name: &str) -> Result<Vec<read::Dependent>, StoreError> {
         read::dependents(&self.dependents, name)
     }
 }

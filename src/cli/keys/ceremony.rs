@@ -10,7 +10,7 @@ use super::super::args::node::{KeysDraftArgs, KeysInstallArgs, KeysNewArgs, Keys
 use super::super::error::CliError;
 use super::super::output::{ACCENT, BAD, DIM, GOOD, Output, WARN, count, paint};
 use crate::clock::{Clock, SystemClock};
-use crate::server::ceremony::{self, CeremonyError, Draft, Plan, SignatureCount};
+use crate::server::ceremony::{self, CeremonyError, Draft, Plan, SignResult, SignatureCount};
 
 /// The output of `--json` for a draft.
 #[derive(Serialize)]
@@ -64,7 +64,7 @@ pub fn draft(args: KeysDraftArgs, output: Output) -> Result<Verdict, CliError> {
 
 /// Adds a signature to a draft.
 pub fn sign(args: &KeysSignArgs, output: Output) -> Result<Verdict, CliError> {
-    let (draft, key, new) = ceremony::sign(&args.draft, &args.key)?;
+    let SignResult { draft, key, new } = ceremony::sign(&args.draft, &args.key)?;
     show(output, &args.draft, &draft, Some(key.to_string()), new)?;
     if !new {
         output.note(paint(DIM, "this key has already signed the draft"));

@@ -3,7 +3,7 @@
 use super::super::diff::changes;
 use super::super::error::CliError;
 use super::super::output::{
-    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, moment, one_line, paint,
+    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, listed, moment, one_line, paint,
 };
 use super::super::{findings, requirements};
 use crate::api::govern::{MoveReview, RequestView};
@@ -129,9 +129,9 @@ fn around(review: &MoveReview, open: bool) -> String {
     } else {
         requirements::lines(&review.requirements, Some(&review.reviewers))
     };
-    let rows = [("used in the last 24 hours by", &review.used_by), ("included by", &review.dependents)];
+    let rows = [("used in the last 24 hours by", listed(&review.used_by)), ("included by", listed(&review.dependents))];
     for (what, names) in rows.into_iter().filter(|(_, names)| !names.is_empty()) {
-        shown.extend([&paint(DIM, what), " ", &one_line(&names.join(", ")), "\n"]);
+        shown.extend([&paint(DIM, what), " ", &names, "\n"]);
     }
     shown
 }

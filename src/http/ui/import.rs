@@ -46,7 +46,7 @@ pub(super) async fn form(State(app): State<App>, visitor: Visitor, params: Param
 
 /// Imports what was sent, and shows the results.
 pub(super) async fn bring(State(app): State<App>, upload: Upload) -> Result<Response, Failure> {
-    let (mut sent, files, _share) = upload.into_parts();
+    let Upload { mut sent, files, _share } = upload;
     let (registry, actor) = sent.writer(&app)?;
     let visitor = sent.visitor();
     let id = sent.request.ok_or_else(|| RequestError::Task("the request has no id".to_owned()))?;

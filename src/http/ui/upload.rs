@@ -17,7 +17,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::super::error::Failure;
 use super::super::extract::{BODY_ARRIVES_S, DISCARD_TIME, Params, discard};
 use super::super::request::RequestError;
-use super::super::request_id::RequestId;
 use super::super::state::App;
 use super::visitor::{SubmittedForm, check_origin, sender};
 use crate::files::prompt::PROMPT_FILE_EXTENSION;
@@ -44,6 +43,14 @@ pub(super) struct Upload {
     /// All fields except the files.
     pub(super) sent: SubmittedForm,
     pub(super) files: Files,
+    /// The form's share of the budget of bodies; it must live as long as the fields and files.
+    pub(super) _share: OwnedSemaphorePermit,
+}
+
+/// The parts of an upload form.
+struct UploadedForm {
+    texts: Params,
+    files: Files,
     share: OwnedSemaphorePermit,
 }
 
@@ -62,31 +69,18 @@ pub(super) struct UploadedFile {
     pub(super) bytes: Vec<u8>,
 }
 
-impl Upload {
-    /// The fields and files with their share of the budget, which must live as long as they do.
-    pub(super) fn into_parts(self) -> (SubmittedForm, Files, OwnedSemaphorePermit) {
-        (self.sent, self.files, self.share)
-    }
-}
-
 impl FromRequest<App> for Upload {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let (peer, session, seat) = sender(app, &mut parts).await?;
-        let (form, files, share) = read(app, &parts, body, &session).await.map_err(IntoResponse::into_response)?;
-        let request = parts.extensions.get::<RequestId>().copied();
-        Ok(Self { sent: SubmittedForm { session, seat, peer, form, request }, files, share })
+        let sender = sender(app, &mut parts).await?;
+        let form = read(app, &parts, body, &sender.session).await.map_err(IntoResponse::into_response)?;
+        Ok(Self { sent: sender.of(form.texts, &parts), files: form.files, _share: form.share })
     }
 }
 
-async fn read(
-    app: &App,
-    parts: &Parts,
-    body: Body,
-    session: &str,
-) -> Result<(Params, Files, OwnedSemaphorePermit), Failure> {
+async fn read(app: &App, parts: &Parts, body: Body, session: &str) -> Result<UploadedForm, Failure> {
     check_origin(&app.door, parts)?;
     let said = |name: header::HeaderName| parts.headers.get(name)?.to_str().ok();
     let announced = said(header::CONTENT_LENGTH).and_then(|length| length.parse::<usize>().ok());
@@ -112,11 +106,7 @@ async fn read(
 }
 
 /// Parses a form, part by part.
-async fn take(
-    app: &App,
-    multipart: &mut Multipart<'static>,
-    session: &str,
-) -> Result<(Params, Files, OwnedSemaphorePermit), Failure> {
+async fn take(app: &App, multipart: &mut Multipart<'static>, session: &str) -> Result<UploadedForm, Failure> {
     let mut share = Arc::clone(&app.bodies).try_acquire_many_owned(0).map_err(busy)?;
     let first = multipart.next_field().await.map_err(wrong)?.filter(|field| field.name() == Some("form"));
     let first = first.ok_or(RequestError::FormStale)?;
@@ -151,7 +141,7 @@ async fn take(
             return Err(unfit(&format!("it has more than {PARTS_MAX} files; use `bookholder push`")));
         }
     }
-    Ok((Params::of(texts), files, share))
+    Ok(UploadedForm { texts: Params::of(texts), files, share })
 }
 
 /// The path of a file in the selected folder; absent if it is skipped.

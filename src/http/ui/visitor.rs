@@ -296,11 +296,26 @@ impl<const MAX: usize> SubmittedForm<MAX> {
     }
 }
 
+/// Who sends a form.
+pub(super) struct Sender {
+    pub(super) session: String,
+    pub(super) seat: Arc<AuthContext>,
+    pub(super) peer: Peer,
+}
+
+impl Sender {
+    /// The form that they sent.
+    pub(super) fn of<const MAX: usize>(self, form: Params, parts: &Parts) -> SubmittedForm<MAX> {
+        let request = parts.extensions.get::<RequestId>().copied();
+        SubmittedForm { session: self.session, seat: self.seat, peer: self.peer, form, request }
+    }
+}
+
 /// The session of a form; visitors without one are asked to sign in, as on pages.
-pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<(Peer, String, Arc<AuthContext>), Response> {
+pub(super) async fn sender(app: &App, parts: &mut Parts) -> Result<Sender, Response> {
     let peer = Peer::of(parts);
     if let Some((session, seat)) = session(app, peer, &parts.headers) {
-        return Ok((peer, session, seat));
+        return Ok(Sender { session, seat, peer });
     }
     match Visitor::from_request_parts(parts, app).await {
         Ok(_) => Err(redirect("/ui/sign-in")),
@@ -313,10 +328,9 @@ impl<const MAX: usize> FromRequest<App> for SubmittedForm<MAX> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
         let (mut parts, body) = request.into_parts();
-        let (peer, session, seat) = sender(app, &mut parts).await?;
-        let form = read_form(app, &parts, (body, MAX), &session).await.map_err(IntoResponse::into_response)?;
-        let request = parts.extensions.get::<RequestId>().copied();
-        Ok(Self { session, seat, peer, form, request })
+        let sender = sender(app, &mut parts).await?;
+        let form = read_form(app, &parts, (body, MAX), &sender.session).await.map_err(IntoResponse::into_response)?;
+        Ok(sender.of(form, &parts))
     }
 }
 

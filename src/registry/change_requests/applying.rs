@@ -12,7 +12,7 @@ use crate::registry::approvals::spent_at;
 use crate::registry::command::Ctx;
 use crate::registry::contributors::proposers;
 use crate::registry::deploy::move_labels;
-use crate::registry::label_move::{LabelMove, MoveOptions, proposed};
+use crate::registry::label_move::{DeployAttempt, LabelMove, MoveOptions, PlannedMove, proposed};
 use crate::registry::move_policy::{self, evaluate_policies};
 use crate::registry::stored_requests::{close, event, keep, open_requests, own_message, record};
 use crate::registry::{Actor, AuthMethod, RegistryError};
@@ -75,7 +75,8 @@ pub(super) fn waits_for<Q: Queries + Documents>(
             }
             None => rules.book.roles.keys().cloned().collect(),
         };
-        let (requirements, _) = evaluate_policies(txn, rules, &wanted, (now, &request.message, roles))?;
+        let (requirements, _) =
+            evaluate_policies(txn, rules, &wanted, DeployAttempt { now, message: &request.message, roles })?;
         if let Some(missing) = requirements.into_iter().find(|demand| !demand.met) {
             return Ok(Some(format!("policy {} requires {}", missing.policy, missing.says)));
         }
@@ -156,7 +157,7 @@ pub(super) fn apply(
             return Err(RegistryError::RequestMoved { id: request.id });
         }
     }
-    let moves = request.moves.iter().map(|one| (one.name.clone(), one.label.clone(), one.serving.clone())).collect();
+    let moves = request.moves.iter().map(PlannedMove::of_proposal).collect();
     let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
     if deployed.deployments.is_empty() {
         // Everything is already served, as requested.

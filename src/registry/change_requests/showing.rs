@@ -13,7 +13,7 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
-use crate::registry::label_move::LabelMove;
+use crate::registry::label_move::{DeployAttempt, LabelMove};
 use crate::registry::move_policy::{self, evaluate_policies, used_by};
 use crate::registry::stored_requests::{absent, open_requests};
 use crate::registry::{Actor, Registry, RegistryError};
@@ -127,8 +127,9 @@ impl Registry {
         for one in &request.moves {
             let (name, label) = (&one.name, &one.label);
             let from = txn.label(name, label)?.map(|state| state.serving);
-            let asked = (now, request.message.as_str(), all_roles(rules));
-            let (requirements, _) = evaluate_policies(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), asked)?;
+            let attempt = DeployAttempt { now, message: &request.message, roles: all_roles(rules) };
+            let (requirements, _) =
+                evaluate_policies(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), attempt)?;
             let reviewers = reviewers_of(rules, name, label);
             unmet.extend(requirements.into_iter().filter(|demand| !demand.met).map(|requirement| UnmetRequirement {
                 name: name.clone(),
@@ -166,7 +167,11 @@ impl Registry {
         let now = Timestamp::from_ms(self.0.clock.now_ms());
         let review = |one: &ProposedMove| {
             let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
-            let asked = (request.state == RequestState::Open).then(|| (request.message.as_str(), all_roles(rules)));
+            let asked = (request.state == RequestState::Open).then(|| DeployAttempt {
+                now,
+                message: &request.message,
+                roles: all_roles(rules),
+            });
             review_of(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), now, asked)
         };
         let mut moves = request.moves.iter().map(review).collect::<Result<Vec<_>, _>>()?;
@@ -202,14 +207,13 @@ fn reads_all(view: &CatalogueView, request: &ChangeRequest) -> bool {
     request.moves.iter().all(|one| view.scope().reads(one.name.as_str()))
 }
 
-/// A move with everything a reviewer needs, including the label's requirements when it is `asked` with a message and by
-/// a holder of roles.
+/// A move with everything a reviewer needs, including the label's requirements for an attempt to deploy it.
 pub(in crate::registry) fn review_of(
     txn: &ReadTxn,
     rules: &Rules,
     wanted: &LabelMove<'_>,
     now: Timestamp,
-    asked: Option<(&str, Vec<String>)>,
+    attempt: Option<DeployAttempt<'_>>,
 ) -> Result<MoveReview, RegistryError> {
     let &LabelMove { name, label, from, to, .. } = wanted;
     let mut findings = Vec::new();
@@ -237,8 +241,8 @@ pub(in crate::registry) fn review_of(
         review.diff = Some(diff(&old, &new));
         review.interface = Some(interface::between(&old, &new));
     }
-    let Some((message, roles)) = asked else { return Ok(review) };
-    (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, (now, message, roles))?;
+    let Some(attempt) = attempt else { return Ok(review) };
+    (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, attempt)?;
     review.reviewers = reviewers_of(rules, name, label);
     Ok(review)
 }

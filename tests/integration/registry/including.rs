@@ -2,7 +2,7 @@
 
 use bookholder::registry::RegistryError;
 
-use crate::support::primary::{Primary, name};
+use crate::support::primary::{Primary, name, version_refs};
 use crate::support::upstream::PATIENCE;
 
 async fn refused(primary: &Primary, prompt: &str, text: &str, part: &str) {
@@ -23,9 +23,9 @@ async fn include_is_pinned_and_newer_version_lists_outdated_dependents() {
     assert_eq!(primary.text("support/agent").expect("flat"), "Be kind to {{who}}. Answer.");
 
     let newer = primary.publish("shared/tone", "Be brief, {{who}}.").await;
-    assert_eq!(newer.dependents, ["support/agent@1"]);
+    assert_eq!(newer.dependents, version_refs(["support/agent@1"]));
     assert_eq!(primary.text("support/agent").expect("pinned"), "Be kind to {{who}}. Answer.");
-    assert_eq!(primary.view().prompt(&name("shared/tone")).expect("it").dependents, ["support/agent@1"]);
+    assert_eq!(primary.view().prompt(&name("shared/tone")).expect("it").dependents, version_refs(["support/agent@1"]));
 
     let again = primary.publish("support/agent", "{{> shared/tone@latest}} Answer.").await;
     assert!(again.created, "the same source says something else now");

@@ -13,7 +13,7 @@ use bookholder::model::verdict::RequirementKind;
 use bookholder::registry::RegistryError;
 
 use super::governing::{policy, team};
-use crate::support::primary::{Primary, fixed, label, moving, name, person, request, weighted, why};
+use crate::support::primary::{Primary, fixed, label, moving, name, person, request, version_refs, weighted, why};
 
 const AGENT: &str = "support/agent";
 const OTHER: &str = "support/other";
@@ -380,7 +380,7 @@ async fn version_that_a_rollback_needs_is_neither_retired_nor_archived() {
         message: "old".to_owned(),
     };
     let archived = primary.registry.archive(&primary.admin, archive).await.expect("an admin");
-    assert_eq!(archived.versions, ["support/agent@3"]);
+    assert_eq!(archived.versions, version_refs(["support/agent@3"]));
     assert_eq!(archived.kept.get("a rollback would deploy it"), Some(&1), "{archived:?}");
     rollback(&primary, None).await.expect("free, and there");
     assert_eq!(primary.text(AGENT).expect("live"), "one");

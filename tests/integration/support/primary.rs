@@ -17,6 +17,7 @@ use bookholder::model::content::{Body, Content, Syntax};
 use bookholder::model::name::{Label, PromptName};
 use bookholder::model::position::Position;
 use bookholder::model::principal::PrincipalKind;
+use bookholder::model::reference::VersionRef;
 use bookholder::model::time::Timestamp;
 use bookholder::registry::bootstrap::{self, BootstrapOptions, Bootstrapped};
 use bookholder::registry::new_epoch::NewEpoch;
@@ -304,6 +305,10 @@ pub fn person(name: &str) -> Actor {
 
 pub fn name(text: &str) -> PromptName {
     text.parse().expect(text)
+}
+
+pub fn version_refs<const N: usize>(texts: [&str; N]) -> [VersionRef; N] {
+    texts.map(|text| text.parse().expect(text))
 }
 
 pub fn label(text: &str) -> Label {

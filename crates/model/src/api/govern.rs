@@ -15,6 +15,7 @@ use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Permission, PrincipalKind};
+use crate::model::reference::VersionRef;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::verdict::Requirement;
@@ -337,7 +338,7 @@ pub struct MoveReview {
     /// Who can approve it, with their roles.
     pub reviewers: Vec<Reviewer>,
     /// Prompts that include this one.
-    pub dependents: Vec<String>,
+    pub dependents: Vec<VersionRef>,
     /// Callers that used the currently served version in the last 24 hours.
     pub used_by: Vec<String>,
 }
@@ -501,8 +502,8 @@ const fn yes() -> bool {
 /// What was archived, or would be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Archived {
-    /// As `name@version`.
-    pub versions: Vec<String>,
+    /// The archived versions.
+    pub versions: Vec<VersionRef>,
     /// Bytes of the deleted contents.
     pub bytes: u64,
     /// Number of old versions that are kept, by reason.

@@ -19,6 +19,7 @@ use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
+use crate::model::reference::VersionRef;
 use crate::model::rendered::{Remark, Rendered};
 use crate::model::response_tags::ResponseTags;
 use crate::model::schema;
@@ -180,9 +181,9 @@ pub struct PromptView {
     pub prompt: Prompt,
     /// Its labels, sorted, without `latest`; none if it is removed.
     pub labels: Vec<LabelState>,
-    /// Prompts whose latest or served versions include this one, as `name@version`.
+    /// Prompts whose latest or served versions include this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dependents: Vec<String>,
+    pub dependents: Vec<VersionRef>,
     /// Owner, tags and description; only on a primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<About>,

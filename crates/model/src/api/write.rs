@@ -11,6 +11,7 @@ use crate::model::content::{Content, Syntax};
 use crate::model::deployment::Deployment;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
+use crate::model::reference::VersionRef;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
 use crate::model::warning::Warning;
@@ -56,9 +57,9 @@ pub struct Published {
     /// Warnings about texts that other clients or models may interpret differently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// Prompts that include an older version of this one, as `name@version`.
+    /// Prompts that include an older version of this one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub dependents: Vec<String>,
+    pub dependents: Vec<VersionRef>,
     /// The findings of the risk rules, worst first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,

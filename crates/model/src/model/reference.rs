@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::content_id::{CONTENT_ID_HEX_MIN, CONTENT_ID_PREFIX};
 use super::name::{Label, NameError, PromptName};
 use super::schema::{built_schema, format, text};
@@ -49,6 +51,23 @@ pub enum Selector {
     Content(String),
 }
 
+/// One version of a prompt, as text `name@7`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct VersionRef {
+    /// The prompt.
+    pub name: PromptName,
+    /// The version; at least 1.
+    pub version: u64,
+}
+
+built_schema!(
+    VersionRef = text("One version of a prompt: `name@7`.", "support/agent@7")
+        .min_length(Some(3))
+        .max_length(Some(217))
+        .pattern(Some("^[^@]+@[1-9][0-9]{0,15}$"))
+);
+
 /// Why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
@@ -59,6 +78,47 @@ pub enum ReferenceError {
     Version(String),
     #[error("invalid content id `{0}`: use `b3:` and 8 to 64 lower-case hex digits")]
     Content(String),
+    #[error("`{0}` names no version: write the number, such as `support/agent@7`")]
+    NoVersion(String),
+}
+
+impl VersionRef {
+    /// The version of a prompt with this number.
+    #[must_use]
+    pub fn new(name: &PromptName, version: u64) -> Self {
+        Self { name: name.clone(), version }
+    }
+}
+
+impl FromStr for VersionRef {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse()? {
+            Reference { name, selector: Selector::Version(version) } => Ok(Self { name, version }),
+            Reference { .. } => Err(ReferenceError::NoVersion(text.chars().take(80).collect())),
+        }
+    }
+}
+
+impl TryFrom<String> for VersionRef {
+    type Error = ReferenceError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<VersionRef> for String {
+    fn from(version: VersionRef) -> Self {
+        version.to_string()
+    }
+}
+
+impl fmt::Display for VersionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.version)
+    }
 }
 
 impl Reference {
@@ -120,6 +180,16 @@ impl fmt::Display for Selector {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn version_ref_serializes_as_name_and_number_and_nothing_else_reads_back() {
+        let version: VersionRef = serde_json::from_str("\"support/agent@7\"").expect("a version");
+        assert_eq!(version, VersionRef::new(&"support/agent".parse().expect("a name"), 7));
+        assert_eq!(serde_json::to_string(&version).expect("json"), "\"support/agent@7\"");
+        for text in ["support/agent", "support/agent@staging", "a@b3:0123abcd", "a@0", "@7", "a@b@7"] {
+            assert!(text.parse::<VersionRef>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn references_read_back_and_a_bare_name_means_production() {

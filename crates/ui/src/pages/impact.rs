@@ -7,6 +7,7 @@ use crate::form::DESPITE_FINDINGS;
 use crate::format::{Escaped, with_code};
 use crate::layout::{prompt_path, query};
 use crate::model::finding::Finding;
+use crate::model::reference::VersionRef;
 use crate::model::verdict::{Requirement, RequirementKind};
 use crate::model::version::Bump;
 
@@ -66,10 +67,10 @@ pub(super) fn used_by(callers: &[String]) -> Markup {
     }
 }
 
-/// A link to a version, written as `name@version`.
-pub(super) fn version_link(reference: &str) -> Markup {
-    let (name, number) = reference.rsplit_once('@').unwrap_or((reference, ""));
-    html! { a href={ (prompt_path(name)) (query(&[("version", number)])) } { (Escaped(name)) } " v" (number) }
+/// A link to a version of another prompt.
+pub(super) fn version_link(VersionRef { name, version }: &VersionRef) -> Markup {
+    let path = prompt_path(name.as_str()) + &query(&[("version", &version.to_string())]);
+    html! { a href=(path) { (Escaped(name.as_str())) } " v" (version) }
 }
 
 /// A label's requirements, met or not, and who can meet them. The message is checked `later` if it is typed on the same

@@ -6,6 +6,7 @@ use super::{Contents, Report, ReportRow, ReportedVersion, ServingChange, Source,
 use crate::model::audit::{AuditChange, AuditEntry, Decision, Subject};
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
+use crate::model::reference::VersionRef;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::version::{Bump, Version};
@@ -147,15 +148,15 @@ impl<S: Source> Report<'_, S> {
 
     fn row(&self, entry: AuditEntry, occurred_at: Timestamp) -> Result<ReportRow, S::Error> {
         let deployed = self.deployed(&entry)?;
-        let mut numbers: BTreeSet<(PromptName, u64)> =
-            targets(&entry).filter(|(name, _)| self.question.prompts.matches(name.as_str())).collect();
+        let mut numbers: BTreeSet<VersionRef> =
+            targets(&entry).filter(|one| self.question.prompts.matches(one.name.as_str())).collect();
         for (deployment, _) in &deployed {
             let served = deployment.to.iter().flat_map(Serving::versions);
-            numbers.extend(served.map(|number| (deployment.name.clone(), number)));
+            numbers.extend(served.map(|number| VersionRef::new(&deployment.name, number)));
         }
         let mut versions: Vec<ReportedVersion> = Vec::new();
-        for (name, number) in &numbers {
-            versions.extend(self.source.version(name, *number)?);
+        for VersionRef { name, version } in &numbers {
+            versions.extend(self.source.version(name, *version)?);
         }
         let risk = versions.iter().filter_map(|version| version.risk).chain(entry.risk).max();
         let moves = self.moves(&entry, &deployed);
@@ -199,11 +200,12 @@ impl<S: Source> Report<'_, S> {
 }
 
 /// The versions that an entry names: those that it created, and those that it deployed or should deploy.
-fn targets(entry: &AuditEntry) -> impl Iterator<Item = (PromptName, u64)> {
+fn targets(entry: &AuditEntry) -> impl Iterator<Item = VersionRef> {
     let named = |subject: &Subject| {
         let name: Option<PromptName> = subject.prompt().and_then(|prompt| prompt.parse().ok());
         let versions = subject.versions();
-        name.into_iter().flat_map(move |name| versions.clone().into_iter().map(move |number| (name.clone(), number)))
+        name.into_iter()
+            .flat_map(move |name| versions.clone().into_iter().map(move |number| VersionRef::new(&name, number)))
     };
     entry.subjects.iter().flat_map(named)
 }

@@ -81,8 +81,7 @@ fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
                 h2 #would-go { (versions(count)) " to archive, " (grouped(found.bytes)) " bytes" }
                 ul.went {
                     @for version in found.versions.iter().take(LISTED_MAX) {
-                        @let name = version.rsplit_once('@').map_or(version.as_str(), |(name, _)| name);
-                        li { a href=(prompt_path(name)) { (Escaped(version)) } }
+                        li { a href=(prompt_path(version.name.as_str())) { (Escaped(&version.to_string())) } }
                     }
                     @if count > LISTED_MAX { li.quiet { "and " (count - LISTED_MAX) " more" } }
                 }
@@ -134,7 +133,7 @@ mod tests {
 
     fn matter(versions: usize) -> ArchivePageData {
         let found = Archived {
-            versions: (1..=versions).map(|number| format!("a/<b>@{number}")).collect(),
+            versions: (1..=versions).map(|number| format!("a/<b>@{number}").parse().expect("a version")).collect(),
             bytes: 12_345,
             kept: [("it is the latest version".to_owned(), 1_234)].into(),
             dry_run: true,
