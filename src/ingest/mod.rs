@@ -9,11 +9,13 @@ mod lookup;
 mod otlp;
 mod report;
 pub mod stats;
+mod texts;
 
 use std::sync::{Arc, Mutex};
 
 use crate::api::telemetry::{ReportAnswer, ReportedResponse, ReportedScore};
 use crate::clock::Clock;
+use crate::resolve::texts::VersionTexts;
 use crate::resolve::{ReadScope, Resolver};
 use crate::telemetry::event::{Attribution, Event, Response};
 use crate::telemetry::price::PriceBook;
@@ -29,6 +31,7 @@ pub struct Recorder(Arc<Inner>);
 struct Inner {
     store: TelemetryStore,
     resolver: Resolver,
+    texts: VersionTexts,
     clock: Arc<dyn Clock>,
     options: RecordingOptions,
     traces: Mutex<otlp::Traces>,
@@ -61,7 +64,8 @@ impl Recorder {
         options: RecordingOptions,
     ) -> Result<Self, TelemetryError> {
         let traces = Mutex::new(otlp::Traces::after(store.parked()?));
-        Ok(Self(Arc::new(Inner { store, resolver, clock, options, traces })))
+        let texts = resolver.texts();
+        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, options, traces })))
     }
 
     /// What is recorded, for reading.
@@ -82,11 +86,12 @@ impl Recorder {
     /// # Errors
     /// Too many at once, or the disk does not take them.
     pub async fn record(&self, events: Vec<Event>, request: Option<&str>) -> Result<Outcome, TelemetryError> {
-        let events = events.into_iter().enumerate().map(|(index, mut event)| {
-            self.complete(&mut event);
-            Recorded { event, repeat: request.map(|request| repeat_key(request, index)) }
-        });
-        self.0.store.record(events.collect(), self.now_ms()).await
+        let mut events = events;
+        self.complete_all(events.iter_mut()).await;
+        let repeat = |index| request.map(|request| repeat_key(request, index));
+        let events = events.into_iter().enumerate();
+        let events = events.map(|(index, event)| Recorded { event, repeat: repeat(index) }).collect();
+        self.0.store.record(events, self.now_ms()).await
     }
 
     /// Records reported responses.
@@ -128,14 +133,21 @@ impl Recorder {
     /// # Errors
     /// It is not a batch, or not its turn; or the disk does not take it.
     pub async fn merge(&self, from: SpoolId, mut sent: SentBatch) -> Result<u64, TelemetryError> {
-        for recorded in &mut sent.batch.events {
-            // What a replica did not know yet, the primary does.
-            self.complete(&mut recorded.event);
-        }
+        // What a replica did not know yet, the primary does.
+        self.complete_all(sent.batch.events.iter_mut().map(|recorded| &mut recorded.event)).await;
         self.0.store.merge(from, sent, self.now_ms()).await
     }
 
-    /// Attributes and prices a response as far as nobody did, and leaves out what is not to be recorded here.
+    /// Attributes and prices responses as far as nobody did, and leaves out what is not to be recorded here.
+    async fn complete_all<'e>(&self, events: impl Iterator<Item = &'e mut Event>) {
+        let mut events: Vec<&mut Event> = events.collect();
+        for event in &mut events {
+            self.complete(event);
+        }
+        self.finish(events).await;
+    }
+
+    /// Attributes a response by what its application says, and prices it, as far as nobody did.
     fn complete(&self, event: &mut Event) {
         let Event::Response(response) = event else { return };
         if !matches!(response.attribution, Attribution::Version(_)) {
@@ -144,13 +156,29 @@ impl Recorder {
         if response.cost.is_none() {
             response.cost = self.0.options.prices.cost(response);
         }
-        self.limit_content(response);
+    }
+
+    /// Attributes by their text the responses that name no prompt, and leaves out what is not to be recorded here.
+    async fn finish(&self, events: Vec<&mut Event>) {
+        let responses = events.into_iter().filter_map(|event| match event {
+            Event::Response(response) => Some(&mut **response),
+            Event::Score(_) => None,
+        });
+        let mut responses: Vec<&mut Response> = responses.collect();
+        texts::attribute(&self.0.texts, &mut responses).await;
+        for response in responses {
+            self.limit_content(response);
+        }
     }
 
     /// Leaves out what is not to be recorded here.
     fn limit_content(&self, response: &mut Response) {
         if !self.0.options.record_content {
             response.body = None;
+        }
+        let is_recognized = matches!(response.attribution, Attribution::Version(_)) || response.claim.names_prompt();
+        if is_recognized || !self.0.options.record_content {
+            response.system_text = None;
         }
     }
 }

@@ -54,6 +54,11 @@ impl Recorder {
         for event in [&mut settled.ready, &mut settled.released, &mut settled.parked].into_iter().flatten() {
             self.complete(event);
         }
+        for event in &mut settled.parked {
+            if let Event::Response(response) = event {
+                self.limit_content(response);
+            }
+        }
         Ok(Received { settled, answer })
     }
 
@@ -62,7 +67,8 @@ impl Recorder {
     /// # Errors
     /// The store does not take it now: the sender can send it again.
     pub async fn record_otlp(&self, received: Received) -> Result<Vec<u8>, IngestError> {
-        let Settled { ready, released, parked, repeated } = received.settled;
+        let Settled { mut ready, mut released, parked, repeated } = received.settled;
+        self.finish(ready.iter_mut().chain(&mut released).collect()).await;
         self.record_released(released).await?;
         let parking = Parking { park: recorded(parked), forget: repeated };
         let mut events = recorded(ready);
@@ -96,9 +102,7 @@ impl Recorder {
             events.extend(take(&mut traces.memory));
             events
         };
-        for event in &mut events {
-            self.complete(event);
-        }
+        self.complete_all(events.iter_mut()).await;
         self.record_released(events).await
     }
 

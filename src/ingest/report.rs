@@ -10,7 +10,7 @@ use crate::telemetry::event::{
     Score, ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
 };
 use crate::telemetry::moments::Millionths;
-use crate::telemetry::otlp::BODY_BYTES_MAX;
+use crate::telemetry::otlp::{BODY_BYTES_MAX, system_text_of_input};
 
 /// Pico-dollars in a dollar.
 const PICO: f64 = 1e12;
@@ -36,6 +36,7 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
     let at = |field: &str| format!("responses[{index}].{field}");
     let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
     let ended_ms = moment(reported.ended, now_ms);
+    let system = reported.input.as_ref().and_then(system_text_of_input);
     let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| content(&value));
     let (input, output) = (json(reported.input), json(reported.output));
     let body = (input.is_some() || output.is_some()).then(|| Box::new(Body { input, output }));
@@ -71,10 +72,11 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
             arm: reported
                 .assignment
                 .and_then(|by| Arm::new(by.rule.and_then(|rule| u16::try_from(rule).ok()), by.bucket)),
-            system: None,
+            system: system.as_ref().map(|system| system.hash),
             subject: id(reported.subject),
         },
         body,
+        system_text: system.and_then(|system| system.text),
         ..Response::default()
     })
 }

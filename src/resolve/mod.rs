@@ -13,7 +13,11 @@ pub mod freshness;
 pub mod report;
 pub mod resolver;
 pub mod scope;
+pub mod texts;
+#[cfg(test)]
+mod texts_tests;
 pub mod usage;
+mod version_text;
 
 pub use answer::Answer;
 pub use catalogue::{Catalogue, CatalogueView};

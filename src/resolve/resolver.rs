@@ -15,6 +15,7 @@ use quick_cache::sync::Cache;
 use super::answer::{Answer, ResolvedContent, SharedAnswer};
 use super::change_clock::{ChangeClocks, Reading};
 use super::error::ResolveError;
+use super::texts::VersionTexts;
 use crate::api::limits::{ATTRIBUTE_BYTES_MAX, ATTRIBUTES_MAX, BATCH_BYTES_MAX, BATCH_REFERENCES_MAX};
 use crate::api::read::Assignment;
 use crate::experiment::assignment::choose;
@@ -144,6 +145,12 @@ impl Resolver {
     #[must_use]
     pub fn condition(&self) -> &Condition {
         self.0.store.condition()
+    }
+
+    /// What finds versions by their system text. It reads nothing before it is asked.
+    #[must_use]
+    pub fn texts(&self) -> VersionTexts {
+        VersionTexts::new(self.0.store.clone())
     }
 
     /// Answers a reference, such as `support/agent@production`.

@@ -1,5 +1,6 @@
 //! What applications report about models, from the first request to the answer to somebody who asks.
 
+mod by_text;
 mod forwarding;
 mod receiving;
 mod tracing;

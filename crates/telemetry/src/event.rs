@@ -72,6 +72,8 @@ pub struct Response {
     pub attribution: Attribution,
     /// What was sent to the model and what it answered, where that is recorded.
     pub body: Option<Box<Body>>,
+    /// The system text, as long as no version is found that has it; what is stored has none.
+    pub system_text: Option<String>,
 }
 
 /// A span of OpenTelemetry.

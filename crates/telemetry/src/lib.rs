@@ -13,5 +13,7 @@ pub mod rollup;
 pub mod sketch;
 pub mod stats;
 pub mod store;
+pub mod system_text;
+pub mod text_pattern;
 
 use bookholder_model::{api, json, model};

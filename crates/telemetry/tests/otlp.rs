@@ -6,9 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bookholder_telemetry::event::{Event, Response};
-use bookholder_telemetry::otlp::{
-    Batch, Encoding, MemoryLimits, Options, TraceMemory, read_logs, read_traces, system_text_hash,
-};
+use bookholder_telemetry::otlp::{Batch, Encoding, MemoryLimits, Options, TraceMemory, read_logs, read_traces};
+use bookholder_telemetry::system_text::SystemText;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
@@ -220,7 +219,7 @@ const RECORDINGS: [Recording; 10] = {
 
 #[test]
 fn the_same_ten_calls_are_the_same_from_every_real_instrumentation() {
-    let system = system_text_hash("You are the support agent of Globe. Be kind.");
+    let system = SystemText::of(["You are the support agent of Globe. Be kind."]).expect("a text").hash;
     let mut wrong = Vec::new();
     for recording in RECORDINGS {
         let name = recording.name;

@@ -145,6 +145,10 @@ fn agents_chains_and_tools_are_no_calls_though_they_carry_usage() {
     }
 }
 
+fn hash_of(text: &str) -> [u8; 32] {
+    bookholder_telemetry::system_text::SystemText::of([text]).expect("a text").hash
+}
+
 #[test]
 fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
     let log = LogRecord {
@@ -157,7 +161,7 @@ fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
     let scope_logs = vec![ScopeLogs { log_records: vec![log], ..ScopeLogs::default() }];
     let logs = ExportLogsServiceRequest { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] };
     let logs = logs.encode_to_vec();
-    let hash = bookholder_telemetry::otlp::system_text_hash("Be kind.");
+    let hash = hash_of("Be kind.");
     for log_first in [true, false] {
         let mut memory = TraceMemory::new(MemoryLimits::default());
         let mut events = Vec::new();
@@ -394,7 +398,7 @@ fn content_is_kept_only_when_asked_for_and_its_hash_always() {
         let batch = read_traces(&body, Encoding::Protobuf, &options).expect("a readable body");
         let response = responses(TraceMemory::default().settle(batch, NOW_MS).into_events()).remove(0);
         assert_eq!(response.body.is_some(), record_content);
-        assert_eq!(response.claim.system, Some(bookholder_telemetry::otlp::system_text_hash("Be kind.")));
+        assert_eq!(response.claim.system, Some(hash_of("Be kind.")));
     }
 }
 

@@ -1,7 +1,5 @@
 //! What was sent to a model and what it answered, in every form that is recorded.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value as Json, json};
 
 use super::BODY_BYTES_MAX;
@@ -9,30 +7,22 @@ use super::attributes::Attributes;
 use super::names::{Field, List, Part};
 use super::value::Value;
 use crate::event::{Body, cut};
+use crate::system_text::SystemText;
 
 /// Messages of one conversation that are looked at.
 const MESSAGES_MAX: usize = 2_048;
 /// Longest text of one message that is kept when the whole is too long, in bytes.
 const TEXT_BYTES_MAX: usize = 8_192;
 
-/// The hash by which a system text is recognised: BLAKE3 of the text with `\n` at the ends of lines and without
-/// whitespace at its beginning and end.
+/// The system text in the input of a call, which is JSON in one of the forms that are in use: a list of messages, or the
+/// body of a request to one of the large providers.
 #[must_use]
-pub fn system_text_hash(text: &str) -> [u8; 32] {
-    let text = text.trim();
-    let text = if text.contains('\r') {
-        Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))
-    } else {
-        Cow::Borrowed(text)
-    };
-    *blake3::hash(text.as_bytes()).as_bytes()
+pub fn system_text_of_input(input: &Json) -> Option<SystemText> {
+    system_text(&messages_of_json(input, "user"))
 }
 
-/// The system text of a conversation, given the texts of its system messages in order; none if there is nothing in them.
-#[must_use]
-pub fn system_text<'a>(messages: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let texts: Vec<_> = messages.into_iter().map(str::trim).filter(|text| !text.is_empty()).collect();
-    (!texts.is_empty()).then(|| texts.join("\n\n"))
+fn system_text(messages: &[Message]) -> Option<SystemText> {
+    SystemText::of(messages.iter().filter(|message| message.is_system()).map(|message| message.text.as_str()))
 }
 
 /// One message of a conversation.
@@ -119,12 +109,10 @@ impl Conversation {
         self.system.push(Message { role: "system".to_owned(), ..message_of(body, "system") });
     }
 
-    /// The hash of the system text, if there is one.
-    pub(super) fn system_hash(&self) -> Option<[u8; 32]> {
+    /// The system text, if there is one.
+    pub(super) fn system_text(&self) -> Option<SystemText> {
         // What was sent as instructions counts; the messages say it once more, or say nothing of it.
-        let of = if self.system.is_empty() { &self.input } else { &self.system };
-        let texts = of.iter().filter(|message| message.is_system()).map(|message| message.text.as_str());
-        system_text(texts).map(|text| system_text_hash(&text))
+        system_text(if self.system.is_empty() { &self.input } else { &self.system })
     }
 
     /// What is kept of it.
@@ -202,14 +190,21 @@ fn messages_of(value: &Value<'_>, role: &str) -> Vec<Message> {
     let looks_like_json = value.text().is_none_or(|text| text.starts_with(['[', '{']));
     let json = if looks_like_json { value.json() } else { None };
     match json.as_deref() {
-        Some(Json::Array(list)) => list.iter().take(MESSAGES_MAX).map(|message| message_of(message, role)).collect(),
-        Some(Json::Object(object)) => messages_of_object(object, role),
-        Some(_) => Vec::new(),
+        Some(json) => messages_of_json(json, role),
         None => {
             let text = value.text().unwrap_or_default().into_owned();
             let message = Message { role: role.to_owned(), text, others: Vec::new() };
             if message.text.is_empty() { Vec::new() } else { vec![message] }
         }
+    }
+}
+
+/// Messages in JSON: a list of them, or the body of a request or an answer.
+fn messages_of_json(json: &Json, role: &str) -> Vec<Message> {
+    match json {
+        Json::Array(list) => list.iter().take(MESSAGES_MAX).map(|message| message_of(message, role)).collect(),
+        Json::Object(object) => messages_of_object(object, role),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => Vec::new(),
     }
 }
 
@@ -303,7 +298,7 @@ mod tests {
 
     fn system_of(json: &str) -> Option<String> {
         let messages = messages_of(&Value::Text(json.into()), "user");
-        system_text(messages.iter().filter(|message| message.is_system()).map(|message| message.text.as_str()))
+        system_text(&messages).and_then(|found| found.text)
     }
 
     #[test]
@@ -323,15 +318,6 @@ mod tests {
         for other in [r#"[{"role":"user","content":"Hi"}]"#, "Hi", "[1,2", "{}", "[]", r#"[null,1,"x"]"#] {
             assert_eq!(system_of(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn ends_of_lines_and_outer_whitespace_do_not_change_the_hash() {
-        let hash = system_text_hash("Be kind.\nBe brief.");
-        assert_eq!(system_text_hash("  Be kind.\r\nBe brief.\n\n"), hash);
-        assert_eq!(system_text_hash("Be kind.\rBe brief."), hash);
-        assert_ne!(system_text_hash("Be kind. Be brief."), hash);
-        assert_eq!(hash, *blake3::hash(b"Be kind.\nBe brief.").as_bytes());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::batch::Batch;
 use super::node::{Call, Node, Said};
 use crate::event::{Event, Response, SpanContext};
+use crate::system_text::SystemText;
 
 /// Spans around a span that are followed.
 const DEPTH_MAX: usize = 64;
@@ -59,7 +60,7 @@ struct Known {
     arrived: bool,
     parent: Option<[u8; 8]>,
     said: Option<Box<Said>>,
-    system: Option<[u8; 32]>,
+    system: Option<Box<SystemText>>,
     /// Whether a call of a model is in it.
     call_inside: bool,
     /// Whether a call with usage is in it.
@@ -210,9 +211,12 @@ impl TraceMemory {
             known.arrived = true;
             known.parent = node.parent;
         }
-        known.system = node.system.or(known.system);
+        if let (None, Some(system)) = (&known.system, &node.system) {
+            more_bytes += text_bytes(system);
+            known.system = Some(system.clone());
+        }
         if let (None, Some(said)) = (&known.said, &node.said) {
-            more_bytes = said.bytes();
+            more_bytes += said.bytes();
             known.said = Some(said.clone());
         }
         let (call, usage) = (known.call_inside, known.usage_inside);
@@ -263,8 +267,9 @@ impl TraceMemory {
             else {
                 break;
             };
-            if depth == 0 {
-                response.claim.system = response.claim.system.or(known.system);
+            if let (0, None, Some(system)) = (depth, response.claim.system, &known.system) {
+                response.claim.system = Some(system.hash);
+                response.system_text.clone_from(&system.text);
             }
             if let Some(said) = &known.said {
                 said.fill(response);
@@ -292,7 +297,8 @@ impl TraceMemory {
             .body
             .as_deref()
             .map_or(0, |body| [&body.input, &body.output].into_iter().flatten().map(String::len).sum());
-        let bytes = RESPONSE_BYTES + of_body;
+        let of_system = call.response.system_text.as_ref().map_or(0, String::len);
+        let bytes = RESPONSE_BYTES + of_body + of_system;
         let of_trace = self.parked.get(&trace).map_or(0, Vec::len);
         let fits = self.parked_count < self.limits.parked
             && of_trace < self.limits.parked_per_trace
@@ -356,9 +362,14 @@ impl TraceMemory {
                 break;
             }
             self.order.pop_front();
-            if let Some(said) = self.spans.remove(&context).and_then(|known| known.said) {
-                self.said_bytes = self.said_bytes.saturating_sub(said.bytes());
-            }
+            let Some(known) = self.spans.remove(&context) else { continue };
+            let said = known.said.map_or(0, |said| said.bytes());
+            let system = known.system.map_or(0, |system| text_bytes(&system));
+            self.said_bytes = self.said_bytes.saturating_sub(said + system);
         }
     }
+}
+
+fn text_bytes(system: &SystemText) -> usize {
+    size_of::<SystemText>() + system.text.as_ref().map_or(0, String::len)
 }

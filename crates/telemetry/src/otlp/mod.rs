@@ -27,7 +27,7 @@ mod wire;
 
 pub use answer::{RpcCode, accepted, answer, refused};
 pub use batch::{Batch, DecodeError, Options, Reason, Rejected, Signal};
-pub use content::{system_text, system_text_hash};
+pub use content::system_text_of_input;
 pub use memory::{MemoryLimits, Settled, TraceMemory};
 pub use read::{Encoding, read_logs, read_metrics, read_traces};
 

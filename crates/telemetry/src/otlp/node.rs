@@ -1,6 +1,7 @@
 //! What one span or log record adds to its trace.
 
 use crate::event::{Claim, Response, SpanContext};
+use crate::system_text::SystemText;
 
 /// What a body says about one span.
 #[derive(Debug)]
@@ -8,8 +9,8 @@ pub(super) struct Node {
     pub(super) context: SpanContext,
     pub(super) parent: Option<[u8; 8]>,
     pub(super) said: Option<Box<Said>>,
-    /// Hash of a system text that was recorded apart from its span.
-    pub(super) system: Option<[u8; 32]>,
+    /// A system text that was recorded apart from its span.
+    pub(super) system: Option<Box<SystemText>>,
     pub(super) call: Option<Box<Call>>,
     /// Whether the span itself has come, not just a log record of it.
     pub(super) is_span: bool,

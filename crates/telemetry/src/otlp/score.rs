@@ -40,8 +40,15 @@ fn read_message(event_name: &str, record: &LogRecord<'_>, context: SpanContext, 
         Some(Value::Tree(body)) if event_name == "gen_ai.system.message" => conversation.add_system(body),
         _ => conversation.add_event(event_name, &record.attributes),
     }
-    let Some(system) = conversation.system_hash() else { return };
-    batch.nodes.push(Node { context, parent: None, said: None, system: Some(system), call: None, is_span: false });
+    let Some(system) = conversation.system_text() else { return };
+    batch.nodes.push(Node {
+        context,
+        parent: None,
+        said: None,
+        system: Some(Box::new(system)),
+        call: None,
+        is_span: false,
+    });
 }
 
 /// Reads the scores of a span into a batch.

@@ -119,7 +119,8 @@ fn response(
         conversation.add_event(&event.name, &event.attributes);
     }
     let mut claim = said.claim.clone();
-    claim.system = conversation.system_hash();
+    let system = conversation.system_text();
+    claim.system = system.as_ref().map(|system| system.hash);
     Box::new(Response {
         id: attributes
             .text(Field::ResponseId)
@@ -145,6 +146,7 @@ fn response(
         claim,
         attribution: Attribution::Pending,
         body: if options.record_content { conversation.body() } else { None },
+        system_text: system.and_then(|system| system.text),
     })
 }
 

@@ -126,7 +126,7 @@ impl<'t> Changes<'t> {
         Ok(outcome)
     }
 
-    fn response(&mut self, response: Box<Response>, repeat: Option<[u8; 16]>) -> Result<bool, TelemetryError> {
+    fn response(&mut self, mut response: Box<Response>, repeat: Option<[u8; 16]>) -> Result<bool, TelemetryError> {
         let day = day(response.ended_ms);
         let id = response.id.as_deref().map(|id| hash(&[id.as_bytes()]));
         let span = response.span.as_ref().map(span_hash);
@@ -157,6 +157,7 @@ impl<'t> Changes<'t> {
         }
         let targets = targets_of(&response);
         let ended_ms = response.ended_ms;
+        response.system_text = None;
         let event = Event::Response(response);
         self.count(number, ended_ms, &event);
         self.push(event)?;
