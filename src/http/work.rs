@@ -15,7 +15,7 @@ use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::error::Failure;
 use super::request::RequestError;
@@ -92,12 +92,11 @@ impl WorkPermits {
         let permit = self.turn().await?;
         let waits = WaitPermit(Cancellation::after(Arc::clone(&self.clock), HEAVY_MS_MAX));
         let stop = waits.0.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let done = off_async(Box::new(move || {
             let _permit = permit;
             (!stop.is_due()).then(|| work(&stop))
-        });
-        let done = done.await.map_err(|error| RequestError::Task(error.to_string()))?;
-        done.ok_or_else(|| busy().into())
+        }));
+        done.await?.ok_or_else(|| busy().into())
     }
 
     /// Runs heavy work when it is its turn, and serializes its answer on the same thread: a diff of two long texts has
@@ -141,8 +140,7 @@ impl WorkPermits {
             let _turn = turn;
             runtime.block_on(rewrite)
         };
-        let done = tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()))?;
-        let response = done?.map(Body::from);
+        let response = off_async(Box::new(work)).await??.map(Body::from);
         let share = response.extensions().get::<Arc<Share>>().cloned();
         Ok(match share {
             Some(share) => count(response, share),
@@ -203,18 +201,40 @@ pub(super) async fn abandonable<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let waits = WaitPermit(Cancellation::never());
     let stop = waits.0.clone();
-    tokio::task::spawn_blocking(move || work(stop)).await.map_err(|error| RequestError::Task(error.to_string()).into())
+    off_async(Box::new(move || work(stop))).await
 }
 
 /// Runs a short read, such as a database query, on a thread that can block.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    short_read(Box::new(work)).await
+}
+
+async fn short_read<T: Send + 'static>(work: BoxedWork<T>) -> Result<T, Failure> {
     static READS: Semaphore = Semaphore::const_new(READS_MAX);
     let turn = READS.acquire().await.map_err(|error| RequestError::Task(error.to_string()))?;
-    let work = move || {
+    off_async(Box::new(move || {
         let _turn = turn;
         work()
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|error| RequestError::Task(error.to_string()).into())
+    }))
+    .await
+}
+
+/// Work whose type is only its result, so that the runtime's code for a task is compiled once and not for each closure.
+type BoxedWork<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// Runs work on a thread that can block.
+async fn off_async<T: Send + 'static>(work: BoxedWork<T>) -> Result<T, Failure> {
+    let (answer, done) = oneshot::channel();
+    let task: BoxedWork<()> = Box::new(move || {
+        // Whoever asked may have gone.
+        let _unheard = answer.send(work());
+    });
+    let task = tokio::task::spawn_blocking(task);
+    if let Ok(done) = done.await {
+        return Ok(done);
+    }
+    let why = task.await.map_or_else(|error| error.to_string(), |()| "it was cancelled".to_owned());
+    Err(RequestError::Task(why).into())
 }
 
 /// A body that is sent in chunks, so that its memory counts until nearly all of it is sent.
@@ -277,7 +297,7 @@ mod tests {
         runtime().block_on(async {
             let work = Arc::new(WorkPermits::with(clock(), 1, 1, NOTHING));
             let (release, held) = mpsc::channel::<()>();
-            let (started, running) = tokio::sync::oneshot::channel();
+            let (started, running) = oneshot::channel();
             let first = {
                 let work = Arc::clone(&work);
                 tokio::spawn(async move {
@@ -310,8 +330,8 @@ mod tests {
     fn disconnect_cancels_running_work_and_drops_queued_work() {
         runtime().block_on(async {
             let work = Arc::new(WorkPermits::with(clock(), 1, 8, NOTHING));
-            let (started, running) = tokio::sync::oneshot::channel();
-            let (ended, end) = tokio::sync::oneshot::channel();
+            let (started, running) = oneshot::channel();
+            let (ended, end) = oneshot::channel();
             let first = {
                 let work = Arc::clone(&work);
                 tokio::spawn(async move {
