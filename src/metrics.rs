@@ -199,6 +199,7 @@ pub struct Instruments {
     pub webhook_deliveries_pending: OptionalGauge,
     pub webhooks: Family<State, Gauge>,
     pub webhook_attempts: Family<State, Counter>,
+    pub alerts_firing: OptionalGauge,
     pub certificate_expiry_timestamp_seconds: OptionalGauge,
     process: process::Process,
     registry: Registry,
@@ -404,6 +405,7 @@ fn catalogue(role: Role) -> Instruments {
             disabled", Family::default()),
         webhook_attempts: c.add("webhook_attempts", "Webhook delivery attempts by result: delivered, pending (will \
             be retried), failed (given up)", Family::default()),
+        alerts_firing: c.add("alerts_firing", "Alerts that fire", OptionalGauge::default()),
         last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time \
             since the last verified contact with the primary", OptionalGauge::default()),
         stale: c.gauge("stale", "1 while this replica is not fresh: its last poll failed, its last verified contact \

@@ -154,6 +154,7 @@ fn state(store: &Store) -> AppState {
         storage: None,
         inbox: None,
         watch: None,
+        alerts: Vec::new(),
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");

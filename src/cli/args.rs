@@ -12,9 +12,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::globals::Globals;
 use super::{
-    archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history, import, list,
-    log, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role, rollback, rules,
-    show, stats, status, token, trace, unlabel, webhook, whoami,
+    alert, archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history,
+    import, list, log, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role,
+    rollback, rules, show, stats, status, token, trace, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -99,6 +99,8 @@ pub enum Command {
     Trace(trace::TraceArgs),
     /// Show which prompts cost most
     Costs(costs::CostsArgs),
+    /// Set limits on spend, errors and latency
+    Alert(alert::AlertArgs),
     /// Show node status
     Status(status::StatusArgs),
     /// Show who you are signed in as, and what you are allowed to do
@@ -149,7 +151,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
-    ("Measure", &["trace", "stats", "costs"]),
+    ("Measure", &["trace", "stats", "costs", "alert"]),
     ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
     (
         "Maintenance",

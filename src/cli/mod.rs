@@ -3,6 +3,7 @@
 //! It parses, calls, and prints; the server decides what is allowed. Invariant: every run ends in an exit code: 0 done,
 //! 1 refused, 2 usage or configuration, 3 server unreachable or not trusted.
 
+mod alert;
 mod archive;
 pub mod args;
 mod audit;
@@ -154,6 +155,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Stats(args) => ask(globals, |context| stats::run(args, context)),
         Command::Trace(args) => ask(globals, |context| trace::run(args, context)),
         Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
+        Command::Alert(args) => ask(globals, |context| alert::run(args, context)),
         Command::Status(args) => ask(globals, |context| status::run(args, context)),
         Command::Whoami(_) => ask(globals, whoami::run),
         Command::Can(args) => ask(globals, |context| can::run(args, context)),

@@ -88,9 +88,14 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         rows.push(("held", paint(WARN, "held at this position by its operator")));
     }
     if status.automation_held {
-        let held = "held: deploys and expires no change requests, sends no webhooks, archives and watches nothing";
+        let held = "held: deploys and expires no change requests, sends no webhooks, lets no alert fire, archives and watches nothing";
         rows.push(("automation", paint(WARN, held)));
     }
+    rows.extend(status.alerts.iter().map(|alert| {
+        let since = format!("since {} UTC", moment(alert.since));
+        let what = one_line(&format!("{} is firing: {}", alert.name, alert.summary));
+        ("alert", format!("{} {}", paint(BAD, what), paint(DIM, since)))
+    }));
     let faults = [("storage", &status.storage), ("trouble", &status.trouble), ("inbox", &status.inbox)];
     rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(
         |(what, trouble)| {

@@ -31,6 +31,9 @@ pub(super) fn all(app: &Shared) {
         if let Ok(requests) = registry.open_change_request_count() {
             metrics.open_change_requests.gauge().set(i64::try_from(requests).unwrap_or(i64::MAX));
         }
+        if let Ok(firing) = registry.firing_alert_count() {
+            metrics.alerts_firing.gauge().set(i64::try_from(firing).unwrap_or(i64::MAX));
+        }
         if let Ok(webhooks) = registry.webhook_figures() {
             metrics.webhook_deliveries_pending.gauge().set(whole(webhooks.pending));
             for (state, count) in [("ok", webhooks.ok), ("failing", webhooks.failing), ("disabled", webhooks.disabled)]

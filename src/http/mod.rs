@@ -5,6 +5,7 @@
 
 mod about;
 mod admin;
+mod alerts;
 pub mod auth;
 mod browser_paths;
 mod caching;

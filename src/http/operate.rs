@@ -10,11 +10,13 @@ use super::error::Failure;
 use super::extract::{NoParams, Params, blocking};
 use super::measure;
 use super::request::RequestError;
-use super::state::App;
+use super::state::{App, Shared};
+use crate::api::alerts::FiringAlert;
 use crate::api::status::{Status, Trouble};
 use crate::metrics::Format;
 use crate::replication::health::DAMAGED;
 use crate::replication::publisher::Publisher;
+use crate::resolve::ReadScope;
 use crate::web::docs;
 
 /// What the documentation page can load: its own stylesheet, and nothing else.
@@ -23,8 +25,15 @@ const DOCS_POLICY: HeaderValue =
 
 /// Returns the status of this node: its position, how fresh that is, and since when.
 #[utoipa::path(get, path = "/v1/status", operation_id = "get_status", tag = "operations", security((), ("token" = [])), responses((status = 200, body = Status)))]
-pub(super) async fn status(State(app): State<App>, _: Reader, _: NoParams) -> Said<Status> {
-    Said((app.status)())
+pub(super) async fn status(State(app): State<App>, reader: Reader, _: NoParams) -> Result<Said<Status>, Failure> {
+    let scope = reader.scope();
+    let status = move || Status { alerts: firing(&app, &scope), ..(app.status)() };
+    Ok(Said(blocking(status).await?))
+}
+
+/// The alerts that fire, of those that the caller can see; none where they cannot be read, which the status says too.
+fn firing(app: &Shared, scope: &ReadScope) -> Vec<FiringAlert> {
+    app.registry.as_ref().and_then(|registry| registry.firing_alerts(scope).ok()).unwrap_or_default()
 }
 
 /// Whether the process is alive.

@@ -13,8 +13,8 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report, responses,
-    rule_sets, stats, telemetry, ui, webhooks, write,
+    about, admin, alerts, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report,
+    responses, rule_sets, stats, telemetry, ui, webhooks, write,
 };
 
 /// All operations.
@@ -30,6 +30,9 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/v1/scores",                                          || post(telemetry::scores)),
     Route::new("GET",    "/v1/stats",                                           || get(stats::all)),
     Route::new("GET",    "/v1/prompts/{name}/stats",                            || get(stats::prompt)),
+    Route::new("GET",    "/v1/alerts",                                          || get(alerts::alerts)),
+    Route::new("PUT",    "/v1/alerts/{name}",                                   || put(alerts::put_alert)),
+    Route::new("DELETE", "/v1/alerts/{name}",                                   || delete(alerts::remove_alert)),
     Route::new("GET",    "/v1/responses/{id}",                                  || get(responses::response)),
     Route::new("GET",    "/v1/sessions/{id}",                                   || get(responses::session)),
     Route::new("POST",   "/v1/traces",                                          || post(otlp::traces)),
@@ -158,7 +161,9 @@ pub(super) fn class(path: &str) -> &'static str {
         || under(&["/v1/policies", "/v1/rules", "/v1/classify", "/v1/archive"])
     {
         "governance"
-    } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/traces", "/v1/logs", "/v1/metrics"]) {
+    } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/traces", "/v1/logs", "/v1/metrics"])
+        || under(&["/v1/stats", "/v1/alerts"])
+    {
         "telemetry"
     } else if under(&["/ui/"]) {
         "pages"

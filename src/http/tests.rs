@@ -75,6 +75,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         storage: None,
         inbox: None,
         watch: None,
+        alerts: Vec::new(),
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");

@@ -3,6 +3,7 @@
 //! The doors decide who may report, and read what is sent; this module does the same with all of it. Nothing here
 //! touches the registry's writer: what floods this is felt by nobody else.
 
+mod alerts;
 mod attribute;
 mod error;
 mod lookup;

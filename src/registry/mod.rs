@@ -7,6 +7,7 @@
 mod about;
 pub mod access;
 mod admins;
+mod alerts;
 mod approvals;
 mod archive;
 mod auth_method;
@@ -46,6 +47,7 @@ mod webhooks;
 pub mod why;
 mod write_quota;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -62,6 +64,7 @@ use self::access::{AuthState, PreparedClassifier};
 use self::command::Refusals;
 use self::write_quota::WriteQuota;
 use crate::clock::Clock;
+use crate::model::alert::AlertReading;
 use crate::model::audit::Command;
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::handle::{HANDLE_BYTES_MAX, is_handle};
@@ -101,6 +104,8 @@ struct Inner {
     public_url: OnceLock<PublicUrl>,
     /// Set where this node deploys no change request by itself.
     automation_held: OnceLock<()>,
+    /// The newest values of alerts, by name.
+    readings: Mutex<BTreeMap<String, AlertReading>>,
 }
 
 impl Registry {
@@ -126,6 +131,7 @@ impl Registry {
             webhook_networks,
             public_url: OnceLock::new(),
             automation_held: OnceLock::new(),
+            readings: Mutex::default(),
         };
         let registry = Self(Arc::new(inner));
         let learner = Arc::downgrade(&registry.0);

@@ -19,6 +19,8 @@ use crate::telemetry::store::{Expired, Retention, TelemetryError};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
+/// How often the values of alerts are read: half of the shortest interval that is counted.
+const ALERTS_EVERY: Duration = Duration::from_secs(30);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 type Outcome = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send>>;
@@ -122,6 +124,21 @@ pub(super) fn of_primary(
         }));
     }
     jobs
+}
+
+/// Reads the values of alerts, and records those that begin to fire or no longer do.
+pub(super) fn alerts(registry: &Registry, recorder: &Recorder) -> Job {
+    let (registry, recorder) = (registry.clone(), recorder.clone());
+    let read = move || {
+        let (registry, recorder) = (registry.clone(), recorder.clone());
+        async move {
+            let stored = registry.clone();
+            let reading = move || -> Result<_, Failure> { Ok(recorder.read_alerts(stored.stored_alerts()?)?) };
+            let readings = tokio::task::spawn_blocking(reading).await??;
+            Ok::<_, Failure>(registry.note_readings(readings).await?)
+        }
+    };
+    Job::new("alerts", ALERTS_EVERY, "could not read the values of alerts; trying again later", read)
 }
 
 /// The jobs of a node that keeps telemetry: recording calls that waited, and removing what is older than it is kept for.

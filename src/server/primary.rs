@@ -41,7 +41,7 @@ const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this regis
 
 /// What is said of a node that does nothing by itself.
 const AUTOMATION_HELD: &str = "automation is held: no change request is deployed or expires by itself, no webhook is sent, \
-    nothing is archived, and no folder is watched; commands and reads work";
+    no alert fires, nothing is archived, and no folder is watched; commands and reads work";
 
 /// What a first start created, before its access token is valid.
 pub struct NewRegistry<'a> {
@@ -151,6 +151,10 @@ pub async fn start_primary_announcing(
     for job in recorder.iter().flat_map(jobs::of_telemetry) {
         tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
     }
+    if let Some(recorder) = recorder.as_ref().filter(|_| !hold_automation) {
+        let job = jobs::alerts(&registry, recorder);
+        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+    }
     let state = AppState {
         recorder,
         catalogue: Catalogue::new(store.clone()),
@@ -246,6 +250,7 @@ fn describe(
         storage: None,
         inbox: None,
         watch: None,
+        alerts: Vec::new(),
         replicas: publisher.reports(),
     }
 }

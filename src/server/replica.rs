@@ -227,6 +227,7 @@ fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn C
         storage: None,
         inbox: view.inbox,
         watch: None,
+        alerts: Vec::new(),
         replicas: Vec::new(),
     }
 }

@@ -125,6 +125,7 @@ test("lists, searches, the queue, change requests and the log show hostile texts
     `/ui/?q=${segment(UNSEEN_MESSAGE)}`,
     `/ui/?folder=${asked}`,
     "/ui/usage",
+    "/ui/alerts",
     path("prompts", NAMES[1], "?since=24h"),
     "/ui/review",
     "/ui/review?state=rejected",

@@ -94,6 +94,11 @@ const STORY: &[(&str, &str, &str)] = &[
     ("GET",    "/v1/webhooks/bot/deliveries", ""),
     ("POST",   "/v1/webhooks/bot/deliveries/2/redelivery", ""),
     ("DELETE", "/v1/webhooks/bot", ""),
+    // Alerts.
+    ("PUT",    "/v1/alerts/support-spend", EXAMPLE),
+    ("PUT",    "/v1/alerts/support-spend", r#"{"metric":"latency_p95","threshold":3000,"prompts":"support/agent","per_s":3600,"min_calls":5}"#),
+    ("GET",    "/v1/alerts", ""),
+    ("DELETE", "/v1/alerts/support-spend", ""),
     // Operating.
     ("GET",    "/v1/status", ""),
     ("GET",    "/v1/audit", ""),

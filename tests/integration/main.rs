@@ -5,6 +5,7 @@
     reason = "clippy spares test functions and not their helpers; a wrong index fails the test"
 )]
 
+mod alerts;
 mod attacks;
 mod bad_input;
 mod cli;

@@ -1,5 +1,6 @@
 //! Webhooks: a primary that sends, and scripted receivers.
 
+mod alerting;
 mod delivering;
 mod keeping;
 mod outbox;

@@ -3,6 +3,7 @@
 //! It does not retry, cache, decide or print anything. Invariant: whatever a server sends, a call ends within its time
 //! and size limits with a value or a [`ClientError`]; messages and logs never contain the access token.
 
+mod alerts;
 mod error;
 mod govern;
 mod lists;

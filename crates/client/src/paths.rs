@@ -98,6 +98,10 @@ pub(super) fn below(list: &str, name: &str) -> String {
     format!("{list}/{}", segment(name))
 }
 
+pub(super) fn alert(name: &str) -> String {
+    format!("/v1/alerts/{}", segment(name))
+}
+
 pub(super) fn webhook(name: &str) -> String {
     format!("/v1/webhooks/{}", segment(name))
 }

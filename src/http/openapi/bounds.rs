@@ -18,6 +18,7 @@ use crate::api::limits::{
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
 use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::model::alert::{MIN_CALLS_MAX, PERIOD_S_MAX, PERIOD_S_MIN, THRESHOLD_USD_MAX};
 use crate::model::commit_message::CommitMessage;
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::content::{MESSAGES_MAX, VARIABLE_BYTES_MAX, VARIABLES_MAX};
@@ -152,6 +153,10 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         })),
         ("WebhookRotation", "overlap_s", seconds(OVERLAP_S_MAX)),
         ("SuspensionRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        // Alerts.
+        ("AlertRule", "threshold", json!({"exclusiveMinimum": 0, "maximum": THRESHOLD_USD_MAX})),
+        ("AlertRule", "per_s", json!({"minimum": PERIOD_S_MIN, "maximum": PERIOD_S_MAX})),
+        ("AlertRule", "min_calls", json!({"minimum": 1, "maximum": MIN_CALLS_MAX})),
         // Resolving.
         ("BatchRequest", "references", at_most(BATCH_REFERENCES_MAX)),
         ("BatchRequest", "subject", characters(ATTRIBUTE_BYTES_MAX)),

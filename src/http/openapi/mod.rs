@@ -18,8 +18,8 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report, responses,
-    rule_sets, stats, telemetry, webhooks, write,
+    about, admin, alerts, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report,
+    responses, rule_sets, stats, telemetry, webhooks, write,
 };
 use crate::api::problem::Problem;
 use crate::api::telemetry::RpcStatus;
@@ -61,6 +61,7 @@ use crate::web::docs;
     ),
     paths(
         read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
+        alerts::alerts, alerts::put_alert, alerts::remove_alert,
         responses::response, responses::session, otlp::traces, otlp::logs, otlp::metrics,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,

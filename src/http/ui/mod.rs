@@ -5,6 +5,7 @@
 
 mod about;
 mod access;
+mod alerts;
 mod assets;
 mod audit;
 mod deploy;

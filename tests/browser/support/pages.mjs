@@ -150,6 +150,8 @@ export const PAGES = [
     path: "/ui/access/why?who=maya&permission=deploy&prompt=support%2Fagent&label=production",
     as: "admin",
   },
+  { name: "alerts", route: "/ui/alerts", path: "/ui/alerts", as: "admin" },
+  { name: "alerts-none", route: "/ui/alerts", path: "/ui/alerts", on: "empty" },
   { name: "replicas", route: "/ui/replicas", path: "/ui/replicas", as: "admin" },
   { name: "replica-replicas", route: "/ui/replicas", path: "/ui/replicas", on: "replica" },
   { name: "audit", route: "/ui/audit", path: "/ui/audit", as: "elena" },

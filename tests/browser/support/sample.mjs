@@ -237,6 +237,10 @@ export class Sample {
       await team.node.send("POST", "/v1/responses", { responses: responses.slice(at, at + 500) });
     }
     await team.node.send("POST", "/v1/scores", { scores });
+    const spend = { metric: "spend", prompts: "support/**", per_s: 86_400 };
+    await team.send("admin", "PUT", "/v1/alerts/support-spend", { ...spend, threshold: 0.01 });
+    await team.send("admin", "PUT", "/v1/alerts/all-spend", { metric: "spend", threshold: 500, per_s: 604_800 });
+    await team.send("admin", "PUT", "/v1/alerts/errors", { metric: "error_rate", threshold: 0.05, per_s: 3_600 });
   }
 
   /** What is going on now: a policy, a canary, change requests in every state, a rollback, a refusal, a caller. */

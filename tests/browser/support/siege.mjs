@@ -76,5 +76,7 @@ export async function besieged() {
   await team.review("cy", team.rejected, "reject", PAYLOADS[1]);
   await team.deploy("rob", first, "production", team.version, PAYLOADS[2], { fails: 403 });
   await reported(team);
+  const alert = { metric: "spend", threshold: 1, prompts: `hostile/${PAYLOADS[1].slice(0, 150)}`, per_s: 3_600 };
+  await team.node.send("PUT", "/v1/alerts/hostile", alert);
   return team;
 }

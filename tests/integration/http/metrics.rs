@@ -64,6 +64,7 @@ const SERIES: &[Series] = &[
     ("bookholder_webhook_deliveries_pending", "gauge", &[], Primary, Up("")),
     ("bookholder_webhooks", "gauge", &["state"], Primary, Up("state=\"failing\"")),
     ("bookholder_webhook_attempts_total", "counter", &["state"], Primary, Up("state=\"pending\"")),
+    ("bookholder_alerts_firing", "gauge", &[], Primary, There),
     ("bookholder_certificate_expiry_timestamp_seconds", "gauge", &[], Both, Elsewhere),
     ("bookholder_last_verified_contact_age_seconds", "gauge", &[], Replica, Up("")),
     ("bookholder_stale", "gauge", &[], Replica, Up("")),

@@ -3,6 +3,7 @@
 //! Server, command line and replicas share these types, so they cannot drift apart. `http` maps errors to status codes;
 //! `registry` decides whether a request is allowed.
 
+pub mod alerts;
 pub mod govern;
 pub mod limits;
 pub mod problem;

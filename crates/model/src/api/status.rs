@@ -67,7 +67,7 @@ pub struct Status {
     /// Whether the operator holds this replica at its position.
     pub held: bool,
     /// Whether this primary does nothing by itself (`hold_automation`): it deploys and expires no change requests, sends
-    /// no webhooks, archives nothing and watches no folder.
+    /// no webhooks, lets no alert fire, archives nothing and watches no folder.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub automation_held: bool,
     /// The latest problem while following the upstream, and since when.
@@ -83,6 +83,9 @@ pub struct Status {
     /// The folder that this primary publishes from, if it watches one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<WatchStatus>,
+    /// Alerts that fire, of those that the caller can see; on a primary.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alerts: Vec<super::alerts::FiringAlert>,
     /// Replicas that reported here recently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaReport>,

@@ -5,6 +5,7 @@
 //! a random number.
 
 pub mod about;
+pub mod alert;
 pub mod as_of;
 pub mod audit;
 pub mod change_request;

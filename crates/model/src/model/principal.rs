@@ -42,7 +42,7 @@ pub enum Permission {
     Access,
     /// Manage label policies, risk rules and retention.
     Policy,
-    /// Manage webhooks.
+    /// Manage webhooks and alerts.
     Webhooks,
     /// Create backups and bundles, and operate the node.
     Operate,
@@ -111,7 +111,7 @@ impl Permission {
             Self::Audit => "Read the audit log and create reports",
             Self::Access => "Manage principals, access tokens, roles and grants",
             Self::Policy => "Manage label policies, risk rules and retention",
-            Self::Webhooks => "Manage webhooks",
+            Self::Webhooks => "Manage webhooks and alerts",
             Self::Operate => "Create backups and bundles",
             Self::Override => "Override a policy with a reason",
             Self::Telemetry => "Report telemetry and scores",

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::event::Effect;
-use crate::model::audit::{AuditChange, AuditEntry, Subject};
+use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::pattern::Pattern;
 use crate::model::serving::Serving;
 
@@ -43,7 +43,7 @@ pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> b
 
 /// The body: `{type, timestamp, data}`. The time is that of the decision; `data` has `seq`, `actor`, `command`,
 /// `decision`, `subjects` and `hash`, and, if known, `message`, `reason`, `prompt`, `label`, `version`, `from`, `to`,
-/// `approved_by`, `change_request` and `risk`. `from` and `to` are what the label served and serves: a `text`, and the
+/// `approved_by`, `change_request`, `risk` and `alert` (what an alert watches, and its value). `from` and `to` are what the label served and serves: a `text`, and the
 /// `version` if it is always the same one. If a list was cut, `more_…` has the number of missing items. A label without
 /// `to` was removed.
 #[must_use]
@@ -69,8 +69,22 @@ pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     if let Some(risk) = entry.risk {
         data.insert("risk".to_owned(), json!(risk));
     }
+    if let Some(alert) = alert(entry) {
+        data.insert("alert".to_owned(), alert.clone());
+    }
     data.insert("hash".to_owned(), cut(&entry.hash, NAME_BYTES_MAX).into());
     json!({ "type": effect.event_type, "timestamp": entry.at, "data": data })
+}
+
+/// The alert of an entry that says that it fires, or no longer does: its rule and its value.
+fn alert(entry: &AuditEntry) -> Option<&Value> {
+    if !matches!(entry.command, Command::FireAlert | Command::ResolveAlert) {
+        return None;
+    }
+    entry.changes.iter().find_map(|change| match change {
+        AuditChange::Settings { subject: Subject::Alert { .. }, after, .. } => after.as_ref(),
+        _ => None,
+    })
 }
 
 /// The fields of a change: a new version, what a label serves now, or a removed prompt.

@@ -1,6 +1,9 @@
 //! The events of an audit entry: one for each effect.
 
-use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
+use crate::model::audit::{
+    ALERT_FIRING, ALERT_RESOLVED, AuditChange, AuditEntry, Command, Decision, LABEL_MOVED, PROMPT_REMOVED,
+    VERSION_CREATED,
+};
 
 /// One effect of an audit entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +39,7 @@ const fn type_of(change: &AuditChange) -> Option<&'static str> {
 
 /// The events that have a name of their own, and what happened; a command without one is `COMMAND.granted` or
 /// `COMMAND.denied`.
-pub const NAMED_EVENTS: [(&str, &str); 8] = [
+pub const NAMED_EVENTS: [(&str, &str); 10] = [
     (LABEL_MOVED, "a label serves something else, or nothing"),
     ("prompt.label.blocked", "a deployment was denied or did not meet a policy"),
     ("prompt.rollback.blocked", "a rollback was denied or did not meet a policy"),
@@ -45,12 +48,19 @@ pub const NAMED_EVENTS: [(&str, &str); 8] = [
     ("prompt.version.retired", "a version was retired"),
     ("prompt.version.reinstated", "a retired version was reinstated"),
     (PROMPT_REMOVED, "a prompt was removed"),
+    (ALERT_FIRING, "what an alert watches exceeds its threshold"),
+    (ALERT_RESOLVED, "what an alert watches no longer exceeds its threshold"),
 ];
 
 /// The events without a name of their own, as filters name them: `approve.granted` and `approve.denied`.
 pub fn plain_events() -> impl Iterator<Item = String> {
     let of = |command: &Command| [Decision::Granted, Decision::Denied].map(|decision| command.event_type(decision));
-    Command::ALL.iter().flat_map(of).filter(|event| !event.starts_with("prompt."))
+    Command::ALL.iter().flat_map(of).filter(|event| !is_named(event))
+}
+
+/// Whether an event has a name of its own.
+fn is_named(event: &str) -> bool {
+    ["prompt.", "alert."].iter().any(|beginning| event.starts_with(beginning))
 }
 
 #[cfg(test)]
@@ -70,8 +80,7 @@ mod tests {
                 sent.extend(effects(&entry).into_iter().map(|effect| effect.event_type));
             }
         }
-        let (named, plain): (BTreeSet<String>, BTreeSet<String>) =
-            sent.into_iter().partition(|event| event.starts_with("prompt."));
+        let (named, plain): (BTreeSet<String>, BTreeSet<String>) = sent.into_iter().partition(|event| is_named(event));
         assert_eq!(NAMED_EVENTS.map(|(event, _)| event.to_owned()).into_iter().collect::<BTreeSet<_>>(), named);
         let listed: BTreeSet<String> = plain_events().collect();
         let unlisted: Vec<&String> = plain.iter().filter(|event| !listed.contains(*event)).collect();

@@ -2,6 +2,7 @@
 //!
 //! Pure rules over values. The registry collects the facts, requests the decision, and records it.
 
+pub mod alert;
 pub mod announcement;
 pub mod audit_copy;
 pub mod diff;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::announcement::TEST_EVENT;
-use crate::model::audit::{LABEL_MOVED, PROMPT_REMOVED, Subject, VERSION_CREATED};
+use crate::model::audit::{ALERT_FIRING, ALERT_RESOLVED, LABEL_MOVED, PROMPT_REMOVED, Subject, VERSION_CREATED};
 
 /// Longest text of a Slack message, in characters as sent.
 const TEXT_CHARS_MAX: usize = 3_000;
@@ -106,8 +106,20 @@ impl Event<'_> {
                 to.push_markup(" was removed");
             }
             TEST_EVENT => to.push_markup("This is a test from Bookholder."),
+            ALERT_FIRING | ALERT_RESOLVED => {
+                to.push_markup("The alert ");
+                to.push_bold(&[&self.first_subject()]);
+                to.push_markup(if self.kind == ALERT_FIRING { " is firing" } else { " is resolved" });
+            }
             _ => self.summarise_other(to),
         }
+    }
+
+    /// The first subject, for display.
+    fn first_subject(&self) -> String {
+        let subjects = self.data.and_then(|data| data.get("subjects")).and_then(Value::as_array);
+        let first = subjects.and_then(|subjects| Subject::deserialize(subjects.first()?).ok());
+        first.map(|subject| subject.to_string()).unwrap_or_default()
     }
 
     /// The action, done or denied, and its subject, in the terms of the command line.
@@ -180,6 +192,9 @@ impl Event<'_> {
                 let label = encode(label);
                 links.push((format!("{base}/ui/prompts/{prompt}?back={label}#back-{label}"), "Roll back"));
             }
+        }
+        if matches!(self.kind, ALERT_FIRING | ALERT_RESOLVED) {
+            links.push((format!("{base}/ui/alerts"), "Alerts"));
         }
         if let Some(id) = self.number("change_request") {
             links.push((format!("{base}/ui/review/{id}"), "Change request"));

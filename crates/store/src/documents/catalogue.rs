@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::key::{DeliveryKey, DocumentKey, DraftSaveKey, DueDeliveryKey, UseKey};
 use super::{Document, Excerpt};
 use crate::model::about::About;
+use crate::model::alert::Alert;
 use crate::model::change_request::ChangeRequest;
 use crate::model::draft::{Draft, DraftSummary};
 use crate::model::finding::Finding;
@@ -71,6 +72,7 @@ documents! {
     23 WebSessionRecord by &'a str;
     24 ImportedPrompt  by &'a PromptName;
     25 OpenSignInLink  by &'a str;
+    26 Alert           by &'a str;
 }
 
 /// An open change request.
@@ -198,6 +200,6 @@ mod tests {
 
     #[test]
     fn numbers_of_kinds_are_contiguous_from_1() {
-        assert!(NUMBERS.iter().copied().eq(1..=25));
+        assert!(NUMBERS.iter().copied().eq(1..=26));
     }
 }

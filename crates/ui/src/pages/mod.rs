@@ -2,6 +2,7 @@
 
 mod about;
 pub mod access;
+pub mod alerts;
 pub mod audit;
 mod conversation;
 pub mod deploy;

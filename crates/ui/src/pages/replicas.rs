@@ -179,7 +179,8 @@ fn own(frame: &Frame, status: &Status) -> Markup {
         }
         @if status.automation_held {
             p.note.warn {
-                "Automation is held: no change request is deployed or expires by itself, and no webhook is sent."
+                "Automation is held: no change request is deployed or expires by itself, no alert fires, and no "
+                "webhook is sent."
             }
         }
         @if status.clock_untrusted {
@@ -272,6 +273,7 @@ mod tests {
             storage: None,
             inbox: None,
             watch: None,
+            alerts: Vec::new(),
             replicas: Vec::new(),
         }
     }

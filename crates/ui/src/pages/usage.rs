@@ -35,7 +35,7 @@ pub fn page(frame: &Frame, data: &UsagePageData) -> String {
     let main = html! {
         div.head {
             h1 { "Usage" }
-            p.quiet { "What prompts cost and how often they are called" }
+            p.quiet { "What prompts cost and how often they are called. " a href="/ui/alerts" { "Alerts" } }
         }
         (periods(&data.since, |since| format!("/ui/usage{}", query(&[("since", since)]))))
         @if usage.total.calls == 0 && usage.previous.calls == 0 { (nothing(usage.newest.is_some())) } @else {

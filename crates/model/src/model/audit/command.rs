@@ -18,6 +18,11 @@ pub const VERSION_CREATED: &str = "prompt.version.created";
 /// A prompt was removed.
 pub const PROMPT_REMOVED: &str = "prompt.removed";
 
+/// What an alert watches exceeds its threshold.
+pub const ALERT_FIRING: &str = "alert.firing";
+/// It no longer does.
+pub const ALERT_RESOLVED: &str = "alert.resolved";
+
 /// What depends on the command alone.
 struct Traits {
     permission: Option<Permission>,
@@ -125,6 +130,11 @@ commands! {
     DisableWebhook "disable-webhook" = needs(Permission::Webhooks);
     TestWebhook "test-webhook" = needs(Permission::Webhooks);
     RedeliverWebhook "redeliver-webhook" = needs(Permission::Webhooks);
+    // About alerts. They fire and are resolved by the node itself.
+    PutAlert "put-alert" = needs(Permission::Webhooks);
+    RemoveAlert "remove-alert" = needs(Permission::Webhooks);
+    FireAlert "fire-alert" = Traits { granted: Some(ALERT_FIRING), ..PLAIN };
+    ResolveAlert "resolve-alert" = Traits { granted: Some(ALERT_RESOLVED), ..PLAIN };
     // Copies of everything.
     Report "report" = needs(Permission::Audit);
     Backup "backup" = needs(Permission::Operate);

@@ -64,6 +64,9 @@ pub enum Subject {
     Webhook {
         name: String,
     },
+    Alert {
+        name: String,
+    },
     Registry {
         name: String,
     },
@@ -144,6 +147,7 @@ impl Subject {
             | Self::Policy { name: text }
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
+            | Self::Alert { name: text }
             | Self::Registry { name: text } => vec![text],
             Self::Label { prompt, label, .. } | Self::Deployment { prompt, label, .. } => vec![prompt, label],
             Self::Draft { prompt, draft } => vec![prompt, draft],
@@ -174,6 +178,7 @@ impl fmt::Display for Subject {
             | Self::Policy { name: text }
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
+            | Self::Alert { name: text }
             | Self::Registry { name: text } => f.write_str(text),
             Self::Root { version } => write!(f, "root {version}"),
             Self::Epoch { number } => write!(f, "epoch {number}"),

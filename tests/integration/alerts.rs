@@ -1,0 +1,100 @@
+//! Alerts of a running primary: on the command line, over HTTP, in the status, as a metric and on their page.
+
+use serde_json::{Value, json};
+
+use crate::support::command::{Bookholder, bookholder};
+use crate::support::node::Node;
+
+/// A primary with calls of two prompts that cost 3 and 9 dollars, one without a known cost.
+fn node_with_calls() -> Node {
+    let node = Node::primary();
+    node.publish("support/agent", "text");
+    node.publish("secret/plan", "text");
+    let call = |prompt: &str, cost: Value| json!({"prompt": prompt, "version": "1", "model": "made-up", "cost_usd": cost, "latency_ms": 4000});
+    let calls = [call("support/agent", json!(3)), call("support/agent", Value::Null), call("secret/plan", json!(9))];
+    assert_eq!(node.change("POST", "/v1/responses", &json!({"responses": calls})).ok()["recorded"], 3);
+    node
+}
+
+fn line(node: &Node, line: &[&str]) -> Bookholder {
+    bookholder(line).server(node)
+}
+
+#[test]
+fn alert_that_fires_is_listed_with_its_value_and_shown_in_status_metrics_and_page() {
+    let node = node_with_calls();
+    let _said = line(&node, &["alert", "set", "support-spend", "--prompt", "support/**", "--spend-over", "2.50"])
+        .ok()
+        .says("support-spend is set: firing")
+        .says("spend of support/** in 1 day: $3.00 (limit $2.50; cost known for 1 of 2 calls)");
+    let _said = line(&node, &["alert", "set", "each", "--each-prompt", "--spend-over", "10"])
+        .ok()
+        .says("each is set: ok")
+        .says("spend of secret/plan in 1 day: $9.00 (limit $10.00)");
+    let _said = line(&node, &["alert", "set", "slow", "--p95-over", "3s"])
+        .ok()
+        .says("slow is set: unknown")
+        .says("3 calls with a duration, of the 20 that it needs");
+    let _said = line(&node, &["alert", "list"]).ok().says("support-spend  firing").says("each           ok");
+    let _said = line(&node, &["status"]).ok().says("support-spend is firing: spend of support/**");
+    let alerts = node.get("/v1/alerts").ok();
+    let states: Vec<_> = alerts.as_array().expect("alerts").iter().map(|alert| &alert["state"]).collect();
+    assert_eq!(states, ["ok", "unknown", "firing"], "by name: {alerts}");
+    assert_eq!(node.get("/v1/status").ok()["alerts"][0]["name"], "support-spend");
+    assert!(node.get("/metrics").text().contains("\nbookholder_alerts_firing 1\n"));
+    let page = node.get("/ui/alerts").text();
+    assert!(page.find("support-spend") < page.find(">each<") && page.contains("limit $2.50"), "{page}");
+    assert!(node.get("/ui/usage").text().contains("href=\"/ui/alerts\""));
+    let _said = line(&node, &["alert", "remove", "support-spend", "--yes"]).ok().says("removed support-spend");
+    assert_eq!(node.get("/v1/alerts").ok().as_array().map(Vec::len), Some(2));
+    assert!(node.get("/metrics").text().contains("\nbookholder_alerts_firing 0\n"));
+    let gone = node.change("DELETE", "/v1/alerts/support-spend", &Value::Null);
+    assert_eq!(gone.status, 404, "{}", gone.text());
+}
+
+#[test]
+fn alert_is_seen_by_those_who_can_read_its_prompts_and_set_by_those_who_manage_webhooks() {
+    let node = node_with_calls();
+    for (name, prompts) in
+        [("all", "**"), ("secret", "secret/plan"), ("folder", "support/**"), ("agent", "support/agent")]
+    {
+        let rule = json!({"metric": "spend", "threshold": 1, "prompts": prompts, "per_s": 3600});
+        assert_eq!(node.change("PUT", &format!("/v1/alerts/{name}"), &rule).status, 201, "{name}");
+    }
+    let token = json!({"name": "narrow", "role": "reader", "prompts": "support/**"});
+    let token = node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("shown once").to_owned();
+    let bearer = format!("Bearer {token}");
+    let narrow = |method: &str, path: &str, body: &[u8]| {
+        node.send(method, path, &[("authorization", &bearer), ("content-type", "application/json")], body)
+    };
+    let seen = narrow("GET", "/v1/alerts", b"").ok();
+    let names: Vec<_> = seen.as_array().expect("alerts").iter().map(|alert| &alert["name"]).collect();
+    assert_eq!(names, ["agent"], "{seen}");
+    let status = narrow("GET", "/v1/status", b"").text();
+    assert!(status.contains("\"agent\"") && !status.contains("secret"), "{status}");
+    let rule = br#"{"metric":"spend","threshold":1,"per_s":3600}"#;
+    assert_eq!(narrow("PUT", "/v1/alerts/mine", rule).status, 403);
+    assert_eq!(narrow("DELETE", "/v1/alerts/all", b"").status, 403);
+    let mut replica = Node::replica(&node);
+    let refused = replica.get("/v1/alerts");
+    assert!(refused.status == 403 && refused.text().contains("primary_only"), "{}", refused.text());
+    replica.stop();
+}
+
+#[test]
+fn invalid_alerts_are_refused_with_what_to_write() {
+    let node = Node::primary();
+    for (name, rule, part) in [
+        ("a", json!({"metric": "spend", "threshold": -1, "per_s": 3600}), "above 0"),
+        ("a", json!({"metric": "error_rate", "threshold": 5, "per_s": 3600}), "0.05 for 5 %"),
+        ("a", json!({"metric": "spend", "threshold": 1, "per_s": 1}), "use 300 to"),
+        ("a", json!({"metric": "heat", "threshold": 1, "per_s": 3600}), "spend_growth"),
+        ("a", json!({"metric": "unattributed_share", "threshold": 0.1, "prompts": "a", "per_s": 3600}), "leave out"),
+        ("A%20B", json!({"metric": "spend", "threshold": 1, "per_s": 3600}), "a-z 0-9"),
+    ] {
+        let refused = node.change("PUT", &format!("/v1/alerts/{name}"), &rule);
+        assert!([400, 422].contains(&refused.status), "{rule}: {}", refused.text());
+        assert!(refused.text().contains(part), "{rule}: {}", refused.text());
+    }
+    assert_eq!(node.get("/v1/alerts").ok(), json!([]));
+}
