@@ -76,7 +76,7 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
             subject: id(reported.subject),
         },
         body,
-        system_text: system.and_then(|system| system.text),
+        system_text: system.map(|system| system.text),
         ..Response::default()
     })
 }

@@ -2,11 +2,12 @@
 
 use crate::resolve::texts::{TextVersion, VersionTexts};
 use crate::telemetry::event::{Attributed, AttributedBy, Attribution, Response};
+use crate::telemetry::system_text::SentText;
 
 /// What a response is recognized by.
 struct Sent {
     hash: [u8; 32],
-    text: Option<String>,
+    text: Option<SentText>,
 }
 
 /// Attributes those of these responses that name no prompt and belong to no version yet.
@@ -39,12 +40,12 @@ pub(super) async fn attribute(texts: &VersionTexts, responses: &mut [&mut Respon
     }
 }
 
-fn find(texts: &VersionTexts, sent: Vec<Sent>) -> Vec<(Option<String>, Option<TextVersion>)> {
+fn find(texts: &VersionTexts, sent: Vec<Sent>) -> Vec<(Option<SentText>, Option<TextVersion>)> {
     if let Err(error) = texts.refresh() {
         tracing::warn!(reason = error.to_string(), "responses are attributed by texts as they were before");
     }
     let find = |Sent { hash, text }| {
-        let filled_in = || texts.filled_in(text.as_deref()?);
+        let filled_in = || texts.filled_in(text.as_ref()?.text()?);
         let version = texts.with_hash(&hash).or_else(filled_in);
         (text, version)
     };

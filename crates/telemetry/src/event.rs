@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::moments::Millionths;
+use crate::system_text::SentText;
 
 /// Longest id of a response, session, user or evaluator, in bytes; longer ones are cut.
 pub const ID_BYTES_MAX: usize = 256;
@@ -73,7 +74,9 @@ pub struct Response {
     /// What was sent to the model and what it answered, where that is recorded.
     pub body: Option<Box<Body>>,
     /// The system text, as long as no version is found that has it; what is stored has none.
-    pub system_text: Option<String>,
+    pub system_text: Option<SentText>,
+    /// The number of the observed prompt that it was counted for, if it belongs to no version.
+    pub observed: Option<u64>,
 }
 
 /// A span of OpenTelemetry.

@@ -8,6 +8,7 @@
 pub mod alerts;
 pub mod event;
 pub mod moments;
+pub mod observed;
 pub mod otlp;
 pub mod price;
 pub mod rollup;

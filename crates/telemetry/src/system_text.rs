@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 /// Longest system text that is compared with templates and grouped, in bytes; longer ones are known by their hash.
 pub const SYSTEM_TEXT_BYTES_MAX: usize = 32 * 1_024;
 
@@ -16,8 +18,34 @@ pub const BETWEEN_MESSAGES: &str = "\n\n";
 pub struct SystemText {
     /// BLAKE3 of the text.
     pub hash: [u8; 32],
+    /// The text.
+    pub text: SentText,
+}
+
+/// A system text that was sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SentText {
+    /// This one.
+    Text(String),
+    /// One above [`SYSTEM_TEXT_BYTES_MAX`].
+    TooLong,
+}
+
+impl SentText {
     /// The text, unless it is too long.
-    pub text: Option<String>,
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::TooLong => None,
+        }
+    }
+
+    /// How many bytes are kept of it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text().map_or(0, str::len)
+    }
 }
 
 impl SystemText {
@@ -33,7 +61,8 @@ impl SystemText {
             texts => Cow::Owned(normalized(&texts.join(BETWEEN_MESSAGES)).into_owned()),
         };
         let hash = *blake3::hash(text.as_bytes()).as_bytes();
-        Some(Self { hash, text: (text.len() <= SYSTEM_TEXT_BYTES_MAX).then(|| text.into_owned()) })
+        let fits = text.len() <= SYSTEM_TEXT_BYTES_MAX;
+        Some(Self { hash, text: if fits { SentText::Text(text.into_owned()) } else { SentText::TooLong } })
     }
 }
 
@@ -75,6 +104,6 @@ mod tests {
     fn long_text_is_known_by_its_hash_alone() {
         let long = "x".repeat(SYSTEM_TEXT_BYTES_MAX + 1);
         let found = SystemText::of([long.as_str()]).expect("a text");
-        assert_eq!((found.hash, found.text), (*blake3::hash(long.as_bytes()).as_bytes(), None));
+        assert_eq!((found.hash, found.text), (*blake3::hash(long.as_bytes()).as_bytes(), SentText::TooLong));
     }
 }

@@ -298,7 +298,7 @@ mod tests {
 
     fn system_of(json: &str) -> Option<String> {
         let messages = messages_of(&Value::Text(json.into()), "user");
-        system_text(&messages).and_then(|found| found.text)
+        system_text(&messages).and_then(|found| found.text.text().map(str::to_owned))
     }
 
     #[test]

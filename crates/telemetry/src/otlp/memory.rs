@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use super::batch::Batch;
 use super::node::{Call, Node, Said};
 use crate::event::{Event, Response, SpanContext};
-use crate::system_text::SystemText;
+use crate::system_text::{SentText, SystemText};
 
 /// Spans around a span that are followed.
 const DEPTH_MAX: usize = 64;
@@ -269,7 +269,7 @@ impl TraceMemory {
             };
             if let (0, None, Some(system)) = (depth, response.claim.system, &known.system) {
                 response.claim.system = Some(system.hash);
-                response.system_text.clone_from(&system.text);
+                response.system_text = Some(system.text.clone());
             }
             if let Some(said) = &known.said {
                 said.fill(response);
@@ -297,7 +297,7 @@ impl TraceMemory {
             .body
             .as_deref()
             .map_or(0, |body| [&body.input, &body.output].into_iter().flatten().map(String::len).sum());
-        let of_system = call.response.system_text.as_ref().map_or(0, String::len);
+        let of_system = call.response.system_text.as_ref().map_or(0, SentText::bytes);
         let bytes = RESPONSE_BYTES + of_body + of_system;
         let of_trace = self.parked.get(&trace).map_or(0, Vec::len);
         let fits = self.parked_count < self.limits.parked
@@ -371,5 +371,5 @@ impl TraceMemory {
 }
 
 fn text_bytes(system: &SystemText) -> usize {
-    size_of::<SystemText>() + system.text.as_ref().map_or(0, String::len)
+    size_of::<SystemText>() + system.text.bytes()
 }

@@ -146,7 +146,8 @@ fn response(
         claim,
         attribution: Attribution::Pending,
         body: if options.record_content { conversation.body() } else { None },
-        system_text: system.and_then(|system| system.text),
+        system_text: system.map(|system| system.text),
+        observed: None,
     })
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::codec::{decode, decode_rollup, decode_series, encode, encode_rollup, encode_series, pack, split_bodies};
+use super::observed::{self, Observed};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, WAITING, bucket,
     day, hash, index_key, index_range, series_key, series_prefix, span_hash,
@@ -28,8 +29,14 @@ const WAITING_MAX: u64 = 100_000;
 /// How many days back a response is looked for that a score is about.
 pub(super) const LOOK_BACK_DAYS: u16 = 32;
 
-/// Numbers of series that were used lately.
-pub(super) type SeriesNumbers = HashMap<Series, u32>;
+/// What is remembered between transactions, as long as none fails.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    /// Numbers of series that were used lately.
+    numbers: HashMap<Series, u32>,
+    /// Groups of texts that belong to no version.
+    pub(super) observed: Observed,
+}
 
 /// The numbers about the file, inside a transaction.
 pub(super) struct Meta<'t>(Table<'t, &'static str, u64>);
@@ -63,7 +70,7 @@ pub(super) struct Changes<'t> {
     series: Table<'t, &'static [u8], &'static [u8]>,
     waiting: Table<'t, (&'static [u8; 16], u64), &'static [u8]>,
     txn: &'t WriteTransaction,
-    numbers: &'t mut SeriesNumbers,
+    remembered: &'t mut Remembered,
     block: u64,
     events: Vec<Event>,
     rollups: BTreeMap<(usize, u32, u32), Rollup>,
@@ -73,13 +80,13 @@ pub(super) struct Changes<'t> {
 impl<'t> Changes<'t> {
     pub(super) fn begin(
         txn: &'t WriteTransaction,
-        numbers: &'t mut SeriesNumbers,
+        remembered: &'t mut Remembered,
         now_ms: i64,
     ) -> Result<Self, TelemetryError> {
         let meta = Meta(txn.open_table(META)?);
         let block = meta.get("block")?;
-        if numbers.len() > SERIES_REMEMBERED_MAX {
-            numbers.clear();
+        if remembered.numbers.len() > SERIES_REMEMBERED_MAX {
+            remembered.numbers.clear();
         }
         Ok(Self {
             meta,
@@ -90,7 +97,7 @@ impl<'t> Changes<'t> {
             series: txn.open_table(SERIES)?,
             waiting: txn.open_table(WAITING)?,
             txn,
-            numbers,
+            remembered,
             block,
             events: Vec::new(),
             rollups: BTreeMap::new(),
@@ -157,7 +164,7 @@ impl<'t> Changes<'t> {
         }
         let targets = targets_of(&response);
         let ended_ms = response.ended_ms;
-        response.system_text = None;
+        observed::count(&mut self.remembered.observed, self.txn, &mut response)?;
         let event = Event::Response(response);
         self.count(number, ended_ms, &event);
         self.push(event)?;
@@ -268,7 +275,7 @@ impl<'t> Changes<'t> {
 
     /// The number of a series; a new one gets the next, or joins what exceeds the limits.
     fn number(&mut self, series: &Series) -> Result<u32, TelemetryError> {
-        if let Some(number) = self.numbers.get(series) {
+        if let Some(number) = self.remembered.numbers.get(series) {
             return Ok(*number);
         }
         let number = if let Some(number) = self.known(series)? {
@@ -294,7 +301,7 @@ impl<'t> Changes<'t> {
                 None => self.new_series(&series)?,
             }
         };
-        self.numbers.insert(series.clone(), number);
+        self.remembered.numbers.insert(series.clone(), number);
         Ok(number)
     }
 
@@ -350,6 +357,7 @@ impl<'t> Changes<'t> {
     /// Writes the last block and the rollups.
     pub(super) fn finish(mut self) -> Result<(), TelemetryError> {
         self.write_block()?;
+        observed::write(&mut self.remembered.observed, self.txn)?;
         let mut level = None;
         let mut table = None;
         for ((of, series, bucket), mut rollup) in std::mem::take(&mut self.rollups) {

@@ -4,6 +4,7 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::TelemetryError;
 use super::codec::{decode_series, pack, unpack};
+use super::observed;
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, SERIES, WAITING,
     bucket, day, day_of, hash, index_bytes, index_key, index_range, place_of,
@@ -80,6 +81,7 @@ pub(super) fn expire(database: &Database, retention: Retention, now_ms: i64) -> 
                 expired.bodies = expired.bodies.saturating_add(1);
             }
         }
+        observed::expire(&txn, before(retention.bodies_days))?;
         let oldest = index_key(day(before(retention.events_days)), Kind::Span, &[0; 16], Place::FIRST);
         txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(..&oldest, |_, _| false)?;
         let waiting = day(before(2));
@@ -238,10 +240,14 @@ pub(super) fn erase(database: &Database, what: &Erase) -> Result<u64, TelemetryE
                 let Some(packed) = blocks.get(place.block)?.map(|block| block.value().to_vec()) else { continue };
                 let mut events: Vec<Event> = unpack(&packed)?;
                 let Some(Event::Response(response)) = events.get_mut(usize::from(place.index)) else { continue };
+                let of_group = response.observed.take();
                 let gone = [(Kind::Session, response.session.take()), (Kind::User, response.user.take())];
                 for (kind, id) in gone {
                     let Some(id) = id else { continue };
                     index.remove(&index_key(day, kind, &super::tables::hash(&[id.as_bytes()]), place))?;
+                }
+                if let Some(id) = of_group {
+                    observed::erase(&txn, id)?;
                 }
                 blocks.insert(place.block, pack(&events)?.as_slice())?;
                 bodies.remove((place.block, place.index))?;

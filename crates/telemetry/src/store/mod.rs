@@ -10,6 +10,9 @@
 mod apply;
 mod codec;
 mod expire;
+mod observed;
+#[cfg(test)]
+mod observed_tests;
 mod parked;
 mod query;
 mod spool;
@@ -32,6 +35,8 @@ pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, St
 pub use spool::{SentBatch, SpoolId, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
 use tables::META;
+
+use crate::observed::Adopted;
 
 /// The database's file in the data directory.
 pub const TELEMETRY_FILE: &str = "telemetry.redb";
@@ -213,6 +218,14 @@ impl TelemetryStore {
     /// The disk does not take it.
     pub async fn erase(&self, what: Erase) -> Result<u64, TelemetryError> {
         self.ask(|reply| writer::Job::Erase { what, reply }).await
+    }
+
+    /// Notes that an observed prompt became a version; whether there is one with this number.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn adopt(&self, id: u64, adopted: Adopted) -> Result<bool, TelemetryError> {
+        self.ask(|reply| writer::Job::Adopt { id, adopted, reply }).await
     }
 
     async fn ask<T>(

@@ -152,7 +152,11 @@ pub(super) fn append(
             getrandom::fill(&mut unique).map_err(|error| TelemetryError::Write(error.to_string()))?;
             *repeat = Some(unique);
         }
-        if bytes > bytes_max / 2 && response.body.take().is_some() {
+        if bytes <= bytes_max / 2 {
+            continue;
+        }
+        let (body, text) = (response.body.take(), response.system_text.take());
+        if body.is_some() || text.is_some() {
             meta.set("bodies_dropped", meta.get("bodies_dropped")?.saturating_add(1))?;
         }
     }

@@ -30,6 +30,10 @@ pub(super) const ROLLUPS: [TableDefinition<'_, (u32, u32), &[u8]>; 3] =
 pub(super) const WAITING: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("waiting_scores");
 /// Calls that wait for the spans around them, by hash of their span.
 pub(super) const PARKED: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("parked");
+/// What was counted of observed prompts, by their number.
+pub(super) const OBSERVED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("observed");
+/// The texts of observed prompts, by their number.
+pub(super) const OBSERVED_TEXTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("observed_texts");
 /// Batches that the primary does not have yet, by number.
 pub(super) const SPOOL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("spool");
 /// The last batch of each replica's spool that was merged, by node and epoch of the spool: its number, its hash, and when.
@@ -201,6 +205,8 @@ pub(super) fn create(write: &redb::WriteTransaction) -> Result<(), redb::Error> 
     }
     write.open_table(WAITING)?;
     write.open_table(PARKED)?;
+    write.open_table(OBSERVED)?;
+    write.open_table(OBSERVED_TEXTS)?;
     write.open_table(SPOOL)?;
     write.open_table(CURSORS)?;
     Ok(())

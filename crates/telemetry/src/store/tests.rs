@@ -13,10 +13,10 @@ use crate::model::content_id::ContentId;
 use crate::moments::Millionths;
 use crate::rollup::{OTHER, SeriesOf};
 
-const NOON: i64 = 1_790_000_000_000;
-const SPOOL: Role = Role::Spool { bytes_max: 1 << 30 };
+pub(super) const NOON: i64 = 1_790_000_000_000;
+pub(super) const SPOOL: Role = Role::Spool { bytes_max: 1 << 30 };
 
-fn response(id: &str, version: u64, ms: i64) -> Response {
+pub(super) fn response(id: &str, version: u64, ms: i64) -> Response {
     Response {
         id: Some(id.to_owned()),
         ended_ms: ms,
@@ -48,7 +48,7 @@ fn score(target: ScoreTarget, value: f64, ms: i64) -> Score {
     }
 }
 
-fn recorded(event: impl Into<Event>) -> Recorded {
+pub(super) fn recorded(event: impl Into<Event>) -> Recorded {
     Recorded { event: event.into(), repeat: None }
 }
 
@@ -65,7 +65,7 @@ impl From<Score> for Event {
 }
 
 /// Everything that is counted, in a form that two files can be compared by.
-fn counts(store: &TelemetryStore) -> BTreeMap<(String, usize, i64), Vec<u8>> {
+pub(super) fn counts(store: &TelemetryStore) -> BTreeMap<(String, usize, i64), Vec<u8>> {
     let mut all = BTreeMap::new();
     for (index, level) in [Level::Minute, Level::Hour, Level::Day].into_iter().enumerate() {
         for series in store.counts(Which::All, level, 0, i64::from(u32::MAX) * 60_000).expect("counts") {
@@ -78,17 +78,17 @@ fn counts(store: &TelemetryStore) -> BTreeMap<(String, usize, i64), Vec<u8>> {
     all
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
-fn keep() -> (tempfile::TempDir, TelemetryStore) {
+pub(super) fn keep() -> (tempfile::TempDir, TelemetryStore) {
     let directory = tempfile::tempdir().expect("a directory");
     let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
     (directory, store)
 }
 
-fn record(store: &TelemetryStore, events: Vec<Recorded>) -> Outcome {
+pub(super) fn record(store: &TelemetryStore, events: Vec<Recorded>) -> Outcome {
     block_on(store.record(events, NOON)).expect("recorded")
 }
 
@@ -353,7 +353,7 @@ fn retry<T, E: std::fmt::Debug>(mut open: impl FnMut() -> Result<T, E>) -> T {
     }
 }
 
-fn reopen(directory: &Path, role: Role) -> TelemetryStore {
+pub(super) fn reopen(directory: &Path, role: Role) -> TelemetryStore {
     retry(|| TelemetryStore::open(directory, role))
 }
 

@@ -6,11 +6,13 @@ use std::sync::mpsc::Receiver;
 use redb::Durability;
 use tokio::sync::oneshot;
 
-use super::apply::{Changes, SeriesNumbers};
+use super::apply::{Changes, Remembered};
 use super::expire::{Erase, Expired, Retention, erase, expire};
+use super::observed;
 use super::parked::{self, Parking};
 use super::spool::{self, SentBatch, SpoolId, Turn};
 use super::{Outcome, Recorded, Role, Shared, TelemetryError};
+use crate::observed::Adopted;
 
 /// Most events of one transaction, so that nothing waits long for its answer.
 const GROUP_EVENTS_MAX: usize = 8_192;
@@ -31,12 +33,13 @@ pub(super) enum Job {
     Expire { retention: Retention, now_ms: i64, reply: Reply<Expired> },
     Forget { through: u64, reply: Reply<()> },
     Erase { what: Erase, reply: Reply<u64> },
+    Adopt { id: u64, adopted: Adopted, reply: Reply<bool> },
     Renew { reply: Reply<()> },
 }
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    numbers: SeriesNumbers,
+    remembered: Remembered,
 }
 
 impl Writer {
@@ -44,7 +47,7 @@ impl Writer {
         if let Role::Spool { .. } = shared.role {
             spool::begin_epoch(&shared.database)?;
         }
-        Ok(Self { shared, numbers: SeriesNumbers::new() })
+        Ok(Self { shared, remembered: Remembered::default() })
     }
 
     /// Works until every handle is gone.
@@ -72,9 +75,17 @@ impl Writer {
                 }
                 Job::Merge { from, sent, now_ms, reply } => answer(reply, self.merge(from, sent, now_ms)),
                 Job::Expire { retention, now_ms, reply } => {
+                    self.remembered.observed = None;
                     answer(reply, expire(&self.shared.database, retention, now_ms));
                 }
-                Job::Erase { what, reply } => answer(reply, erase(&self.shared.database, &what)),
+                Job::Erase { what, reply } => {
+                    self.remembered.observed = None;
+                    answer(reply, erase(&self.shared.database, &what));
+                }
+                Job::Adopt { id, adopted, reply } => {
+                    self.remembered.observed = None;
+                    answer(reply, observed::adopt(&self.shared.database, id, &adopted));
+                }
                 Job::Renew { reply } => answer(reply, spool::begin_epoch(&self.shared.database)),
                 Job::Forget { through, reply } => answer(reply, spool::forget(&self.shared.database, through)),
             }
@@ -146,15 +157,15 @@ impl Writer {
         let done = (|| {
             let mut txn = self.shared.database.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
-            let mut changes = Changes::begin(&txn, &mut self.numbers, 0)?;
+            let mut changes = Changes::begin(&txn, &mut self.remembered, 0)?;
             work(&mut changes, self.shared.role)?;
             changes.finish()?;
             txn.commit()?;
             Ok(())
         })();
         if done.is_err() {
-            // Numbers that were given in the transaction are free again.
-            self.numbers.clear();
+            // What was given in the transaction is free again.
+            self.remembered = Remembered::default();
         }
         done
     }
