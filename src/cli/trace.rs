@@ -16,10 +16,7 @@ use super::output::{
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
 use crate::api::read::{DiffAnswer, VersionView};
-use crate::api::telemetry::{
-    AttributionFailure, CostOrigin, FoundBy, ProducedBy, RecordedResponse, RecordedResponses, RecordedScore,
-    ReportedValue, ScoredPart,
-};
+use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedResponses, RecordedScore};
 use crate::client::{ClientError, DeploymentFilter};
 use crate::clock::{Clock, SystemClock};
 use crate::model::as_of::AsOf;
@@ -32,6 +29,7 @@ use crate::model::rendered::Rendered;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
 use crate::web::figures::{UNKNOWN, duration};
+use crate::web::traced::{self, cost_source, failure, other_model, score_value, scored_part, tokens};
 
 /// Lines of a text that are shown unless `--text` asks for all.
 const TEXT_LINES: usize = 6;
@@ -51,7 +49,7 @@ the resolved prompt: POST /v1/responses, or OpenTelemetry to /v1/traces.";
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TraceArgs {
-    /// ID of a response or of a trace
+    /// ID of a response, of a trace, or of a span: trace ID, `-` and span ID
     #[arg(value_name = "ID", required_unless_present_any = ["session", "prompt"], conflicts_with_all = ["session", "prompt"])]
     id: Option<String>,
     /// List all responses of a session in order
@@ -203,8 +201,8 @@ fn rows(output: Output, rows: Vec<(&str, String)>) -> Result<(), CliError> {
 }
 
 fn response(output: Output, one: &RecordedResponse) -> Result<(), CliError> {
-    let id = one.id.as_deref().or(one.span_id.as_deref()).unwrap_or("response without an ID");
-    output.line(format!("{}  {}", paint(STRONG, one_line(id)), paint(DIM, format!("{} UTC", moment(one.ended)))))?;
+    let id = one.address().unwrap_or_else(|| "response without an ID".to_owned());
+    output.line(format!("{}  {}", paint(STRONG, one_line(&id)), paint(DIM, format!("{} UTC", moment(one.ended)))))?;
     let mut lines = vec![("prompt", prompt(one)), ("model", model(one)), ("tokens", tokens(one)), ("cost", cost(one))];
     let first = one.first_token_ms.map(|ms| format!(" · first token {}", duration(Some(ms))));
     lines.push(("latency", format!("{}{}", duration(one.latency_ms), first.unwrap_or_default())));
@@ -222,36 +220,20 @@ fn response(output: Output, one: &RecordedResponse) -> Result<(), CliError> {
 
 fn prompt(one: &RecordedResponse) -> String {
     let Some(ProducedBy { prompt, version, label, rule, bucket, found_by, stamp, .. }) = &one.version else {
-        let reason = one.unattributed.map_or("unknown", reason);
+        let reason = one.unattributed.map_or("unknown", failure);
         let said = [&one.reported.stamp, &one.reported.prompt].into_iter().flatten().next();
         let said = said.map(|said| format!(" (reported: {})", one_line(said))).unwrap_or_default();
         return format!("{}{said}", paint(WARN, reason));
-    };
-    let how = match found_by {
-        FoundBy::Version => "by its number",
-        FoundBy::Label => "by what the label served when the report arrived",
-        FoundBy::Stamp => "by its stamp",
-        FoundBy::ContentId => "by its content ID",
-        FoundBy::Text => "by the system text",
     };
     let parts = [
         label.as_ref().map(|label| format!("label {label}")),
         rule.map(|rule| format!("rule {}", rule.saturating_add(1))),
         bucket.map(|bucket| format!("slot {bucket} of the split")),
-        Some(format!("found {how}")),
+        Some(format!("found {}", traced::found_by(*found_by))),
         Some(stamp.clone()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!("{}  {}", paint(ACCENT, format!("{prompt}@{version}")), paint(DIM, parts.join(" · ")))
-}
-
-const fn reason(reason: AttributionFailure) -> &'static str {
-    match reason {
-        AttributionFailure::NoPrompt => "unknown: the application reported no prompt",
-        AttributionFailure::UnknownPrompt => "unknown: there is no prompt of the reported name",
-        AttributionFailure::UnknownVersion => "unknown: the prompt has no version like the reported one",
-        AttributionFailure::AmbiguousSplit => "unknown: the label serves several versions; report the stamp",
-    }
 }
 
 /// The models, with a mark where they are not the one that the version names.
@@ -263,47 +245,17 @@ fn model(one: &RecordedResponse) -> String {
         shown.push_str(" · requested ");
         shown.push_str(&one_line(requested));
     }
-    if let Some(named) = one.model_of_version.as_deref().filter(|named| !is_same_model(named, one)) {
+    if let Some(named) = other_model(one) {
         shown.push_str("  ");
         shown.push_str(&paint(WARN, format!("≠ {} of the version", one_line(named))));
     }
     shown
 }
 
-/// Whether a response is of the model that its version names: as requested, or a dated release of it.
-fn is_same_model(named: &str, one: &RecordedResponse) -> bool {
-    let plain = |model: &str| model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
-    let named = plain(named);
-    let is_release = |model: &str| {
-        let rest = plain(model).strip_prefix(&named).map(str::to_owned);
-        rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | '@' | '.')))
-    };
-    let mut models = [&one.model, &one.model_requested].into_iter().flatten();
-    models.all(|model| is_release(model))
-}
-
-fn tokens(one: &RecordedResponse) -> String {
-    let part = |number: Option<u64>, what: &str| number.filter(|number| *number > 0).map(|n| format!("{n} {what}"));
-    let with = |number: Option<u64>, what: &str, parts: Vec<String>| {
-        let number = number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
-        let parts = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join(", ")) };
-        format!("{number} {what}{parts}")
-    };
-    let read = [part(one.cache_read_tokens, "cached"), part(one.cache_write_tokens, "written to the cache")];
-    let wrote = [part(one.reasoning_tokens, "reasoning")];
-    let read = with(one.input_tokens, "in", read.into_iter().flatten().collect());
-    format!("{read} · {}", with(one.output_tokens, "out", wrote.into_iter().flatten().collect()))
-}
-
 fn cost(one: &RecordedResponse) -> String {
     let Some(cost) = one.cost_usd else { return paint(DIM, "unknown") };
-    let source = match (one.cost_source, &one.price_table) {
-        (Some(CostOrigin::PriceTable), Some(table)) => format!("price table {table}"),
-        (Some(CostOrigin::PriceTable), None) => "price table".to_owned(),
-        (Some(CostOrigin::Reported), _) => "reported".to_owned(),
-        (None, _) => return format!("${cost}"),
-    };
-    format!("${cost}  {}", paint(DIM, source))
+    let source = cost_source(one).map(|source| format!("  {}", paint(DIM, source)));
+    format!("${cost}{}", source.unwrap_or_default())
 }
 
 fn deployed(deployment: &Deployment) -> String {
@@ -317,25 +269,12 @@ fn deployed(deployment: &Deployment) -> String {
     format!("{what}  {}  {}{}", paint(DIM, who), one_line(message), paint(DIM, one_line(&more)))
 }
 
-fn value(score: &RecordedScore) -> String {
-    match &score.value {
-        ReportedValue::Boolean(passed) => if *passed { "passed" } else { "failed" }.to_owned(),
-        ReportedValue::Number(number) => number.to_string(),
-        ReportedValue::Category(text) => one_line(text),
-    }
-}
-
 fn scored(score: &RecordedScore) -> String {
-    let about = match score.about {
-        ScoredPart::Response => "",
-        ScoredPart::Trace => " of the trace",
-        ScoredPart::Session => " of the session",
-        ScoredPart::Version => " of the version",
-    };
+    let about = scored_part(score.about).map(|part| format!(" of {part}")).unwrap_or_default();
     let by = score.evaluator.as_deref().map(|by| paint(DIM, format!("  by {}", one_line(by))));
     let why = score.explanation.as_deref().map(|why| format!("  {}", one_line(why)));
-    let name = paint(ACCENT, one_line(&score.name));
-    format!("{name}{about} {}{}{}", value(score), by.unwrap_or_default(), why.unwrap_or_default())
+    let (name, value) = (paint(ACCENT, one_line(&score.name)), one_line(&score_value(score)));
+    format!("{name}{about} {value}{}{}", by.unwrap_or_default(), why.unwrap_or_default())
 }
 
 fn table(responses: &[RecordedResponse]) -> Table {
@@ -351,7 +290,8 @@ fn table(responses: &[RecordedResponse]) -> Table {
             .error
             .as_ref()
             .map_or_else(|| Cell::from(&duration(one.latency_ms)), |error| Cell::new(BAD, one_line(error)));
-        let scores: Vec<String> = one.scores.iter().map(|score| format!("{} {}", score.name, value(score))).collect();
+        let scores: Vec<String> =
+            one.scores.iter().map(|score| format!("{} {}", score.name, score_value(score))).collect();
         table.row([
             Cell::new(DIM, moment(one.ended)),
             Cell::from(&one_line(one.id.as_deref().or(one.span_id.as_deref()).unwrap_or(UNKNOWN))),
@@ -444,33 +384,6 @@ mod tests {
         let fields = whole.as_object_mut().expect("an object");
         fields.extend(json.as_object().expect("an object").clone());
         serde_json::from_value(whole).expect("a response")
-    }
-
-    fn plain(text: &str) -> String {
-        anstream::adapter::strip_str(text).to_string()
-    }
-
-    #[test]
-    fn model_is_marked_unless_it_is_a_release_of_the_one_that_the_version_names() {
-        let shown = |named: &str, requested: &str, used: &str| {
-            let response =
-                recorded(serde_json::json!({"model_of_version": named, "model_requested": requested, "model": used}));
-            plain(&model(&response))
-        };
-        assert_eq!(shown("gpt-5", "gpt-5", "gpt-5-2026-05-01"), "gpt-5-2026-05-01 · requested gpt-5");
-        assert_eq!(shown("openai/gpt-5", "gpt-5", "gpt-5"), "gpt-5");
-        assert_eq!(shown("gpt-5", "gpt-5-mini", "gpt-5-mini"), "gpt-5-mini  ≠ gpt-5 of the version");
-        assert_eq!(shown("gpt-4o", "gpt-5", "gpt-5"), "gpt-5  ≠ gpt-4o of the version");
-    }
-
-    #[test]
-    fn tokens_and_cost_say_what_is_unknown() {
-        let known = recorded(serde_json::json!({"input_tokens": 2000, "cache_read_tokens": 1536, "output_tokens": 400,
-            "reasoning_tokens": 256, "cost_usd": "0.0123", "cost_source": "reported"}));
-        assert_eq!(tokens(&known), "2000 in (1536 cached) · 400 out (256 reasoning)");
-        assert_eq!(plain(&cost(&known)), "$0.0123  reported");
-        let unknown = recorded(serde_json::json!({}));
-        assert_eq!((tokens(&unknown), plain(&cost(&unknown))), ("— in · — out".to_owned(), "unknown".to_owned()));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use crate::telemetry::otlp::{Encoding, RpcCode};
 pub(super) const COMPRESSED_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Memory for all bodies while they are received and read: for one of the largest.
 pub(super) const BODIES_BYTES_MAX: usize = OTLP_BODY_BYTES_MAX + COMPRESSED_BYTES_MAX;
-/// What may stand before the paths.
-const PREFIX: &str = "/otlp";
+/// What may stand before the paths; the SDKs of Langfuse send below the second.
+const PREFIXES: [&str; 2] = ["/otlp", "/api/public/otel"];
 const PATHS: [&str; 3] = ["/v1/traces", "/v1/logs", "/v1/metrics"];
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -19,7 +19,10 @@ const JSON: &str = "application/json";
 /// Takes away what may stand before the paths.
 pub(super) fn take_off_prefix<B>(request: &mut Request<B>) {
     let path = request.uri().path();
-    let Some(inside) = path.strip_prefix(PREFIX).filter(|inside| PATHS.contains(inside)) else { return };
+    let Some(inside) = PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)) else { return };
+    if !PATHS.contains(&inside) {
+        return;
+    }
     let inside = request.uri().query().map_or_else(|| inside.to_owned(), |query| format!("{inside}?{query}"));
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = inside.parse().ok();

@@ -7,7 +7,7 @@ use super::auth::Reader;
 use super::error::Failure;
 use super::extract::{NoParams, Segments, blocking};
 use super::request::RequestError;
-use super::state::App;
+use super::state::{App, Shared};
 use super::telemetry::recorder;
 use crate::api::telemetry::RecordedResponses;
 use crate::ingest::{IngestError, Recorder};
@@ -19,7 +19,7 @@ use crate::resolve::CatalogueView;
 /// every prompt. Recorded inputs and outputs are only shown to callers with an access token.
 #[utoipa::path(
     get, path = "/v1/responses/{id}", operation_id = "get_response", tag = "telemetry", security((), ("token" = [])),
-    params(("id" = String, Path, description = "The ID of a response, or the ID of a trace: 32 hex digits.", example = "chatcmpl-9x", min_length = 1)),
+    params(("id" = String, Path, description = "The ID of a response, of a trace (32 hex digits), or of a span (trace ID, `-`, span ID).", example = "chatcmpl-9x", min_length = 1)),
     responses((status = 200, body = RecordedResponses)),
 )]
 pub(super) async fn response(
@@ -50,16 +50,21 @@ pub(super) async fn session(
     found(app, &reader, what, move |recorder, view, with_content| recorder.session(&id, view, with_content)).await
 }
 
+/// What is recorded, where it can be read.
+pub(super) fn readable(app: &Shared) -> Result<&Recorder, Failure> {
+    if app.registry.is_none() {
+        return Err(RequestError::Replica { what: "reading responses", upstream: app.upstream.clone() }.into());
+    }
+    recorder(app)
+}
+
 async fn found(
     app: App,
     reader: &Reader,
     what: String,
     look: impl FnOnce(&Recorder, &CatalogueView, bool) -> Result<Option<RecordedResponses>, IngestError> + Send + 'static,
 ) -> Result<Json<RecordedResponses>, Failure> {
-    if app.registry.is_none() {
-        return Err(RequestError::Replica { what: "reading responses", upstream: app.upstream.clone() }.into());
-    }
-    let recorder = recorder(&app)?.clone();
+    let recorder = readable(&app)?.clone();
     let (scope, with_content) = (reader.scope(), reader.seat().is_some());
     let looked = move || -> Result<_, Failure> {
         let view = app.catalogue.as_reader(&scope)?;

@@ -14,16 +14,14 @@ use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
 use crate::resolve::CatalogueView;
 use crate::telemetry::event::{
-    Attributed, AttributedBy, Attribution, CostSource, Response, Score, ScoreTarget, ScoreValue, Unattributed,
+    self, Attributed, AttributedBy, Attribution, CostSource, Response, Score, ScoreTarget, ScoreValue, SpanContext,
+    Unattributed,
 };
 use crate::telemetry::store::Found;
 
-/// Digits of the id of a trace.
-const TRACE_DIGITS: usize = 32;
-
 impl Recorder {
-    /// The response with an id and the others of its trace, or all responses of a trace; none if there is none that can
-    /// be read. Blocks.
+    /// The response with an id, or of a span, and the others of its trace; or all responses of a trace. None if there
+    /// is none that can be read. Blocks.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -34,13 +32,17 @@ impl Recorder {
         with_content: bool,
     ) -> Result<Option<RecordedResponses>, IngestError> {
         let reading = Reading { view, with_content };
-        if let Some(found) = self.store().response(id)?.filter(|found| reading.can_read(&found.response)) {
+        let found = match (self.store().response(id)?, span(id)) {
+            (None, Some(span)) => self.store().span(&span)?,
+            (found, _) => found,
+        };
+        if let Some(found) = found.filter(|found| reading.can_read(&found.response)) {
             let span = found.response.span;
             let of_trace = span.map(|span| self.store().trace(&span.trace)).transpose()?.unwrap_or_default();
             let others = of_trace.into_iter().filter(|other| other.response.span != span);
             return Ok(Some(RecordedResponses { others: reading.all(others), responses: reading.all([found]) }));
         }
-        let Some(trace) = trace_id(id) else { return Ok(None) };
+        let Some(trace) = event::hex(id) else { return Ok(None) };
         Ok(reading.non_empty(self.store().trace(&trace)?))
     }
 
@@ -195,10 +197,10 @@ fn score(score: Score) -> RecordedScore {
     }
 }
 
-/// The bytes of the id of a trace.
-fn trace_id(text: &str) -> Option<[u8; 16]> {
-    let is_hex = text.len() == TRACE_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_hex.then(|| u128::from_str_radix(text, 16).ok().map(u128::to_be_bytes)).flatten()
+/// A span as a trace id and a span id with `-` between.
+fn span(text: &str) -> Option<SpanContext> {
+    let (trace, span) = text.split_once('-')?;
+    Some(SpanContext { trace: event::hex(trace)?, span: event::hex(span)? })
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -126,6 +126,9 @@ test("lists, searches, the queue, change requests and the log show hostile texts
     `/ui/?folder=${asked}`,
     "/ui/usage",
     "/ui/alerts",
+    ...NAMES.map((_, index) => `/ui/responses/hostile-${index}`),
+    `/ui/responses/${asked}`,
+    ...PAYLOADS.slice(0, 2).map((payload) => `/ui/sessions/${segment(payload.slice(0, 100))}`),
     path("prompts", NAMES[1], "?since=24h"),
     "/ui/review",
     "/ui/review?state=rejected",
@@ -156,6 +159,8 @@ test("what is asked for in the address is text where it is refused", async () =>
     [`/ui/?label=${segment(PAYLOADS[1])}`, 400],
     [`/ui/?cursor=${segment(PAYLOADS[1])}`, undefined],
     [`/ui/review/${segment(PAYLOADS[1])}`, 400],
+    [`/ui/responses?id=${segment(PAYLOADS[5])}`, 404],
+    [`/ui/sessions/${segment(PAYLOADS[5])}x`, 404],
     [`/ui/${segment(PAYLOADS[1])}`, 404],
     [`/ui/review/1?done=${segment(PAYLOADS[1])}`, undefined],
   ]) {

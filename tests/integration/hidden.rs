@@ -179,6 +179,12 @@ const PAGES: &[(&str, &[&str])] = &[
     ),
     ("/ui/usage", &["/ui/usage", "/ui/usage?since=30d"]),
     ("/ui/alerts", &["/ui/alerts"]),
+    ("/ui/responses", &["/ui/responses?id=r-{S}", "/ui/responses?id=s-{S}", "/ui/responses?id=r-visible"]),
+    (
+        "/ui/responses/{id}",
+        &["/ui/responses/r-{S}", "/ui/responses/r-visible", "/ui/responses/0123456789abcdef0123456789abcdef"],
+    ),
+    ("/ui/sessions/{id}", &["/ui/sessions/s-{S}", "/ui/sessions/s-mixed"]),
     ("/ui/prompts/{*name}", &["/ui/prompts/{N}", "/ui/prompts/support/agent", "/ui/prompts/support/part"]),
     ("/ui/diff/{*name}", &["/ui/diff/{N}?from=1&to=2", "/ui/diff/support/agent?from=1&to=2"]),
     ("/ui/new", &["/ui/new", "/ui/new?name={N}"]),

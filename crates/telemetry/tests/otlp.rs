@@ -170,9 +170,11 @@ struct Recording {
     has_requested: bool,
     has_first_token: bool,
     error: &'static str,
+    /// Whether the application passed on the tags of the resolve answer, and not just name and version.
+    has_tags: bool,
 }
 
-const RECORDINGS: [Recording; 10] = {
+const RECORDINGS: [Recording; 11] = {
     let all = Recording {
         name: "",
         has_ids: true,
@@ -182,10 +184,20 @@ const RECORDINGS: [Recording; 10] = {
         has_requested: true,
         has_first_token: true,
         error: "BadRequestError",
+        has_tags: true,
     };
     [
         Recording {
             name: "otel-old",
+            has_first_token: false,
+            cached: Says::Never,
+            reasoning: Says::Never,
+            has_system: false,
+            has_tags: false,
+            ..all
+        },
+        Recording {
+            name: "otel-baggage",
             has_first_token: false,
             cached: Says::Never,
             reasoning: Says::Never,
@@ -261,12 +273,10 @@ fn the_same_ten_calls_are_the_same_from_every_real_instrumentation() {
             expect("latency", text(&call.latency_us.is_some_and(|us| us > 0)), text(&true));
             let first = streamed && recording.has_first_token;
             expect("first token", text(&call.first_token_us.is_some_and(|us| us > 0)), text(&first));
-            let said = match (&call.claim.prompt, &call.claim.version, &call.claim.stamp) {
-                (None, None, Some(stamp)) => stamp.split('+').next().expect("a fixture").to_owned(),
-                (Some(prompt), Some(version), None) => format!("{prompt}@{version}"),
-                _ => format!("{:?}", call.claim),
-            };
-            expect("prompt", said, "support/agent@7".to_owned());
+            let claim = &call.claim;
+            expect("prompt", text(&(&claim.prompt, &claim.version)), text(&(Some("support/agent"), Some("7"))));
+            let stamp = recording.has_tags.then_some("support/agent@7+3f9a1c2b7d41");
+            expect("tags", text(&(&claim.stamp, &claim.label)), text(&(stamp, stamp.map(|_| "production"))));
         }
         // What exactly, to see what a change of the code or of an instrumentation changes.
         calls.sort_by_key(|call| (call.ended_ms, call.tokens.input));

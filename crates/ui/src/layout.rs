@@ -19,6 +19,8 @@ pub const STYLE: &str = include_str!("ui.css");
 pub const SCRIPT: &str = include_str!("ui.js");
 /// Characters that are not encoded in a path: `/` is more readable than `%2F`.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// The same in one segment of a path.
+const SEGMENT: &AsciiSet = &PATH.add(b'/');
 /// The same in a query.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
@@ -326,6 +328,18 @@ pub fn principal_path(name: &str) -> String {
 #[must_use]
 pub fn request_path(id: u64) -> String {
     format!("/ui/review/{id}")
+}
+
+/// The path of the page of a recorded response.
+#[must_use]
+pub fn response_path(id: &str) -> String {
+    format!("/ui/responses/{}", utf8_percent_encode(id, SEGMENT))
+}
+
+/// The path of the page of a session.
+#[must_use]
+pub fn session_path(id: &str) -> String {
+    format!("/ui/sessions/{}", utf8_percent_encode(id, SEGMENT))
 }
 
 /// A query with these parameters and its question mark; empty ones are left out.

@@ -9,6 +9,7 @@ mod format;
 pub mod layout;
 pub mod pages;
 pub mod report;
+pub mod traced;
 pub mod typed;
 
 use bookholder_model::{api, json, model};

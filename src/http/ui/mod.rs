@@ -19,6 +19,7 @@ pub(super) mod news;
 mod prompt;
 mod prompts;
 mod replicas;
+mod responses;
 mod review;
 mod rollback;
 pub(super) mod routes;

@@ -6,7 +6,7 @@ use super::super::route::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
     about, alerts, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, prompt, prompts, replicas,
-    review, rollback, sign_in, sign_in_link, usage,
+    responses, review, rollback, sign_in, sign_in_link, usage,
 };
 
 /// All pages, their assets, and the targets of their forms.
@@ -29,6 +29,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::new("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
     Route::new("GET",  "/ui/usage",           || get(usage::usage)),
     Route::new("GET",  "/ui/alerts",          || get(alerts::alerts)),
+    Route::new("GET",  "/ui/responses",       || get(responses::find)),
+    Route::new("GET",  "/ui/responses/{id}",  || get(responses::response)),
+    Route::new("GET",  "/ui/sessions/{id}",   || get(responses::session)),
     Route::new("GET",  "/ui/audit",           || get(audit::audit)),
     Route::new("GET",  "/ui/access",                  || get(people::list).post(people::create)),
     Route::new("GET",  "/ui/access/who/{name}",       || get(people::one).post(people::act)),

@@ -68,6 +68,12 @@ export const PAGES = [
   { name: "usage-local", route: "/ui/usage", path: "/ui/usage?since=24h" },
   { name: "usage-none", route: "/ui/usage", path: "/ui/usage", on: "empty" },
   { name: "replica-usage", route: "/ui/usage", path: "/ui/usage", on: "replica", status: 403 },
+  { name: "response", route: "/ui/responses/{id}", path: "/ui/responses/chat-9-2", as: "priya" },
+  { name: "response-unattributed", route: "/ui/responses/{id}", path: "/ui/responses/chat-9-3", as: "priya" },
+  { name: "trace", route: "/ui/responses/{id}", path: "/ui/responses/00000000000000000000000000000009", as: "priya" },
+  { name: "session", route: "/ui/sessions/{id}", path: "/ui/sessions/chat-9", as: "priya" },
+  { name: "response-none", route: "/ui/responses", path: "/ui/responses?id=no-such", as: "priya", status: 404 },
+  { name: "replica-response", route: "/ui/responses/{id}", path: "/ui/responses/chat-9-2", on: "replica", status: 403 },
   { name: "diff", route: "/ui/diff/{*name}", path: "/ui/diff/support/agent?from=4&to=5", as: "priya" },
   { name: "diff-same", route: "/ui/diff/{*name}", path: "/ui/diff/support/agent?from=4&to=4", as: "priya" },
   {

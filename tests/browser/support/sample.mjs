@@ -233,6 +233,28 @@ export class Sample {
       if (hour % 72 === 0) call("support/agnet", "production", hour);
       if (hour % 48 === 0) call("triage/classifier", "production", hour);
     }
+    // A conversation of three calls in one trace, the last of which names a prompt that is not there.
+    for (const [index, [prompt, version, model]] of [
+      ["triage/classifier", 1, "gpt-4o-mini"],
+      ["support/agent", 5, "gpt-5-mini"],
+      ["support/agnet", "production", "gpt-4o"],
+    ].entries()) {
+      call(prompt, version, 3 - index / 10, { failing: index === 2 ? 1 : 0 });
+      Object.assign(responses.at(-1), {
+        id: `chat-9-${index + 1}`,
+        model,
+        model_requested: "gpt-4o",
+        session: "chat-9",
+        user: "customer-17",
+        trace_id: "9".padStart(32, "0"),
+        span_id: `${index + 1}`.padStart(16, "0"),
+        first_token_ms: 210,
+      });
+    }
+    scores.push(
+      { response: "chat-9-2", name: "helpfulness", value: 0.25, evaluator: "gpt-5-judge", explanation: "Promises a refund that the policy excludes." },
+      { session: "chat-9", name: "resolved", value: false, evaluator: "support team" },
+    );
     for (let at = 0; at < responses.length; at += 500) {
       await team.node.send("POST", "/v1/responses", { responses: responses.slice(at, at + 500) });
     }

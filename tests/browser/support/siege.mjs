@@ -39,6 +39,7 @@ function changes(name, index) {
 /** What hostile applications report: models, environments, errors, scores and categories with payloads for names. */
 async function reported(team) {
   const word = (index) => PAYLOADS[index % PAYLOADS.length].slice(0, 100);
+  const unknown = { id: PAYLOADS[1], session: PAYLOADS[2], prompt: PAYLOADS[3], stamp: PAYLOADS[4] };
   const responses = NAMES.map((prompt, index) => ({
     id: `hostile-${index}`,
     prompt,
@@ -46,12 +47,18 @@ async function reported(team) {
     model: word(index),
     environment: word(index + 1),
     error: word(index + 2),
+    model_requested: word(index + 3),
+    provider: word(index + 4),
+    user: word(index + 5),
+    session: word(index),
+    trace_id: `${index + 1}`.padStart(32, "0"),
+    span_id: "1".padStart(16, "0"),
     latency_ms: 900 + index,
     cost_usd: 0.01 * index,
   }));
-  await team.node.send("POST", "/v1/responses", { responses });
+  await team.node.send("POST", "/v1/responses", { responses: [...responses, unknown] });
   const scores = NAMES.flatMap((_, index) => [
-    { response: `hostile-${index}`, name: word(index), value: 0.5 },
+    { response: `hostile-${index}`, name: word(index), value: 0.5, evaluator: word(index + 2), explanation: EVERYTHING },
     { response: `hostile-${index}`, name: word(index), value: word(index + 1) },
   ]);
   await team.node.send("POST", "/v1/scores", { scores });

@@ -18,7 +18,7 @@ fn traces_in_both_encodings_are_recorded_once_and_answered_in_the_same() {
     let answer = export(&node, "/v1/traces", JSON, &json);
     assert_eq!((answer.status, answer.header("content-type"), answer.text().as_str()), (200, Some(JSON), "{}"));
     let protobuf = traces_as_protobuf(&json);
-    for path in ["/v1/traces", "/otlp/v1/traces"] {
+    for path in ["/v1/traces", "/otlp/v1/traces", "/api/public/otel/v1/traces"] {
         let answer = export(&node, path, PROTOBUF, &protobuf);
         let said = (answer.status, answer.header("content-type"), answer.body.len());
         assert_eq!(said, (200, Some(PROTOBUF), 0), "{path}");
@@ -30,7 +30,7 @@ fn traces_in_both_encodings_are_recorded_once_and_answered_in_the_same() {
     let response = &answer["responses"][0];
     assert_eq!(response["input_tokens"], 2000, "{response}");
     assert_eq!((&response["cost_usd"], &response["cost_source"]), (&json!("0.0123"), &json!("reported")));
-    assert_eq!(answer["others"], json!([]), "sent four times, recorded once");
+    assert_eq!(answer["others"], json!([]), "sent five times, recorded once");
     let session = node.get("/v1/sessions/conv-1").ok();
     assert_eq!(session["responses"].as_array().map(Vec::len), Some(1), "{session}");
 }

@@ -329,6 +329,15 @@ pub struct RecordedResponse {
     pub output: Option<Value>,
 }
 
+impl RecordedResponse {
+    /// The ID to ask for it by: its own, or that of its span; none if it has neither.
+    #[must_use]
+    pub fn address(&self) -> Option<String> {
+        let of_span = || Some(format!("{}-{}", self.trace_id.as_ref()?, self.span_id.as_ref()?));
+        self.id.clone().or_else(of_span)
+    }
+}
+
 /// Where a cost comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

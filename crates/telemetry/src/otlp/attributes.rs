@@ -38,6 +38,7 @@ impl<'a> Attributes<'a> {
                 if known.field == Field::Metadata {
                     self.add_metadata(&value);
                 }
+                let value = if known.is_carried() { value.unquoted() } else { value };
                 self.known.push((known.field, known.rank, value));
             }
         } else if let Some((list, index, part)) = flattened(name) {

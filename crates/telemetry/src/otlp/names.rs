@@ -335,6 +335,13 @@ pub(super) struct Known {
     pub(super) rank: u8,
 }
 
+impl Known {
+    /// Whether it was found among what an SDK carries for the application.
+    pub(super) const fn is_carried(self) -> bool {
+        self.rank >= CARRIED
+    }
+}
+
 static BY_NAME: LazyLock<HashMap<&'static str, Known>> = LazyLock::new(|| index(NAMES));
 static BY_CHOSEN_NAME: LazyLock<HashMap<&'static str, Known>> = LazyLock::new(|| index(CHOSEN));
 

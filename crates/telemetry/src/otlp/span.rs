@@ -215,11 +215,17 @@ fn time_ns(text: &str) -> Option<u64> {
     u64::try_from(time.as_nanosecond()).ok()
 }
 
+/// The name of a class that Python wrote as `<class 'module.Name'>`; any other text as it is.
+fn class_name(kind: &str) -> &str {
+    let written = kind.strip_prefix("<class '").and_then(|kind| kind.strip_suffix("'>"));
+    written.map_or(kind, |path| path.rsplit('.').next().unwrap_or(path))
+}
+
 /// The kind of error of a span that failed.
 fn error(span: &Span<'_>) -> Option<String> {
     let attributes = &span.attributes;
     if let Some(kind) = attributes.text(Field::Error) {
-        return Some(kind.into_owned());
+        return Some(class_name(&kind).to_owned());
     }
     let finished_badly = || match attributes.value(Field::FinishReasons) {
         Some(Value::Tree(reasons)) => {

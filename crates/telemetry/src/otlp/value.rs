@@ -15,7 +15,17 @@ pub(super) enum Value<'a> {
     Tree(Json),
 }
 
-impl Value<'_> {
+impl<'a> Value<'a> {
+    /// The text in a JSON string, which some SDKs make of what they carry for an application.
+    pub(super) fn unquoted(self) -> Value<'a> {
+        match &self {
+            Self::Text(text) if text.len() > 1 && text.starts_with('"') && text.ends_with('"') => {
+                serde_json::from_str(text).map_or(self, |inner: String| Value::Text(Cow::Owned(inner)))
+            }
+            _ => self,
+        }
+    }
+
     /// As a text: numbers too, as versions are often numbers; none if there is nothing in it.
     pub(super) fn text(&self) -> Option<Cow<'_, str>> {
         let text = match self {

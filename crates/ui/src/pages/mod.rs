@@ -24,6 +24,8 @@ pub mod prompt;
 pub mod prompts;
 pub mod queue;
 pub mod replicas;
+pub mod response;
+pub mod responses;
 pub mod review;
 mod serving;
 pub mod sign_in;

@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use super::in_use::{cost, cost_per_call, coverage, nothing, periods, reported};
+use super::responses::search;
 use crate::api::stats::{PromptUsage, SpendPoint, StatsCounts, UnattributedUsage, UsageStats, share};
 use crate::chart::{Chart, Line, Period, Style, Unit, spark};
 use crate::figures::{UNKNOWN, change, float, percent, unattributed_reason};
@@ -38,6 +39,7 @@ pub fn page(frame: &Frame, data: &UsagePageData) -> String {
             p.quiet { "What prompts cost and how often they are called. " a href="/ui/alerts" { "Alerts" } }
         }
         (periods(&data.since, |since| format!("/ui/usage{}", query(&[("since", since)]))))
+        (search())
         @if usage.total.calls == 0 && usage.previous.calls == 0 { (nothing(usage.newest.is_some())) } @else {
             (reported(frame, usage.newest))
             (tiles(usage))
