@@ -16,8 +16,18 @@ use super::request::RequestError;
 /// The text before a path in HTML attributes with links.
 const LEADING: [&str; 4] = [" href=\"", " action=\"", " src=\"", " formaction=\""];
 /// The start of every path of a node.
-const ROOTS: [&str; 9] =
-    ["/ui", "/v1/", "/otlp/", "/docs", "/replication/", "/healthz", "/readyz", "/metrics", "/openapi.json"];
+const ROOTS: [&str; 10] = [
+    "/ui",
+    "/v1/",
+    "/otlp/",
+    "/api/public/otel/",
+    "/docs",
+    "/replication/",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/openapi.json",
+];
 
 /// Removes the prefix from the path of a request, if the proxy kept it.
 pub(super) fn take_off<B>(prefix: &str, request: &mut Request<B>) {

@@ -151,7 +151,9 @@ impl Contract {
     fn operation(&self, request: &Request) -> Option<&Operation> {
         let method = if request.method == "HEAD" { "GET" } else { request.method.as_str() };
         // Exporters of OpenTelemetry are often given a base that ends in this.
-        let path = request.path.strip_prefix("/otlp").unwrap_or(&request.path);
+        let prefixes = ["/otlp", "/api/public/otel"];
+        let inside = prefixes.iter().find_map(|prefix| request.path.strip_prefix(prefix));
+        let path = inside.unwrap_or(&request.path);
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let fitting = self.operations.iter().filter(|operation| fits(&operation.template, &segments));
         let rank = |operation: &&Operation| {

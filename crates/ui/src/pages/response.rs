@@ -161,15 +161,15 @@ fn version(data: &ResponsePageData, by: &ProducedBy) -> Markup {
         section aria-labelledby="text" {
             h2 #text { "Text of " a href=(version_path(by)) { "v" (by.version) } }
             @if let Some(view) = &data.version {
-                p.message { q { (Escaped(&view.version.message)) } " " span.quiet { (Escaped(&view.version.author)) } }
+                @let version = &view.version;
+                p.message { q { (Escaped(&version.message)) } " " span.quiet { (Escaped(&version.author)) } }
                 (conversation(&view.content))
             } @else { p.quiet { "The content of this version was deleted." } }
         }
         @if let Some(answer) = &data.changes {
             section aria-labelledby="changes" {
-                h2 #changes {
-                    "Changes since " a href=(diff_path(by.prompt.as_str(), answer.from, answer.to)) { "v" (answer.from) }
-                }
+                @let path = diff_path(by.prompt.as_str(), answer.from, answer.to);
+                h2 #changes { "Changes since " a href=(path) { "v" (answer.from) } }
                 (changes(&answer.diff, |name| html! { h3 { (name) } }))
             }
         }
@@ -184,8 +184,8 @@ mod tests {
     use crate::layout::{Who, sample};
 
     fn recorded(id: &str, more: &Value) -> RecordedResponse {
-        let mut whole = json!({"id": id, "ended": "2026-03-20T15:00:00Z", "reported": {}, "deployments": [], "scores": [],
-            "trace_id": "5b8efff798038103d269b633813fc60c", "span_id": "00f067aa0ba902b7"});
+        let mut whole = json!({"id": id, "ended": "2026-03-20T15:00:00Z", "reported": {}, "deployments": [],
+            "scores": [], "trace_id": "5b8efff798038103d269b633813fc60c", "span_id": "00f067aa0ba902b7"});
         whole.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
         serde_json::from_value(whole).expect("a response")
     }
@@ -195,10 +195,11 @@ mod tests {
         let by = json!({"prompt": "a<b>", "version": 2, "content_id": content_id, "stamp": "a<b>@2+000000000000",
             "label": "production", "bucket": 42, "found_by": "stamp"});
         let deployment = json!({"id": 9, "name": "a<b>", "label": "production", "at": "2026-03-19T15:00:00Z",
-            "actor": "ann<i>", "message": "because <i>", "action": "deploy", "from": {"version": 1}, "to": {"version": 2},
-            "approved_by": ["cleo"], "change_request": 7});
-        let response = json!({"version": by, "deployments": [deployment], "model": "gpt-5", "model_of_version": "gpt-4o",
-            "session": "s/<i>", "cost_usd": "0.0123", "cost_source": "reported", "error": "<i>", "output": "<i>said",
+            "actor": "ann<i>", "message": "because <i>", "action": "deploy", "from": {"version": 1},
+            "to": {"version": 2}, "approved_by": ["cleo"], "change_request": 7});
+        let response = json!({"version": by, "deployments": [deployment], "model": "gpt-5",
+            "model_of_version": "gpt-4o", "session": "s/<i>", "cost_usd": "0.0123", "cost_source": "reported",
+            "error": "<i>", "output": "<i>said",
             "scores": [{"name": "<i>", "value": 0.5, "about": "session", "at": "2026-03-20T15:00:00Z"}]});
         let view = json!({"number": 2, "content_id": content_id, "semver": "1.0.0", "author": "ann", "message": "why",
             "created": "2026-03-01T00:00:00Z", "commit": 2, "stamp": "a<b>@2+000000000000",

@@ -73,6 +73,7 @@ fn row(one: &RecordedResponse, here: Option<&str>) -> Markup {
     let shown = one.id.as_deref().or(one.span_id.as_deref()).unwrap_or(UNKNOWN);
     let is_here = here.is_some() && address.as_deref() == here;
     let tokens = |number: Option<u64>| number.map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string());
+    let model = one.model.as_deref().or(one.model_requested.as_deref());
     let scores = one.scores.iter().map(|score| format!("{} {}", score.name, score_value(score)));
     html! {
         tr {
@@ -90,7 +91,7 @@ fn row(one: &RecordedResponse, here: Option<&str>) -> Markup {
             td data-label="Version" {
                 @if let Some(by) = &one.version { (named(by)) } @else { span.quiet { "unknown" } }
             }
-            td data-label="Model" { (Escaped(one.model.as_deref().or(one.model_requested.as_deref()).unwrap_or(UNKNOWN))) }
+            td data-label="Model" { (Escaped(model.unwrap_or(UNKNOWN))) }
             td data-label="Tokens" { (tokens(one.input_tokens)) " → " (tokens(one.output_tokens)) }
             td data-label="Cost" { (one.cost_usd.map_or_else(|| UNKNOWN.to_owned(), Usd::short)) }
             td data-label="Latency" {
@@ -127,7 +128,9 @@ pub(super) fn scores(frame: &Frame, scores: &[RecordedScore]) -> Markup {
                         td data-label="Value" { (Escaped(&score_value(score))) }
                         td data-label="Of" { (scored_part(score.about).unwrap_or("the response")) }
                         td data-label="By" { (Escaped(score.evaluator.as_deref().unwrap_or(UNKNOWN))) }
-                        td.words data-label="Explanation" { (Escaped(score.explanation.as_deref().unwrap_or_default())) }
+                        td.words data-label="Explanation" {
+                            (Escaped(score.explanation.as_deref().unwrap_or_default()))
+                        }
                         td data-label="When" { (when(score.at, frame.now)) }
                     }
                 }
