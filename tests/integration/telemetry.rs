@@ -2,6 +2,7 @@
 
 mod by_text;
 mod forwarding;
+mod instrumentations;
 mod receiving;
 mod tracing;
 
