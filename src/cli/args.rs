@@ -14,7 +14,7 @@ use super::globals::Globals;
 use super::{
     alert, archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history,
     import, list, log, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role,
-    rollback, rules, show, stats, status, token, trace, unlabel, webhook, whoami,
+    rollback, rules, show, stats, status, telemetry, token, trace, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -101,6 +101,8 @@ pub enum Command {
     Costs(costs::CostsArgs),
     /// Set limits on spend, errors and latency
     Alert(alert::AlertArgs),
+    /// Carry telemetry across an air gap, and erase it
+    Telemetry(telemetry::TelemetryArgs),
     /// Show node status
     Status(status::StatusArgs),
     /// Show who you are signed in as, and what you are allowed to do
@@ -151,7 +153,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
-    ("Measure", &["trace", "stats", "costs", "alert"]),
+    ("Measure", &["trace", "stats", "costs", "alert", "telemetry"]),
     ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
     (
         "Maintenance",

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::figures::{csv, sparkline};
 use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, paint};
-use super::stats::{COUNT_COLUMNS, count_cells, period, place};
+use super::stats::{COUNT_COLUMNS, complete, count_cells, period, place};
 use crate::api::stats::{PromptUsage, SpendCounts, StatsCounts, USAGE_PROMPTS_MAX, UsageStats, share};
 use crate::model::since::Since;
 use crate::model::usd::Usd;
@@ -61,6 +61,7 @@ fn print(output: Output, usage: &UsageStats) -> Result<(), CliError> {
         paint(STRONG, cost(total.priced_calls, total)),
         paint(DIM, period(usage.since, usage.until, usage.newest))
     ))?;
+    complete(output, &usage.completeness)?;
     if usage.prompts.is_empty() && total.calls == 0 {
         return output.line("no calls were reported in this period");
     }

@@ -56,6 +56,7 @@ mod serve;
 mod show;
 mod stats;
 mod status;
+mod telemetry;
 mod token;
 mod trace;
 mod unlabel;
@@ -153,6 +154,10 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Pull(args) => ask(globals, |context| pull::run(args, context)),
         Command::Import(args) => ask(globals, |context| import::run(args, context)),
         Command::Stats(args) => ask(globals, |context| stats::run(args, context)),
+        Command::Telemetry(telemetry::TelemetryArgs { command: telemetry::TelemetryCommand::Export(args) }) => {
+            telemetry::export(&args, globals, Output::stdout(globals.json))
+        }
+        Command::Telemetry(args) => ask(globals, |context| telemetry::run(args, context)),
         Command::Trace(args) => ask(globals, |context| trace::run(args, context)),
         Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
         Command::Alert(args) => ask(globals, |context| alert::run(args, context)),

@@ -87,6 +87,7 @@ pub(super) fn layer(args: ListenArgs) -> (Layer, Option<PathBuf>) {
         log_format: args.log_format,
         prices: args.prices,
         record_content: args.record_content.then_some(true),
+        record_content_sample: args.record_content_sample,
         ..Layer::default()
     };
     (layer, args.config)

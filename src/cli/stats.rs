@@ -6,7 +6,8 @@ use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
 use super::figures::{csv, sparkline};
-use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, moment, one_line, paint};
+use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, moment, one_line, paint};
+use crate::api::completeness::Completeness;
 use crate::api::stats::{PromptStats, StatsBy, StatsCounts, StatsGroup, StatsQuantiles};
 use crate::model::name::PromptName;
 use crate::model::since::Since;
@@ -107,6 +108,7 @@ fn print(output: Output, stats: &PromptStats) -> Result<(), CliError> {
         paint(STRONG, &stats.name),
         paint(DIM, period(stats.since, stats.until, stats.newest))
     ))?;
+    complete(output, &stats.completeness)?;
     if stats.groups.is_empty() {
         return output.line("no calls were reported in this period");
     }
@@ -124,6 +126,26 @@ fn print(output: Output, stats: &PromptStats) -> Result<(), CliError> {
         output.table(&scores, "")?;
     }
     Ok(())
+}
+
+/// Replicas that are named as behind.
+const BEHIND_SHOWN: usize = 3;
+
+/// What the numbers are complete up to, where a replica has not sent everything.
+pub fn complete(output: Output, completeness: &Completeness) -> Result<(), CliError> {
+    let Completeness { complete_until, behind, more_behind } = completeness;
+    if behind.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = behind
+        .iter()
+        .take(BEHIND_SHOWN)
+        .map(|one| format!("{} since {} UTC", one_line(&one.replica), moment(one.complete_until)))
+        .collect();
+    let left = behind.len().saturating_sub(BEHIND_SHOWN) as u64 + more_behind;
+    let more = if left > 0 { format!(" and {left} more") } else { String::new() };
+    let what = format!("complete up to {} UTC; missing: {}{more}", moment(*complete_until), names.join(", "));
+    output.line(paint(WARN, what))
 }
 
 const fn heading(by: StatsBy) -> &'static str {

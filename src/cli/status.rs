@@ -6,6 +6,8 @@ use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, moment, one_line, paint};
+use super::progress::size;
+use crate::api::completeness::{TelemetryRetention, TelemetryStatus};
 use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
 
 const EXAMPLES: &str = "\
@@ -84,6 +86,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
             |file: &SkippedFile| ("skipped", paint(WARN, one_line(&format!("{}: {}", file.path, file.reason))));
         rows.extend(watch.skipped.iter().map(skipped));
     }
+    rows.extend(status.telemetry.iter().flat_map(telemetry));
     if status.held {
         rows.push(("held", paint(WARN, "held at this position by its operator")));
     }
@@ -104,6 +107,43 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
             (what, format!("{} {}", paint(BAD, detail), paint(DIM, since)))
         },
     ));
+    rows
+}
+
+/// What a node keeps of telemetry.
+fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    if let (Some(bytes), Some(retention)) = (kept.bytes, &kept.retention) {
+        let TelemetryRetention { events_days, content_days, minutes_days, hours_days, days_days, events_bytes_max } =
+            retention;
+        let days = format!(
+            "{events_days} days of events, {content_days} of content; counts: {minutes_days} by minute, {hours_days} by \
+                hour, {days_days} by day"
+        );
+        rows.push(("telemetry", format!("{} of {}", size(bytes), size(*events_bytes_max))));
+        rows.push(("kept", days));
+    }
+    if let Some(spool) = &kept.spool {
+        let since = spool.oldest.map(|oldest| format!(" since {} UTC", moment(oldest))).unwrap_or_default();
+        let waits = format!("{} in {} batches wait for the primary{since}", size(spool.bytes), spool.batches);
+        rows.push(("telemetry", if spool.batches == 0 { "all sent to the primary".to_owned() } else { waits }));
+        if spool.content_dropped > 0 {
+            let dropped = format!("{} inputs and outputs left out, because it was half full", spool.content_dropped);
+            rows.push(("", paint(WARN, dropped)));
+        }
+    }
+    match kept.content_per_mille {
+        0 => {}
+        per_mille => rows.push(("content", format!("recorded for {} % of calls", f64::from(per_mille) / 10.0))),
+    }
+    if let Some(completeness) = &kept.completeness {
+        let until = format!("{} UTC", moment(completeness.complete_until));
+        rows.push(("complete", if completeness.behind.is_empty() { until } else { paint(WARN, until) }));
+        rows.extend(completeness.behind.iter().map(|one| {
+            let since = moment(one.complete_until);
+            ("behind", paint(WARN, format!("{} since {since} UTC", one_line(&one.replica))))
+        }));
+    }
     rows
 }
 

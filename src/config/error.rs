@@ -68,6 +68,12 @@ pub enum ConfigError {
     Prices { path: PathBuf, reason: PriceError },
     #[error("cannot read the price table {}: {source}", path.display())]
     ReadPrices { path: PathBuf, source: std::io::Error },
+    #[error("invalid {name} {given}: use 1 to 36,500 days")]
+    TelemetryDays { name: &'static str, given: u16 },
+    #[error("invalid {name} {given}: use 1 to 16,777,216 MiB")]
+    TelemetryMib { name: &'static str, given: u64 },
+    #[error("invalid record_content_sample {given}: use 0.001 to 1, such as 0.1 for a tenth of calls")]
+    ContentSample { given: f64 },
     #[error("invalid registry name `{name}`: use 1 to 64 of a-z 0-9 . -")]
     Registry { name: String },
 }

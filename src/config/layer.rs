@@ -107,6 +107,22 @@ pub struct Layer {
     pub prices: Option<PathBuf>,
     /// Whether what is sent to models and what they answer is recorded.
     pub record_content: Option<bool>,
+    /// The part of calls whose inputs and outputs are recorded, from 0.001 to 1; all by default.
+    pub record_content_sample: Option<f64>,
+    /// How long single responses and scores are kept, in days.
+    pub telemetry_events_days: Option<u16>,
+    /// How long recorded inputs and outputs are kept, in days.
+    pub telemetry_content_days: Option<u16>,
+    /// How long counts by minute are kept, in days.
+    pub telemetry_minutes_days: Option<u16>,
+    /// How long counts by hour are kept, in days.
+    pub telemetry_hours_days: Option<u16>,
+    /// How long counts by day are kept, in days.
+    pub telemetry_days_days: Option<u16>,
+    /// Most space of single responses and scores with inputs and outputs, in MiB.
+    pub telemetry_events_mib: Option<u64>,
+    /// Most space of what a replica keeps for its primary, in MiB.
+    pub telemetry_spool_mib: Option<u64>,
     /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
     /// The intended purpose of the system; for reports.
@@ -127,7 +143,9 @@ impl Layer {
             trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
             upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
-            archive_unused_days, hold_automation, prices, record_content, provider, intended_purpose)
+            archive_unused_days, hold_automation, prices, record_content, record_content_sample,
+            telemetry_events_days, telemetry_content_days, telemetry_minutes_days, telemetry_hours_days,
+            telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, provider, intended_purpose)
     }
 
     /// Parses a settings file.

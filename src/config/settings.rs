@@ -13,9 +13,11 @@ use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::http::{Door, HeaderName, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
+use crate::ingest::ContentSample;
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::telemetry::price::{PriceTable, TABLE_BYTES_MAX};
+use crate::telemetry::store::Retention;
 use crate::trust::root::RootKeyId;
 
 /// Default data directory.
@@ -26,6 +28,15 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net
 const FILE_DEFAULT: &str = "bookholder.toml";
 /// Default memory for cached answers: for 10,000 prompts of 2 KiB.
 const CACHE_MIB_DEFAULT: u64 = 32;
+
+/// Bytes of a MiB.
+const MIB: u64 = 1_024 * 1_024;
+/// Default size of a replica's spool, in MiB.
+const SPOOL_MIB_DEFAULT: u64 = 1_024;
+/// Most space for telemetry, in MiB: 16 TiB.
+const TELEMETRY_MIB_MAX: u64 = 16 * 1_024 * 1_024;
+/// Longest time that telemetry is kept, in days: a hundred years.
+const TELEMETRY_DAYS_MAX: u16 = 36_500;
 
 /// Longest idle time of a connection: a day.
 const KEEP_ALIVE_S: std::ops::RangeInclusive<u64> = 1..=86_400;
@@ -57,8 +68,12 @@ pub struct Settings {
     pub ready_max_age_s: Option<u64>,
     /// Prices that override the embedded ones.
     pub prices: Option<PriceTable>,
-    /// Whether what is sent to models and what they answer is recorded.
-    pub record_content: bool,
+    /// Of which calls what is sent to models and what they answer is recorded.
+    pub content: ContentSample,
+    /// How long telemetry is kept, on a primary.
+    pub retention: Retention,
+    /// How large the spool of a replica may grow, in bytes.
+    pub spool_bytes_max: u64,
 }
 
 /// Default time for which a watched file must be unchanged before it is published: writers pause.
@@ -278,8 +293,50 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         cache_bytes: cache_mib * 1_024 * 1_024,
         ready_max_age_s: layer.ready_max_age_s,
         prices: layer.prices.as_deref().map(price_table).transpose()?,
-        record_content: layer.record_content.unwrap_or(false),
+        content: content_sample(layer)?,
+        retention: retention(layer)?,
+        spool_bytes_max: mib("telemetry_spool_mib", layer.telemetry_spool_mib, SPOOL_MIB_DEFAULT)?,
     })
+}
+
+/// Of which calls inputs and outputs are recorded.
+fn content_sample(layer: &Layer) -> Result<ContentSample, ConfigError> {
+    let per_mille = match layer.record_content_sample {
+        None => ContentSample::ALL.per_mille(),
+        Some(part) if (0.001..=1.0).contains(&part) => {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 1 to 1,000")]
+            let per_mille = (part * 1_000.0).round() as u16;
+            per_mille
+        }
+        Some(given) => return Err(ConfigError::ContentSample { given }),
+    };
+    let is_on = layer.record_content.unwrap_or(false);
+    Ok(if is_on { ContentSample::of_per_mille(per_mille) } else { ContentSample::NONE })
+}
+
+fn retention(layer: &Layer) -> Result<Retention, ConfigError> {
+    let default = Retention::default();
+    let days = |name: &'static str, given: Option<u16>, default: u16| match given {
+        None => Ok(default),
+        Some(days) if (1..=TELEMETRY_DAYS_MAX).contains(&days) => Ok(days),
+        Some(days) => Err(ConfigError::TelemetryDays { name, given: days }),
+    };
+    let events_mib = default.events_bytes / MIB;
+    Ok(Retention {
+        events_days: days("telemetry_events_days", layer.telemetry_events_days, default.events_days)?,
+        bodies_days: days("telemetry_content_days", layer.telemetry_content_days, default.bodies_days)?,
+        minutes_days: days("telemetry_minutes_days", layer.telemetry_minutes_days, default.minutes_days)?,
+        hours_days: days("telemetry_hours_days", layer.telemetry_hours_days, default.hours_days)?,
+        days_days: days("telemetry_days_days", layer.telemetry_days_days, default.days_days)?,
+        events_bytes: mib("telemetry_events_mib", layer.telemetry_events_mib, events_mib)?,
+    })
+}
+
+fn mib(name: &'static str, given: Option<u64>, default: u64) -> Result<u64, ConfigError> {
+    match given.unwrap_or(default) {
+        mib @ 1..=TELEMETRY_MIB_MAX => Ok(mib * MIB),
+        given => Err(ConfigError::TelemetryMib { name, given }),
+    }
 }
 
 /// Reads a file of prices.
@@ -351,6 +408,9 @@ mod tests {
         check(replica(proxied("X-Forwarded-Email"), &none), "only works on a primary");
         assert!(primary(proxied("X-Forwarded-Email"), &none).is_ok());
         check(primary(layer("public_url = 'prompts.example.com'"), &none), "invalid public_url `prompts.example.com`");
+        check(primary(layer("telemetry_events_days = 0"), &none), "invalid telemetry_events_days 0");
+        check(primary(layer("telemetry_events_mib = 0"), &none), "invalid telemetry_events_mib 0");
+        check(primary(layer("record_content_sample = 2.0"), &none), "invalid record_content_sample 2");
         check(primary(layer("archive_unused_days = 183"), &none), "invalid archive_unused_days 183");
         assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());
         assert!(primary(layer("webhook_allow = '10.0.0.0/8,::1/128'"), &none).is_ok());
@@ -375,6 +435,22 @@ mod tests {
             let said = BTreeMap::from([("BOOKHOLDER_ADMIN_TOKEN".to_owned(), format!("bh_0123456789abcdef{wrong}"))]);
             check(primary(Layer::default(), &said), "BOOKHOLDER_ADMIN_TOKEN");
         }
+    }
+
+    #[test]
+    fn telemetry_settings_say_what_is_kept_and_recorded() {
+        let read = |text: &str| primary(layer(text), &BTreeMap::new()).expect(text).node;
+        assert_eq!(read("").retention, Retention::default());
+        assert_eq!(read("record_content_sample = 0.1").content, ContentSample::NONE, "recording is off");
+        assert_eq!(read("record_content = true").content, ContentSample::ALL);
+        let node = read(
+            "record_content = true\nrecord_content_sample = 0.1\ntelemetry_hours_days = 7\ntelemetry_spool_mib = 2",
+        );
+        assert_eq!(node.content, ContentSample::of_per_mille(100));
+        assert_eq!((node.retention.hours_days, node.retention.events_days, node.spool_bytes_max), (7, 30, 2 * MIB));
+        let environment = BTreeMap::from([("BOOKHOLDER_RECORD_CONTENT_SAMPLE".to_owned(), "1".to_owned())]);
+        let merged = merge(Layer::default(), Some(Path::new("/dev/null")), &environment).expect("fits");
+        assert_eq!(merged.record_content_sample, Some(1.0));
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::request::RequestError;
 use super::state::{App, Shared};
 use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::read::AuditPage;
+use crate::ingest::IngestError;
 use crate::model::audit::{AuditVerdict, Command, Subject};
 use crate::model::handle::Handle;
 use crate::model::principal::Permission;
@@ -122,7 +123,11 @@ pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: P
     params.finish(&["lifetime_days"])?;
     let claim = claim_copy()?;
     writer.registry.permit(&writer.actor, Command::Bundle, Some(Subject::Bundle { lifetime_days })).await?;
-    let file = publisher(&app)?.bundle(lifetime_days).await?;
+    let merged = match app.recorder.clone() {
+        Some(recorder) => blocking(move || recorder.store().merged(None)).await?.map_err(IngestError::from)?,
+        None => Vec::new(),
+    };
+    let file = publisher(&app)?.bundle(lifetime_days, merged).await?;
     send(file, "bookholder-bundle.tar", "application/x-tar", claim).await
 }
 

@@ -49,6 +49,7 @@ mod shares;
 pub mod state;
 mod stats;
 mod telemetry;
+mod telemetry_files;
 #[cfg(test)]
 mod tests;
 mod timeouts;

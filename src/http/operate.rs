@@ -12,6 +12,7 @@ use super::measure;
 use super::request::RequestError;
 use super::state::{App, Shared};
 use crate::api::alerts::FiringAlert;
+use crate::api::completeness::TelemetryStatus;
 use crate::api::status::{Status, Trouble};
 use crate::metrics::Format;
 use crate::replication::health::DAMAGED;
@@ -27,8 +28,14 @@ const DOCS_POLICY: HeaderValue =
 #[utoipa::path(get, path = "/v1/status", operation_id = "get_status", tag = "operations", security((), ("token" = [])), responses((status = 200, body = Status)))]
 pub(super) async fn status(State(app): State<App>, reader: Reader, _: NoParams) -> Result<Said<Status>, Failure> {
     let scope = reader.scope();
-    let status = move || Status { alerts: firing(&app, &scope), ..(app.status)() };
+    let status = move || Status { alerts: firing(&app, &scope), telemetry: kept_telemetry(&app), ..(app.status)() };
     Ok(Said(blocking(status).await?))
+}
+
+/// What this node keeps of telemetry.
+fn kept_telemetry(app: &Shared) -> Option<TelemetryStatus> {
+    let kept = app.recorder.as_ref()?.status();
+    kept.inspect_err(|error| tracing::warn!(error = error as &dyn std::error::Error, "telemetry cannot be read")).ok()
 }
 
 /// The alerts that fire, of those that the caller can see; none where they cannot be read, which the status says too.

@@ -16,6 +16,7 @@ use super::peer::Peer;
 use super::request::RequestError;
 use super::state::App;
 use super::telemetry::recorder;
+use super::telemetry_files::read_batch;
 use crate::api::govern::VersionUse;
 use crate::api::status::ReplicaReport;
 use crate::api::telemetry::{MergedTelemetry, TELEMETRY_BATCH_BYTES_MAX};
@@ -220,6 +221,10 @@ pub(super) async fn report(
         let uses = report.uses.into_iter().take(USES_MAX).map(named).collect();
         registry.keep_uses(uses).await?;
     }
+    if let (Some(recorder), Some(telemetry)) = (&app.recorder, report.telemetry) {
+        let now_ms = app.clock.now_ms();
+        recorder.store().note_replica(&report.replica, telemetry.complete_until.ms(), now_ms);
+    }
     publisher(&app)?.report(ReplicaReport { at: None, uses: Vec::new(), ..report }, follower.follows_as());
     Ok(StatusCode::NO_CONTENT)
 }
@@ -231,6 +236,8 @@ pub(super) async fn report(
         ("spool" = String, Query, description = "The spool of the replica, as `node.epoch`: 32 and 16 hex digits.", pattern = "^[0-9a-f]{32}\\.[0-9a-f]{16}$"),
         ("first" = u64, Query, description = "The first batch that the spool still has.", minimum = 1),
         ("number" = u64, Query, description = "The number of this batch.", minimum = 1),
+        ("Bookholder-Replica" = Option<String>, Header, description = "The id of the replica, 1 to 200 bytes: statistics \
+            then say up to when its telemetry is merged."),
     ),
     request_body(content = Vec<u8>, content_type = "application/octet-stream", description = "The batch, as the replica stored it. At most 16 MiB."),
     responses((status = 200, body = MergedTelemetry)),
@@ -247,9 +254,11 @@ pub(super) async fn telemetry(
     params.finish(&["spool", "first", "number"])?;
     let recorder = recorder(&app)?;
     publisher(&app)?;
+    let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
+    let replica = replica.filter(|name| is_replica_id(name)).map(str::to_owned);
     let (body, _share) = body_in_time(&app, &headers, body, TELEMETRY_BATCH_BYTES_MAX).await?;
-    let sent = blocking(move || SentBatch::decode(first, number, &body)).await?.map_err(IngestError::from)?;
-    let merged = recorder.merge(from, sent).await.map_err(IngestError::from)?;
+    let sent = read_batch(move || Ok(SentBatch::decode(first, number, &body)?)).await?;
+    let merged = recorder.merge(from, sent, replica.as_deref()).await.map_err(IngestError::from)?;
     Ok(axum::Json(MergedTelemetry { merged }))
 }
 

@@ -14,7 +14,7 @@ use super::route::Route;
 use super::state::App;
 use super::{
     about, admin, alerts, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report,
-    responses, rule_sets, stats, telemetry, ui, webhooks, write,
+    responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
 };
 
 /// All operations.
@@ -35,6 +35,12 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("DELETE", "/v1/alerts/{name}",                                   || delete(alerts::remove_alert)),
     Route::new("GET",    "/v1/responses/{id}",                                  || get(responses::response)),
     Route::new("GET",    "/v1/sessions/{id}",                                   || get(responses::session)),
+    Route::new("GET",    "/v1/telemetry/export",                                || get(telemetry_files::export)),
+    Route::new("PUT",    "/v1/telemetry/keys/{node}",                           || put(telemetry_files::trust)),
+    Route::new("GET",    "/v1/telemetry/spools/{node}",                         || get(telemetry_files::progress)),
+    Route::new("DELETE", "/v1/telemetry/replicas/{replica}",                    || delete(telemetry_files::forget)),
+    Route::new("POST",   "/v1/telemetry/erasures",                              || post(telemetry_files::erase)),
+    Route::new("POST",   "/v1/telemetry/batches",                               || post(telemetry_files::batch)),
     Route::new("POST",   "/v1/traces",                                          || post(otlp::traces)),
     Route::new("POST",   "/v1/logs",                                            || post(otlp::logs)),
     Route::new("POST",   "/v1/metrics",                                         || post(otlp::metrics)),
@@ -161,8 +167,8 @@ pub(super) fn class(path: &str) -> &'static str {
         || under(&["/v1/policies", "/v1/rules", "/v1/classify", "/v1/archive"])
     {
         "governance"
-    } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/traces", "/v1/logs", "/v1/metrics"])
-        || under(&["/v1/stats", "/v1/alerts"])
+    } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/telemetry", "/v1/traces"])
+        || under(&["/v1/logs", "/v1/metrics", "/v1/stats", "/v1/alerts"])
     {
         "telemetry"
     } else if under(&["/ui/"]) {

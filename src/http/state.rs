@@ -22,6 +22,7 @@ use crate::ingest::Recorder;
 use crate::metrics::Metrics;
 use crate::registry::{AuthContext, Registry};
 use crate::replication::publisher::Publisher;
+use crate::replication::telemetry_file::FileSigner;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::usage::Usage;
 use crate::resolve::{Catalogue, Resolver};
@@ -78,6 +79,8 @@ pub struct AppState {
     pub read_token: Option<(TokenHash, Arc<AuthContext>)>,
     /// What records telemetry; none where its file cannot be used.
     pub recorder: Option<Recorder>,
+    /// What signs the telemetry files of a replica.
+    pub file_signer: Option<FileSigner>,
     /// Where uses of versions are noted.
     pub usage: Usage,
     /// Which requests count as local, and the client of other requests.

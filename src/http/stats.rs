@@ -63,7 +63,7 @@ pub(super) async fn prompt(
     let held = app.clone();
     let work = move |stop: &_| {
         let view = app.catalogue.as_reader(&scope).map_err(Failure::from)?;
-        prompt_stats(&store, &view, &name, by, &plan, stop).map_err(Failure::from)
+        prompt_stats(&store, &view, &name, by, &plan, app.clock.now_ms(), stop).map_err(Failure::from)
     };
     held.work.heavy_json(work).await
 }

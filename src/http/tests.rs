@@ -76,6 +76,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
         inbox: None,
         watch: None,
         alerts: Vec::new(),
+        telemetry: None,
         replicas: Vec::new(),
     };
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
@@ -86,6 +87,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     AppState {
         usage: registry.usage(),
         recorder: Some(recorder),
+        file_signer: None,
         resolver,
         catalogue: Catalogue::new(store.clone()),
         registry: primary.then_some(registry),

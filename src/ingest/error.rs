@@ -11,6 +11,10 @@ pub enum IngestError {
     Off,
     #[error("invalid `{field}`: {reason}")]
     Field { field: String, reason: &'static str },
+    #[error("the key that signs the telemetry files of this replica is not trusted here")]
+    FileKey,
+    #[error("the batch is not signed by the trusted key of its replica")]
+    FileSignature,
     #[error(transparent)]
     Otlp(#[from] DecodeError),
     #[error(transparent)]

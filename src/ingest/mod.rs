@@ -5,6 +5,8 @@
 
 mod alerts;
 mod attribute;
+pub mod completeness;
+mod content;
 mod error;
 mod lookup;
 mod otlp;
@@ -14,14 +16,16 @@ mod texts;
 
 use std::sync::{Arc, Mutex};
 
+use crate::api::completeness::SETTLING_MS;
 use crate::api::telemetry::{ReportAnswer, ReportedResponse, ReportedScore};
 use crate::clock::Clock;
 use crate::resolve::texts::VersionTexts;
 use crate::resolve::{ReadScope, Resolver};
 use crate::telemetry::event::{Attribution, Event, Response};
 use crate::telemetry::price::PriceBook;
-use crate::telemetry::store::{Outcome, Recorded, SentBatch, SpoolId, TelemetryError, TelemetryStore};
+use crate::telemetry::store::{Outcome, Recorded, Retention, SentBatch, SpoolId, TelemetryError, TelemetryStore};
 
+pub use content::ContentSample;
 pub use error::IngestError;
 pub use otlp::Received;
 
@@ -43,13 +47,15 @@ struct Inner {
 pub struct RecordingOptions {
     /// What responses cost that do not say so themselves.
     pub prices: PriceBook,
-    /// Whether what is sent to models and what they answer is recorded.
-    pub record_content: bool,
+    /// Of which calls what is sent to models and what they answer is recorded.
+    pub content: ContentSample,
+    /// How long it is kept, on a primary.
+    pub retention: Retention,
 }
 
 impl Default for RecordingOptions {
     fn default() -> Self {
-        Self { prices: PriceBook::embedded(), record_content: false }
+        Self { prices: PriceBook::embedded(), content: ContentSample::NONE, retention: Retention::default() }
     }
 }
 
@@ -73,6 +79,12 @@ impl Recorder {
     #[must_use]
     pub fn store(&self) -> &TelemetryStore {
         &self.0.store
+    }
+
+    /// How long it is kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        self.0.options.retention
     }
 
     /// The time now, in milliseconds since 1970.
@@ -129,14 +141,24 @@ impl Recorder {
         Ok(answer(self.record(events, request).await?))
     }
 
-    /// Merges a batch from a replica; answers how many of that replica's are merged now.
+    /// Merges a batch from a replica with this ID; answers how many of its spool are merged now.
     ///
     /// # Errors
     /// It is not a batch, or not its turn; or the disk does not take it.
-    pub async fn merge(&self, from: SpoolId, mut sent: SentBatch) -> Result<u64, TelemetryError> {
+    pub async fn merge(
+        &self,
+        from: SpoolId,
+        mut sent: SentBatch,
+        replica: Option<&str>,
+    ) -> Result<u64, TelemetryError> {
         // What a replica did not know yet, the primary does.
         self.complete_all(sent.batch.events.iter_mut().map(|recorded| &mut recorded.event)).await;
-        self.0.store.merge(from, sent, self.now_ms()).await
+        let at_ms = sent.batch.at_ms;
+        let merged = self.0.store.merge(from, sent, self.now_ms()).await?;
+        if let Some(replica) = replica {
+            self.0.store.note_replica(replica, at_ms.saturating_sub(SETTLING_MS), self.now_ms());
+        }
+        Ok(merged)
     }
 
     /// Attributes and prices responses as far as nobody did, and leaves out what is not to be recorded here.
@@ -174,11 +196,11 @@ impl Recorder {
 
     /// Leaves out what is not to be recorded here.
     fn limit_content(&self, response: &mut Response) {
-        if !self.0.options.record_content {
+        if response.body.is_some() && !self.0.options.content.takes(response) {
             response.body = None;
         }
         let is_recognized = matches!(response.attribution, Attribution::Version(_)) || response.claim.names_prompt();
-        if is_recognized || !self.0.options.record_content {
+        if is_recognized || !self.0.options.content.takes_any() {
             response.system_text = None;
         }
     }

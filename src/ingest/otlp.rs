@@ -43,7 +43,7 @@ impl Recorder {
     /// The body cannot be decoded.
     pub fn read_otlp(&self, signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Received, IngestError> {
         let now_ms = self.now_ms();
-        let options = Options { now_ms, record_content: self.0.options.record_content };
+        let options = Options { now_ms, record_content: self.0.options.content.takes_any() };
         let batch = match signal {
             Signal::Traces => otlp::read_traces(body, encoding, &options)?,
             Signal::Logs => otlp::read_logs(body, encoding, &options)?,

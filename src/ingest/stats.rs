@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use super::completeness::completeness;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::stats::{
     GROUPS_MAX, PromptStats, PromptUsage, STATS_DEPLOYMENTS_MAX, SpendCounts, SpendPoint, StatsBy, UnattributedReason,
@@ -61,6 +62,7 @@ pub fn prompt_stats(
     name: &PromptName,
     by: StatsBy,
     plan: &Plan,
+    now_ms: i64,
     stop: &Cancellation,
 ) -> Result<PromptStats, StatsError> {
     let deployments = deployments(view, name, plan)?;
@@ -87,6 +89,7 @@ pub fn prompt_stats(
         until: Timestamp::from_ms(plan.to_ms),
         bucket_s: plan.bucket_s(),
         newest: newest(store)?,
+        completeness: completeness(store, now_ms),
         by,
         total: groups.total(),
         groups: groups.into_groups(),
@@ -138,6 +141,7 @@ pub fn usage_stats(
         previous_since: Timestamp::from_ms(previous.from_ms),
         bucket_s: plan.bucket_s(),
         newest: newest(store)?,
+        completeness: completeness(store, now_ms),
         cost_coverage: total.cost_coverage(),
         total,
         previous: before,

@@ -1,8 +1,9 @@
 //! A bundle: the replication data in a directory, for transport without a network.
 //!
 //! `replication/v1/root/<n>`, `epoch/<e>`, `view/all/checkpoint`, `view/all/manifest/<hash>`,
-//! `view/all/snapshot/<hash>`. The checkpoint signs the manifest by hash and length, and the manifest names the
-//! snapshot by hash and length: nothing is decompressed or parsed before it is authenticated.
+//! `view/all/snapshot/<hash>`, `view/all/telemetry/<hash>`. The checkpoint signs the manifest by hash and length, and
+//! the manifest names the snapshot by hash and length, and likewise what the primary has of the telemetry of replicas:
+//! nothing is decompressed or parsed before it is authenticated.
 
 use std::fs::File;
 use std::io::{Read, Seek, Write};
@@ -14,6 +15,7 @@ use crate::signing::signer::Signer;
 use crate::store::delta::{self, Scope};
 use crate::store::read::ReadTxn;
 use crate::store::regular::open_regular;
+use crate::telemetry::store::SpoolId;
 use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 use crate::trust::root::ROOT_BYTES_MAX;
 use crate::trust::root_chain::ROOT_DOCUMENTS_MAX;
@@ -24,8 +26,12 @@ const TREE: &str = "replication/v1";
 pub(super) const CHECKPOINT: &str = "view/all/checkpoint";
 /// First line of a manifest.
 const MANIFEST_CONTEXT: &str = "bookholder/manifest/v1";
+/// The word of the manifest for the list of merged telemetry.
+const MERGED: &str = "telemetry";
 /// Largest manifest, in bytes.
 const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest list of merged telemetry, in bytes.
+const MERGED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Most epoch records of a bundle.
 const EPOCHS_MAX: usize = 4_096;
 
@@ -62,21 +68,35 @@ impl BundleError {
     }
 }
 
+/// Telemetry of a replica that the primary has: of a spool, the batches through a number.
+pub type Merged = (SpoolId, u64);
+
+/// What a bundle is made of.
+pub(super) struct Contents<'c> {
+    pub(super) txn: &'c ReadTxn,
+    pub(super) signer: &'c Signer,
+    pub(super) scope: &'c Scope,
+    pub(super) lifetime_s: i64,
+    /// What replicas no longer have to keep.
+    pub(super) merged: &'c [Merged],
+}
+
 /// Writes a bundle as a tar archive.
-pub(super) fn export(
-    txn: &ReadTxn,
-    signer: &Signer,
-    scope: &Scope,
-    lifetime_s: i64,
-    out: &File,
-    scratch: &Path,
-) -> Result<(), PublishError> {
+pub(super) fn export(contents: &Contents<'_>, out: &File, scratch: &Path) -> Result<(), PublishError> {
+    let Contents { txn, signer, scope, lifetime_s, merged } = *contents;
     let mut snapshot = tempfile::tempfile_in(scratch)?;
     delta::write(txn, scope, crate::model::position::Position::default(), std::io::BufWriter::new(&snapshot))?;
     snapshot.rewind()?;
     let (hash, length) = hash_of(&mut snapshot)?;
     snapshot.rewind()?;
-    let manifest = format!("{MANIFEST_CONTEXT}\nat {}\nsnapshot {} {length}\n", txn.head()?.position, hash.to_hex());
+    let merged: String = merged.iter().map(|(spool, through)| format!("{spool} {through}\n")).collect();
+    let merged_hash = blake3::hash(merged.as_bytes()).to_hex();
+    let manifest = format!(
+        "{MANIFEST_CONTEXT}\nat {}\nsnapshot {} {length}\n{MERGED} {merged_hash} {}\n",
+        txn.head()?.position,
+        hash.to_hex(),
+        merged.len()
+    );
     let manifest_hash = blake3::hash(manifest.as_bytes());
     let note = signer.sign_again(txn, lifetime_s, |checkpoint| {
         checkpoint.manifest = Some((*manifest_hash.as_bytes(), manifest.len() as u64));
@@ -89,6 +109,7 @@ pub(super) fn export(
         }
     }
     append(&mut archive, &format!("view/all/snapshot/{}", hash.to_hex()), length, &mut snapshot)?;
+    append(&mut archive, &format!("view/all/telemetry/{merged_hash}"), merged.len() as u64, merged.as_bytes())?;
     append(
         &mut archive,
         &format!("view/all/manifest/{}", manifest_hash.to_hex()),
@@ -154,13 +175,7 @@ impl Bundle {
     /// # Errors
     /// A file is missing, over its limit, or does not match its signature.
     pub fn snapshot(&self, checkpoint: &Checkpoint) -> Result<File, BundleError> {
-        let (hash, length) = checkpoint.manifest.ok_or(BundleError::NoManifest)?;
-        let path = self.tree.join("view/all/manifest").join(blake3::Hash::from_bytes(hash).to_hex().as_str());
-        let manifest = read(&path, MANIFEST_BYTES_MAX)?;
-        if manifest.len() as u64 != length || *blake3::hash(&manifest).as_bytes() != hash {
-            return Err(BundleError::Hash { path });
-        }
-        let (hash, length) = parse_manifest(&manifest).ok_or(BundleError::Manifest)?;
+        let (hash, length) = self.manifest(checkpoint)?.snapshot;
         let path = self.tree.join("view/all/snapshot").join(hash.to_hex().as_str());
         let io = |source| BundleError::Read { path: path.clone(), source };
         let mut file = open_regular(&path).map_err(io)?;
@@ -170,16 +185,67 @@ impl Bundle {
         file.rewind().map_err(io)?;
         Ok(file)
     }
+
+    /// What the primary has of the telemetry of replicas, if a verified checkpoint signs it.
+    ///
+    /// # Errors
+    /// A file is missing, over its limit, or does not match its signature.
+    pub fn merged(&self, checkpoint: &Checkpoint) -> Result<Vec<Merged>, BundleError> {
+        let Some((hash, length)) = self.manifest(checkpoint)?.merged else { return Ok(Vec::new()) };
+        let path = self.tree.join("view/all/telemetry").join(hash.to_hex().as_str());
+        let list = read(&path, MERGED_BYTES_MAX)?;
+        if list.len() as u64 != length || blake3::hash(&list) != hash {
+            return Err(BundleError::Hash { path });
+        }
+        let list = std::str::from_utf8(&list).map_err(|_| BundleError::Manifest)?;
+        let line = |line: &str| {
+            let (spool, through) = line.split_once(' ')?;
+            Some((spool.parse().ok()?, through.parse().ok()?))
+        };
+        list.lines().map(line).collect::<Option<_>>().ok_or(BundleError::Manifest)
+    }
+
+    /// Whether the manifest that a checkpoint signs is in this bundle.
+    pub(super) fn has_manifest_of(&self, checkpoint: &Checkpoint) -> bool {
+        checkpoint.manifest.is_some_and(|(hash, _)| self.manifest_path(hash).is_file())
+    }
+
+    fn manifest_path(&self, hash: [u8; 32]) -> PathBuf {
+        self.tree.join("view/all/manifest").join(blake3::Hash::from_bytes(hash).to_hex().as_str())
+    }
+
+    fn manifest(&self, checkpoint: &Checkpoint) -> Result<Manifest, BundleError> {
+        let (hash, length) = checkpoint.manifest.ok_or(BundleError::NoManifest)?;
+        let path = self.manifest_path(hash);
+        let manifest = read(&path, MANIFEST_BYTES_MAX)?;
+        if manifest.len() as u64 != length || *blake3::hash(&manifest).as_bytes() != hash {
+            return Err(BundleError::Hash { path });
+        }
+        Manifest::parse(&manifest).ok_or(BundleError::Manifest)
+    }
 }
 
-fn parse_manifest(bytes: &[u8]) -> Option<(blake3::Hash, u64)> {
-    let mut lines = std::str::from_utf8(bytes).ok()?.lines();
-    if lines.next()? != MANIFEST_CONTEXT {
-        return None;
+/// Hash and length of the files of a bundle.
+struct Manifest {
+    snapshot: (blake3::Hash, u64),
+    merged: Option<(blake3::Hash, u64)>,
+}
+
+impl Manifest {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut lines = std::str::from_utf8(bytes).ok()?.lines();
+        if lines.next()? != MANIFEST_CONTEXT {
+            return None;
+        }
+        lines.next()?.strip_prefix("at ")?;
+        let file = |text: &str| {
+            let (hash, length) = text.split_once(' ')?;
+            Some((blake3::Hash::from_hex(hash).ok()?, length.parse().ok()?))
+        };
+        let snapshot = file(lines.next()?.strip_prefix("snapshot ")?)?;
+        let merged = lines.find_map(|line| line.strip_prefix(MERGED)?.strip_prefix(' '));
+        Some(Self { snapshot, merged: merged.map(file).map_or(Some(None), |file| file.map(Some))? })
     }
-    lines.next()?.strip_prefix("at ")?;
-    let (hash, length) = lines.next()?.strip_prefix("snapshot ")?.split_once(' ')?;
-    Some((blake3::Hash::from_hex(hash).ok()?, length.parse().ok()?))
 }
 
 fn hash_of(file: &mut File) -> std::io::Result<(blake3::Hash, u64)> {

@@ -224,6 +224,7 @@ mod tests {
             freshness: Freshness::Fresh,
             version: "0.1.0".to_owned(),
             uses: Vec::new(),
+            telemetry: None,
             at: None,
         }
     }

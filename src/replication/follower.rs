@@ -166,6 +166,8 @@ impl Follower {
             health: self.health.clone(),
             replica: self.following.replica.clone(),
             usage: self.following.usage.clone(),
+            telemetry: self.following.telemetry.clone(),
+            clock: Arc::clone(&self.clock),
         });
         let reporting = async {
             if let Some(reports) = reports {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::transport::{SendFailure, Upstream};
-use crate::telemetry::store::{SpoolState, Spooled, TelemetryError, TelemetryStore};
+use crate::telemetry::store::{SpoolId, Spooled, TelemetryError, TelemetryStore};
 
 /// How often it looks for new batches.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -56,16 +56,20 @@ impl Forwarding {
 
     async fn send_some(&self) -> Result<Progress, TelemetryError> {
         let store = self.store.clone();
-        let read = move || -> Result<_, TelemetryError> { Ok((store.spool()?, store.spooled()?)) };
-        let (state, batches) = tokio::task::spawn_blocking(read).await.map_err(|_| TelemetryError::Stopped)??;
-        let Some(state) = state.filter(|state| state.batches > 0) else { return Ok(Progress::Done) };
-        let SpoolState { id, mut first, .. } = state;
-        for Spooled { number, batch } in batches {
+        let batches = tokio::task::spawn_blocking(move || store.spooled());
+        let batches = batches.await.map_err(|_| TelemetryError::Stopped)??;
+        if batches.is_empty() {
+            return Ok(Progress::Done);
+        }
+        let mut next: Option<(SpoolId, u64)> = None;
+        for Spooled { id, number, batch, .. } in batches {
+            // Of each epoch, the first that is here is the first that waits.
+            let first = next.filter(|(of, _)| *of == id).map_or(number, |(_, first)| first);
             match self.upstream.send_telemetry(&format!("spool={id}&first={first}&number={number}"), batch).await {
                 Ok(merged) => {
                     let merged = merged.min(number);
-                    self.store.forget_spooled(merged).await?;
-                    first = first.max(merged.saturating_add(1));
+                    self.store.forget_spooled(vec![(id.epoch, merged)]).await?;
+                    next = Some((id, first.max(merged.saturating_add(1))));
                 }
                 Err(SendFailure::Unreachable) => return Ok(Progress::Stuck),
                 Err(SendFailure::OutOfTurn) => {

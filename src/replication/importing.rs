@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::bundle::{Bundle, BundleError};
+use super::bundle::{Bundle, BundleError, Merged};
 use super::engine::{Action, Event, Rejection, Step};
 use super::follower::Follower;
 use super::inbox::{BundleRead, Candidate, Claims};
 use crate::model::time::Timestamp;
+use crate::telemetry::store::{TelemetryError, TelemetryStore};
 
 /// Deadline of scanning an inbox, or of reading a bundle without its data.
 const READ_DEADLINE: Duration = Duration::from_secs(60);
@@ -53,7 +54,7 @@ impl Follower {
             }
             BundleRead::Offered(candidate, offered) => {
                 let judged = match offered {
-                    Ok(event) => self.judge(event).await,
+                    Ok(event) => self.judge_with_telemetry(event, &candidate.directory).await,
                     Err(rejection) => Err(rejection),
                 };
                 match judged {
@@ -136,11 +137,37 @@ impl Follower {
         let (medium, directory) = (self.medium.clone(), directory.to_owned());
         let folder = directory.clone();
         let event = medium.read(READ_DEADLINE, move || open(&folder, Bundle::offer)).await.flatten()?;
-        let Some(step) = self.judge(event).await? else { return Ok(()) };
+        let Some(step) = self.judge_with_telemetry(event, &directory).await? else { return Ok(()) };
         let signed = step.accepted.checkpoint.clone();
         let open = move || open(&directory, |bundle| bundle.snapshot(&signed));
         let file = medium.read(DATA_DEADLINE, open).await.flatten();
         self.finish(step, file).await
+    }
+
+    /// Judges a bundle, and forgets the telemetry that the primary has according to it, if it is not rejected.
+    async fn judge_with_telemetry(&mut self, event: Event, directory: &Path) -> Result<Option<Box<Step>>, Rejection> {
+        let step = self.judge(event).await?;
+        let Some(telemetry) = self.following.telemetry.clone() else { return Ok(step) };
+        // A bundle with a newer signature of the state that is here already has nothing to apply.
+        let signed = match &step {
+            Some(step) => Some(step.accepted.checkpoint.clone()),
+            None => self.health.view(&*self.clock).checkpoint,
+        };
+        let Some(signed) = signed else { return Ok(step) };
+        let directory = directory.to_owned();
+        let read = move || {
+            open(
+                &directory,
+                |bundle| {
+                    if bundle.has_manifest_of(&signed) { bundle.merged(&signed) } else { Ok(Vec::new()) }
+                },
+            )
+        };
+        let merged = self.medium.read(READ_DEADLINE, read).await.flatten()?;
+        if let Err(error) = forget_merged(&telemetry, &merged).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "sent telemetry stays in the spool");
+        }
+        Ok(step)
     }
 
     /// Passes a bundle to the engine; returns what to apply, if anything.
@@ -179,6 +206,20 @@ impl Follower {
         }
         self.health.view(&*self.clock).checkpoint.as_ref().map(Claims::of)
     }
+}
+
+/// Forgets what a primary has of this replica's telemetry.
+async fn forget_merged(telemetry: &TelemetryStore, merged: &[Merged]) -> Result<(), TelemetryError> {
+    let Some(spool) = telemetry.spool()?.filter(|spool| spool.batches > 0) else { return Ok(()) };
+    let own = merged.iter().filter(|(of, _)| of.node == spool.id.node);
+    let own: Vec<(u64, u64)> = own.map(|(of, through)| (of.epoch, *through)).collect();
+    if own.is_empty() {
+        return Ok(());
+    }
+    telemetry.forget_spooled(own).await?;
+    let left = telemetry.spool()?.map_or(0, |spool| spool.batches);
+    tracing::info!(left, "removed telemetry that the primary has, according to a bundle");
+    Ok(())
 }
 
 fn open<T>(directory: &Path, read: impl FnOnce(&Bundle) -> Result<T, BundleError>) -> Result<T, Rejection> {

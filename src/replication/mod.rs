@@ -22,6 +22,7 @@ pub mod reasons;
 pub mod replica_state;
 mod reporting;
 mod spools;
+pub mod telemetry_file;
 mod transport;
 mod watermark;
 pub mod witness;

@@ -308,11 +308,11 @@ impl Publisher {
     }
 
     /// Builds a bundle of everything, as a temporary tar file that is removed with its handle, even if this process is
-    /// killed.
+    /// killed. `merged` is what replicas no longer have to keep of their telemetry.
     ///
     /// # Errors
     /// The lifetime exceeds what the root allows, or the store, signing or the disk fails.
-    pub async fn bundle(&self, lifetime_days: u32) -> Result<File, PublishError> {
+    pub async fn bundle(&self, lifetime_days: u32, merged: Vec<bundle::Merged>) -> Result<File, PublishError> {
         let max = self.0.signer.max_lifetime_s / 86_400;
         if lifetime_days == 0 || u64::from(lifetime_days) > max {
             return Err(PublishError::BadLifetime { days: lifetime_days, max });
@@ -322,14 +322,10 @@ impl Publisher {
             inner.check_newest()?;
             let file = tempfile::tempfile_in(inner.store.directory())?;
             let lifetime_s = i64::from(lifetime_days) * 86_400;
-            bundle::export(
-                &inner.store.read()?,
-                &inner.signer,
-                &inner.scope(),
-                lifetime_s,
-                &file,
-                inner.store.directory(),
-            )?;
+            let (txn, scope) = (inner.store.read()?, inner.scope());
+            let contents =
+                bundle::Contents { txn: &txn, signer: &inner.signer, scope: &scope, lifetime_s, merged: &merged };
+            bundle::export(&contents, &file, inner.store.directory())?;
             Ok(file)
         })
         .await

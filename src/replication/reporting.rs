@@ -9,8 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::health::Health;
 use super::transport::Upstream;
+use crate::api::completeness::{ReplicaTelemetry, SETTLING_MS};
 use crate::api::status::{Freshness, ReplicaReport};
+use crate::clock::Clock;
+use crate::model::time::Timestamp;
 use crate::resolve::usage::Usage;
+use crate::telemetry::store::TelemetryStore;
 
 /// How often a replica reports.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
@@ -26,6 +30,8 @@ pub(super) struct Reports {
     /// The ID of this replica.
     pub(super) replica: String,
     pub(super) usage: Usage,
+    pub(super) telemetry: Option<TelemetryStore>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Reports {
@@ -55,6 +61,7 @@ impl Reports {
                 freshness: now.freshness,
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 uses: self.usage.pending().into_iter().take(USES_MAX).collect(),
+                telemetry: self.telemetry(),
                 at: None,
             };
             let taken = tokio::select! {
@@ -65,5 +72,13 @@ impl Reports {
                 self.usage.forget(&report.uses);
             }
         }
+    }
+
+    /// Up to when the telemetry of this replica was sent.
+    fn telemetry(&self) -> Option<ReplicaTelemetry> {
+        let now_ms = self.clock.now_ms();
+        let oldest_ms = self.telemetry.as_ref()?.spool().ok()??.oldest_ms;
+        let until_ms = oldest_ms.unwrap_or(now_ms).min(now_ms).saturating_sub(SETTLING_MS);
+        Some(ReplicaTelemetry { complete_until: Timestamp::from_ms(until_ms) })
     }
 }

@@ -196,6 +196,10 @@ impl Upstream {
     pub(super) async fn send_telemetry(&self, query: &str, batch: Vec<u8>) -> Result<u64, SendFailure> {
         let request = self.http.post(format!("{}/replication/v1/telemetry?{query}", self.base));
         let request = request.timeout(BATCH_TIMEOUT).header(CONTENT_TYPE, PROOF_TYPE).body(batch);
+        let request = match &self.replica {
+            Some(replica) => request.header(REPLICA, replica),
+            None => request,
+        };
         let request = self.authorized(request);
         let response = request.send().await.map_err(|error| {
             tracing::debug!(error = %error, "the upstream did not accept telemetry");

@@ -15,7 +15,7 @@ use crate::ingest::Recorder;
 use crate::metrics::Metrics;
 use crate::registry::{Registry, RegistryError};
 use crate::signing::primary_clock::{CLOCK_HINT, ClockState, PrimaryClock};
-use crate::telemetry::store::{Expired, Retention, TelemetryError};
+use crate::telemetry::store::{Expired, TelemetryError};
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -142,12 +142,12 @@ pub(super) fn alerts(registry: &Registry, recorder: &Recorder) -> Job {
 }
 
 /// The jobs of a node that keeps telemetry: recording calls that waited, and removing what is older than it is kept for.
-pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 2] {
+pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 3] {
     let kept = recorder.clone();
     let expire = move || {
         let recorder = kept.clone();
         async move {
-            let expired = recorder.store().expire(Retention::default(), recorder.now_ms()).await?;
+            let expired = recorder.store().expire(recorder.retention(), recorder.now_ms()).await?;
             if expired != Expired::default() {
                 let Expired { blocks, bodies, rollups } = expired;
                 tracing::info!(blocks, bodies, rollups, "removed old telemetry");
@@ -156,7 +156,14 @@ pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 2] {
         }
     };
     let expiry = Job::new("telemetry", HOUR, "old telemetry was not removed; trying again later", expire);
-    [waiting_calls(recorder), expiry]
+    let noted = recorder.clone();
+    let write = move || {
+        let recorder = noted.clone();
+        async move { recorder.store().write_replicas(recorder.now_ms()).await }
+    };
+    let failure = "the progress of replicas is written the next time";
+    let progress = Job::new("replica progress", 30 * SECOND, failure, write).and_at_stop();
+    [waiting_calls(recorder), expiry, progress]
 }
 
 /// Records the calls that have waited long enough for the spans around them.

@@ -12,6 +12,7 @@ mod running;
 mod self_audit;
 mod supervisor;
 mod telemetry;
+pub mod telemetry_export;
 mod tls;
 mod transitions;
 

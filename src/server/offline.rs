@@ -77,6 +77,10 @@ pub enum OfflineError {
     Backup { path: std::path::PathBuf, reason: String },
     #[error("the keys are not in {}: copy {CHECKPOINT_KEY_FILE} of the registry there, or pass their folder with --keys", path.display())]
     NoKeys { path: std::path::PathBuf },
+    #[error("{} has no telemetry of a replica", path.display())]
+    NoTelemetry { path: std::path::PathBuf },
+    #[error(transparent)]
+    TelemetryFile(#[from] crate::replication::telemetry_file::TelemetryFileError),
     #[error("this directory has no trusted root key yet: pass --root-key")]
     NoRootKey,
     #[error("reading or writing a file failed: {0}")]

@@ -157,6 +157,7 @@ pub async fn start_primary_announcing(
     }
     let state = AppState {
         recorder,
+        file_signer: None,
         catalogue: Catalogue::new(store.clone()),
         resolver,
         usage: registry.usage(),
@@ -251,6 +252,7 @@ fn describe(
         inbox: None,
         watch: None,
         alerts: Vec::new(),
+        telemetry: None,
         replicas: publisher.reports(),
     }
 }

@@ -68,6 +68,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     let metrics = Metrics::new(Role::Replica);
     let resolver = Resolver::new(store.clone(), settings.node.cache_bytes);
     let recorder = telemetry::spooling(&settings.node, &resolver, &clock).await;
+    let file_signer = recorder.as_ref().and_then(|_| telemetry::file_signer(&settings.node.data, &following.replica));
     let following =
         FollowerOptions { telemetry: recorder.as_ref().map(|recorder| recorder.store().clone()), ..following };
     // Applications are served while a large delta is applied.
@@ -107,6 +108,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {
         recorder,
+        file_signer,
         catalogue: Catalogue::new(store.clone()),
         resolver,
         registry: None,
@@ -228,6 +230,7 @@ fn describe(committed: &Receiver<Arc<Committed>>, health: &Health, clock: &dyn C
         inbox: view.inbox,
         watch: None,
         alerts: Vec::new(),
+        telemetry: None,
         replicas: Vec::new(),
     }
 }

@@ -24,7 +24,7 @@ use crate::store::{Store, StoreError};
 use crate::trust::root::RootKeyId;
 
 /// The file in the data directory with the URL of the node.
-const ADDRESS_FILE: &str = "address";
+pub(super) const ADDRESS_FILE: &str = "address";
 /// The path of the pages for people.
 pub const PAGES: &str = "/ui";
 /// Backlog of connections.

@@ -1,16 +1,15 @@
 //! Opens what records telemetry. A node whose telemetry file cannot be used runs without, and says why.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::ingest::{Recorder, RecordingOptions};
+use crate::replication::telemetry_file::FileSigner;
 use crate::resolve::Resolver;
 use crate::telemetry::price::{PriceBook, PriceTable};
 use crate::telemetry::store::{Role, TelemetryStore};
-
-/// How large the spool of a replica may grow, in bytes.
-const SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// What keeps telemetry on a primary.
 pub(super) async fn keeping(node: &Settings, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Option<Recorder> {
@@ -19,12 +18,19 @@ pub(super) async fn keeping(node: &Settings, resolver: &Resolver, clock: &Arc<dy
 
 /// What spools telemetry on a replica.
 pub(super) async fn spooling(node: &Settings, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Option<Recorder> {
-    open(node, Role::Spool { bytes_max: SPOOL_BYTES_MAX }, resolver, clock).await
+    open(node, Role::Spool { bytes_max: node.spool_bytes_max }, resolver, clock).await
+}
+
+/// What signs telemetry files of a replica; none, with the reason in the log, if its key cannot be used.
+pub(super) fn file_signer(data: &Path, replica: &str) -> Option<FileSigner> {
+    FileSigner::open(data, Some(replica))
+        .inspect_err(|error| tracing::error!(error = error as &dyn std::error::Error, "telemetry cannot be exported"))
+        .ok()
 }
 
 async fn open(node: &Settings, role: Role, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Option<Recorder> {
     let tables = std::iter::once(PriceTable::embedded().clone()).chain(node.prices.clone());
-    let options = RecordingOptions { prices: PriceBook::new(tables), record_content: node.record_content };
+    let options = RecordingOptions { prices: PriceBook::new(tables), content: node.content, retention: node.retention };
     let (directory, resolver, clock) = (node.data.clone(), resolver.clone(), Arc::clone(clock));
     let open = move || Recorder::new(TelemetryStore::open(&directory, role)?, resolver, clock, options);
     let opened = tokio::task::spawn_blocking(open).await;

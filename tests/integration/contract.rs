@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use bookholder::crypto::key::SigningKey;
 use bookholder::telemetry::store::Batch;
 use serde_json::Value;
 
@@ -130,6 +131,12 @@ const STORY: &[(&str, &str, &str)] = &[
     ("POST",   "/v1/responses", r#"{"responses":[{"id":"r-2","session":"chat-1","prompt":"support/tone","model":"gpt-5","input_tokens":9,"output_tokens":1}]}"#),
     ("GET",    "/v1/sessions/chat-1", ""),
     ("POST",   "/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "{BATCH}"),
+    ("PUT",    "/v1/telemetry/keys/000102030405060708090a0b0c0d0e0f", EXAMPLE),
+    ("GET",    "/v1/telemetry/spools/000102030405060708090a0b0c0d0e0f", ""),
+    ("POST",   "/v1/telemetry/batches?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&number=1&replica=plant-7&signature={SIGNATURE}", "{BATCH}"),
+    ("DELETE", "/v1/telemetry/replicas/plant-7", ""),
+    ("POST",   "/v1/telemetry/erasures", EXAMPLE),
+    ("GET",    "/v1/telemetry/export", ""),
     ("POST",   "/replication/v1/report", r#"{"replica":"plant-7","position":"1.2","freshness":"fresh","version":"0.1.0"}"#),
     ("DELETE", "/v1/prompts/support%2Ftone", EXAMPLE),
 ];
@@ -149,6 +156,8 @@ fn every_operation_matches_the_openapi_document() {
     let node = Launch::primary().args(["--webhook-allow", "127.0.0.0/8"]).start();
     let document = node.get("/openapi.json").ok();
     let mut done = BTreeSet::from(["stream_events"]);
+    let batch = Batch { at_ms: 0, events: Vec::new() }.encode().expect("bytes");
+    let signature = signature_of(&batch);
     for (method, path, body) in STORY {
         let id = contract::operation(method, path.split('?').next().unwrap_or(path)).expect("an operation");
         let content =
@@ -158,6 +167,7 @@ fn every_operation_matches_the_openapi_document() {
         } else {
             (*path).to_owned()
         };
+        let path = path.replace("{SIGNATURE}", &signature);
         let (body, kind) = match *body {
             EXAMPLE => (example(&document, id).into_bytes(), "application/json"),
             "{CHECKPOINT}" => {
@@ -166,7 +176,7 @@ fn every_operation_matches_the_openapi_document() {
                     (note("/replication/v1/view/all/checkpoint"), note("/replication/v1/epoch/1"));
                 (frame(&checkpoint, &frame(&epoch, b"")), "application/octet-stream")
             }
-            "{BATCH}" => (Batch { events: Vec::new() }.encode().expect("bytes"), "application/octet-stream"),
+            "{BATCH}" => (batch.clone(), "application/octet-stream"),
             body => (body.as_bytes().to_vec(), "application/json"),
         };
         let kind = if body.is_empty() { "" } else { kind };
@@ -184,6 +194,17 @@ fn every_operation_matches_the_openapi_document() {
     let all: BTreeSet<&str> = contract::operations().collect();
     let missing: Vec<_> = all.difference(&done).collect();
     assert!(missing.is_empty(), "the story does not do {missing:?}");
+}
+
+/// The signature of batch 1 of a spool, by the key of the example of the document.
+fn signature_of(batch: &[u8]) -> String {
+    let mut signed = b"bookholder telemetry batch v1\n".to_vec();
+    signed.extend(0..16);
+    signed.extend([1, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef]);
+    signed.extend(1_u64.to_be_bytes());
+    signed.extend(blake3::hash(b"plant-7").as_bytes());
+    signed.extend(blake3::hash(batch).as_bytes());
+    SigningKey::from_seed([7; 32]).sign(&signed).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// An answer as a node might give it.

@@ -155,6 +155,12 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("POST",   "/v1/logs", &[("/v1/logs", r#"{"resourceLogs":[]}"#)]),
     ("POST",   "/v1/metrics", &[("/v1/metrics", r#"{"resourceMetrics":[]}"#)]),
     ("POST",   "/v1/scores", &[("/v1/scores", r#"{"scores":[{"stamp":"{N}@1","name":"quality","value":1}]}"#)]),
+    ("GET",    "/v1/telemetry/export", &[("/v1/telemetry/export", "")]),
+    ("PUT",    "/v1/telemetry/keys/{node}", &[("/v1/telemetry/keys/000102030405060708090a0b0c0d0e0f", r#"{"key":"6kpsY+KcUgq+9VB7Ey7F+ZVHdq6+vnuSQh7qaRRG0iw="}"#)]),
+    ("GET",    "/v1/telemetry/spools/{node}", &[("/v1/telemetry/spools/000102030405060708090a0b0c0d0e0f", "")]),
+    ("POST",   "/v1/telemetry/batches", &[("/v1/telemetry/batches?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&number=1&replica=plant-7&signature=00", "x")]),
+    ("DELETE", "/v1/telemetry/replicas/{replica}", &[("/v1/telemetry/replicas/plant-7", "")]),
+    ("POST",   "/v1/telemetry/erasures", &[("/v1/telemetry/erasures", r#"{"user":"u"}"#)]),
     ("POST",   "/replication/v1/telemetry", &[("/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "x")]),
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
 ];

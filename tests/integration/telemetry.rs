@@ -1,10 +1,12 @@
 //! What applications report about models, from the first request to the answer to somebody who asks.
 
+mod air_gap;
 mod by_text;
 mod forwarding;
 mod instrumentations;
 mod receiving;
 mod tracing;
+mod upkeep;
 
 use std::fs;
 use std::io::Write;

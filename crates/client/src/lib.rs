@@ -11,6 +11,7 @@ mod paths;
 mod proposals;
 mod responses;
 mod stats;
+mod telemetry;
 mod transfer;
 mod webhooks;
 

@@ -56,7 +56,7 @@ impl Client {
         self.stream(response, bytes_max, writer, progress).await
     }
 
-    async fn stream(
+    pub(super) async fn stream(
         &self,
         mut response: Response,
         bytes_max: u64,

@@ -97,6 +97,9 @@ pub struct ListenArgs {
     /// Record what is sent to models and what they answer; only tokens, cost and times otherwise
     #[arg(long)]
     pub record_content: bool,
+    /// Record it for a part of calls only, such as 0.1 for a tenth [default: 1]
+    #[arg(long, value_name = "PART", requires = "record_content")]
+    pub record_content_sample: Option<f64>,
     /// Log format [default: text]
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,

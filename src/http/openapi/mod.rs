@@ -19,7 +19,7 @@ use utoipa::{Modify, OpenApi as _};
 use super::state::Documents;
 use super::{
     about, admin, alerts, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report,
-    responses, rule_sets, stats, telemetry, webhooks, write,
+    responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
 };
 use crate::api::problem::Problem;
 use crate::api::telemetry::RpcStatus;
@@ -62,7 +62,8 @@ use crate::web::docs;
     paths(
         read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
         alerts::alerts, alerts::put_alert, alerts::remove_alert,
-        responses::response, responses::session, otlp::traces, otlp::logs, otlp::metrics,
+        responses::response, responses::session, telemetry_files::export, telemetry_files::trust, telemetry_files::progress,
+        telemetry_files::batch, telemetry_files::forget, telemetry_files::erase, otlp::traces, otlp::logs, otlp::metrics,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,
         write::rollback, write::deploy, write::import,

@@ -116,6 +116,12 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "poll_view" => &[&[PrimaryOnly, RecordNotFound, RateLimited, OutdatedPrimary, NotReady]],
         "report_responses" | "report_scores" | "export_traces" | "export_logs" | "export_metrics" => &[&[TelemetryOff]],
         "get_response" | "get_session" => &[&[PrimaryOnly, RecordNotFound, TelemetryOff]],
+        "export_telemetry" => &[&[TelemetryOff, Busy, StorageFull]],
+        "trust_telemetry_key" | "erase_telemetry" => &[&[TelemetryOff]],
+        "forget_telemetry_replica" => &[&[TelemetryOff, RecordNotFound]],
+        "get_telemetry_progress" => &[&[PrimaryOnly, TelemetryOff]],
+        "import_telemetry" => &[&[PrimaryOnly, TelemetryOff, BatchOutOfTurn, TooLarge, Timeout, UnsupportedMediaType]],
+        "merge_telemetry" => &[&[PrimaryOnly, TelemetryOff, BatchOutOfTurn, TooLarge, Timeout, UnsupportedMediaType]],
         "report_replica" => &[&[PrimaryOnly, StorageFull, OutdatedPrimary]],
         _ => &[],
     }

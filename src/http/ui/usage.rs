@@ -74,6 +74,6 @@ pub(super) fn in_use(
 ) -> Result<Option<InUse>, Failure> {
     let Ok(store) = counted(app) else { return Ok(None) };
     let plan = plan(since, None, app.clock.now_ms())?;
-    let stats = prompt_stats(&store, view, name, StatsBy::Version, &plan, stop)?;
+    let stats = prompt_stats(&store, view, name, StatsBy::Version, &plan, app.clock.now_ms(), stop)?;
     Ok(Some(InUse { since: since.to_string(), stats }))
 }

@@ -233,7 +233,7 @@ async fn set_back_primary_stops_when_shown_its_checkpoint() {
     let never = tokio_util::sync::CancellationToken::new();
     let polled = copy.publisher.next("all", Position::default(), "replica", &never).await;
     assert!(matches!(polled, Err(PublishError::Store(StoreError::Outdated { .. }))), "nothing is signed");
-    assert!(copy.publisher.bundle(7).await.is_err());
+    assert!(copy.publisher.bundle(7, Vec::new()).await.is_err());
     assert_eq!(copy.text("a@1").expect("reading goes on"), "common");
 
     let copy = copy.restart().await;

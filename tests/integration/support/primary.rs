@@ -252,7 +252,7 @@ impl Primary {
 
     /// Unpacks a bundle of the present state into a new directory.
     pub async fn bundle(&self) -> TempDir {
-        let mut file = self.publisher.bundle(7).await.expect("a bundle");
+        let mut file = self.publisher.bundle(7, Vec::new()).await.expect("a bundle");
         file.rewind().expect("the bundle");
         let directory = tempfile::tempdir().expect("a temporary directory");
         tar::Archive::new(file).unpack(directory.path()).expect("a tree");

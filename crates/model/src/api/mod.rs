@@ -4,6 +4,8 @@
 //! `registry` decides whether a request is allowed.
 
 pub mod alerts;
+pub mod completeness;
+pub mod erasure;
 pub mod govern;
 pub mod limits;
 pub mod problem;
@@ -11,5 +13,6 @@ pub mod read;
 pub mod stats;
 pub mod status;
 pub mod telemetry;
+pub mod telemetry_files;
 pub mod webhooks;
 pub mod write;

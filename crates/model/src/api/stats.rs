@@ -10,6 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::completeness::Completeness;
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
@@ -92,6 +93,9 @@ pub struct PromptStats {
     pub bucket_s: u64,
     /// The time of the newest recorded report. Reports from replicas that have not sent theirs yet are missing.
     pub newest: Option<Timestamp>,
+    /// Up to when the numbers are complete.
+    #[serde(default)]
+    pub completeness: Completeness,
     /// What the groups differ in.
     pub by: StatsBy,
     /// All groups together.
@@ -266,6 +270,9 @@ pub struct UsageStats {
     pub bucket_s: u64,
     /// The time of the newest recorded report. Reports from replicas that have not sent theirs yet are missing.
     pub newest: Option<Timestamp>,
+    /// Up to when the numbers are complete.
+    #[serde(default)]
+    pub completeness: Completeness,
     /// Everything that the caller can read, together.
     pub total: StatsCounts,
     /// The share of calls with a known cost, from 0 to 1; absent without calls.

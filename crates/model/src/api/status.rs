@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::completeness::{ReplicaTelemetry, TelemetryStatus};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
 
@@ -86,6 +87,9 @@ pub struct Status {
     /// Alerts that fire, of those that the caller can see; on a primary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<super::alerts::FiringAlert>,
+    /// What this node keeps of telemetry; absent if it records none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<TelemetryStatus>,
     /// Replicas that reported here recently.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicas: Vec<ReplicaReport>,
@@ -141,6 +145,9 @@ pub struct ReplicaReport {
     /// Versions used there since its last report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub uses: Vec<super::govern::VersionUse>,
+    /// Up to when its telemetry was sent; absent if it records none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<ReplicaTelemetry>,
     /// When the report arrived; set by the receiver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,

@@ -36,7 +36,7 @@ pub enum Permission {
     Import,
     /// Approve and reject change requests.
     Review,
-    /// Read the audit log and create reports.
+    /// Read the audit log, create reports, erase telemetry.
     Audit,
     /// Manage principals, access tokens, roles and grants.
     Access,
@@ -108,7 +108,7 @@ impl Permission {
             Self::Remove => "Remove prompts",
             Self::Import => "Import history from elsewhere",
             Self::Review => "Approve and reject change requests",
-            Self::Audit => "Read the audit log and create reports",
+            Self::Audit => "Read the audit log, create reports, erase telemetry",
             Self::Access => "Manage principals, access tokens, roles and grants",
             Self::Policy => "Manage label policies, risk rules and retention",
             Self::Webhooks => "Manage webhooks and alerts",

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use super::codec::{decode, decode_rollup, decode_series, encode, encode_rollup, encode_series, pack, split_bodies};
+use super::marks::Marks;
 use super::observed::{self, Observed};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, WAITING, bucket,
@@ -53,7 +54,7 @@ impl Meta<'_> {
     }
 
     /// The next of a sequence, from 1.
-    fn next(&mut self, name: &str) -> Result<u64, TelemetryError> {
+    pub(super) fn next(&mut self, name: &str) -> Result<u64, TelemetryError> {
         let next = self.get(name)?.saturating_add(1);
         self.set(name, next)?;
         Ok(next)
@@ -69,6 +70,7 @@ pub(super) struct Changes<'t> {
     index: Table<'t, &'static [u8; INDEX_KEY_BYTES], u32>,
     series: Table<'t, &'static [u8], &'static [u8]>,
     waiting: Table<'t, (&'static [u8; 16], u64), &'static [u8]>,
+    marks: Marks<'t>,
     txn: &'t WriteTransaction,
     remembered: &'t mut Remembered,
     block: u64,
@@ -96,6 +98,7 @@ impl<'t> Changes<'t> {
             index: txn.open_table(INDEX)?,
             series: txn.open_table(SERIES)?,
             waiting: txn.open_table(WAITING)?,
+            marks: Marks::open(txn)?,
             txn,
             remembered,
             block,
@@ -134,6 +137,7 @@ impl<'t> Changes<'t> {
     }
 
     fn response(&mut self, mut response: Box<Response>, repeat: Option<[u8; 16]>) -> Result<bool, TelemetryError> {
+        self.marks.response(&mut response)?;
         let day = day(response.ended_ms);
         let id = response.id.as_deref().map(|id| hash(&[id.as_bytes()]));
         let span = response.span.as_ref().map(span_hash);
@@ -203,10 +207,11 @@ impl<'t> Changes<'t> {
     }
 
     /// Counts a score for series, and keeps it.
-    fn keep_score(&mut self, score: Score, series: &[u32]) -> Result<(), TelemetryError> {
+    fn keep_score(&mut self, mut score: Score, series: &[u32]) -> Result<(), TelemetryError> {
         let place = self.place();
         let key = index_key(day(score.at_ms), Kind::Target, &target_hash(&score.target), place);
         self.index.insert(&key, 0)?;
+        self.marks.score(&mut score)?;
         let at_ms = score.at_ms;
         let event = Event::Score(score);
         for number in series {

@@ -1,7 +1,9 @@
 //! Bytes of what is stored and sent: one byte of form, then bincode, compressed where it is large.
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{DeserializeOwned, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::TelemetryError;
 use crate::event::{Body, Event};
@@ -47,10 +49,40 @@ pub(super) fn unpack<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TelemetryEr
     decode(&plain)
 }
 
+/// Most events of one batch.
+pub const BATCH_EVENTS_MAX: usize = 2_000;
+
+/// Reads no more events than a batch may have: they take many times the memory of their bytes.
+fn some_events<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Recorded>, D::Error> {
+    struct EventList;
+    impl<'de> Visitor<'de> for EventList {
+        type Value = Vec<Recorded>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {BATCH_EVENTS_MAX} events")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut events: A) -> Result<Self::Value, A::Error> {
+            let mut read = Vec::new();
+            while let Some(event) = events.next_element()? {
+                if read.len() >= BATCH_EVENTS_MAX {
+                    return Err(A::Error::custom("a batch has too many events"));
+                }
+                read.push(event);
+            }
+            Ok(read)
+        }
+    }
+    deserializer.deserialize_seq(EventList)
+}
+
 /// A batch of events as a replica sends it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
-    /// The events, with what makes each recognizable when it comes again.
+    /// When the replica recorded them, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// The events, with what makes each recognizable when it comes again; at most [`BATCH_EVENTS_MAX`].
+    #[serde(deserialize_with = "some_events")]
     pub events: Vec<Recorded>,
 }
 

@@ -1,18 +1,28 @@
-//! What is kept for how long, and removed on request.
+//! What is kept for how long. Removing goes in many small transactions, and reports are recorded between them.
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::TelemetryError;
-use super::codec::{decode_series, pack, unpack};
 use super::observed;
 use super::tables::{
-    BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, SERIES, WAITING,
-    bucket, day, day_of, hash, index_bytes, index_key, index_range, place_of,
+    BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, ERASED, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, WAITING,
+    bucket, day, index_bytes, index_key, place_of,
 };
-use crate::event::Event;
 
 /// Most blocks that are removed in one transaction.
-const BLOCKS_PER_TRANSACTION: usize = 2_000;
+const BLOCKS_PER_STEP: usize = 200;
+/// Most inputs and outputs that are removed in one transaction.
+const BODIES_PER_STEP: usize = 1_000;
+/// Most entries of the index that are looked at in one transaction.
+const INDEX_PER_STEP: usize = 20_000;
+/// Most series whose counts are looked at in one transaction.
+const SERIES_PER_STEP: u32 = 5_000;
+/// Most spools whose last batch is remembered, so that it is not counted again.
+const CURSORS_MAX: usize = 200_000;
+/// How long a score waits for its response, in days.
+const WAITING_DAYS: u16 = 2;
+/// How long what was erased is remembered, in days: what arrives later is older than anything that is kept.
+const ERASED_DAYS: u16 = 400;
 
 /// How long telemetry is kept, in days, and how much of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +37,7 @@ pub struct Retention {
     pub hours_days: u16,
     /// Counts by day.
     pub days_days: u16,
-    /// Single events with their index, inputs and outputs, in bytes; beyond it the oldest go first.
+    /// Single events, inputs and outputs together, in bytes; beyond it the oldest go first.
     pub events_bytes: u64,
 }
 
@@ -55,65 +65,213 @@ pub struct Expired {
     pub rollups: u64,
 }
 
-pub(super) fn expire(database: &Database, retention: Retention, now_ms: i64) -> Result<Expired, TelemetryError> {
-    let mut expired = Expired::default();
-    let before = |days: u16| now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS));
-    let mut used = Used::of(database)?;
-    while expire_blocks(database, retention, before(retention.events_days), &mut used, &mut expired)? {}
-    if used.was_over {
-        prune_index(database)?;
+/// What is removed in the next transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Blocks that are too old, or too many.
+    Blocks { was_over: bool },
+    /// Entries of the index that lead to blocks which are gone, from a key on.
+    Prune { from: [u8; INDEX_KEY_BYTES] },
+    /// Entries of the index that are too old.
+    Index,
+    /// Inputs and outputs that are too old.
+    Bodies,
+    /// Scores whose response never came, and what is remembered of spools and of what was erased.
+    Small,
+    /// Counts of a level, of the series from a number on.
+    Rollups { level: usize, from: u32 },
+}
+
+/// One run of expiry.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Expiry {
+    pub(super) retention: Retention,
+    pub(super) now_ms: i64,
+}
+
+impl Expiry {
+    fn before(&self, days: u16) -> i64 {
+        self.now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS))
     }
-    let txn = database.begin_write()?;
-    {
-        let ends = txn.open_table(BLOCK_ENDS)?;
+
+    /// Does one step in one transaction; the next one, if there is any.
+    pub(super) fn step(&self, database: &Database, step: Step) -> Result<(Expired, Option<Step>), TelemetryError> {
+        match step {
+            Step::Blocks { was_over } => self.blocks(database, was_over),
+            Step::Prune { from } => Ok((Expired::default(), Some(prune(database, &from)?))),
+            Step::Index => Ok((Expired::default(), Some(self.index(database)?))),
+            Step::Bodies => self.bodies(database),
+            Step::Small => {
+                self.small(database)?;
+                Ok((Expired::default(), Some(Step::Rollups { level: 0, from: 0 })))
+            }
+            Step::Rollups { level, from } => self.rollups(database, level, from),
+        }
+    }
+
+    fn blocks(&self, database: &Database, was_over: bool) -> Result<(Expired, Option<Step>), TelemetryError> {
+        let mut used = Used::of(database)?;
+        let oldest_ms = self.before(self.retention.events_days);
+        let mut expired = Expired::default();
+        let (mut removed, mut over) = (0, was_over);
+        let txn = database.begin_write()?;
+        {
+            let mut meta = txn.open_table(META)?;
+            let mut bytes = meta.get("bytes")?.map_or(0, |value| value.value());
+            let mut blocks = txn.open_table(BLOCKS)?;
+            let mut ends = txn.open_table(BLOCK_ENDS)?;
+            let mut bodies = txn.open_table(BODIES)?;
+            while removed < BLOCKS_PER_STEP {
+                let Some((block, end)) = ends.first()?.map(|(block, end)| (block.value(), end.value())) else { break };
+                let is_over = used.bytes > self.retention.events_bytes;
+                if end >= oldest_ms && !is_over {
+                    break;
+                }
+                over |= is_over;
+                ends.remove(block)?;
+                let mut freed = blocks.remove(block)?.map_or(0, |bytes| bytes.value().len());
+                for entry in bodies.extract_from_if((block, 0)..=(block, u8::MAX), |_, _| true)? {
+                    freed += entry?.1.value().len();
+                    expired.bodies = expired.bodies.saturating_add(1);
+                }
+                let freed = u64::try_from(freed).unwrap_or(u64::MAX);
+                bytes = bytes.saturating_sub(freed);
+                used.bytes = used.bytes.saturating_sub(freed.saturating_add(used.index_of_block));
+                removed += 1;
+            }
+            meta.insert("bytes", bytes)?;
+        }
+        if removed > 0 {
+            txn.commit()?;
+        }
+        expired.blocks = u64::try_from(removed).unwrap_or(u64::MAX);
+        let next = match (removed == BLOCKS_PER_STEP, over) {
+            (true, _) => Step::Blocks { was_over: over },
+            (false, true) => Step::Prune { from: [0; INDEX_KEY_BYTES] },
+            (false, false) => Step::Index,
+        };
+        Ok((expired, Some(next)))
+    }
+
+    fn index(&self, database: &Database) -> Result<Step, TelemetryError> {
+        let oldest = index_key(day(self.before(self.retention.events_days)), Kind::Span, &[0; 16], Place::FIRST);
+        if !database.begin_read()?.open_table(INDEX)?.first()?.is_some_and(|(first, _)| *first.value() < oldest) {
+            return Ok(Step::Bodies);
+        }
+        let txn = database.begin_write()?;
+        {
+            let mut index = txn.open_table(INDEX)?;
+            let old = index.extract_from_if::<&[u8; INDEX_KEY_BYTES], _>(..&oldest, |_, _| true)?;
+            for entry in old.take(INDEX_PER_STEP) {
+                entry?;
+            }
+        }
+        txn.commit()?;
+        Ok(Step::Index)
+    }
+
+    fn bodies(&self, database: &Database) -> Result<(Expired, Option<Step>), TelemetryError> {
+        let oldest_ms = self.before(self.retention.bodies_days);
+        let txn = database.begin_read()?;
+        let first = txn.open_table(BODIES)?.first()?.map(|(key, _)| key.value().0);
         let mut last = None;
-        for entry in ends.iter()? {
+        for entry in txn.open_table(BLOCK_ENDS)?.range(first.unwrap_or(u64::MAX)..)? {
             let (block, end) = entry?;
-            if end.value() >= before(retention.bodies_days) {
+            if end.value() >= oldest_ms {
                 break;
             }
             last = Some(block.value());
         }
-        if let Some(last) = last {
+        drop(txn);
+        let Some(last) = last else { return Ok((Expired::default(), Some(Step::Small))) };
+        let (mut removed, mut freed) = (0_usize, 0_usize);
+        let txn = database.begin_write()?;
+        {
             let mut bodies = txn.open_table(BODIES)?;
-            for entry in bodies.extract_from_if((0, 0)..=(last, u8::MAX), |_, _| true)? {
-                entry?;
-                expired.bodies = expired.bodies.saturating_add(1);
+            for entry in bodies.extract_from_if((0, 0)..=(last, u8::MAX), |_, _| true)?.take(BODIES_PER_STEP) {
+                freed = freed.saturating_add(entry?.1.value().len());
+                removed += 1;
+            }
+            less_bytes(&txn, freed)?;
+        }
+        txn.commit()?;
+        let expired = Expired { bodies: u64::try_from(removed).unwrap_or(u64::MAX), ..Expired::default() };
+        let next = if removed == BODIES_PER_STEP { Step::Bodies } else { Step::Small };
+        Ok((expired, Some(next)))
+    }
+
+    fn small(&self, database: &Database) -> Result<(), TelemetryError> {
+        let txn = database.begin_write()?;
+        {
+            let oldest = day(self.before(WAITING_DAYS));
+            let mut scores = txn.open_table(WAITING)?;
+            let before = scores.len()?;
+            scores.retain(|_, score| {
+                super::codec::decode::<crate::event::Score>(score).is_ok_and(|score| day(score.at_ms) >= oldest)
+            })?;
+            let left = scores.len()?;
+            let mut meta = txn.open_table(META)?;
+            let orphans = meta.get("orphan_scores")?.map_or(0, |value| value.value());
+            meta.insert("orphan_scores", orphans.saturating_add(before.saturating_sub(left)))?;
+            meta.insert("waiting", left)?;
+            // A batch counts again if nothing is known of its spool: that is remembered for as long as its counts are.
+            let mut cursors = txn.open_table(CURSORS)?;
+            let mut oldest_ms = self.before(self.retention.days_days);
+            if cursors.len()? > CURSORS_MAX as u64 {
+                let mut moments = Vec::new();
+                for entry in cursors.iter()? {
+                    moments.push(entry?.1.value().2);
+                }
+                moments.sort_unstable_by_key(|at| std::cmp::Reverse(*at));
+                oldest_ms = oldest_ms.max(moments.get(CURSORS_MAX).map_or(oldest_ms, |at| at.saturating_add(1)));
+            }
+            cursors.retain(|_, (_, _, at)| at >= oldest_ms)?;
+            let oldest_ms = self.before(ERASED_DAYS);
+            txn.open_table(ERASED)?.retain(|_, at| at >= oldest_ms)?;
+            observed::expire(&txn, self.before(self.retention.bodies_days))?;
+        }
+        txn.commit()?;
+        Ok(())
+    }
+
+    fn rollups(&self, database: &Database, level: usize, from: u32) -> Result<(Expired, Option<Step>), TelemetryError> {
+        let Retention { minutes_days, hours_days, days_days, .. } = self.retention;
+        let Some((rollups, days)) = ROLLUPS.into_iter().zip([minutes_days, hours_days, days_days]).nth(level) else {
+            return Ok((Expired::default(), None));
+        };
+        let oldest = bucket(self.before(days), level);
+        let end = from.saturating_add(SERIES_PER_STEP);
+        let txn = database.begin_read()?;
+        let series = txn.open_table(META)?.get("series")?.map_or(0, |value| value.value());
+        let table = txn.open_table(rollups)?;
+        let mut old = Vec::new();
+        for number in from..end {
+            if table.range((number, 0)..(number, oldest))?.next().is_some() {
+                old.push(number);
             }
         }
-        observed::expire(&txn, before(retention.bodies_days))?;
-        let oldest = index_key(day(before(retention.events_days)), Kind::Span, &[0; 16], Place::FIRST);
-        txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(..&oldest, |_, _| false)?;
-        let waiting = day(before(2));
-        let mut scores = txn.open_table(WAITING)?;
-        let before_waiting = scores.len()?;
-        scores.retain(|_, score| {
-            super::codec::decode::<crate::event::Score>(score).is_ok_and(|score| day(score.at_ms) >= waiting)
-        })?;
-        let left = scores.len()?;
-        let mut meta = txn.open_table(META)?;
-        let orphans = meta.get("orphan_scores")?.map_or(0, |value| value.value());
-        meta.insert("orphan_scores", orphans.saturating_add(before_waiting.saturating_sub(left)))?;
-        meta.insert("waiting", left)?;
-        txn.open_table(CURSORS)?.retain(|_, (_, _, at)| at >= before(retention.hours_days))?;
-        let mut numbers = Vec::new();
-        for entry in txn.open_table(SERIES)?.iter()? {
-            numbers.push(decode_series(entry?.1.value())?.0);
-        }
-        let days = [retention.minutes_days, retention.hours_days, retention.days_days];
-        for (level, (rollups, days)) in ROLLUPS.into_iter().zip(days).enumerate() {
-            let oldest = bucket(before(days), level);
-            let mut table = txn.open_table(rollups)?;
-            for number in &numbers {
-                for entry in table.extract_from_if((*number, 0)..(*number, oldest), |_, _| true)? {
-                    entry?;
-                    expired.rollups = expired.rollups.saturating_add(1);
+        drop((table, txn));
+        let mut expired = Expired::default();
+        if !old.is_empty() {
+            let txn = database.begin_write()?;
+            {
+                let mut table = txn.open_table(rollups)?;
+                for number in old {
+                    for entry in table.extract_from_if((number, 0)..(number, oldest), |_, _| true)? {
+                        entry?;
+                        expired.rollups = expired.rollups.saturating_add(1);
+                    }
                 }
             }
+            txn.commit()?;
         }
+        let next = if u64::from(end) > series {
+            Step::Rollups { level: level.saturating_add(1), from: 0 }
+        } else {
+            Step::Rollups { level, from: end }
+        };
+        Ok((expired, Some(next)))
     }
-    txn.commit()?;
-    Ok(expired)
 }
 
 /// How much single events take of the file.
@@ -122,8 +280,6 @@ struct Used {
     bytes: u64,
     /// Bytes of the index of one block, on average.
     index_of_block: u64,
-    /// Whether it was more than it may be.
-    was_over: bool,
 }
 
 impl Used {
@@ -133,128 +289,41 @@ impl Used {
         let index = index_bytes(txn.open_table(INDEX)?.len()?);
         let blocks = txn.open_table(BLOCK_ENDS)?.len()?;
         let index_of_block = index.checked_div(blocks).unwrap_or(0);
-        Ok(Self { bytes: events.saturating_add(index), index_of_block, was_over: false })
+        Ok(Self { bytes: events.saturating_add(index), index_of_block })
     }
 }
 
-/// Removes some blocks that are too old, or too many; whether there may be more.
-fn expire_blocks(
-    database: &Database,
-    retention: Retention,
-    oldest_ms: i64,
-    used: &mut Used,
-    expired: &mut Expired,
-) -> Result<bool, TelemetryError> {
-    let txn = database.begin_write()?;
-    let mut removed = 0;
-    {
-        let mut meta = txn.open_table(META)?;
-        let mut bytes = meta.get("bytes")?.map_or(0, |value| value.value());
-        let mut blocks = txn.open_table(BLOCKS)?;
-        let mut ends = txn.open_table(BLOCK_ENDS)?;
-        let mut bodies = txn.open_table(BODIES)?;
-        while removed < BLOCKS_PER_TRANSACTION {
-            let Some(block) = ends.first()?.map(|(block, end)| (block.value(), end.value())) else { break };
-            let (block, end) = block;
-            let over = used.bytes > retention.events_bytes;
-            if end >= oldest_ms && !over {
-                break;
-            }
-            used.was_over |= over;
-            ends.remove(block)?;
-            let mut freed = blocks.remove(block)?.map_or(0, |bytes| bytes.value().len());
-            for entry in bodies.extract_from_if((block, 0)..=(block, u8::MAX), |_, _| true)? {
-                freed += entry?.1.value().len();
-                expired.bodies = expired.bodies.saturating_add(1);
-            }
-            let freed = u64::try_from(freed).unwrap_or(u64::MAX);
-            bytes = bytes.saturating_sub(freed);
-            used.bytes = used.bytes.saturating_sub(freed.saturating_add(used.index_of_block));
-            removed += 1;
-        }
-        meta.insert("bytes", bytes)?;
-    }
-    txn.commit()?;
-    expired.blocks = expired.blocks.saturating_add(u64::try_from(removed).unwrap_or(u64::MAX));
-    Ok(removed == BLOCKS_PER_TRANSACTION)
-}
-
-/// Removes the entries of the index that lead to blocks which are gone, a part of a day in each transaction.
-fn prune_index(database: &Database) -> Result<(), TelemetryError> {
-    let txn = database.begin_read()?;
-    let first_block = txn.open_table(BLOCK_ENDS)?.first()?.map_or(u64::MAX, |(block, _)| block.value());
-    let index = txn.open_table(INDEX)?;
-    let (Some((first, _)), Some((last, _))) = (index.first()?, index.last()?) else { return Ok(()) };
-    let days = day_of(first.value())..=day_of(last.value());
-    for (day, kind) in days.flat_map(|day| Kind::ALL.into_iter().map(move |kind| (day, kind))) {
-        for part in (0..=u8::MAX).step_by(16) {
-            let (mut from, mut to) = ([0; 16], [u8::MAX; 16]);
-            (from[0], to[0]) = (part, part | 0x0f);
-            let from = index_key(day, kind, &from, Place::FIRST);
-            let to = index_key(day, kind, &to, Place::LAST);
-            let txn = database.begin_write()?;
-            let leads_somewhere = |key: &[u8; INDEX_KEY_BYTES], _| place_of(key).block >= first_block;
-            txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(&from..=&to, leads_somewhere)?;
-            txn.commit()?;
-        }
-    }
+/// Counts bytes of events that are gone.
+pub(super) fn less_bytes(txn: &redb::WriteTransaction, freed: usize) -> Result<(), TelemetryError> {
+    let mut meta = txn.open_table(META)?;
+    let bytes = meta.get("bytes")?.map_or(0, |value| value.value());
+    meta.insert("bytes", bytes.saturating_sub(u64::try_from(freed).unwrap_or(u64::MAX)))?;
     Ok(())
 }
 
-/// Whose inputs, outputs, user and session are removed. Counts stay.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Erase {
-    /// Of one response, by its id.
-    Response(String),
-    /// Of one conversation.
-    Session(String),
-    /// Of one user.
-    User(String),
-}
-
-/// Removes what could identify somebody from events; how many there were.
-pub(super) fn erase(database: &Database, what: &Erase) -> Result<u64, TelemetryError> {
-    let (kind, id) = match what {
-        Erase::Response(id) => (Kind::Response, id),
-        Erase::Session(id) => (Kind::Session, id),
-        Erase::User(id) => (Kind::User, id),
-    };
-    let hash = hash(&[id.as_bytes()]);
-    let mut erased = 0_u64;
-    let txn = database.begin_write()?;
-    {
-        let mut index = txn.open_table(INDEX)?;
-        let mut blocks = txn.open_table(BLOCKS)?;
-        let mut bodies = txn.open_table(BODIES)?;
-        let days = match (index.first()?, index.last()?) {
-            (Some((first, _)), Some((last, _))) => day_of(first.value())..=day_of(last.value()),
-            _ => return Ok(0),
-        };
-        for day in days {
-            let range = index_range(day, kind, &hash);
-            let mut places = Vec::new();
-            for entry in index.range::<&[u8; INDEX_KEY_BYTES]>(range.start()..=range.end())? {
-                places.push(place_of(entry?.0.value()));
-            }
-            for place in places {
-                let Some(packed) = blocks.get(place.block)?.map(|block| block.value().to_vec()) else { continue };
-                let mut events: Vec<Event> = unpack(&packed)?;
-                let Some(Event::Response(response)) = events.get_mut(usize::from(place.index)) else { continue };
-                let of_group = response.observed.take();
-                let gone = [(Kind::Session, response.session.take()), (Kind::User, response.user.take())];
-                for (kind, id) in gone {
-                    let Some(id) = id else { continue };
-                    index.remove(&index_key(day, kind, &super::tables::hash(&[id.as_bytes()]), place))?;
-                }
-                if let Some(id) = of_group {
-                    observed::erase(&txn, id)?;
-                }
-                blocks.insert(place.block, pack(&events)?.as_slice())?;
-                bodies.remove((place.block, place.index))?;
-                erased = erased.saturating_add(1);
-            }
+/// Removes entries of the index that lead to blocks which are gone, among those from a key on.
+fn prune(database: &Database, from: &[u8; INDEX_KEY_BYTES]) -> Result<Step, TelemetryError> {
+    let txn = database.begin_read()?;
+    let first_block = txn.open_table(BLOCK_ENDS)?.first()?.map_or(u64::MAX, |(block, _)| block.value());
+    let index = txn.open_table(INDEX)?;
+    let (mut to, mut is_old) = (None, false);
+    for (number, entry) in index.range::<&[u8; INDEX_KEY_BYTES]>(from..)?.enumerate() {
+        let key = *entry?.0.value();
+        if number >= INDEX_PER_STEP {
+            to = Some(key);
+            break;
         }
+        is_old |= place_of(&key).block < first_block;
     }
-    txn.commit()?;
-    Ok(erased)
+    drop((index, txn));
+    if is_old {
+        let txn = database.begin_write()?;
+        let leads_somewhere = |key: &[u8; INDEX_KEY_BYTES], _| place_of(key).block >= first_block;
+        match &to {
+            Some(to) => txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(from..to, leads_somewhere)?,
+            None => txn.open_table(INDEX)?.retain_in::<&[u8; INDEX_KEY_BYTES], _>(from.., leads_somewhere)?,
+        }
+        txn.commit()?;
+    }
+    Ok(to.map_or(Step::Index, |from| Step::Prune { from }))
 }

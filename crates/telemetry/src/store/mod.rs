@@ -9,30 +9,39 @@
 
 mod apply;
 mod codec;
+mod erase;
 mod expire;
+mod marks;
 mod observed;
 #[cfg(test)]
 mod observed_tests;
 mod parked;
 mod query;
+mod replicas;
 mod spool;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod upkeep;
 mod writer;
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
-use redb::{Builder, Database, DatabaseError, ReadableTable};
+use redb::backends::FileBackend;
+use redb::{Builder, Database, DatabaseError, ReadableTable, StorageBackend};
 use tokio::sync::oneshot;
 
 pub use codec::{Batch, Recorded};
-pub use expire::{Erase, Expired, Retention};
+pub use erase::Erase;
+pub use expire::{Expired, Retention};
 pub use parked::Parking;
 pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Stretch, Which};
-pub use spool::{SentBatch, SpoolId, SpoolState, Spooled};
+pub use replicas::{ReplicaProgress, SILENT_DAYS_MAX};
+pub use spool::{SentBatch, SpoolId, SpoolReading, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
 use tables::META;
 
@@ -92,6 +101,14 @@ pub enum TelemetryError {
     Conflict(u64),
 }
 
+impl TelemetryError {
+    /// Whether another process has the file open.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, Self::Database(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen))
+    }
+}
+
 impl<E: Into<redb::Error>> From<E> for TelemetryError {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
@@ -119,6 +136,7 @@ struct Shared {
     path: PathBuf,
     role: Role,
     database: Database,
+    replicas: replicas::Replicas,
 }
 
 impl TelemetryStore {
@@ -128,8 +146,17 @@ impl TelemetryStore {
     /// It is damaged, from a newer program, or in use; the disk is full or not writable.
     pub fn open(directory: &Path, role: Role) -> Result<Self, TelemetryError> {
         let path = directory.join(TELEMETRY_FILE);
-        let database = open(&path)?;
-        let shared = Arc::new(Shared { path, role, database });
+        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let file = file.map_err(|error| TelemetryError::Database(Box::new(redb::Error::Io(error))))?;
+        let backend = FileBackend::new(file).map_err(|error| TelemetryError::Database(Box::new(error.into())))?;
+        Self::open_on(path, backend, role)
+    }
+
+    /// Opens what a backend of storage holds.
+    fn open_on(path: PathBuf, backend: impl StorageBackend, role: Role) -> Result<Self, TelemetryError> {
+        let database = open(&path, backend)?;
+        let replicas = replicas::Replicas::load(&database)?;
+        let shared = Arc::new(Shared { path, role, database, replicas });
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
         let writer = writer::Writer::new(Arc::clone(&shared))?;
         std::thread::Builder::new()
@@ -187,37 +214,48 @@ impl TelemetryStore {
         self.ask(|reply| writer::Job::Merge { from, sent, now_ms, reply }).await
     }
 
-    /// Removes what is older than it is kept for.
+    /// Forgets batches of the spool that the primary has: of each of these epochs, through a number.
     ///
     /// # Errors
     /// The disk does not take it.
-    pub async fn expire(&self, retention: Retention, now_ms: i64) -> Result<Expired, TelemetryError> {
-        self.ask(|reply| writer::Job::Expire { retention, now_ms, reply }).await
+    pub async fn forget_spooled(&self, merged: Vec<(u64, u64)>) -> Result<(), TelemetryError> {
+        self.ask(|reply| writer::Job::Forget { merged, reply }).await
     }
 
-    /// Forgets batches of the spool that the primary has.
+    /// Appends a batch without events to the spool: who has it has everything from before this moment.
     ///
     /// # Errors
     /// The disk does not take it.
-    pub async fn forget_spooled(&self, through: u64) -> Result<(), TelemetryError> {
-        self.ask(|reply| writer::Job::Forget { through, reply }).await
+    pub async fn mark_spool(&self, now_ms: i64) -> Result<(), TelemetryError> {
+        self.ask(|reply| writer::Job::Mark { now_ms, reply }).await
     }
 
-    /// Begins another epoch of the spool, after the primary had another batch under a number of this one: the machine was
-    /// copied while it ran.
+    /// Trusts a key with the telemetry files of a node.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn trust_file_key(&self, node: [u8; 16], key: [u8; 32]) -> Result<(), TelemetryError> {
+        self.ask(|reply| writer::Job::Trust { node, key, reply }).await
+    }
+
+    /// Writes down what is known of replicas, if that changed.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn write_replicas(&self, now_ms: i64) -> Result<(), TelemetryError> {
+        if !self.shared.replicas.has_news() {
+            return Ok(());
+        }
+        self.ask(|reply| writer::Job::WriteReplicas { now_ms, reply }).await
+    }
+
+    /// Numbers what waits in another epoch of the spool, after the primary had another batch under a number of this one:
+    /// the machine was copied while it ran.
     ///
     /// # Errors
     /// The disk does not take it.
     pub async fn renew_spool(&self) -> Result<(), TelemetryError> {
         self.ask(|reply| writer::Job::Renew { reply }).await
-    }
-
-    /// Removes what could identify somebody; how many responses there were. Counts stay.
-    ///
-    /// # Errors
-    /// The disk does not take it.
-    pub async fn erase(&self, what: Erase) -> Result<u64, TelemetryError> {
-        self.ask(|reply| writer::Job::Erase { what, reply }).await
     }
 
     /// Notes that an observed prompt became a version; whether there is one with this number.
@@ -241,10 +279,10 @@ impl TelemetryStore {
     }
 }
 
-fn open(path: &Path) -> Result<Database, TelemetryError> {
+fn open(path: &Path, backend: impl StorageBackend) -> Result<Database, TelemetryError> {
     let shown = || path.display().to_string();
     let damaged = |reason: String| TelemetryError::Damaged { path: shown(), reason };
-    let database = match Builder::new().set_cache_size(CACHE_BYTES).create(path) {
+    let database = match Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend) {
         Ok(database) => database,
         Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason))) => return Err(damaged(reason)),
         Err(DatabaseError::Storage(redb::StorageError::Io(error)))

@@ -98,10 +98,10 @@ fn text_goes_when_the_content_of_all_its_calls_is_erased_and_counts_stay() {
     );
     let before = counts(&store);
     for expected in [2, 0] {
-        assert_eq!(block_on(store.erase(Erase::User("ann".to_owned()))).expect("written"), expected);
+        assert_eq!(block_on(store.erase(Erase::User("ann".to_owned()), NOON)).expect("written"), expected);
         assert_eq!(observed(&store), [("Translate into French.".to_owned(), 2)], "others sent it too");
     }
-    block_on(store.erase(Erase::User("bob".to_owned()))).expect("written");
+    block_on(store.erase(Erase::User("bob".to_owned()), NOON)).expect("written");
     assert_eq!((observed(&store), counts(&store) == before), (vec![], true));
 }
 
@@ -110,7 +110,7 @@ fn text_that_is_too_long_is_counted_with_others() {
     let (_directory, store) = keep();
     record(&store, vec![recorded(unknown("a", "ann", &"long ".repeat(10_000), NOON))]);
     assert_eq!((observed(&store), other(&store).calls), (vec![], 1));
-    block_on(store.erase(Erase::User("ann".to_owned()))).expect("written");
+    block_on(store.erase(Erase::User("ann".to_owned()), NOON)).expect("written");
     assert_eq!(other(&store).calls, 1);
 }
 
@@ -130,13 +130,11 @@ fn calls_at_two_replicas_are_observed_at_the_primary_as_if_they_had_come_there()
         let directory = tempfile::tempdir().expect("a directory");
         let spool = reopen(directory.path(), SPOOL);
         record(&spool, calls(from));
-        let state = spool.spool().expect("a read").expect("a spool");
-        let sent = spool.spooled().expect("batches").remove(0);
-        batches.push((state, sent));
+        batches.push(spool.spooled().expect("batches").remove(0));
     }
-    for (state, sent) in batches.iter().rev().chain(&batches) {
-        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
-        block_on(primary.merge(state.id, sent, NOON)).expect("merged");
+    for sent in batches.iter().rev().chain(&batches) {
+        let batch = SentBatch::decode(1, sent.number, &sent.batch).expect("a batch");
+        block_on(primary.merge(sent.id, batch, NOON)).expect("merged");
     }
     let counted = |store: &TelemetryStore| {
         let mut all = store.observed().expect("a read").0;

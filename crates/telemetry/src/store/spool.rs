@@ -1,31 +1,32 @@
 //! The way from a replica to the primary: numbered batches that are merged once.
 //!
 //! A replica appends what is reported to its spool, sends the batches in order, and forgets those that the primary has.
-//! The primary keeps the number of the last batch of each spool in the transaction that merges it. An epoch begins
-//! whenever the file is opened, so a spool that was copied or restored is another one; events that come again in it are
-//! recognized by themselves.
+//! The primary keeps the number of the last batch of each spool in the transaction that merges it.
+//!
+//! An epoch begins whenever the file is opened, for the batches from then on; those that wait keep theirs. So the copy
+//! of a disk sends what both have under the same numbers, which is merged once, and what is new under others.
 
 use std::fmt;
 use std::str::FromStr;
 
-use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
-use super::codec::{Batch, Recorded};
-use super::tables::{CURSORS, META, SPOOL};
+use super::codec::{BATCH_EVENTS_MAX, Batch, Recorded};
+use super::tables::{CURSORS, FILE_KEYS, META, SPOOL, SPOOL_EPOCHS};
 use super::{Role, TelemetryError, TelemetryStore};
 use crate::event::Event;
 
-/// Most events of one batch.
-const BATCH_EVENTS_MAX: usize = 2_000;
+/// Most spools that are listed.
+const MERGED_MAX: usize = 100_000;
 /// Most bytes of the batches that are read at once.
 const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Whose batches they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SpoolId {
     /// The file, for as long as it exists.
     pub node: [u8; 16],
-    /// This time of opening it.
+    /// The time of opening it in which they were recorded.
     pub epoch: u64,
 }
 
@@ -54,8 +55,12 @@ impl FromStr for SpoolId {
 /// A batch to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spooled {
+    /// Whose it is.
+    pub id: SpoolId,
     /// Its number, from 1 in each epoch.
     pub number: u64,
+    /// When it was recorded, in milliseconds since 1970.
+    pub at_ms: i64,
     /// Its bytes, as [`TelemetryStore::merge`] takes them.
     pub batch: Vec<u8>,
 }
@@ -63,7 +68,7 @@ pub struct Spooled {
 /// A batch as it arrives at the primary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SentBatch {
-    /// The first batch that the spool still has: the primary had all before it.
+    /// The first batch of its epoch that the spool still has: the primary had all before it.
     pub first: u64,
     /// Its number.
     pub number: u64,
@@ -86,14 +91,14 @@ impl SentBatch {
 /// How much waits in the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpoolState {
-    /// Whose batches they are.
+    /// The file and its newest epoch.
     pub id: SpoolId,
-    /// The first batch that the primary does not have.
-    pub first: u64,
-    /// How many wait.
+    /// How many batches wait.
     pub batches: u64,
     /// How large they are together, in bytes.
     pub bytes: u64,
+    /// When the oldest was recorded; none if none waits.
+    pub oldest_ms: Option<i64>,
     /// Inputs and outputs that were left out because the spool was more than half full.
     pub bodies_dropped: u64,
 }
@@ -106,31 +111,41 @@ pub(super) enum Turn {
     Merged(u64),
 }
 
-/// Begins an epoch: batches that wait are numbered from 1.
+/// Begins an epoch for the batches from now on.
 pub(super) fn begin_epoch(database: &Database) -> Result<(), TelemetryError> {
-    let random = || {
-        let mut bytes = [0; 8];
-        getrandom::fill(&mut bytes).map_err(|error| TelemetryError::Write(error.to_string()))?;
-        Ok::<_, TelemetryError>(u64::from_le_bytes(bytes))
-    };
     let txn = database.begin_write()?;
     {
         let mut meta = txn.open_table(META)?;
-        let spool = txn.open_table(SPOOL)?;
         for half in ["node_high", "node_low"] {
             if meta.get(half)?.is_none() {
                 meta.insert(half, random()?)?;
             }
         }
-        meta.insert("epoch", random()?)?;
-        let before = match spool.first()? {
-            Some((first, _)) => first.value().saturating_sub(1),
-            None => meta.get("spool")?.map_or(0, |value| value.value()),
-        };
-        meta.insert("spool_base", before)?;
+        let next = meta.get("spool")?.map_or(0, |value| value.value()).saturating_add(1);
+        txn.open_table(SPOOL_EPOCHS)?.insert(next, random()?)?;
     }
     txn.commit()?;
     Ok(())
+}
+
+/// Numbers all batches that wait in another epoch.
+pub(super) fn renew(database: &Database) -> Result<(), TelemetryError> {
+    let txn = database.begin_write()?;
+    {
+        let next = txn.open_table(META)?.get("spool")?.map_or(0, |value| value.value()).saturating_add(1);
+        let first = txn.open_table(SPOOL)?.first()?.map_or(next, |(first, _)| first.value());
+        let mut epochs = txn.open_table(SPOOL_EPOCHS)?;
+        epochs.retain(|_, _| false)?;
+        epochs.insert(first, random()?)?;
+    }
+    txn.commit()?;
+    Ok(())
+}
+
+fn random() -> Result<u64, TelemetryError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|error| TelemetryError::Write(error.to_string()))?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// Appends events to the spool.
@@ -139,6 +154,7 @@ pub(super) fn append(
     meta: &mut super::apply::Meta<'_>,
     mut events: Vec<Recorded>,
     bytes_max: u64,
+    at_ms: i64,
 ) -> Result<(), TelemetryError> {
     let mut bytes = meta.get("spool_bytes")?;
     if bytes >= bytes_max {
@@ -162,9 +178,9 @@ pub(super) fn append(
     }
     let mut events = events.into_iter().peekable();
     while events.peek().is_some() {
-        let batch = Batch { events: events.by_ref().take(BATCH_EVENTS_MAX).collect() }.encode()?;
+        let batch = Batch { at_ms, events: events.by_ref().take(BATCH_EVENTS_MAX).collect() }.encode()?;
         let number = meta.get("spool")?.saturating_add(1);
-        spool.insert(number, batch.as_slice())?;
+        spool.insert(number, (at_ms, batch.as_slice()))?;
         bytes = bytes.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
         meta.set("spool", number)?;
         meta.set("spool_bytes", bytes)?;
@@ -172,16 +188,43 @@ pub(super) fn append(
     Ok(())
 }
 
-/// Forgets batches of this epoch through a number.
-pub(super) fn forget(database: &Database, through: u64) -> Result<(), TelemetryError> {
+/// Appends a batch without events, which says that everything before it is there.
+pub(super) fn mark(
+    txn: &WriteTransaction,
+    meta: &mut super::apply::Meta<'_>,
+    at_ms: i64,
+) -> Result<(), TelemetryError> {
+    let batch = Batch { at_ms, events: Vec::new() }.encode()?;
+    let number = meta.next("spool")?;
+    txn.open_table(SPOOL)?.insert(number, (at_ms, batch.as_slice()))?;
+    let bytes = meta.get("spool_bytes")?;
+    meta.set("spool_bytes", bytes.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX)))
+}
+
+/// Forgets batches of epochs, each through a number.
+pub(super) fn forget(database: &Database, merged: &[(u64, u64)]) -> Result<(), TelemetryError> {
     let txn = database.begin_write()?;
     {
         let mut meta = txn.open_table(META)?;
         let mut spool = txn.open_table(SPOOL)?;
-        let base = meta.get("spool_base")?.map_or(0, |value| value.value());
+        let mut epochs = txn.open_table(SPOOL_EPOCHS)?;
+        let begun = epochs.iter()?.map(|entry| entry.map(|(start, epoch)| (start.value(), epoch.value())));
+        let begun = begun.collect::<Result<Vec<_>, _>>()?;
         let mut freed = 0_u64;
-        for entry in spool.extract_from_if(0..=base.saturating_add(through), |_, _| true)? {
-            freed = freed.saturating_add(u64::try_from(entry?.1.value().len()).unwrap_or(u64::MAX));
+        for (index, (start, epoch)) in begun.iter().enumerate() {
+            let next = begun.get(index.saturating_add(1)).map(|(next, _)| *next);
+            let Some(through) = merged.iter().filter(|(of, _)| of == epoch).map(|(_, through)| *through).max() else {
+                continue;
+            };
+            let end = start.saturating_add(through).min(next.unwrap_or(u64::MAX));
+            for entry in spool.extract_from_if(*start..end, |_, _| true)? {
+                freed = freed.saturating_add(u64::try_from(entry?.1.value().1.len()).unwrap_or(u64::MAX));
+            }
+            if let Some(next) = next
+                && spool.range(*start..next)?.next().is_none()
+            {
+                epochs.remove(start)?;
+            }
         }
         let bytes = meta.get("spool_bytes")?.map_or(0, |value| value.value());
         meta.insert("spool_bytes", bytes.saturating_sub(freed))?;
@@ -224,25 +267,96 @@ pub(super) fn advance(
     Ok(())
 }
 
-impl TelemetryStore {
-    /// The batches that wait, oldest first; some of them, if they are many.
+/// One state of a spool, for reading all of it.
+pub struct SpoolReading {
+    txn: ReadTransaction,
+    node: [u8; 16],
+    next: u64,
+}
+
+impl SpoolReading {
+    /// What names the file.
+    #[must_use]
+    pub const fn node(&self) -> [u8; 16] {
+        self.node
+    }
+
+    /// How many batches there are.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn spooled(&self) -> Result<Vec<Spooled>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
-        let base = txn.open_table(META)?.get("spool_base")?.map_or(0, |value| value.value());
+    pub fn batches(&self) -> Result<u64, TelemetryError> {
+        Ok(self.txn.open_table(SPOOL)?.len()?)
+    }
+
+    /// The next batches, oldest first; none at the end.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn next_batches(&mut self) -> Result<Vec<Spooled>, TelemetryError> {
+        let epochs = self.txn.open_table(SPOOL_EPOCHS)?;
         let (mut found, mut bytes) = (Vec::new(), 0_usize);
-        for entry in txn.open_table(SPOOL)?.iter()? {
-            let (key, batch) = entry?;
-            let batch = batch.value().to_vec();
+        for entry in self.txn.open_table(SPOOL)?.range(self.next..)? {
+            let (key, value) = entry?;
+            let (key, (at_ms, batch)) = (key.value(), value.value());
+            // Every batch is in the epoch that began last before it.
+            let epoch = epochs.range(..=key)?.next_back().transpose()?;
+            let (start, epoch) = epoch.map_or((1, 0), |(start, epoch)| (start.value(), epoch.value()));
             bytes = bytes.saturating_add(batch.len());
-            found.push(Spooled { number: key.value().saturating_sub(base), batch });
+            self.next = key.saturating_add(1);
+            let (id, number) = (SpoolId { node: self.node, epoch }, key.saturating_sub(start).saturating_add(1));
+            found.push(Spooled { id, number, at_ms, batch: batch.to_vec() });
             if bytes >= READ_BYTES_MAX {
                 break;
             }
         }
         Ok(found)
+    }
+}
+
+impl TelemetryStore {
+    /// What waits in the spool now, for reading all of it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn read_spool(&self) -> Result<SpoolReading, TelemetryError> {
+        let txn = self.shared.database.begin_read()?;
+        let node = node(&txn)?;
+        Ok(SpoolReading { txn, node, next: 0 })
+    }
+
+    /// The batches that wait, oldest first; some of them, if they are many.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn spooled(&self) -> Result<Vec<Spooled>, TelemetryError> {
+        self.read_spool()?.next_batches()
+    }
+
+    /// What is merged of the spools that belong to a node, or to any that sends files: those wait for it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn merged(&self, of: Option<&[u8; 16]>) -> Result<Vec<(SpoolId, u64)>, TelemetryError> {
+        let txn = self.shared.database.begin_read()?;
+        let mut nodes = Vec::new();
+        match of {
+            Some(node) => nodes.push(*node),
+            None => {
+                for entry in txn.open_table(FILE_KEYS)?.iter()? {
+                    nodes.push(*entry?.0.value());
+                }
+            }
+        }
+        let cursors = txn.open_table(CURSORS)?;
+        let mut merged = Vec::new();
+        for node in nodes {
+            for entry in cursors.range((&node, 0)..=(&node, u64::MAX))?.take(MERGED_MAX.saturating_sub(merged.len())) {
+                let (key, cursor) = entry?;
+                merged.push((SpoolId { node, epoch: key.value().1 }, cursor.value().0));
+            }
+        }
+        Ok(merged)
     }
 
     /// How much waits in the spool; none on a node that keeps telemetry itself.
@@ -256,20 +370,24 @@ impl TelemetryStore {
         let txn = self.shared.database.begin_read()?;
         let meta = txn.open_table(META)?;
         let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
-        let mut node = [0; 16];
-        let halves = [number("node_high")?.to_be_bytes(), number("node_low")?.to_be_bytes()];
-        for (to, from) in node.iter_mut().zip(halves.into_iter().flatten()) {
-            *to = from;
-        }
-        let (base, last) = (number("spool_base")?, number("spool")?);
         let spool = txn.open_table(SPOOL)?;
-        let first = spool.first()?.map_or(last.saturating_add(1), |(first, _)| first.value());
+        let epoch = txn.open_table(SPOOL_EPOCHS)?.last()?.map_or(0, |(_, epoch)| epoch.value());
         Ok(Some(SpoolState {
-            id: SpoolId { node, epoch: number("epoch")? },
-            first: first.saturating_sub(base),
-            batches: last.saturating_add(1).saturating_sub(first),
+            id: SpoolId { node: node(&txn)?, epoch },
+            batches: spool.len()?,
             bytes: number("spool_bytes")?,
+            oldest_ms: spool.first()?.map(|(_, batch)| batch.value().0),
             bodies_dropped: number("bodies_dropped")?,
         }))
     }
+}
+
+/// What names the file.
+fn node(txn: &ReadTransaction) -> Result<[u8; 16], TelemetryError> {
+    let meta = txn.open_table(META)?;
+    let mut node = [0; 16];
+    for (half, name) in node.chunks_exact_mut(8).zip(["node_high", "node_low"]) {
+        half.copy_from_slice(&meta.get(name)?.map_or(0, |value| value.value()).to_be_bytes());
+    }
+    Ok(node)
 }

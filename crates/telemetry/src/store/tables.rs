@@ -34,10 +34,19 @@ pub(super) const PARKED: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition
 pub(super) const OBSERVED: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("observed");
 /// The texts of observed prompts, by their number.
 pub(super) const OBSERVED_TEXTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("observed_texts");
-/// Batches that the primary does not have yet, by number.
-pub(super) const SPOOL: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("spool");
+/// Batches that the primary does not have yet, with when they were recorded, by number.
+pub(super) const SPOOL: TableDefinition<'_, u64, (i64, &[u8])> = TableDefinition::new("spool");
+/// Epochs of the spool, by the number of their first batch.
+pub(super) const SPOOL_EPOCHS: TableDefinition<'_, u64, u64> = TableDefinition::new("spool_epochs");
+/// Up to when everything is here that a replica recorded, and when that was last heard, by the name of the replica.
+pub(super) const REPLICAS: TableDefinition<'_, &str, (i64, i64)> = TableDefinition::new("replicas");
+/// The keys that sign the telemetry files of replicas, by node of the spool.
+pub(super) const FILE_KEYS: TableDefinition<'_, &[u8; 16], &[u8; 32]> = TableDefinition::new("file_keys");
 /// The last batch of each replica's spool that was merged, by node and epoch of the spool: its number, its hash, and when.
 pub(super) const CURSORS: TableDefinition<'_, SpoolKey, Cursor> = TableDefinition::new("cursors");
+
+/// What was erased, and when, by kind and hash of the ID.
+pub(super) const ERASED: TableDefinition<'_, (u8, &[u8; 16]), i64> = TableDefinition::new("erased");
 
 /// Node and epoch of a spool.
 type SpoolKey = (&'static [u8; 16], u64);
@@ -73,11 +82,6 @@ pub(super) enum Kind {
     Repeat = 6,
     /// What a score is about, as the hash of its target.
     Target = 7,
-}
-
-impl Kind {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Span, Self::Response, Self::Trace, Self::Session, Self::User, Self::Repeat, Self::Target];
 }
 
 /// A place of an event: block, and index in it.
@@ -208,6 +212,10 @@ pub(super) fn create(write: &redb::WriteTransaction) -> Result<(), redb::Error> 
     write.open_table(OBSERVED)?;
     write.open_table(OBSERVED_TEXTS)?;
     write.open_table(SPOOL)?;
+    write.open_table(SPOOL_EPOCHS)?;
+    write.open_table(REPLICAS)?;
+    write.open_table(FILE_KEYS)?;
+    write.open_table(ERASED)?;
     write.open_table(CURSORS)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
+mod merging;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-use proptest::prelude::*;
 
 use super::codec::encode_rollup;
 use super::*;
@@ -92,6 +92,12 @@ pub(super) fn record(store: &TelemetryStore, events: Vec<Recorded>) -> Outcome {
     block_on(store.record(events, NOON)).expect("recorded")
 }
 
+/// Merges a batch as it is sent.
+fn merge(primary: &TelemetryStore, sent: &Spooled, first: u64) -> Result<u64, TelemetryError> {
+    let batch = SentBatch::decode(first, sent.number, &sent.batch).expect("a batch");
+    block_on(primary.merge(sent.id, batch, NOON))
+}
+
 #[test]
 fn response_is_found_by_its_id_span_trace_and_session_with_its_scores() {
     let (_directory, store) = keep();
@@ -179,25 +185,28 @@ fn spool_survives_a_restart_and_is_merged_once() {
     let before = {
         let spool = TelemetryStore::open(directory.path(), SPOOL).expect("a spool");
         record(&spool, vec![recorded(response("a", 1, NOON)), recorded(response("b", 1, NOON))]);
-        let state = spool.spool().expect("a read").expect("a spool");
         let sent = spool.spooled().expect("batches").remove(0);
-        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
         // The primary has it, and the answer is lost.
-        assert_eq!(block_on(primary.merge(state.id, sent, NOON)).expect("merged"), 1);
-        state
+        assert_eq!(merge(&primary, &sent, 1).expect("merged"), 1);
+        sent
     };
     let spool = reopen(directory.path(), SPOOL);
     record(&spool, vec![recorded(response("c", 1, NOON))]);
     let state = spool.spool().expect("a read").expect("a spool");
-    assert_eq!((state.id.node, state.first, state.batches), (before.id.node, 1, 2));
+    assert_eq!((state.id.node, state.batches, state.oldest_ms), (before.id.node, 2, Some(NOON)));
+    let waiting = spool.spooled().expect("batches");
+    assert_eq!(waiting[0], before, "what waited keeps its epoch and number");
+    assert_eq!((waiting[1].id, waiting[1].number), (state.id, 1), "what is new is of the new epoch");
     assert_ne!(state.id.epoch, before.id.epoch);
-    for sent in spool.spooled().expect("batches") {
-        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
-        block_on(primary.merge(state.id, sent.clone(), NOON)).expect("merged");
-        assert_eq!(block_on(primary.merge(state.id, sent.clone(), NOON)).expect("merged"), sent.number);
+    for sent in &waiting {
+        assert_eq!(merge(&primary, sent, 1).expect("merged"), 1);
+        assert_eq!(merge(&primary, sent, 1).expect("merged"), 1);
     }
-    block_on(spool.forget_spooled(2)).expect("forgotten");
-    assert_eq!(spool.spool().expect("a read").map(|state| (state.batches, state.bytes, state.first)), Some((0, 0, 3)));
+    block_on(spool.forget_spooled(vec![(before.id.epoch, 9)])).expect("forgotten");
+    assert_eq!(spool.spooled().expect("batches"), waiting[1..], "nothing of another epoch is forgotten");
+    block_on(spool.forget_spooled(vec![(state.id.epoch, 1)])).expect("forgotten");
+    let state = spool.spool().expect("a read").expect("a spool");
+    assert_eq!((state.batches, state.bytes, state.oldest_ms), (0, 0, None));
     let series = primary.counts(Which::All, Level::Day, 0, NOON * 2).expect("counts");
     assert_eq!(series[0].buckets[0].rollup.calls, 3);
 }
@@ -206,7 +215,8 @@ fn spool_survives_a_restart_and_is_merged_once() {
 fn batch_out_of_turn_or_with_another_content_is_refused() {
     let (_directory, primary) = keep();
     let from = SpoolId { node: [1; 16], epoch: 5 };
-    let batch = |id: &str| Batch { events: vec![recorded(response(id, 1, NOON))] }.encode().expect("bytes");
+    let batch =
+        |id: &str| Batch { at_ms: NOON, events: vec![recorded(response(id, 1, NOON))] }.encode().expect("bytes");
     let merge = |first, number, batch: Vec<u8>| {
         let sent = SentBatch::decode(first, number, &batch)?;
         block_on(primary.merge(from, sent, NOON))
@@ -224,25 +234,50 @@ fn batch_out_of_turn_or_with_another_content_is_refused() {
 fn copy_of_a_running_spool_is_numbered_anew_and_loses_nothing() {
     let (_directory, primary) = keep();
     let directories = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
-    drop(reopen(directories[0].path(), SPOOL));
     let spool = reopen(directories[0].path(), SPOOL);
     record(&spool, vec![recorded(response("a", 1, NOON))]);
-    let from = spool.spool().expect("a read").expect("a spool").id;
-    let send = |spool: &TelemetryStore, from: SpoolId| {
-        let state = spool.spool().expect("a read").expect("a spool");
-        let sent = spool.spooled().expect("batches").remove(0);
-        let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
-        block_on(primary.merge(from, sent, NOON))
-    };
-    assert_eq!(send(&spool, from).expect("merged"), 1);
+    let first = spool.spooled().expect("batches").remove(0);
+    assert_eq!(merge(&primary, &first, 1).expect("merged"), 1);
     // The copy is another file with the same ids, as after a snapshot of a machine that ran.
     let copy = reopen(directories[1].path(), SPOOL);
     record(&copy, vec![recorded(response("b", 1, NOON))]);
-    assert!(matches!(send(&copy, from), Err(TelemetryError::Conflict(1))));
+    let same = |sent: Spooled| Spooled { id: first.id, ..sent };
+    let sent = copy.spooled().expect("batches").remove(0);
+    assert!(matches!(merge(&primary, &same(sent), 1), Err(TelemetryError::Conflict(1))));
     block_on(copy.renew_spool()).expect("renewed");
-    let renewed = copy.spool().expect("a read").expect("a spool").id;
-    assert_eq!(send(&copy, renewed).expect("merged"), 1);
+    let sent = copy.spooled().expect("batches").remove(0);
+    assert_eq!(merge(&primary, &sent, 1).expect("merged"), 1);
     assert!(primary.response("b").expect("a read").is_some());
+}
+
+#[test]
+fn progress_of_replicas_survives_a_restart_and_only_moves_forward() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let day = 86_400_000;
+    {
+        let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
+        store.note_replica("edge-1", NOON - 5, NOON);
+        store.note_replica("edge-1", NOON - 9, NOON + 1);
+        store.note_replica("ahead", NOON + day, NOON);
+        store.note_replica("gone", NOON - 40 * day, NOON - 40 * day);
+        store.note_replica("removed", NOON, NOON);
+        block_on(store.write_replicas(NOON - 40 * day)).expect("written");
+        assert!(store.forget_replica("removed") && !store.forget_replica("removed"));
+        block_on(store.write_replicas(NOON)).expect("written");
+    }
+    let store = reopen(directory.path(), Role::Keep);
+    let of = |complete_until_ms, heard_ms| ReplicaProgress { complete_until_ms, heard_ms };
+    let expected = [("ahead".to_owned(), of(NOON, NOON)), ("edge-1".to_owned(), of(NOON - 5, NOON + 1))];
+    assert_eq!(store.replicas(), expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn file_can_be_read_by_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let (directory, _store) = keep();
+    let mode = std::fs::metadata(directory.path().join(TELEMETRY_FILE)).expect("a file").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 #[test]
@@ -313,13 +348,13 @@ fn erasing_a_user_removes_texts_and_ids_and_no_count() {
     };
     record(&store, vec![of("a", "ada"), of("b", "bob")]);
     let before = counts(&store);
-    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()))).expect("erased"), 1);
+    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()), NOON)).expect("erased"), 1);
     let found = store.response("a").expect("a read").expect("the response").response;
     assert_eq!((found.user, found.session, found.body), (None, None, None));
     assert!(store.response("b").expect("a read").expect("the response").response.body.is_some());
     assert_eq!(store.session("chat of ada").expect("a read"), []);
     assert_eq!(counts(&store), before);
-    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()))).expect("erased"), 0);
+    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()), NOON)).expect("erased"), 0);
 }
 
 #[test]
@@ -355,83 +390,4 @@ fn retry<T, E: std::fmt::Debug>(mut open: impl FnMut() -> Result<T, E>) -> T {
 
 pub(super) fn reopen(directory: &Path, role: Role) -> TelemetryStore {
     retry(|| TelemetryStore::open(directory, role))
-}
-
-/// A step of two replicas and their primary.
-#[derive(Clone, Debug)]
-enum Step {
-    Report { replica: usize, event: usize },
-    Send { replica: usize, repeat: bool, forget: bool },
-    Restart { replica: usize },
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        6 => (0..2_usize, 0..40_usize).prop_map(|(replica, event)| Step::Report { replica, event }),
-        4 => (0..2_usize, any::<bool>(), any::<bool>())
-            .prop_map(|(replica, repeat, forget)| Step::Send { replica, repeat, forget }),
-        1 => (0..2_usize).prop_map(|replica| Step::Restart { replica }),
-    ];
-    proptest::collection::vec(step, 0..60)
-}
-
-fn event(number: usize) -> Event {
-    let number_i64 = i64::try_from(number).expect("a small number");
-    let at = NOON + number_i64 * 7_000;
-    if number % 4 == 3 {
-        score(ScoreTarget::Response(format!("r{}", number - 1)), f64::from(u8::try_from(number).unwrap()) / 8.0, at)
-            .into()
-    } else {
-        let span = SpanContext { trace: [1; 16], span: [u8::try_from(number).unwrap() + 1; 8] };
-        let mut event = response(&format!("r{number}"), 1 + u64::try_from(number % 3).unwrap(), at);
-        event.span = number.is_multiple_of(2).then_some(span);
-        event.latency_us = Some(u64::try_from(number).unwrap() * 977);
-        event.into()
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
-
-    #[test]
-    fn primary_counts_what_one_node_would_that_saw_each_event_once(steps in steps()) {
-        let (_primary_directory, primary) = keep();
-        let (_one_directory, one) = keep();
-        let directories = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
-        let mut replicas = [reopen(directories[0].path(), SPOOL), reopen(directories[1].path(), SPOOL)];
-        let send = |replica: &TelemetryStore, repeat: bool, forget: bool| {
-            let state = replica.spool().expect("a read").expect("a spool");
-            let mut merged = 0;
-            for sent in replica.spooled().expect("batches") {
-                let sent = SentBatch::decode(state.first, sent.number, &sent.batch).expect("a batch");
-                merged = block_on(primary.merge(state.id, sent.clone(), NOON)).expect("merged");
-                if repeat {
-                    block_on(primary.merge(state.id, sent, NOON)).expect("merged");
-                }
-            }
-            if forget {
-                block_on(replica.forget_spooled(merged)).expect("forgotten");
-            }
-        };
-        let mut seen = std::collections::BTreeSet::new();
-        for step in steps {
-            match step {
-                Step::Report { replica, event: number } => {
-                    record(&replicas[replica], vec![recorded(event(number))]);
-                    seen.insert(number);
-                }
-                Step::Send { replica, repeat, forget } => send(&replicas[replica], repeat, forget),
-                Step::Restart { replica } => {
-                    let (_spare_directory, other) = keep();
-                    drop(std::mem::replace(&mut replicas[replica], other));
-                    replicas[replica] = reopen(directories[replica].path(), SPOOL);
-                }
-            }
-        }
-        for replica in &replicas {
-            send(replica, false, true);
-        }
-        record(&one, seen.into_iter().rev().map(|number| recorded(event(number))).collect());
-        prop_assert_eq!(counts(&primary), counts(&one));
-    }
 }

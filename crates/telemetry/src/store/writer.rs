@@ -7,10 +7,13 @@ use redb::Durability;
 use tokio::sync::oneshot;
 
 use super::apply::{Changes, Remembered};
-use super::expire::{Erase, Expired, Retention, erase, expire};
+use super::erase::{Erase, Erased, erase};
+use super::expire::{Expired, Expiry, Step};
 use super::observed;
 use super::parked::{self, Parking};
+use super::replicas;
 use super::spool::{self, SentBatch, SpoolId, Turn};
+use super::tables::Place;
 use super::{Outcome, Recorded, Role, Shared, TelemetryError};
 use crate::observed::Adopted;
 
@@ -30,9 +33,12 @@ type Reply<T> = oneshot::Sender<Result<T, TelemetryError>>;
 pub(super) enum Job {
     Record { events: Vec<Recorded>, parking: Parking, now_ms: i64, reply: Reply<Outcome> },
     Merge { from: SpoolId, sent: SentBatch, now_ms: i64, reply: Reply<u64> },
-    Expire { retention: Retention, now_ms: i64, reply: Reply<Expired> },
-    Forget { through: u64, reply: Reply<()> },
-    Erase { what: Erase, reply: Reply<u64> },
+    Expire { run: Expiry, step: Step, reply: Reply<(Expired, Option<Step>)> },
+    Forget { merged: Vec<(u64, u64)>, reply: Reply<()> },
+    Mark { now_ms: i64, reply: Reply<()> },
+    Trust { node: [u8; 16], key: [u8; 32], reply: Reply<()> },
+    WriteReplicas { now_ms: i64, reply: Reply<()> },
+    Erase { what: Erase, after: Option<(u16, Place)>, now_ms: i64, reply: Reply<Erased> },
     Adopt { id: u64, adopted: Adopted, reply: Reply<bool> },
     Renew { reply: Reply<()> },
 }
@@ -74,20 +80,23 @@ impl Writer {
                     self.record(group);
                 }
                 Job::Merge { from, sent, now_ms, reply } => answer(reply, self.merge(from, sent, now_ms)),
-                Job::Expire { retention, now_ms, reply } => {
+                Job::Expire { run, step, reply } => {
                     self.remembered.observed = None;
-                    answer(reply, expire(&self.shared.database, retention, now_ms));
+                    answer(reply, run.step(&self.shared.database, step));
                 }
-                Job::Erase { what, reply } => {
+                Job::Erase { what, after, now_ms, reply } => {
                     self.remembered.observed = None;
-                    answer(reply, erase(&self.shared.database, &what));
+                    answer(reply, erase(&self.shared.database, &what, after, now_ms));
                 }
                 Job::Adopt { id, adopted, reply } => {
                     self.remembered.observed = None;
                     answer(reply, observed::adopt(&self.shared.database, id, &adopted));
                 }
-                Job::Renew { reply } => answer(reply, spool::begin_epoch(&self.shared.database)),
-                Job::Forget { through, reply } => answer(reply, spool::forget(&self.shared.database, through)),
+                Job::Renew { reply } => answer(reply, spool::renew(&self.shared.database)),
+                Job::Forget { merged, reply } => answer(reply, spool::forget(&self.shared.database, &merged)),
+                Job::Mark { now_ms, reply } => answer(reply, self.mark(now_ms)),
+                Job::Trust { node, key, reply } => answer(reply, replicas::trust(&self.shared.database, &node, &key)),
+                Job::WriteReplicas { now_ms, reply } => answer(reply, self.write_replicas(now_ms)),
             }
         }
     }
@@ -110,14 +119,16 @@ impl Writer {
             }
             Role::Spool { bytes_max } => {
                 let mut spooled = Vec::new();
-                for Request { events, parking, .. } in requests {
+                let mut at_ms = i64::MAX;
+                for Request { events, parking, now_ms } in requests {
+                    at_ms = at_ms.min(now_ms);
                     parked::note(changes.parts().0, &events, &parking)?;
                     let recorded = u64::try_from(events.len()).unwrap_or(u64::MAX);
                     outcomes.push(Outcome { recorded, duplicates: 0 });
                     spooled.extend(events);
                 }
                 let (txn, meta) = changes.parts();
-                if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max) }
+                if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max, at_ms) }
             }
         });
         let mut outcomes = outcomes.into_iter();
@@ -147,6 +158,20 @@ impl Writer {
             }
         })?;
         Ok(merged)
+    }
+
+    fn mark(&mut self, now_ms: i64) -> Result<(), TelemetryError> {
+        self.commit(|changes, _| {
+            let (txn, meta) = changes.parts();
+            spool::mark(txn, meta, now_ms)
+        })
+    }
+
+    fn write_replicas(&self, now_ms: i64) -> Result<(), TelemetryError> {
+        let txn = self.shared.database.begin_write()?;
+        self.shared.replicas.write(&txn, now_ms)?;
+        txn.commit()?;
+        Ok(())
     }
 
     /// Does something in one transaction; if it fails, nothing happened.

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::api::completeness::Completeness;
 use crate::api::stats::{PromptStats, StatsCounts, StatsGroup, StatsPoint};
 use crate::chart::{Chart, Line, Mark, Period, Style, Unit, legend};
 use crate::figures::{UNKNOWN, duration, float, percent, score};
@@ -41,7 +42,7 @@ pub(super) fn in_use(frame: &Frame, data: &InUse) -> Markup {
                 (periods(&data.since, |since| format!("{}#in-use", query(&[("since", since)]))))
             }
             @if stats.groups.is_empty() { (nothing(stats.newest.is_some())) } @else {
-                (reported(frame, stats.newest))
+                (reported(frame, stats.newest, &stats.completeness))
                 (table(stats))
                 (charts(stats))
             }
@@ -61,11 +62,21 @@ pub(super) fn periods(chosen: &str, path: impl Fn(&str) -> String) -> Markup {
 }
 
 /// How far the figures reach.
-pub(super) fn reported(frame: &Frame, newest: Option<Timestamp>) -> Markup {
+pub(super) fn reported(frame: &Frame, newest: Option<Timestamp>, completeness: &Completeness) -> Markup {
+    let Completeness { complete_until, behind, more_behind } = completeness;
     html! {
         @if let Some(newest) = newest {
             p.quiet {
-                "Newest report: " (when(newest, frame.now)) ". A replica without contact sends its reports later."
+                "Newest report: " (when(newest, frame.now)) ". "
+                @if behind.is_empty() { "Complete up to " (when(*complete_until, frame.now)) "." }
+            }
+        }
+        @if let Some(first) = behind.first() {
+            p.note.warn {
+                "Complete up to " (when(*complete_until, frame.now)) ". Replica " (Escaped(&first.replica))
+                " has not sent what it recorded since " (when(first.complete_until, frame.now))
+                @let more = u64::try_from(behind.len()).unwrap_or(u64::MAX).saturating_add(*more_behind) - 1;
+                @if more > 0 { ", nor have " (grouped(more)) " more" } "."
             }
         }
     }

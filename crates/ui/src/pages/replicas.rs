@@ -274,6 +274,7 @@ mod tests {
             inbox: None,
             watch: None,
             alerts: Vec::new(),
+            telemetry: None,
             replicas: Vec::new(),
         }
     }

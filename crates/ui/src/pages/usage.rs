@@ -41,7 +41,7 @@ pub fn page(frame: &Frame, data: &UsagePageData) -> String {
         (periods(&data.since, |since| format!("/ui/usage{}", query(&[("since", since)]))))
         (search())
         @if usage.total.calls == 0 && usage.previous.calls == 0 { (nothing(usage.newest.is_some())) } @else {
-            (reported(frame, usage.newest))
+            (reported(frame, usage.newest, &usage.completeness))
             (tiles(usage))
             (charts(usage))
             section aria-labelledby="most" {

@@ -139,6 +139,10 @@ commands! {
     Report "report" = needs(Permission::Audit);
     Backup "backup" = needs(Permission::Operate);
     Bundle "bundle" = needs(Permission::Operate);
+    // About telemetry.
+    TrustTelemetryKey "trust-telemetry-key" = needs(Permission::Operate);
+    ForgetReplica "forget-replica" = needs(Permission::Operate);
+    EraseTelemetry "erase-telemetry" = needs(Permission::Audit);
     // Commands of the operator at the machine.
     Found "found" = PLAIN;
     InstallRoot "install-root" = PLAIN;

@@ -70,6 +70,9 @@ pub enum Subject {
     Registry {
         name: String,
     },
+    Replica {
+        name: String,
+    },
     Root {
         version: u64,
     },
@@ -85,6 +88,17 @@ pub enum Subject {
         prompts: String,
         from: Timestamp,
         to: Timestamp,
+    },
+    /// The key that signs the telemetry files of a replica.
+    TelemetryKey {
+        node: String,
+        key: String,
+    },
+    /// Telemetry of a response, a session or a user.
+    Telemetry {
+        of: String,
+        /// The start of the BLAKE3 hash of its ID: the log keeps no ID that was to be erased.
+        hash: String,
     },
     /// A bundle for an air-gapped network.
     Bundle {
@@ -148,9 +162,12 @@ impl Subject {
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
             | Self::Alert { name: text }
-            | Self::Registry { name: text } => vec![text],
+            | Self::Registry { name: text }
+            | Self::Replica { name: text } => vec![text],
             Self::Label { prompt, label, .. } | Self::Deployment { prompt, label, .. } => vec![prompt, label],
             Self::Draft { prompt, draft } => vec![prompt, draft],
+            Self::TelemetryKey { node, key } => vec![node, key],
+            Self::Telemetry { of, hash } => vec![of, hash],
             Self::ChangeRequest { .. }
             | Self::Root { .. }
             | Self::Epoch { .. }
@@ -179,11 +196,14 @@ impl fmt::Display for Subject {
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
             | Self::Alert { name: text }
-            | Self::Registry { name: text } => f.write_str(text),
+            | Self::Registry { name: text }
+            | Self::Replica { name: text } => f.write_str(text),
             Self::Root { version } => write!(f, "root {version}"),
             Self::Epoch { number } => write!(f, "epoch {number}"),
             Self::Entry { seq } => write!(f, "entry {seq}"),
             Self::Report { prompts, from, to } => write!(f, "{prompts} from {from} to {to}"),
+            Self::TelemetryKey { node, key } => write!(f, "telemetry key {key} of {node}"),
+            Self::Telemetry { of, hash } => write!(f, "telemetry of the {of} {hash}"),
             Self::Bundle { lifetime_days } => write!(f, "the state, for {lifetime_days} days"),
         }
     }

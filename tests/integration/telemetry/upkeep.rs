@@ -1,0 +1,99 @@
+//! Up to when numbers are complete, and what is erased.
+
+use serde_json::{Value, json};
+
+use super::recorded;
+use crate::support::command::bookholder;
+use crate::support::node::{Launch, Node};
+
+fn respond(node: &Node, id: &str, user: &str) {
+    let response = json!({"id": id, "prompt": "support/agent", "model": "gpt-5", "user": user,
+        "session": format!("chat of {user}"), "input": [{"role": "user", "content": format!("I am {user}")}],
+        "output": format!("Hello {user}"), "input_tokens": 10, "output_tokens": 5});
+    assert_eq!(node.change("POST", "/v1/responses", &json!({"responses": [response]})).status, 200);
+}
+
+#[test]
+fn statistics_say_which_replica_is_behind_until_it_has_sent_everything() {
+    let primary = Node::primary();
+    primary.publish("support/agent", "text");
+    respond(&primary, "r-1", "ada");
+    let replica = Launch::replica_of(&primary).env("BOOKHOLDER_REPLICA_NAME", "edge-3").start();
+    replica.follow(&primary);
+    primary.until("the replica has reported", || {
+        let status = primary.status();
+        status["replicas"].as_array()?.iter().any(|one| !one["telemetry"].is_null()).then_some(())
+    });
+    assert_eq!(primary.status()["telemetry"]["completeness"]["behind"], json!([]), "it is in contact");
+    let report = |replica: &str, until: &str| {
+        let report = json!({"replica": replica, "position": "1.2", "freshness": "fresh", "version": "0.1.0",
+            "telemetry": {"complete_until": until}});
+        assert_eq!(primary.change("POST", "/replication/v1/report", &report).status, 204);
+    };
+    report("edge-4", "2026-01-01T10:42:00Z");
+    for path in ["/v1/stats", "/v1/prompts/support%2Fagent/stats"] {
+        let completeness = primary.get(path).ok()["completeness"].clone();
+        assert_eq!(completeness["complete_until"], json!("2026-01-01T10:42:00Z"), "{completeness}");
+        assert_eq!(completeness["behind"][0]["replica"], json!("edge-4"), "{completeness}");
+    }
+    let _said = bookholder(["stats", "support/agent"]).server(&primary).ok().says("complete up to 2026-01-01 10:42");
+    let _said = bookholder(["costs"]).server(&primary).ok().says("missing: edge-4 since 2026-01-01 10:42");
+    let _said = bookholder(["status"]).server(&primary).ok().says("edge-4 since 2026-01-01 10:42");
+    report("edge-4", "2999-01-01T00:00:00Z");
+    assert_eq!(primary.status()["telemetry"]["completeness"]["behind"], json!([]), "it has sent everything");
+    // One that is gone for good is forgotten by hand.
+    report("edge-5", "2026-01-01T10:42:00Z");
+    let _said = bookholder(["telemetry", "forget", "edge-5"]).server(&primary).ok();
+    assert_eq!(primary.status()["telemetry"]["completeness"]["behind"], json!([]));
+    let _said = bookholder(["telemetry", "forget", "edge-5"]).server(&primary).fails(1).says("no replica `edge-5`");
+}
+
+#[test]
+fn erased_user_is_gone_from_responses_and_from_what_arrives_later_and_counts_stay() {
+    let primary = Launch::primary().args(["--record-content"]).start();
+    primary.publish("support/agent", "text");
+    respond(&primary, "r-1", "ada");
+    respond(&primary, "r-2", "bob");
+    let score = json!({"scores": [{"response": "r-1", "name": "tone", "value": 0.5, "explanation": "rude to ada"}]});
+    assert_eq!(primary.change("POST", "/v1/scores", &score).status, 200);
+    let before = primary.get("/v1/stats").ok();
+    let shown = |id: &str| primary.send("GET", &format!("/v1/responses/{id}"), &[], b"").ok()["responses"][0].clone();
+    assert_eq!(shown("r-1")["output"], json!("Hello ada"));
+    let said = bookholder(["telemetry", "erase", "--user", "ada"]).server(&primary).ok();
+    assert!(said.stdout.contains("1 response erased"), "{said:?}");
+    let response = shown("r-1");
+    for field in ["input", "output", "user", "session"] {
+        assert_eq!(response[field], Value::Null, "{field} of {response}");
+    }
+    assert_eq!((&response["scores"][0]["value"], &response["scores"][0]["explanation"]), (&json!(0.5), &Value::Null));
+    assert_eq!(shown("r-2")["output"], json!("Hello bob"));
+    let total = |stats: &Value| stats["total"].clone();
+    assert_eq!(total(&primary.get("/v1/stats").ok()), total(&before));
+    // What ended before, and arrives now, as from a replica.
+    let late = json!({"responses": [{"id": "r-3", "prompt": "support/agent", "user": "ada", "output": "Hello again",
+        "ended": "2026-01-01T00:00:00Z"}]});
+    assert_eq!(primary.change("POST", "/v1/responses", &late).status, 200);
+    let response = recorded(&primary, "r-3")["responses"][0].clone();
+    assert_eq!((&response["user"], &response["output"]), (&Value::Null, &Value::Null), "{response}");
+    // The log knows that it happened, and not to whom.
+    let audit = primary.send("GET", "/v1/audit?limit=1000", &[], b"").text();
+    assert!(audit.contains("erase-telemetry") && !audit.contains("\"ada\""), "{audit}");
+}
+
+#[test]
+fn erasing_needs_one_id_the_permission_and_a_primary() {
+    let primary = Node::primary();
+    primary.publish("support/agent", "text");
+    let erase = |body: Value| primary.change("POST", "/v1/telemetry/erasures", &body);
+    let _detail = erase(json!({})).problem(422, "invalid_request");
+    let _detail = erase(json!({"user": "a", "session": "b"})).problem(422, "invalid_request");
+    assert_eq!(erase(json!({"response": "none"})).ok()["responses"], json!(0));
+    let made = primary.change("POST", "/v1/tokens", &json!({"name": "reports", "role": "reporter"})).json();
+    let bearer = format!("Bearer {}", made["token"].as_str().expect("a token"));
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let refused = primary.send("POST", "/v1/telemetry/erasures", &headers, br#"{"user":"ada"}"#);
+    let _detail = refused.problem(403, "forbidden");
+    let replica = Node::replica(&primary);
+    let refused = replica.change("POST", "/v1/telemetry/erasures", &json!({"user": "ada"}));
+    let _detail = refused.problem(403, "primary_only");
+}
