@@ -160,7 +160,7 @@ mod tests {
     fn usage() -> UsageStats {
         let counts = |calls: u64, cost: &str| {
             json!({
-                "calls": calls, "errors": 0, "priced_calls": calls, "cost_usd": cost, "counted_calls": calls,
+                "calls": calls, "errors": 0, "priced_calls": calls, "cost_usd": cost, "input_counted_calls": calls, "output_counted_calls": calls,
                 "tokens": {"input": 1000, "cache_read": 250, "cache_write": 0, "output": 10, "reasoning": 0},
                 "latency_ms": null, "first_token_ms": null, "scores": [],
             })

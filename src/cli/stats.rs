@@ -193,7 +193,7 @@ fn cells(name: Cell, counts: &StatsCounts) -> Vec<Cell> {
         0 => "0".into(),
         errors => Cell::new(super::output::BAD, format!("{errors} ({})", percent(counts.error_rate()))),
     };
-    let tokens = |number| if counts.counted_calls == 0 { UNKNOWN.to_owned() } else { compact(number) };
+    let tokens = |calls, number| if calls == 0 { UNKNOWN.to_owned() } else { compact(number) };
     vec![
         name,
         counts.calls.into(),
@@ -203,8 +203,8 @@ fn cells(name: Cell, counts: &StatsCounts) -> Vec<Cell> {
         duration(latency.map(|latency| latency.p90)).into(),
         duration(latency.map(|latency| latency.p99)).into(),
         errors,
-        tokens(counts.tokens.input).into(),
-        tokens(counts.tokens.output).into(),
+        tokens(counts.input_counted_calls, counts.tokens.input).into(),
+        tokens(counts.output_counted_calls, counts.tokens.output).into(),
     ]
 }
 
@@ -272,15 +272,14 @@ fn compared(before: &StatsCounts, after: &StatsCounts) -> Vec<Compared> {
         counts: (n(before), n(after)),
         shown,
     };
-    let per_call = |counts: &StatsCounts, tokens: u64| {
-        (counts.counted_calls > 0).then(|| float(tokens) / float(counts.counted_calls))
-    };
+    let per_call = |calls: u64, tokens: u64| (calls > 0).then(|| float(tokens) / float(calls));
+    let input = |counts: &StatsCounts| per_call(counts.input_counted_calls, counts.tokens.input);
+    let output = |counts: &StatsCounts| per_call(counts.output_counted_calls, counts.tokens.output);
     let cost = |counts: &StatsCounts| {
         (counts.priced_calls > 0).then(|| counts.cost_usd.dollars() / float(counts.priced_calls))
     };
     let latency = |of: fn(StatsQuantiles) -> f64| move |counts: &StatsCounts| counts.latency_ms.map(of);
     let timed = |counts: &StatsCounts| counts.latency_ms.map_or(0, |latency| latency.n);
-    let counted = |counts: &StatsCounts| counts.counted_calls;
     let mut rows = vec![
         row("calls", &|counts| Some(float(counts.calls)), &|counts| counts.calls, plain),
         row("cost per call", &cost, &|counts| counts.priced_calls, dollars),
@@ -288,8 +287,8 @@ fn compared(before: &StatsCounts, after: &StatsCounts) -> Vec<Compared> {
         row("latency p90", &latency(|latency| latency.p90), &timed, duration),
         row("latency p99", &latency(|latency| latency.p99), &timed, duration),
         row("errors", &StatsCounts::error_rate, &|counts| counts.calls, percent),
-        row("input tokens per call", &|counts| per_call(counts, counts.tokens.input), &counted, plain),
-        row("output tokens per call", &|counts| per_call(counts, counts.tokens.output), &counted, plain),
+        row("input tokens per call", &input, &|counts| counts.input_counted_calls, plain),
+        row("output tokens per call", &output, &|counts| counts.output_counted_calls, plain),
     ];
     let names: std::collections::BTreeSet<&str> =
         before.scores.iter().chain(&after.scores).map(|one| one.name.as_str()).collect();
@@ -390,12 +389,13 @@ fn rows_csv(stats: &PromptStats) -> Vec<Vec<String>> {
 }
 
 /// The columns of counts in tables for spreadsheets.
-pub const COUNT_COLUMNS: [&str; 14] = [
+pub const COUNT_COLUMNS: [&str; 15] = [
     "calls",
     "errors",
     "priced_calls",
     "cost_usd",
-    "counted_calls",
+    "input_counted_calls",
+    "output_counted_calls",
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
@@ -408,9 +408,10 @@ pub const COUNT_COLUMNS: [&str; 14] = [
 ];
 
 /// Counts in those columns; empty where they are not known.
-pub fn count_cells(counts: &StatsCounts) -> [String; 14] {
+pub fn count_cells(counts: &StatsCounts) -> [String; 15] {
     let tokens = &counts.tokens;
-    let known = |number: u64| if counts.counted_calls == 0 { String::new() } else { number.to_string() };
+    let known = |calls: u64, number: u64| if calls == 0 { String::new() } else { number.to_string() };
+    let (inputs, outputs) = (counts.input_counted_calls, counts.output_counted_calls);
     let ms =
         |of: fn(StatsQuantiles) -> f64| counts.latency_ms.map(|latency| of(latency).to_string()).unwrap_or_default();
     [
@@ -418,12 +419,13 @@ pub fn count_cells(counts: &StatsCounts) -> [String; 14] {
         counts.errors.to_string(),
         counts.priced_calls.to_string(),
         if counts.priced_calls == 0 { String::new() } else { counts.cost_usd.to_string() },
-        counts.counted_calls.to_string(),
-        known(tokens.input),
-        known(tokens.cache_read),
-        known(tokens.cache_write),
-        known(tokens.output),
-        known(tokens.reasoning),
+        inputs.to_string(),
+        outputs.to_string(),
+        known(inputs, tokens.input),
+        known(inputs, tokens.cache_read),
+        known(inputs, tokens.cache_write),
+        known(outputs, tokens.output),
+        known(outputs, tokens.reasoning),
         ms(|latency| latency.p50),
         ms(|latency| latency.p90),
         ms(|latency| latency.p95),
@@ -439,7 +441,7 @@ mod tests {
 
     fn counts(calls: u64, cost: &str, p50: f64, score: f64) -> serde_json::Value {
         json!({
-            "calls": calls, "errors": calls / 10, "priced_calls": calls, "cost_usd": cost, "counted_calls": calls,
+            "calls": calls, "errors": calls / 10, "priced_calls": calls, "cost_usd": cost, "input_counted_calls": calls, "output_counted_calls": calls,
             "tokens": {"input": calls * 1000, "cache_read": 0, "cache_write": 0, "output": calls * 100, "reasoning": 0},
             "latency_ms": {"n": calls, "p50": p50, "p90": p50 * 2.0, "p95": p50 * 2.5, "p99": p50 * 3.0}, "first_token_ms": null,
             "scores": [{"name": "tone", "n": 4, "mean": score, "min": 0.0, "max": 1.0, "categories": {"ok": 3}}],

@@ -83,8 +83,10 @@ pub struct Rollup {
     pub priced: u64,
     /// Cost of those with a known one, in pico-dollars.
     pub cost_pico_usd: u128,
-    /// Of these, those with known numbers of tokens.
-    pub counted: u64,
+    /// Of these, those with a known number of input tokens.
+    pub counted_input: u64,
+    /// Of these, those with a known number of output tokens.
+    pub counted_output: u64,
     /// Tokens.
     pub tokens: TokenSums,
     /// Durations, in microseconds.
@@ -146,9 +148,8 @@ impl Rollup {
             self.cost_pico_usd = self.cost_pico_usd.saturating_add(u128::from(cost.pico_usd));
         }
         let tokens = &response.tokens;
-        if tokens.input.is_some() || tokens.output.is_some() {
-            bump(&mut self.counted, 1);
-        }
+        bump(&mut self.counted_input, u64::from(tokens.input.is_some()));
+        bump(&mut self.counted_output, u64::from(tokens.output.is_some()));
         let written = tokens.cache_write.unwrap_or(0).saturating_add(tokens.cache_write_1h.unwrap_or(0));
         bump(&mut self.tokens.input, tokens.input.unwrap_or(0));
         bump(&mut self.tokens.cache_read, tokens.cache_read.unwrap_or(0));
@@ -169,7 +170,8 @@ impl Rollup {
         bump(&mut self.errors, other.errors);
         bump(&mut self.priced, other.priced);
         self.cost_pico_usd = self.cost_pico_usd.saturating_add(other.cost_pico_usd);
-        bump(&mut self.counted, other.counted);
+        bump(&mut self.counted_input, other.counted_input);
+        bump(&mut self.counted_output, other.counted_output);
         bump(&mut self.tokens.input, other.tokens.input);
         bump(&mut self.tokens.cache_read, other.tokens.cache_read);
         bump(&mut self.tokens.cache_write, other.tokens.cache_write);

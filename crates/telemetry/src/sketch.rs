@@ -16,7 +16,7 @@ pub const RELATIVE_ERROR: f64 = 0.01;
 /// Most bins of a sketch: as many as there are keys that a whole number can have.
 pub const BINS_MAX: usize = count_bins();
 /// Most bytes of an encoded sketch.
-pub const BYTES_MAX: usize = 1 + VARINT_BYTES_MAX + 2 + BINS_MAX * (2 + VARINT_BYTES_MAX);
+pub const BYTES_MAX: usize = 1 + 3 * VARINT_BYTES_MAX + 2 + BINS_MAX * (2 + VARINT_BYTES_MAX);
 
 /// The first byte of an encoded sketch: these bins, this layout.
 const FORM: u8 = 1;
@@ -91,6 +91,9 @@ pub enum SketchError {
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct Sketch {
     zeros: u64,
+    /// The lowest and the highest value above zero; 0 without one.
+    low: u64,
+    high: u64,
     /// Ascending by key, none empty.
     bins: Vec<Bin>,
 }
@@ -121,7 +124,7 @@ impl Sketch {
     /// A sketch without values.
     #[must_use]
     pub const fn new() -> Self {
-        Self { zeros: 0, bins: Vec::new() }
+        Self { zeros: 0, low: 0, high: 0, bins: Vec::new() }
     }
 
     /// Counts a value once.
@@ -135,8 +138,14 @@ impl Sketch {
             self.zeros = self.zeros.saturating_add(n);
         } else if n > 0 {
             let key = HIGHEST.partition_point(|highest| *highest < value);
+            self.widen(value, value);
             self.add_bin(Bin { key: u16::try_from(key).unwrap_or(u16::MAX), count: n });
         }
+    }
+
+    fn widen(&mut self, low: u64, high: u64) {
+        self.low = if self.bins.is_empty() { low } else { self.low.min(low) };
+        self.high = self.high.max(high);
     }
 
     fn add_bin(&mut self, bin: Bin) {
@@ -153,6 +162,9 @@ impl Sketch {
     /// Counts everything that another sketch counted.
     pub fn merge(&mut self, other: &Self) {
         self.zeros = self.zeros.saturating_add(other.zeros);
+        if !other.bins.is_empty() {
+            self.widen(other.low, other.high);
+        }
         for bin in &other.bins {
             self.add_bin(*bin);
         }
@@ -176,7 +188,8 @@ impl Sketch {
         self.zeros == 0 && self.bins.is_empty()
     }
 
-    /// The value below which a share `q` of all values lies, within [`RELATIVE_ERROR`]; exact up to 50.
+    /// The value below which a share `q` of all values lies, within [`RELATIVE_ERROR`]; exact up to 50, and never beyond
+    /// the lowest or the highest value.
     ///
     /// None without values, and where `q` is not between 0 and 1.
     #[must_use]
@@ -184,24 +197,32 @@ impl Sketch {
         if self.is_empty() || !(0.0..=1.0).contains(&q) {
             return None;
         }
-        let rank = whole(q * float(self.count() - 1));
+        let last = self.count() - 1;
+        let rank = whole(q * float(last));
         let mut below = self.zeros;
         if rank < below {
             return Some(0.0);
         }
+        if rank == 0 {
+            return Some(float(self.low));
+        }
+        if rank >= last {
+            return Some(float(self.high));
+        }
         for bin in &self.bins {
             below = below.saturating_add(bin.count);
             if rank < below {
-                return Some(Bin::middle(bin.key));
+                return Some(Bin::middle(bin.key).clamp(float(self.low), float(self.high)));
             }
         }
-        Some(self.bins.last().map_or(0.0, |bin| Bin::middle(bin.key)))
+        Some(float(self.high))
     }
 
     /// Appends the sketch, in at most [`BYTES_MAX`] bytes.
     ///
     /// A byte for the form, then varints (LEB128): the zeros, the number of bins, and for each bin how many keys lie
-    /// between it and the one before, and its count.
+    /// between it and the one before, and its count; with bins, how far the lowest value is above the start of the first
+    /// one, and the highest below the end of the last one.
     pub fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.push(FORM);
         put_varint(bytes, self.zeros);
@@ -211,6 +232,11 @@ impl Sketch {
             put_varint(bytes, u64::from(bin.key.saturating_sub(next)));
             put_varint(bytes, bin.count);
             next = bin.key.saturating_add(1);
+        }
+        if let (Some(first), Some(last)) = (self.bins.first(), self.bins.last()) {
+            let ends = (Bin::range(first.key).unwrap_or_default().0, Bin::range(last.key).unwrap_or_default().1);
+            put_varint(bytes, self.low.saturating_sub(ends.0));
+            put_varint(bytes, ends.1.saturating_sub(self.high));
         }
     }
 
@@ -238,7 +264,18 @@ impl Sketch {
             bins.push(Bin { key: short, count });
             next = key + 1;
         }
-        if rest.is_empty() { Ok(Self { zeros, bins }) } else { Err(SketchError::Long) }
+        let (mut low, mut high) = (0, 0);
+        if let (Some(first), Some(last)) = (bins.first(), bins.last()) {
+            let (first, last) =
+                (Bin::range(first.key).ok_or(SketchError::Bin)?, Bin::range(last.key).ok_or(SketchError::Bin)?);
+            low = first.0.checked_add(take_varint(&mut rest)?).filter(|low| *low <= first.1).ok_or(SketchError::Bin)?;
+            high = last
+                .1
+                .checked_sub(take_varint(&mut rest)?)
+                .filter(|high| *high >= last.0.max(low))
+                .ok_or(SketchError::Bin)?;
+        }
+        if rest.is_empty() { Ok(Self { zeros, low, high, bins }) } else { Err(SketchError::Long) }
     }
 }
 

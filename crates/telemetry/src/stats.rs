@@ -240,7 +240,8 @@ pub fn counts(rollup: &Rollup) -> StatsCounts {
         errors: rollup.errors,
         priced_calls: rollup.priced,
         cost_usd: Usd::from_pico(rollup.cost_pico_usd),
-        counted_calls: rollup.counted,
+        input_counted_calls: rollup.counted_input,
+        output_counted_calls: rollup.counted_output,
         tokens: StatsTokens {
             input: rollup.tokens.input,
             cache_read: rollup.tokens.cache_read,

@@ -129,8 +129,10 @@ pub struct StatsCounts {
     pub priced_calls: u64,
     /// The cost of the calls with a known cost.
     pub cost_usd: Usd,
-    /// Calls with known numbers of tokens.
-    pub counted_calls: u64,
+    /// Calls with a known number of input tokens.
+    pub input_counted_calls: u64,
+    /// Calls with a known number of output tokens.
+    pub output_counted_calls: u64,
     /// Tokens, by kind.
     pub tokens: StatsTokens,
     /// How long calls took; absent if no call says.

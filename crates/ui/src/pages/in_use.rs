@@ -280,7 +280,7 @@ mod tests {
             json!({
                 "key": number.to_string(),
                 "counts": {
-                    "calls": 10 * number, "errors": 1, "priced_calls": 5, "cost_usd": "0.5", "counted_calls": 1,
+                    "calls": 10 * number, "errors": 1, "priced_calls": 5, "cost_usd": "0.5", "input_counted_calls": 1, "output_counted_calls": 1,
                     "tokens": {"input": 1, "cache_read": 0, "cache_write": 0, "output": 1, "reasoning": 0},
                     "latency_ms": {"n": 2, "p50": 800, "p90": 900, "p95": 950, "p99": 990}, "first_token_ms": null,
                     "scores": [{"name": "tone<b>", "n": 3, "mean": 0.5, "min": 0, "max": 1, "categories": {"<i>": 2}}],
@@ -297,7 +297,7 @@ mod tests {
             group(1)["counts"].clone()
         } else {
             json!({
-                "calls": 0, "errors": 0, "priced_calls": 0, "cost_usd": "0", "counted_calls": 0, "latency_ms": null, "scores": [],
+                "calls": 0, "errors": 0, "priced_calls": 0, "cost_usd": "0", "input_counted_calls": 0, "output_counted_calls": 0, "latency_ms": null, "scores": [],
                 "tokens": {"input": 0, "cache_read": 0, "cache_write": 0, "output": 0, "reasoning": 0}, "first_token_ms": null,
             })
         };

@@ -227,7 +227,7 @@ mod tests {
 
     fn data(calls: u64) -> UsagePageData {
         let counts = json!({
-            "calls": calls, "errors": calls / 4, "priced_calls": calls / 2, "cost_usd": "1.5", "counted_calls": calls,
+            "calls": calls, "errors": calls / 4, "priced_calls": calls / 2, "cost_usd": "1.5", "input_counted_calls": calls, "output_counted_calls": calls,
             "tokens": {"input": 100, "cache_read": 25, "cache_write": 0, "output": 1, "reasoning": 0},
             "latency_ms": null, "first_token_ms": null, "scores": [],
         });
