@@ -5,7 +5,7 @@
 
 use std::sync::PoisonError;
 
-use super::command::{Attempt, Ctx};
+use super::command::{Attempt, SettingsChange};
 use super::{Actor, Registry, RegistryError, check_handle};
 use crate::api::alerts::{AlertView, FiringAlert};
 use crate::governance::alert::{AlertEvent, after_reading, check_rule, summary};
@@ -64,7 +64,7 @@ impl Registry {
     /// The actor lacks permission, the alert is invalid, there are too many, or the store fails.
     pub async fn put_alert(&self, actor: &Actor, name: String, rule: AlertRule) -> Result<bool, RegistryError> {
         let registry = self.clone();
-        self.command(actor, about(Command::PutAlert, &name), move |txn, ctx| {
+        self.command(actor, about(Command::PutAlert, &name), move |txn, ctx, granted| {
             check_handle("an alert", &name)?;
             check_rule(&rule).map_err(|error| RegistryError::Unfit(error.to_string()))?;
             let before = txn.get::<Alert>(&name)?;
@@ -89,9 +89,8 @@ impl Registry {
                 txn.put::<Alert>(&name, &fresh)?;
                 registry.forget_reading(&name);
             }
-            let subject = Subject::Alert { name: name.clone() };
-            let change = AuditChange::settings(subject, before.as_ref().map(|before| &before.rule), Some(&rule));
-            record(txn, ctx, Command::PutAlert, &name, vec![change])?;
+            let change = SettingsChange { before: before.as_ref().map(|before| &before.rule), after: Some(&rule) };
+            ctx.record_settings(txn, granted, Command::PutAlert, Subject::Alert { name }, change)?;
             Ok(before.is_none())
         })
         .await
@@ -103,12 +102,12 @@ impl Registry {
     /// The actor lacks permission, the alert does not exist, or the store fails.
     pub async fn remove_alert(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let registry = self.clone();
-        self.command(actor, about(Command::RemoveAlert, &name), move |txn, ctx| {
+        self.command(actor, about(Command::RemoveAlert, &name), move |txn, ctx, granted| {
             let Some(alert) = txn.get::<Alert>(&name)? else { return Err(absent(&name)) };
             txn.remove::<Alert>(&name)?;
             registry.forget_reading(&name);
-            let change = AuditChange::settings(Subject::Alert { name: name.clone() }, Some(&alert.rule), None);
-            Ok(record(txn, ctx, Command::RemoveAlert, &name, vec![change])?)
+            let change = SettingsChange { before: Some(&alert.rule), after: None };
+            Ok(ctx.record_settings(txn, granted, Command::RemoveAlert, Subject::Alert { name }, change)?)
         })
         .await
     }
@@ -211,18 +210,6 @@ fn about(command: Command, name: &str) -> Attempt {
 
 fn absent(name: &str) -> RegistryError {
     RegistryError::NotFound { what: "alert", name: name.chars().take(HANDLE_BYTES_MAX).collect() }
-}
-
-fn record(
-    txn: &mut WriteTxn<'_>,
-    ctx: &Ctx,
-    command: Command,
-    name: &str,
-    changes: Vec<AuditChange>,
-) -> Result<(), StoreError> {
-    let subjects = vec![Subject::Alert { name: name.to_owned() }];
-    txn.commit(ctx.now, Vec::new(), ctx.audit(command, subjects, String::new(), changes))?;
-    Ok(())
 }
 
 #[cfg(test)]

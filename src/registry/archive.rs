@@ -50,13 +50,13 @@ impl Registry {
         let about =
             Attempt::new(Command::Archive, [Subject::Prompts { pattern: request.prompts.to_string() }], &message);
         let (store, usage) = (self.0.store.clone(), self.0.usage.clone());
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             // Computed in this transaction, so that it includes the latest publications and uses.
             let search = Search { request: &request, keep: &keep, in_use: in_use(&usage), now: ctx.now };
             let found = find(txn, &store.read()?.namespace_names()?, &search)?;
             if !found.versions.is_empty() {
                 let (changes, subjects) = found.changes(txn, ctx)?;
-                txn.commit(ctx.now, changes, ctx.audit(Command::Archive, subjects, message, Vec::new()))?;
+                txn.commit(ctx.now, changes, ctx.audit(granted, Command::Archive, subjects, message, Vec::new()))?;
             }
             Ok(found.summary(false))
         })

@@ -10,7 +10,8 @@ pub(super) use self::applying::stop_automatic;
 pub(super) use self::showing::review_of;
 
 use self::applying::{apply, apply_if_complete, waits_for};
-use self::proposal::{four_eyes, places, propose, reviewers};
+use self::proposal::{Proposal, four_eyes, places, propose, reviewers};
+use super::clearance::Clearance;
 use super::command::Attempt;
 use super::label_move::MoveOptions;
 use super::stored_requests::{absent, authorise_all, event, keep, open, open_requests, record, room};
@@ -47,7 +48,7 @@ impl Registry {
             return Err(RegistryError::Unfit(format!("a change request is open for 1 to {EXPIRES_DAYS_MAX} days")));
         }
         let about = Attempt::new(Command::Propose, places(request.publish.as_ref(), &request.moves), &message);
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let open = open_requests(txn)?;
             let mine = open.iter().filter(|request| request.author == ctx.actor.name).count() + 1;
             for (what, count, max) in [
@@ -59,7 +60,7 @@ impl Registry {
                 }
             }
             let reviewers = reviewers(txn, ctx, request.reviewers)?;
-            let moves = propose(txn, ctx, request.publish, request.moves, &message)?;
+            let Proposal { moves, clearance } = propose(txn, ctx, granted, request.publish, request.moves, &message)?;
             let id = txn.meta(&meta::CHANGE_REQUESTS)?.unwrap_or_default() + 1;
             txn.put_meta(&meta::CHANGE_REQUESTS, &id)?;
             let request = ChangeRequest {
@@ -80,7 +81,7 @@ impl Registry {
             // Receivers of webhooks, such as Slack, show the reviewers.
             let asks = if request.reviewers.is_empty() { "" } else { "\nasked to review: " };
             let said = format!("{message}{asks}{}", request.reviewers.join(", "));
-            record(txn, ctx, Command::Propose, &request, said)?;
+            record(txn, ctx, clearance, Command::Propose, &request, said)?;
             Ok(request)
         })
         .await
@@ -93,15 +94,16 @@ impl Registry {
     pub async fn amend(&self, actor: &Actor, id: u64, request: AmendRequest) -> Result<ChangeRequest, RegistryError> {
         let message = check_message(&request.message)?;
         let about = Attempt::new(Command::Amend, places(request.publish.as_ref(), &request.moves), &message);
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let mut found = open(txn, ctx, id)?;
-            authorise_all(ctx, &found, Permission::Publish)?;
+            let granted = granted.and(authorise_all(ctx, &found, Permission::Publish)?);
             room(&found, EventKind::Amend)?;
-            found.moves = propose(txn, ctx, request.publish, request.moves, &message)?;
+            let Proposal { moves, clearance } = propose(txn, ctx, granted, request.publish, request.moves, &message)?;
+            found.moves = moves;
             let fingerprints = found.moves.iter().map(|one| one.fingerprint.clone()).collect();
             found.events.push(event(txn, ctx, EventKind::Amend, &message, Vec::new(), fingerprints));
             keep(txn, &found)?;
-            record(txn, ctx, Command::Amend, &found, message)?;
+            record(txn, ctx, clearance, Command::Amend, &found, message)?;
             Ok(found)
         })
         .await
@@ -132,13 +134,13 @@ impl Registry {
             }
         };
         let (about, held) = (self.about(command, id, Some(&message))?, self.automation_is_held());
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let mut found = open(txn, ctx, id)?;
             room(&found, request.kind)?;
             let (mut roles, mut fingerprints) = (BTreeSet::new(), Vec::new());
-            match request.kind {
+            let clearance = match request.kind {
                 EventKind::Approve | EventKind::Reject => {
-                    authorise_all(ctx, &found, Permission::Review)?;
+                    let reviews = authorise_all(ctx, &found, Permission::Review)?;
                     let now: BTreeSet<&String> = found.moves.iter().map(|one| &one.fingerprint).collect();
                     // An approval only counts for what the reviewer saw.
                     let looked = request.kind == EventKind::Approve || !request.fingerprints.is_empty();
@@ -153,17 +155,18 @@ impl Registry {
                             four_eyes(txn, &ctx.rules, &ctx.actor.name, &found, one)?;
                         }
                     }
+                    reviews
                 }
                 EventKind::Withdraw if found.author == ctx.actor.name => {
-                    authorise_all(ctx, &found, Permission::Read)?;
-                    ctx.because("it is the caller's own".to_owned());
+                    let reads = authorise_all(ctx, &found, Permission::Read)?;
+                    reads.and(Clearance::because("it is the caller's own".to_owned()))
                 }
                 EventKind::Withdraw => {
                     let reason = format!("only `{}` can withdraw change request {id}; reject it instead", found.author);
-                    return Err(RegistryError::Forbidden { actor: ctx.actor.name.clone(), reason, roles: Vec::new() });
+                    return Err(RegistryError::denied_to(&ctx.actor.name, reason));
                 }
                 _ => authorise_all(ctx, &found, Permission::Read)?,
-            }
+            };
             found.events.push(event(txn, ctx, request.kind, &message, roles.into_iter().collect(), fingerprints));
             match request.kind {
                 EventKind::Reject => found.state = RequestState::Rejected,
@@ -171,7 +174,7 @@ impl Registry {
                 _ => {}
             }
             keep(txn, &found)?;
-            record(txn, ctx, command, &found, message)?;
+            record(txn, ctx, granted.and(clearance), command, &found, message)?;
             if request.kind == EventKind::Approve && found.automatic && !held {
                 apply_if_complete(txn, ctx, &found)?;
             }
@@ -187,12 +190,12 @@ impl Registry {
     pub async fn apply(&self, actor: &Actor, id: u64, request: ApplyRequest) -> Result<Deployed, RegistryError> {
         let given = if request.message.trim().is_empty() { None } else { Some(check_message(&request.message)?) };
         let about = self.about(Command::Deploy, id, given.as_deref())?;
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let found = open(txn, ctx, id)?;
             let message = given.unwrap_or_else(|| found.message.clone());
             let ApplyRequest { allow_major, break_glass, .. } = request;
             let terms = MoveOptions { allow_major, break_glass, ..MoveOptions::of(&message) };
-            apply(txn, ctx, &found, &terms)
+            apply(txn, ctx, granted, &found, terms)
         })
         .await
     }
@@ -217,14 +220,13 @@ impl Registry {
             return Ok(());
         }
         let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
-        self.command(&itself, Attempt::new(Command::Expire, [], ""), |txn, ctx| {
+        self.command(&itself, Attempt::new(Command::Expire, [], ""), |txn, ctx, granted| {
             for mut request in open_requests(txn)? {
                 if request.expires <= ctx.now {
-                    let ctx = ctx.afresh();
                     request.state = RequestState::Expired;
-                    request.events.push(event(txn, &ctx, EventKind::Expire, "", Vec::new(), Vec::new()));
+                    request.events.push(event(txn, ctx, EventKind::Expire, "", Vec::new(), Vec::new()));
                     keep(txn, &request)?;
-                    record(txn, &ctx, Command::Expire, &request, String::new())?;
+                    record(txn, ctx, granted.clone(), Command::Expire, &request, String::new())?;
                 } else if request.automatic {
                     apply_if_complete(txn, ctx, &request)?;
                 }
@@ -256,6 +258,6 @@ impl Registry {
             return Ok(Attempt::new(command, [Subject::ChangeRequest { number: id }], message.unwrap_or_default()));
         };
         let places = found.moves.iter().map(|one| Subject::of_label(&one.name, &one.label, Some(one.serving.clone())));
-        Ok(Attempt::new(command, places, message.unwrap_or(&found.message)))
+        Ok(Attempt::new(command, places, message.unwrap_or(&found.message)).of_request(id))
     }
 }

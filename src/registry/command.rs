@@ -1,19 +1,20 @@
 //! What all commands share: the actor, the rules, and the audit entry of the decision.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Serialize;
+
 use super::access::Rules;
+use super::clearance::Clearance;
 use super::write_quota::WriteQuota;
 use super::{Actor, Registry, RegistryError};
-use crate::governance::risk::worst;
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
-use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
+use crate::store::StoreError;
 use crate::store::write::WriteTxn;
 
 /// Number of denials per principal and command that are recorded one by one in a minute; further ones are counted.
@@ -31,6 +32,8 @@ pub(super) struct Attempt {
     command: Command,
     subjects: Vec<Subject>,
     message: String,
+    /// The change request that it is about.
+    change_request: Option<u64>,
 }
 
 impl Attempt {
@@ -42,7 +45,14 @@ impl Attempt {
             subject
         };
         let subjects = subjects.into_iter().take(SUBJECTS_MAX).map(clipped).collect();
-        Self { command, subjects, message: message.chars().take(MESSAGE_CHARACTERS_MAX).collect() }
+        let message = message.chars().take(MESSAGE_CHARACTERS_MAX).collect();
+        Self { command, subjects, message, change_request: None }
+    }
+
+    /// The same, about a change request.
+    pub(super) const fn of_request(mut self, id: u64) -> Self {
+        self.change_request = Some(id);
+        self
     }
 }
 
@@ -53,60 +63,18 @@ pub(super) fn clip(text: &str, bytes_max: usize) -> String {
     text.get(..end).unwrap_or_default().to_owned()
 }
 
-/// A command in progress on the writer thread.
+/// A command in progress on the writer thread: who asks, when, and the rules that decide.
 pub(super) struct Ctx {
     pub(super) now: Timestamp,
     pub(super) actor: Actor,
     pub(super) rules: Arc<Rules>,
     written: Arc<WriteQuota>,
-    granted: RefCell<BTreeSet<String>>,
-    approved_by: RefCell<BTreeSet<String>>,
-    overrode: RefCell<Vec<String>>,
-    change_request: Cell<Option<u64>>,
-    applies: Cell<Option<u64>>,
-    risk: Cell<Option<Severity>>,
 }
 
 impl Ctx {
-    fn new(now: Timestamp, actor: Actor, rules: Arc<Rules>, written: Arc<WriteQuota>) -> Self {
-        Self {
-            now,
-            actor,
-            rules,
-            written,
-            granted: RefCell::default(),
-            approved_by: RefCell::default(),
-            overrode: RefCell::default(),
-            change_request: Cell::new(None),
-            applies: Cell::new(None),
-            risk: Cell::new(None),
-        }
-    }
-
-    /// A copy in which nothing is decided yet: for commands with several decisions.
-    pub(super) fn afresh(&self) -> Self {
-        Self::new(self.now, self.actor.clone(), Arc::clone(&self.rules), Arc::clone(&self.written))
-    }
-
-    /// A copy for another actor, in which nothing is decided yet.
+    /// A copy for another actor.
     pub(super) fn as_actor(&self, actor: Actor) -> Self {
-        Self::new(self.now, actor, Arc::clone(&self.rules), Arc::clone(&self.written))
-    }
-
-    /// Remembers which change request is being applied; it stands behind the deployment.
-    pub(super) fn apply_request(&self, id: u64) {
-        self.applies.set(Some(id));
-        self.change_request.set(Some(id));
-    }
-
-    /// Whether this change request is being applied.
-    pub(super) fn applies(&self, id: u64) -> bool {
-        self.applies.get() == Some(id)
-    }
-
-    /// The change request behind the deployment: the one that is being applied, or whose approvals count.
-    pub(super) const fn change_request(&self) -> Option<u64> {
-        self.change_request.get()
+        Self { now: self.now, actor, rules: Arc::clone(&self.rules), written: Arc::clone(&self.written) }
     }
 
     /// Whether the actor is allowed to do this; the one decision of every command.
@@ -115,15 +83,13 @@ impl Ctx {
         permission: Permission,
         prompt: Option<&PromptName>,
         label: Option<&Label>,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Clearance, RegistryError> {
         let ask = self.actor.ask(permission, prompt.map(PromptName::as_str), label.map(Label::as_str));
         let verdict = self.rules.book.decide(&ask);
         if verdict.allowed {
-            self.granted.borrow_mut().insert(verdict.reason);
-            Ok(())
+            Ok(Clearance::because(verdict.reason))
         } else {
-            let (actor, reason, roles) = (self.actor.name.clone(), verdict.reason, verdict.roles);
-            Err(RegistryError::Forbidden { actor, reason, roles })
+            Err(RegistryError::denied(&self.actor, verdict))
         }
     }
 
@@ -132,40 +98,16 @@ impl Ctx {
         self.written.charge(&self.actor, bytes)
     }
 
-    /// Records a reason, other than a grant, for which it was allowed.
-    pub(super) fn because(&self, reason: String) {
-        self.granted.borrow_mut().insert(reason);
-    }
-
-    pub(super) fn approved(&self, by: impl IntoIterator<Item = String>, request: Option<u64>) {
-        self.approved_by.borrow_mut().extend(by);
-        if request.is_some() {
-            self.change_request.set(request);
-        }
-    }
-
-    pub(super) fn overrode(&self, what: impl IntoIterator<Item = String>) {
-        self.overrode.borrow_mut().extend(what);
-    }
-
-    /// The requirements that were overridden so far, and why.
-    pub(super) fn overridden(&self) -> Vec<String> {
-        self.overrode.borrow().clone()
-    }
-
-    pub(super) fn found(&self, findings: &[Finding]) {
-        self.risk.set(self.risk.get().max(worst(findings)));
-    }
-
     /// The audit entry of the pending change.
     pub(super) fn audit(
         &self,
+        clearance: Clearance,
         command: Command,
         subjects: Vec<Subject>,
         message: String,
         changes: Vec<AuditChange>,
     ) -> AuditEntry {
-        let reasons: Vec<String> = self.granted.borrow().iter().cloned().collect();
+        let reasons: Vec<String> = clearance.reasons.into_iter().collect();
         AuditEntry {
             actor: self.actor.name.clone(),
             actor_kind: Some(self.actor.kind),
@@ -176,42 +118,75 @@ impl Ctx {
             subjects,
             message,
             changes,
-            change_request: self.change_request.get(),
-            approved_by: self.approved_by.borrow().iter().cloned().collect(),
-            risk: self.risk.get(),
-            overrode: self.overrode.borrow().clone(),
+            change_request: clearance.change_request,
+            approved_by: clearance.approved_by.into_iter().collect(),
+            risk: clearance.risk,
+            overrode: clearance.overrode,
             ..AuditEntry::of(command)
         }
     }
 
+    /// Commits an audit entry by itself.
+    pub(super) fn record(
+        &self,
+        txn: &mut WriteTxn<'_>,
+        clearance: Clearance,
+        command: Command,
+        subjects: Vec<Subject>,
+    ) -> Result<(), StoreError> {
+        txn.commit(self.now, Vec::new(), self.audit(clearance, command, subjects, String::new(), Vec::new()))?;
+        Ok(())
+    }
+
+    /// Commits the audit entry of changed settings.
+    pub(super) fn record_settings<T: Serialize>(
+        &self,
+        txn: &mut WriteTxn<'_>,
+        clearance: Clearance,
+        command: Command,
+        subject: Subject,
+        change: SettingsChange<'_, T>,
+    ) -> Result<(), StoreError> {
+        let change = AuditChange::settings(subject.clone(), change.before, change.after);
+        let audit = self.audit(clearance, command, vec![subject], String::new(), vec![change]);
+        txn.commit(self.now, Vec::new(), audit)?;
+        Ok(())
+    }
+
     fn refusal(&self, about: Attempt, error: &RegistryError, unrecorded: u64) -> AuditEntry {
+        let known = Clearance { change_request: about.change_request, risk: error.risk(), ..Clearance::default() };
         AuditEntry {
             decision: Decision::Denied,
             reason: clip(&error.to_string(), REASON_BYTES_MAX),
             unrecorded,
-            approved_by: Vec::new(),
-            overrode: Vec::new(),
-            ..self.audit(about.command, about.subjects, about.message, Vec::new())
+            ..self.audit(known, about.command, about.subjects, about.message, Vec::new())
         }
     }
 }
 
+/// Settings before and after a change; absent where there were or are none.
+pub(super) struct SettingsChange<'a, T> {
+    pub(super) before: Option<&'a T>,
+    pub(super) after: Option<&'a T>,
+}
+
 impl Registry {
-    /// Runs a command on the writer thread if the actor has the permission that it always needs. A denial changes
-    /// nothing and is recorded.
+    /// Runs a command on the writer thread if the actor has the permission that it always needs, and tells `plan` why
+    /// that was allowed. A denial changes nothing and is recorded.
     pub(super) async fn command<T: Send + 'static>(
         &self,
         actor: &Actor,
         about: Attempt,
-        plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx) -> Result<T, RegistryError> + Send + 'static,
+        plan: impl FnOnce(&mut WriteTxn<'_>, &Ctx, Clearance) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
         let now = self.commit_time()?;
         let Attempt { command, .. } = about;
         let (registry, actor) = (self.clone(), actor.clone());
         let job = move |txn: &mut WriteTxn<'_>| -> Result<Result<T, RegistryError>, RegistryError> {
-            let ctx = Ctx::new(now, actor, registry.rules_in(txn)?, Arc::clone(&registry.0.written));
-            let allowed = command.permission().map_or(Ok(()), |needed| ctx.authorise(needed, None, None));
-            match allowed.and_then(|()| plan(txn, &ctx)) {
+            let ctx = Ctx { now, actor, rules: registry.rules_in(txn)?, written: Arc::clone(&registry.0.written) };
+            let needed = command.permission();
+            let granted = needed.map_or_else(|| Ok(Clearance::default()), |needed| ctx.authorise(needed, None, None));
+            match granted.and_then(|granted| plan(txn, &ctx, granted)) {
                 Err(error) if error.is_refusal() => {
                     registry.record_refusal(txn, &ctx, about, &error)?;
                     Ok(Err(error))
@@ -322,10 +297,8 @@ impl Registry {
     /// # Errors
     /// The actor lacks permission, or the store fails.
     pub async fn permit(&self, actor: &Actor, command: Command, what: Option<Subject>) -> Result<(), RegistryError> {
-        self.command(actor, Attempt::new(command, what.clone(), ""), move |txn, ctx| {
-            let subjects = what.into_iter().collect();
-            txn.commit(ctx.now, Vec::new(), ctx.audit(command, subjects, String::new(), Vec::new()))?;
-            Ok(())
+        self.command(actor, Attempt::new(command, what.clone(), ""), move |txn, ctx, granted| {
+            Ok(ctx.record(txn, granted, command, what.into_iter().collect())?)
         })
         .await
     }

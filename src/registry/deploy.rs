@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::commit::commit;
 use super::label_move::{LabelMove, MoveOptions, PendingVersion, PlannedMove};
@@ -35,16 +36,16 @@ impl Registry {
         };
         let places = request.moves.iter().map(asked);
         let about = Attempt::new(Command::Deploy, places, &message);
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, mut granted| {
             let mut moves = Vec::with_capacity(request.moves.len());
             for Move { name, label, serving, expected_deployment } in request.moves {
-                ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+                granted = granted.and(ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?);
                 live_prompt(txn, &name)?;
                 check_unmoved(txn, &name, &label, expected_deployment)?;
                 let serving = build(txn, txn.next_seq(), &name, &label, serving)?;
                 moves.push(PlannedMove { name, label, serving });
             }
-            move_labels(txn, ctx, &terms, Action::Deploy, moves)
+            move_labels(txn, ctx, granted, &terms, Action::Deploy, moves)
         })
         .await
     }
@@ -62,14 +63,15 @@ impl Registry {
     ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
         let about = Attempt::new(Command::Unlabel, [Subject::of_label(&name, &label, None)], &message);
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            let granted = granted.and(ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?);
             let prompt = live_prompt(txn, &name)?;
             let at = time_of_change(ctx.now, prompt.changed);
             let absent = || RegistryError::LabelNotFound { name: name.clone(), label: label.clone() };
             let state = txn.label(&name, &label)?.ok_or_else(absent)?;
             let wanted = LabelMove::new((&name, &label), Some(&state.serving), None);
-            authorize_move(txn, ctx, &wanted, &MoveOptions { stops: true, ..MoveOptions::of(&message) })?;
+            let terms = MoveOptions { stops: true, ..MoveOptions::of(&message) };
+            let clearance = granted.and(authorize_move(txn, ctx, &wanted, &terms)?);
             let deployment = Deployment {
                 id: txn.next_seq(),
                 name: name.clone(),
@@ -89,7 +91,8 @@ impl Registry {
                 Change::Deployment(deployment.clone()),
                 Change::Prompt(Prompt { changed: at, ..prompt }),
             ];
-            let audit = ctx.audit(Command::Unlabel, vec![Subject::of_label(&name, &label, None)], message, audited);
+            let subjects = vec![Subject::of_label(&name, &label, None)];
+            let audit = ctx.audit(clearance, Command::Unlabel, subjects, message, audited);
             txn.commit(ctx.now, changes, audit)?;
             Ok(Deployed { deployments: vec![deployment] })
         })
@@ -125,109 +128,149 @@ pub(super) fn check_moves(moves: &[Move]) -> Result<(), RegistryError> {
 pub(super) fn move_labels(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    granted: Clearance,
+    terms: &MoveOptions,
+    action: Action,
+    moves: Vec<PlannedMove>,
+) -> Result<Deployed, RegistryError> {
+    let allowed = authorize_moves(txn, ctx, granted, terms, action, moves)?;
+    if allowed.deployments.is_empty() { Ok(Deployed::default()) } else { allowed.commit(txn, ctx, terms, action) }
+}
+
+/// Moves that are allowed, and why.
+pub(super) struct AllowedMoves {
+    pub(super) clearance: Clearance,
+    /// Those that change something.
+    pub(super) deployments: Vec<Deployment>,
+    prompts: BTreeMap<PromptName, Prompt>,
+}
+
+/// Checks that no label moves twice and that each move is allowed.
+pub(super) fn authorize_moves(
+    txn: &WriteTxn<'_>,
+    ctx: &Ctx,
+    granted: Clearance,
     terms: &MoveOptions,
     action: Action,
     mut moves: Vec<PlannedMove>,
-) -> Result<Deployed, RegistryError> {
+) -> Result<AllowedMoves, RegistryError> {
     PlannedMove::sort(&mut moves)?;
-    let mut changes = Vec::new();
-    let mut deployments = Vec::new();
-    let mut prompts: BTreeMap<PromptName, Prompt> = BTreeMap::new();
-    for PlannedMove { name, label, serving } in moves {
-        let prompt = live_prompt(txn, &name)?;
+    let mut allowed = AllowedMoves { clearance: granted, deployments: Vec::new(), prompts: BTreeMap::new() };
+    for one in moves {
+        let prompt = live_prompt(txn, &one.name)?;
         let at = time_of_change(ctx.now, prompt.changed);
-        let mut mover = Mover::new(&ctx.actor.name, at, txn.next_seq());
-        let moved = mover.apply_move(txn, ctx, terms, (&name, &label), serving, action)?;
-        if !moved.is_empty() {
-            prompts.insert(name, Prompt { changed: at, ..prompt });
+        let mover = Mover { actor: &ctx.actor.name, at, id: txn.next_seq(), fresh: None };
+        let AllowedMove { deployment, clearance } = mover.authorize(txn, ctx, terms, one, action)?;
+        allowed.clearance = allowed.clearance.and(clearance);
+        if let Some(deployment) = deployment {
+            allowed.prompts.insert(deployment.name.clone(), Prompt { changed: at, ..prompt });
+            allowed.deployments.push(deployment);
         }
-        changes.extend(moved);
-        deployments.extend(mover.deployments);
     }
-    changes.extend(prompts.into_values().map(Change::Prompt));
-    if !deployments.is_empty() {
+    Ok(allowed)
+}
+
+impl AllowedMoves {
+    /// Commits them under one audit entry.
+    pub(super) fn commit(
+        self,
+        txn: &mut WriteTxn<'_>,
+        ctx: &Ctx,
+        terms: &MoveOptions,
+        action: Action,
+    ) -> Result<Deployed, RegistryError> {
+        let Self { clearance, deployments, prompts } = self;
+        let changes = changes_of(&deployments).chain(prompts.into_values().map(Change::Prompt)).collect();
         let command = if action == Action::Rollback { Command::Rollback } else { Command::Deploy };
         let subjects = deployments.iter().map(moved).collect();
         let audited = deployments.iter().map(AuditChange::of_deployment).collect();
-        let audit = ctx.audit(command, subjects, terms.message.clone(), audited);
-        commit(txn, ctx, changes, audit, &deployments)?;
+        let audit = ctx.audit(clearance, command, subjects, terms.message.clone(), audited);
+        commit(txn, ctx, changes, audit, &deployments, terms.applies)?;
+        Ok(Deployed { deployments })
     }
-    Ok(Deployed { deployments })
+}
+
+/// The changes of deployments to what labels serve.
+pub(super) fn changes_of(deployments: &[Deployment]) -> impl Iterator<Item = Change> {
+    deployments.iter().flat_map(|deployment| {
+        let state = deployment.to.clone().map(|serving| LabelState {
+            label: deployment.label.clone(),
+            serving,
+            deployment: deployment.id,
+            since: deployment.at,
+        });
+        let moved = state.map(|state| Change::Label(deployment.name.clone(), state));
+        moved.into_iter().chain([Change::Deployment(deployment.clone())])
+    })
 }
 
 /// Moves labels under one deployment.
 pub(super) struct Mover<'a> {
-    actor: &'a str,
-    at: Timestamp,
-    id: u64,
-    fresh: Option<PendingVersion<'a>>,
-    /// The moves so far.
-    pub(super) deployments: Vec<Deployment>,
+    pub(super) actor: &'a str,
+    pub(super) at: Timestamp,
+    pub(super) id: u64,
+    /// The version that the same commit publishes.
+    pub(super) fresh: Option<PendingVersion<'a>>,
 }
 
-impl<'a> Mover<'a> {
-    pub(super) const fn new(actor: &'a str, at: Timestamp, id: u64) -> Self {
-        Self { actor, at, id, fresh: None, deployments: Vec::new() }
-    }
+/// A move that is allowed, and why.
+pub(super) struct AllowedMove {
+    /// Absent if the label already serves that.
+    pub(super) deployment: Option<Deployment>,
+    pub(super) clearance: Clearance,
+}
 
-    /// The same, in a commit that also publishes this version.
-    pub(super) fn publishing(self, fresh: PendingVersion<'a>) -> Self {
-        Self { fresh: Some(fresh), ..self }
-    }
-
-    /// Moves one label if that is allowed; no change if it already serves that.
-    pub(super) fn apply_move(
-        &mut self,
+impl Mover<'_> {
+    /// Decides whether one move is allowed.
+    pub(super) fn authorize(
+        &self,
         txn: &WriteTxn<'_>,
         ctx: &Ctx,
         terms: &MoveOptions,
-        (name, label): (&PromptName, &Label),
-        serving: Serving,
+        PlannedMove { name, label, serving }: PlannedMove,
         action: Action,
-    ) -> Result<Vec<Change>, RegistryError> {
+    ) -> Result<AllowedMove, RegistryError> {
         if label.is_latest() {
             return Err(RegistryError::LatestIsAutomatic);
         }
         let fresh = self.fresh;
-        let latest = txn.prompt(name)?.map_or(0, |prompt| prompt.latest);
+        let latest = txn.prompt(&name)?.map_or(0, |prompt| prompt.latest);
         for number in serving.versions() {
-            match txn.version(name, number)? {
+            match txn.version(&name, number)? {
                 Some(version) => {
                     if let Some(retired) = version.retired {
                         let (by, why) = (retired.actor, retired.message);
-                        return Err(RegistryError::VersionRetired { name: name.clone(), number, by, why });
+                        return Err(RegistryError::VersionRetired { name, number, by, why });
                     }
                     if let Some(at) = version.archived {
-                        return Err(RegistryError::VersionArchived { name: name.clone(), number, at });
+                        return Err(RegistryError::VersionArchived { name, number, at });
                     }
                 }
                 None if fresh.is_some_and(|fresh| fresh.version.number == number) => {}
-                None => return Err(RegistryError::VersionNotFound { name: name.clone(), number, latest }),
+                None => return Err(RegistryError::VersionNotFound { name, number, latest }),
             }
         }
-        let from = txn.label(name, label)?.map(|state| state.serving);
+        let from = txn.label(&name, &label)?.map(|state| state.serving);
         if from.as_ref() == Some(&serving) {
-            ctx.authorise(Permission::Deploy, Some(name), Some(label))?;
-            return Ok(Vec::new());
+            let clearance = ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+            return Ok(AllowedMove { deployment: None, clearance });
         }
-        let wanted = LabelMove { fresh, ..LabelMove::new((name, label), from.as_ref(), Some(&serving)) };
-        let cleared = authorize_move(txn, ctx, &wanted, terms)?;
-        let state = LabelState { label: label.clone(), serving: serving.clone(), deployment: self.id, since: self.at };
+        let wanted = LabelMove { fresh, ..LabelMove::new((&name, &label), from.as_ref(), Some(&serving)) };
+        let clearance = authorize_move(txn, ctx, &wanted, terms)?;
         let deployment = Deployment {
             id: self.id,
-            name: name.clone(),
-            label: label.clone(),
+            name,
+            label,
             at: self.at,
             actor: self.actor.to_owned(),
             message: terms.message.clone(),
             action,
             from,
             to: Some(serving),
-            approved_by: cleared.approved_by,
-            change_request: cleared.change_request.or(ctx.change_request()),
+            approved_by: clearance.approved_by.iter().cloned().collect(),
+            change_request: clearance.change_request.or(terms.applies),
         };
-        self.deployments.push(deployment.clone());
-        Ok(vec![Change::Label(name.clone(), state), Change::Deployment(deployment)])
+        Ok(AllowedMove { deployment: Some(deployment), clearance })
     }
 }
 

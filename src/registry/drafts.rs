@@ -38,8 +38,8 @@ impl Registry {
         check_handle("a draft", &draft)?;
         request.content.to_canonical()?;
         let about = Attempt::new(Command::SaveDraft, [subject(&name, &draft)], "");
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Publish, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?).unrecorded();
             let before = txn.get::<Draft>((&name, &draft))?;
             let found = before.as_ref().map_or(0, |before| before.revision);
             if let Some(expected) = request.expected_revision.filter(|expected| *expected != found) {
@@ -231,8 +231,8 @@ impl Registry {
         let message = check_message(&request.message)?;
         let places = request.labels.iter().map(|label| Subject::of_label(&name, label, None));
         let about = Attempt::new(Command::Publish, std::iter::once(subject(&name, &draft)).chain(places), &message);
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Publish, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            let granted = granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?);
             let found = txn.get::<Draft>((&name, &draft))?.ok_or_else(|| absent(&draft))?;
             if let Some(expected) = request.expected_revision.filter(|expected| *expected != found.revision) {
                 return Err(RegistryError::DraftMoved { name, draft, expected, found: found.revision });
@@ -248,7 +248,7 @@ impl Registry {
             };
             // Everyone who saved part of it is a contributor, no matter who publishes it.
             let makers = found.makers.into_iter().collect();
-            let published = publish(txn, ctx, name.clone(), request, (message, makers))?;
+            let published = publish(txn, ctx, granted, name.clone(), request, (message, makers))?;
             discard(txn, &name, &draft)?;
             Ok(published)
         })
@@ -261,8 +261,8 @@ impl Registry {
     /// The actor lacks permission, it does not exist, or the store fails.
     pub async fn discard_draft(&self, actor: &Actor, name: PromptName, draft: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::DiscardDraft, [subject(&name, &draft)], "");
-        self.command(actor, about, move |txn, ctx: &Ctx| {
-            ctx.authorise(Permission::Publish, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx: &Ctx, granted| {
+            granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?).unrecorded();
             if !txn.has::<Draft>((&name, &draft))? {
                 return Err(absent(&draft));
             }

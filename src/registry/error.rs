@@ -1,16 +1,17 @@
 //! Why a command was refused.
 
+use super::access::Actor;
 use crate::experiment::assignment::AssignmentError;
 use crate::governance::interface::InterfaceError;
 use crate::governance::label_policy::PolicyError;
-use crate::governance::risk::RuleError;
+use crate::governance::risk::{RuleError, worst};
 use crate::model::change_request::RequestState;
 use crate::model::content::ContentError;
-use crate::model::finding::Finding;
+use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, NameError, PromptName};
 use crate::model::reference::VersionRef;
 use crate::model::time::Timestamp;
-use crate::model::verdict::Requirement;
+use crate::model::verdict::{Requirement, Verdict};
 use crate::resolve::ResolveError;
 use crate::signing::primary_clock::ClockError;
 use crate::store::StoreError;
@@ -22,11 +23,11 @@ use crate::template::error::{IncludeError, TemplateError};
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum RegistryError {
     #[error("permission denied: {reason}")]
-    Forbidden { actor: String, reason: String, roles: Vec<String> },
+    Forbidden { actor: String, reason: String, roles: Vec<String>, risk: Option<Severity> },
     #[error("cannot deploy to {place}: {}", said(missing))]
-    PolicyNotMet { place: String, missing: Vec<Requirement>, rollback: bool },
+    PolicyNotMet { place: String, missing: Vec<Requirement>, rollback: bool, risk: Option<Severity> },
     #[error("cannot deploy to {place}: it would break current callers: {}", reasons.join("; "))]
-    BreaksCallers { place: String, reasons: Vec<String>, by: Vec<String> },
+    BreaksCallers { place: String, reasons: Vec<String>, by: Vec<String>, risk: Option<Severity> },
     #[error("the content of `{name}` contains {}", secrets(findings))]
     HoldsSecrets { name: PromptName, findings: Vec<Finding> },
     #[error("a message is required (--message)")]
@@ -152,6 +153,37 @@ impl RegistryError {
                 | Self::TooFast { .. }
                 | Self::DraftLimit { .. }
         )
+    }
+}
+
+impl RegistryError {
+    /// The denial that a verdict means.
+    pub(super) fn denied(actor: &Actor, verdict: Verdict) -> Self {
+        Self::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles, risk: None }
+    }
+
+    /// A denial for a reason that no role lifts.
+    pub(super) fn denied_to(who: &str, reason: String) -> Self {
+        Self::Forbidden { actor: who.to_owned(), reason, roles: Vec::new(), risk: None }
+    }
+
+    /// The same denial of a content with this risk.
+    pub(super) fn with_risk(mut self, found: Option<Severity>) -> Self {
+        if let Self::Forbidden { risk, .. } | Self::PolicyNotMet { risk, .. } | Self::BreaksCallers { risk, .. } =
+            &mut self
+        {
+            *risk = found;
+        }
+        self
+    }
+
+    /// The highest risk of what was denied, for the audit log.
+    pub(super) fn risk(&self) -> Option<Severity> {
+        match self {
+            Self::Forbidden { risk, .. } | Self::PolicyNotMet { risk, .. } | Self::BreaksCallers { risk, .. } => *risk,
+            Self::HoldsSecrets { findings, .. } => worst(findings),
+            _ => None,
+        }
     }
 }
 

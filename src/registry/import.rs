@@ -56,7 +56,7 @@ impl Registry {
             request.changes.iter().map(|one| Subject::of_label(&one.name, &request.label, None)),
             "",
         );
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, _| {
             ctx.written(request.changes.iter().filter_map(|change| change.text.as_ref()).map(String::len).sum())?;
             let mut imported = Imported::default();
             let mut refused = Vec::new();
@@ -68,15 +68,14 @@ impl Registry {
                     &change.message,
                 );
                 // Each change is decided and recorded separately.
-                let ctx = ctx.afresh();
-                match import(txn, &ctx, change, request.syntax, &request.label) {
+                match import(txn, ctx, change, request.syntax, &request.label) {
                     Ok(ChangeOutcome::Published) => imported.published += 1,
                     Ok(ChangeOutcome::Removed) => imported.removed += 1,
                     Ok(ChangeOutcome::Known) => imported.known += 1,
                     Err(RegistryError::Store(error)) => return Err(error.into()),
                     Err(error) => {
                         if error.is_refusal() {
-                            registry.record_refusal(txn, &ctx, about, &error)?;
+                            registry.record_refusal(txn, ctx, about, &error)?;
                         }
                         refused.push((id, error));
                     }
@@ -96,7 +95,7 @@ fn import(
     syntax: Syntax,
     label: &Label,
 ) -> Result<ChangeOutcome, RegistryError> {
-    ctx.authorise(Permission::Import, Some(&change.name), None)?;
+    let granted = ctx.authorise(Permission::Import, Some(&change.name), None)?;
     let limit = |what, length: usize, max: usize| {
         if length > max { Err(RegistryError::TextTooLong { what, length, max }) } else { Ok(()) }
     };
@@ -127,25 +126,23 @@ fn import(
         None => match prompt.filter(|prompt| prompt.removed.is_none()) {
             None => return Err(RegistryError::PromptNotFound { name }),
             Some(prompt) => {
-                ctx.authorise(Permission::Remove, Some(&name), None)?;
-                (
-                    remove(txn, ctx, Command::Import, prompt, &why, MoveOptions::of(&why.message))?.0,
-                    ChangeOutcome::Removed,
-                )
+                let granted = granted.and(ctx.authorise(Permission::Remove, Some(&name), None)?);
+                let terms = MoveOptions::of(&why.message);
+                (remove(txn, ctx, granted, Command::Import, prompt, &why, terms)?.0, ChangeOutcome::Removed)
             }
         },
         Some(text) => {
             let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &Content::text(syntax, text))?;
-            refuse_secrets(ctx, &name, &prepared.findings, None)?;
+            let granted = granted.and(refuse_secrets(ctx, &name, &prepared.findings, None)?);
             let mut plan = Plan::new(txn, &name, prompt, prepared, None, &why)?;
             let terms = MoveOptions { history: true, ..MoveOptions::of(&why.message) };
-            plan.deploy(txn, ctx, &terms, &why, std::slice::from_ref(label))?;
+            let granted = granted.and(plan.deploy(txn, ctx, &terms, &why, std::slice::from_ref(label))?);
             if plan.changes.is_empty() {
                 // Later changes would make this one look out of order when the import is repeated.
                 txn.remember_import(&id, plan.version.commit)?;
                 return Ok(ChangeOutcome::Known);
             }
-            (plan.commit(txn, ctx, Command::Import, &why)?, ChangeOutcome::Published)
+            (plan.commit(txn, ctx, granted, Command::Import, &why)?, ChangeOutcome::Published)
         }
     };
     txn.remember_import(&id, seq)?;

@@ -27,6 +27,8 @@ pub(super) struct MoveOptions {
     pub(super) stops: bool,
     /// It was deployed elsewhere earlier, so callers cannot break now.
     pub(super) history: bool,
+    /// The change request that it applies.
+    pub(super) applies: Option<u64>,
     /// A return to an earlier deployment; a refusal then says how to stop what is served now.
     pub(super) rollback: bool,
 }

@@ -13,6 +13,7 @@ mod archive;
 mod auth_method;
 pub mod bootstrap;
 mod change_requests;
+mod clearance;
 mod command;
 mod commit;
 mod contributors;

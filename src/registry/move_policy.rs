@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use super::access::Rules;
 use super::approvals::spent_at;
+use super::clearance::Clearance;
 use super::command::Ctx;
 use super::contributors::{makers_of_move, proposers};
 use super::label_move::{DeployAttempt, LabelMove, MoveOptions, proposed};
@@ -31,13 +32,6 @@ use crate::store::documents::{Documents, Findings, ScannedUnder};
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
-/// Why a move was allowed.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Clearance {
-    pub(super) approved_by: Vec<String>,
-    pub(super) change_request: Option<u64>,
-}
-
 /// Decides whether a move is allowed now: the grant, each policy of the label, and the callers of what it serves.
 pub(super) fn authorize_move(
     txn: &WriteTxn<'_>,
@@ -45,11 +39,25 @@ pub(super) fn authorize_move(
     wanted: &LabelMove<'_>,
     terms: &MoveOptions,
 ) -> Result<Clearance, RegistryError> {
-    ctx.authorise(Permission::Deploy, Some(wanted.name), Some(wanted.label))?;
+    let granted = ctx.authorise(Permission::Deploy, Some(wanted.name), Some(wanted.label))?;
+    let found = findings_of_new(txn, &ctx.rules, wanted)?;
+    let clearance = granted.and(Clearance::of_findings(&found));
+    let risk = clearance.risk;
+    let met = meet_policies(txn, ctx, wanted, terms, found).map_err(|error| error.with_risk(risk))?;
+    Ok(clearance.and(met))
+}
+
+/// Checks a move against the policies of its label and the callers of what it serves.
+fn meet_policies(
+    txn: &WriteTxn<'_>,
+    ctx: &Ctx,
+    wanted: &LabelMove<'_>,
+    terms: &MoveOptions,
+    found: Vec<Finding>,
+) -> Result<Clearance, RegistryError> {
     let book = &ctx.rules.book;
     let (name, label) = (wanted.name.as_str(), wanted.label.as_str());
-    let found = findings_of_new(txn, &ctx.rules, wanted)?;
-    ctx.found(&found);
+    let mut clearance = Clearance::default();
     let governed = book.policies_of(name, label).next().is_some();
     let (facts, request) = if governed {
         let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
@@ -66,47 +74,47 @@ pub(super) fn authorize_move(
         (unmet, not_asked) = unmet.into_iter().partition(asked);
         if unmet.is_empty() {
             let policies = book.policies_of(name, label).map(LabelPolicy::policy);
-            policies.for_each(|policy| ctx.because(stops_under(policy, &not_asked)));
-            return Ok(Clearance::default());
+            clearance.reasons.extend(policies.map(|policy| stops_under(policy, &not_asked)));
+            return Ok(clearance);
         }
     }
     // Callers are protected on every label, with or without a policy.
     let broken = if terms.stops || (terms.history && !governed) { None } else { breaks(txn, wanted)? };
     if broken.is_some() && terms.allow_major {
-        ctx.because(format!("it may break callers of {}: `allow_major` was set", place(wanted)));
+        clearance.reasons.insert(format!("it may break callers of {}: `allow_major` was set", place(wanted)));
     }
     let overridden = match (unmet.is_empty(), &terms.break_glass) {
         (true, _) => None,
         (false, None) => {
-            return Err(RegistryError::PolicyNotMet { place: place(wanted), missing: unmet, rollback: terms.rollback });
+            let (place, rollback) = (place(wanted), terms.rollback);
+            return Err(RegistryError::PolicyNotMet { place, missing: unmet, rollback, risk: None });
         }
         (false, Some(why)) => {
             check_message(why)?;
-            ctx.authorise(Permission::Override, Some(wanted.name), Some(wanted.label))?;
+            let granted = ctx.authorise(Permission::Override, Some(wanted.name), Some(wanted.label))?;
+            clearance = clearance.and(granted);
             Some(why)
         }
     };
     // Breaking callers needs a separate decision: overriding policies does not cover it.
     if let Some(reasons) = broken.filter(|_| !terms.allow_major) {
         let by = wanted.from.map_or(Ok(Vec::new()), |from| used_by(txn, wanted.name, from, ctx.now))?;
-        return Err(RegistryError::BreaksCallers { place: place(wanted), reasons, by });
+        return Err(RegistryError::BreaksCallers { place: place(wanted), reasons, by, risk: None });
     }
     if let Some(why) = overridden {
         tracing::warn!(actor = ctx.actor.name, place = place(wanted), reason = why, "a policy was overridden");
-        ctx.overrode(
-            unmet.iter().map(|demand| format!("{}: {} — overridden because {why}", demand.policy, demand.says)),
-        );
+        let says = |demand: &Requirement| format!("{}: {} — overridden because {why}", demand.policy, demand.says);
+        clearance.overrode.extend(unmet.iter().map(says));
     } else {
-        for policy in book.policies_of(name, label).map(|policy| &policy.policy().name) {
-            ctx.because(format!("policy {policy} is met"));
-        }
+        let policies = book.policies_of(name, label).map(|policy| &policy.policy().name);
+        clearance.reasons.extend(policies.map(|policy| format!("policy {policy} is met")));
     }
     // Approvals of authors do not count, unless a policy allows it.
     let own = book.policies_of(name, label).any(|policy| policy.policy().self_approval);
     let counts = |approval: &Approval| own || !facts.makers.contains(&approval.by);
-    let approved_by: Vec<String> = facts.approvals.iter().filter(|one| counts(one)).map(|one| one.by.clone()).collect();
-    ctx.approved(approved_by.iter().cloned(), request);
-    Ok(Clearance { approved_by, change_request: request })
+    clearance.approved_by = facts.approvals.iter().filter(|one| counts(one)).map(|one| one.by.clone()).collect();
+    clearance.change_request = request;
+    Ok(clearance)
 }
 
 /// What a policy requires of a move that stops a deployment, for the log: only the permission to deploy.
@@ -145,21 +153,22 @@ pub(super) fn refuse_secrets(
     name: &PromptName,
     findings: &[Finding],
     break_glass: Option<&String>,
-) -> Result<(), RegistryError> {
+) -> Result<Clearance, RegistryError> {
     let secret = |finding: &&Finding| finding.category == Category::Secrets && finding.severity >= Severity::High;
     let secrets: Vec<Finding> = findings.iter().filter(secret).cloned().collect();
+    let mut clearance = Clearance::of_findings(&secrets);
     if secrets.is_empty() {
-        return Ok(());
+        return Ok(clearance);
     }
-    ctx.found(&secrets);
     let Some(why) = break_glass else {
         return Err(RegistryError::HoldsSecrets { name: name.clone(), findings: secrets });
     };
     check_message(why)?;
-    ctx.authorise(Permission::Override, Some(name), None)?;
+    let granted = ctx.authorise(Permission::Override, Some(name), None);
+    let granted = granted.map_err(|error| error.with_risk(clearance.risk))?;
     tracing::warn!(actor = ctx.actor.name, %name, reason = why, "a content with a secret was published");
-    ctx.overrode([format!("{} secrets in {name} — overridden because {why}", secrets.len())]);
-    Ok(())
+    clearance.overrode.push(format!("{} secrets in {name} — overridden because {why}", secrets.len()));
+    Ok(clearance.and(granted))
 }
 
 /// The findings in the new versions. Contents classified by other rules, or by none, are classified again.

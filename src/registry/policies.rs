@@ -1,10 +1,10 @@
 //! Label policies: created, replaced and removed.
 
 use super::access::rules_change;
-use super::command::Attempt;
+use super::command::{Attempt, SettingsChange};
 use super::{Actor, Registry, RegistryError};
 use crate::governance::label_policy::LabelPolicy;
-use crate::model::audit::{AuditChange, Command, Subject};
+use crate::model::audit::{Command, Subject};
 use crate::model::policy::{POLICIES_MAX, Policy};
 use crate::model::principal::Permission;
 
@@ -37,7 +37,7 @@ impl Registry {
     pub async fn put_policy(&self, actor: &Actor, policy: Policy) -> Result<Policy, RegistryError> {
         let about = Attempt::new(Command::PutPolicy, [Subject::Policy { name: policy.name.clone() }], "");
         let kept = self
-            .command(actor, about, move |txn, ctx| {
+            .command(actor, about, move |txn, ctx, granted| {
                 let policy = LabelPolicy::new(policy)?.policy().clone();
                 let policies = &ctx.rules.book.policies;
                 let before = policies.get(&policy.name).map(LabelPolicy::policy);
@@ -46,14 +46,10 @@ impl Registry {
                     return Err(RegistryError::TooMany { what: "policies", count, max });
                 }
                 let subject = Subject::Policy { name: policy.name.clone() };
-                let change = AuditChange::settings(subject.clone(), before, Some(&policy));
                 txn.put::<Policy>(&policy.name, &policy)?;
                 rules_change(txn)?;
-                txn.commit(
-                    ctx.now,
-                    Vec::new(),
-                    ctx.audit(Command::PutPolicy, vec![subject], String::new(), vec![change]),
-                )?;
+                let change = SettingsChange { before, after: Some(&policy) };
+                ctx.record_settings(txn, granted, Command::PutPolicy, subject, change)?;
                 Ok(policy)
             })
             .await?;
@@ -66,20 +62,15 @@ impl Registry {
     /// The actor lacks permission, the policy does not exist, or the store fails.
     pub async fn remove_policy(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RemovePolicy, [Subject::Policy { name: name.clone() }], "");
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let Some(before) = ctx.rules.book.policies.get(&name) else {
                 return Err(RegistryError::NotFound { what: "policy", name });
             };
             let subject = Subject::Policy { name: name.clone() };
-            let change = AuditChange::settings(subject.clone(), Some(before.policy()), None);
             txn.remove::<Policy>(&name)?;
             rules_change(txn)?;
-            txn.commit(
-                ctx.now,
-                Vec::new(),
-                ctx.audit(Command::RemovePolicy, vec![subject], String::new(), vec![change]),
-            )?;
-            Ok(())
+            let change = SettingsChange { before: Some(before.policy()), after: None };
+            Ok(ctx.record_settings(txn, granted, Command::RemovePolicy, subject, change)?)
         })
         .await
     }

@@ -128,8 +128,8 @@ impl Registry {
             return Err(RegistryError::TooMany { what: "bytes of sample values", count: bytes, max });
         }
         let about = Attempt::new(Command::KeepSamples, [Subject::of_prompt(&name)], "");
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Publish, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?).unrecorded();
             Ok(txn.put(&name, &Samples(samples))?)
         })
         .await
@@ -144,7 +144,11 @@ impl Registry {
             return Ok(());
         }
         let about = Attempt::new(Command::SaveDraft, [Subject::of_prompt(&name)], "");
-        self.command(actor, about, move |_, ctx| ctx.authorise(Permission::Publish, Some(&name), None)).await
+        self.command(actor, about, move |_, ctx, granted| {
+            granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?).unrecorded();
+            Ok(())
+        })
+        .await
     }
 
     /// Whether the caller can write versions of a prompt. A refusal is not recorded.
@@ -157,6 +161,6 @@ impl Registry {
         if verdict.allowed {
             return Ok(());
         }
-        Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
+        Err(RegistryError::denied(actor, verdict))
     }
 }

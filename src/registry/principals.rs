@@ -2,12 +2,13 @@
 
 use super::access::rules_change;
 use super::admins::keep_an_admin;
-use super::command::{Attempt, Ctx};
+use super::clearance::Clearance;
+use super::command::{Attempt, Ctx, SettingsChange};
 use super::sign_in_links::forget_links_of;
 use super::{Actor, AuthContext, Registry, RegistryError, check_handle};
 use crate::api::govern::{GrantsRequest, PrincipalRequest, RoleRequest, WhoAmI};
 use crate::governance::rulebook::Rulebook;
-use crate::model::audit::{AuditChange, Command, Subject};
+use crate::model::audit::{Command, Subject};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::{GRANTS_MAX, Grant, Permission, Principal, PrincipalKind, RESERVED, Role};
 use crate::model::time::Timestamp;
@@ -51,7 +52,7 @@ impl Registry {
     /// The actor lacks permission, the name is taken or invalid, a role does not exist, or the store fails.
     pub async fn create_principal(&self, actor: &Actor, request: PrincipalRequest) -> Result<Principal, RegistryError> {
         let about = Attempt::new(Command::CreatePrincipal, [Subject::Principal { name: request.name.clone() }], "");
-        let made = self.command(actor, about, move |txn, ctx| create(txn, ctx, request)).await?;
+        let made = self.command(actor, about, move |txn, ctx, granted| create(txn, ctx, granted, request)).await?;
         Ok(made)
     }
 
@@ -142,25 +143,28 @@ impl Registry {
         change: impl FnOnce(&Ctx, &mut Principal) -> Result<(), RegistryError> + Send + 'static,
     ) -> Result<Principal, RegistryError> {
         let changed = self
-            .command(actor, Attempt::new(command, [Subject::Principal { name: name.clone() }], ""), move |txn, ctx| {
-                let absent = || RegistryError::NotFound { what: PRINCIPAL, name: name.clone() };
-                let mut principal = txn.get::<Principal>(&name)?.ok_or_else(absent)?;
-                let before = principal.clone();
-                change(ctx, &mut principal)?;
-                let mut book = ctx.rules.book.clone();
-                book.principals.insert(name.clone(), principal.clone());
-                keep_an_admin(txn, &book, ctx.now, &name)?;
-                txn.put::<Principal>(&name, &principal)?;
-                if principal.disabled.is_some() {
-                    forget_links_of(txn, &name)?;
-                }
-                rules_change(txn)?;
-                let subject = Subject::Principal { name };
-                let change = AuditChange::settings(subject.clone(), Some(&before), Some(&principal));
-                let audit = ctx.audit(command, vec![subject], String::new(), vec![change]);
-                txn.commit(ctx.now, Vec::new(), audit)?;
-                Ok(principal)
-            })
+            .command(
+                actor,
+                Attempt::new(command, [Subject::Principal { name: name.clone() }], ""),
+                move |txn, ctx, granted| {
+                    let absent = || RegistryError::NotFound { what: PRINCIPAL, name: name.clone() };
+                    let mut principal = txn.get::<Principal>(&name)?.ok_or_else(absent)?;
+                    let before = principal.clone();
+                    change(ctx, &mut principal)?;
+                    let mut book = ctx.rules.book.clone();
+                    book.principals.insert(name.clone(), principal.clone());
+                    keep_an_admin(txn, &book, ctx.now, &name)?;
+                    txn.put::<Principal>(&name, &principal)?;
+                    if principal.disabled.is_some() {
+                        forget_links_of(txn, &name)?;
+                    }
+                    rules_change(txn)?;
+                    let subject = Subject::Principal { name };
+                    let change = SettingsChange { before: Some(&before), after: Some(&principal) };
+                    ctx.record_settings(txn, granted, command, subject, change)?;
+                    Ok(principal)
+                },
+            )
             .await?;
         Ok(changed)
     }
@@ -174,7 +178,7 @@ impl Registry {
             .command(
                 actor,
                 Attempt::new(Command::PutRole, [Subject::Role { name: name.clone() }], ""),
-                move |txn, ctx| {
+                move |txn, ctx, granted| {
                     check_handle("a role", &name)?;
                     let before = ctx.rules.book.roles.get(&name);
                     if before.is_some_and(|role| role.built_in) {
@@ -184,17 +188,13 @@ impl Registry {
                     let description = description.chars().take(200).collect();
                     let role = Role { name: name.clone(), permissions, description, built_in: false };
                     let subject = Subject::Role { name: name.clone() };
-                    let change = AuditChange::settings(subject.clone(), before, Some(&role));
                     let mut book = ctx.rules.book.clone();
                     book.roles.insert(name.clone(), role.clone());
                     keep_an_admin(txn, &book, ctx.now, &name)?;
                     txn.put::<Role>(&name, &role)?;
                     rules_change(txn)?;
-                    txn.commit(
-                        ctx.now,
-                        Vec::new(),
-                        ctx.audit(Command::PutRole, vec![subject], String::new(), vec![change]),
-                    )?;
+                    let change = SettingsChange { before, after: Some(&role) };
+                    ctx.record_settings(txn, granted, Command::PutRole, subject, change)?;
                     Ok(role)
                 },
             )
@@ -208,7 +208,7 @@ impl Registry {
     /// The actor lacks permission, the role does not exist, it is still granted, or the store fails.
     pub async fn remove_role(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RemoveRole, [Subject::Role { name: name.clone() }], "");
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let role = ctx.rules.book.roles.get(&name);
             let role = role.ok_or_else(|| RegistryError::NotFound { what: "role", name: name.clone() })?;
             if role.built_in {
@@ -223,10 +223,8 @@ impl Registry {
             txn.remove::<Role>(&name)?;
             rules_change(txn)?;
             let subject = Subject::Role { name };
-            let change = AuditChange::settings(subject.clone(), Some(role), None);
-            let audit = ctx.audit(Command::RemoveRole, vec![subject], String::new(), vec![change]);
-            txn.commit(ctx.now, Vec::new(), audit)?;
-            Ok(())
+            let change = SettingsChange { before: Some(role), after: None };
+            Ok(ctx.record_settings(txn, granted, Command::RemoveRole, subject, change)?)
         })
         .await
     }
@@ -272,7 +270,7 @@ impl Registry {
         if verdict.allowed || book.decide(&actor.ask(Permission::Review, Some(name.as_str()), None)).allowed {
             return Ok(());
         }
-        Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
+        Err(RegistryError::denied(actor, verdict))
     }
 
     /// Whether the caller can see what is not public. A refusal is not recorded.
@@ -284,12 +282,17 @@ impl Registry {
         if verdict.allowed {
             return Ok(());
         }
-        Err(RegistryError::Forbidden { actor: actor.name.clone(), reason: verdict.reason, roles: verdict.roles })
+        Err(RegistryError::denied(actor, verdict))
     }
 }
 
 /// Creates a principal in one commit.
-pub(super) fn create(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: PrincipalRequest) -> Result<Principal, RegistryError> {
+pub(super) fn create(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    granted: Clearance,
+    request: PrincipalRequest,
+) -> Result<Principal, RegistryError> {
     let PrincipalRequest { name, kind, grants } = request;
     check_handle("a principal", &name)?;
     if ctx.rules.book.principals.contains_key(&name) || RESERVED.contains(&name.as_str()) {
@@ -305,9 +308,8 @@ pub(super) fn create(txn: &mut WriteTxn<'_>, ctx: &Ctx, request: PrincipalReques
     txn.put::<Principal>(&name, &principal)?;
     rules_change(txn)?;
     let subject = Subject::Principal { name };
-    let change = AuditChange::settings(subject.clone(), None, Some(&principal));
-    let audit = ctx.audit(Command::CreatePrincipal, vec![subject], String::new(), vec![change]);
-    txn.commit(ctx.now, Vec::new(), audit)?;
+    let change = SettingsChange { before: None, after: Some(&principal) };
+    ctx.record_settings(txn, granted, Command::CreatePrincipal, subject, change)?;
     Ok(principal)
 }
 

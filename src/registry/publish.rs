@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::access::Rules;
+use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::commit::commit;
-use super::deploy::{Mover, moved};
-use super::label_move::{MoveOptions, PendingVersion};
+use super::deploy::{Mover, changes_of, moved};
+use super::label_move::{MoveOptions, PendingVersion, PlannedMove};
 use super::move_policy::{content, keep_findings, refuse_secrets};
 use super::{Actor, Registry, RegistryError, check_message, time_of_change};
 use crate::api::limits::LABELS_MAX;
@@ -50,7 +51,10 @@ impl Registry {
         let message = check_message(&request.message)?;
         let places = request.labels.iter().map(|label| Subject::of_label(&name, label, None));
         let about = Attempt::new(Command::Publish, std::iter::once(Subject::of_prompt(&name)).chain(places), &message);
-        self.command(actor, about, move |txn, ctx| publish(txn, ctx, name, request, (message, Vec::new()))).await
+        self.command(actor, about, move |txn, ctx, granted| {
+            publish(txn, ctx, granted, name, request, (message, Vec::new()))
+        })
+        .await
     }
 }
 
@@ -58,17 +62,18 @@ impl Registry {
 pub(super) fn publish(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    granted: Clearance,
     name: PromptName,
     request: PublishRequest,
     (message, makers): (String, Vec<String>),
 ) -> Result<Published, RegistryError> {
-    ctx.authorise(Permission::Publish, Some(&name), None)?;
+    let granted = granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?);
     let (count, max) = (request.labels.len(), LABELS_MAX);
     if count > max {
         return Err(RegistryError::TooMany { what: "labels to deploy to when publishing", count, max });
     }
     let prepared = prepare(txn, &ctx.rules, &ctx.actor, &name, &request.content)?;
-    refuse_secrets(ctx, &name, &prepared.findings, request.break_glass.as_ref())?;
+    let granted = granted.and(refuse_secrets(ctx, &name, &prepared.findings, request.break_glass.as_ref())?);
     let warnings = lint(&prepared.content);
     let prompt = txn.prompt(&name)?;
     let latest = prompt.as_ref().map_or(0, |prompt| prompt.latest);
@@ -81,7 +86,7 @@ pub(super) fn publish(
     let why = ChangeStamp { at, author: ctx.actor.name.clone(), message };
     let mut plan = Plan::new(txn, &name, prompt, prepared, request.bump, &why)?;
     plan.makers = makers;
-    plan.deploy(txn, ctx, &terms, &why, &request.labels)?;
+    let granted = granted.and(plan.deploy(txn, ctx, &terms, &why, &request.labels)?);
     let deployment = (!plan.deployments.is_empty()).then_some(txn.next_seq());
     let (version, created, findings, interface) =
         (plan.version.clone(), plan.created, plan.findings.clone(), plan.interface.take());
@@ -89,7 +94,7 @@ pub(super) fn publish(
         ctx.written(plan.bytes())?;
     }
     if created || deployment.is_some() {
-        plan.commit(txn, ctx, if created { Command::Publish } else { Command::Deploy }, &why)?;
+        plan.commit(txn, ctx, granted, if created { Command::Publish } else { Command::Deploy }, &why)?;
     }
     let mut dependents = if created { live_dependents(txn, &name, version.number)? } else { Vec::new() };
     ctx.rules.hide_unreadable(&ctx.actor, &mut dependents);
@@ -340,7 +345,7 @@ impl Plan {
         self.changes.iter().map(of).sum()
     }
 
-    /// Adds deployments of the version to labels, if they are allowed.
+    /// Adds deployments of the version to labels, if they are allowed; returns why they are.
     pub(super) fn deploy(
         &mut self,
         txn: &WriteTxn<'_>,
@@ -348,7 +353,7 @@ impl Plan {
         terms: &MoveOptions,
         why: &ChangeStamp,
         labels: &[Label],
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Clearance, RegistryError> {
         let number = self.version.number;
         let makers: Vec<String> = self.makers.iter().cloned().chain([ctx.actor.name.clone()]).collect();
         let fresh = PendingVersion {
@@ -357,15 +362,18 @@ impl Plan {
             content: &self.content,
             findings: &self.findings,
         };
-        let mut mover = Mover::new(&why.author, why.at, txn.next_seq()).publishing(fresh);
-        let mut moved = Vec::new();
+        let mover = Mover { actor: &why.author, at: why.at, id: txn.next_seq(), fresh: Some(fresh) };
+        let (mut clearance, mut deployments) = (Clearance::default(), Vec::new());
         for label in labels {
-            let place = (&self.prompt.name, label);
-            moved.extend(mover.apply_move(txn, ctx, terms, place, Serving::version(number), Action::Deploy)?);
+            let (name, label) = (self.prompt.name.clone(), label.clone());
+            let planned = PlannedMove { name, label, serving: Serving::version(number) };
+            let allowed = mover.authorize(txn, ctx, terms, planned, Action::Deploy)?;
+            clearance = clearance.and(allowed.clearance);
+            deployments.extend(allowed.deployment);
         }
-        self.deployments = mover.deployments;
-        self.changes.extend(moved);
-        Ok(())
+        self.changes.extend(changes_of(&deployments));
+        self.deployments = deployments;
+        Ok(clearance)
     }
 
     /// Commits the plan under one audit entry.
@@ -373,6 +381,7 @@ impl Plan {
         mut self,
         txn: &mut WriteTxn<'_>,
         ctx: &Ctx,
+        mut clearance: Clearance,
         command: Command,
         why: &ChangeStamp,
     ) -> Result<u64, RegistryError> {
@@ -387,14 +396,14 @@ impl Plan {
             if !self.makers.is_empty() {
                 txn.put((name, number), &Contributors(self.makers.clone()))?;
             }
-            ctx.found(&self.findings);
+            clearance = clearance.and(Clearance::of_findings(&self.findings));
         }
         self.changes.push(Change::Prompt(self.prompt));
-        let mut audit = ctx.audit(command, subjects, why.message.clone(), audited);
+        let mut audit = ctx.audit(clearance, command, subjects, why.message.clone(), audited);
         if command == Command::Import {
             audit = why.imported(audit);
         }
-        commit(txn, ctx, self.changes, audit, &self.deployments)
+        commit(txn, ctx, self.changes, audit, &self.deployments, None)
     }
 }
 

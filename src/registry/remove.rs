@@ -1,5 +1,6 @@
 //! Removes a prompt with its labels; its history remains.
 
+use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::label_move::{LabelMove, MoveOptions};
 use super::move_policy::authorize_move;
@@ -30,13 +31,13 @@ impl Registry {
     ) -> Result<Deployed, RegistryError> {
         let message = check_message(&request.message)?;
         let about = Attempt::new(Command::Remove, [Subject::of_prompt(&name)], &message);
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Remove, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            let granted = granted.and(ctx.authorise(Permission::Remove, Some(&name), None)?);
             let prompt = live_prompt(txn, &name)?;
             let at = time_of_change(ctx.now, prompt.changed);
             let terms = MoveOptions { break_glass: request.break_glass, ..MoveOptions::of(&message) };
             let why = Stamped { at, author: ctx.actor.name.clone(), message };
-            let (_, deployments) = remove(txn, ctx, Command::Remove, prompt, &why, terms)?;
+            let (_, deployments) = remove(txn, ctx, granted, Command::Remove, prompt, &why, terms)?;
             Ok(Deployed { deployments })
         })
         .await
@@ -47,6 +48,7 @@ impl Registry {
 pub(super) fn remove(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    mut granted: Clearance,
     command: Command,
     prompt: Prompt,
     why: &Stamped,
@@ -78,7 +80,8 @@ pub(super) fn remove(
     for state in txn.labels(&name)? {
         // Without a policy, the permission to remove is enough; with one, each label needs what `unlabel` needs.
         if ctx.rules.book.policies_of(name.as_str(), state.label.as_str()).next().is_some() {
-            authorize_move(txn, ctx, &LabelMove::new((&name, &state.label), Some(&state.serving), None), &terms)?;
+            let wanted = LabelMove::new((&name, &state.label), Some(&state.serving), None);
+            granted = granted.and(authorize_move(txn, ctx, &wanted, &terms)?);
         }
         changes.push(Change::Unlabel(name.clone(), state.label.clone()));
         deployments.push(record(state.label, state.serving));
@@ -86,8 +89,8 @@ pub(super) fn remove(
     changes.extend(deployments.iter().cloned().map(Change::Deployment));
     changes.push(Change::Prompt(Prompt { changed: why.at, removed: Some(why.at), ..prompt }));
     let subjects = vec![Subject::of_prompt(&name)];
-    let mut audit =
-        ctx.audit(command, subjects, why.message.clone(), deployments.iter().map(AuditChange::of_deployment).collect());
+    let audited = deployments.iter().map(AuditChange::of_deployment).collect();
+    let mut audit = ctx.audit(granted, command, subjects, why.message.clone(), audited);
     if command == Command::Import {
         audit = why.imported(audit);
     }

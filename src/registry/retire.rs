@@ -52,8 +52,8 @@ impl Registry {
         let command = if retired { Command::Retire } else { Command::Reinstate };
         let message = check_message(&request.message)?;
         let about = Attempt::new(command, [Subject::of_version(&name, number)], &message);
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Retire, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            let granted = granted.and(ctx.authorise(Permission::Retire, Some(&name), None)?);
             let prompt = live_prompt(txn, &name)?;
             let absent = || RegistryError::VersionNotFound { name: name.clone(), number, latest: prompt.latest };
             let mut version = txn.version(&name, number)?.ok_or_else(absent)?;
@@ -76,7 +76,7 @@ impl Registry {
             let subject = Subject::of_version(&name, number);
             let change = AuditChange::settings(subject.clone(), before.as_ref(), version.retired.as_ref());
             let changes = vec![Change::Version(name.clone(), version.clone())];
-            let audit = ctx.audit(command, vec![subject], message, vec![change]);
+            let audit = ctx.audit(granted, command, vec![subject], message, vec![change]);
             txn.commit(ctx.now, changes, audit)?;
             Ok(version)
         })

@@ -37,8 +37,8 @@ impl Registry {
             [Subject::of_label(&name, &label, request.to.map(Serving::version))],
             &message,
         );
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            let granted = granted.and(ctx.authorise(Permission::Deploy, Some(&name), Some(&label))?);
             live_prompt(txn, &name)?;
             check_unmoved(txn, &name, &label, request.expected_deployment)?;
             let back = way_back(txn, &name, &label)?;
@@ -54,7 +54,7 @@ impl Registry {
                 rollback: true,
                 ..MoveOptions::of(&message)
             };
-            move_labels(txn, ctx, &terms, Action::Rollback, vec![PlannedMove { name, label, serving }])
+            move_labels(txn, ctx, granted, &terms, Action::Rollback, vec![PlannedMove { name, label, serving }])
         })
         .await
     }

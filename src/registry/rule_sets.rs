@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::access::{rule_sets, rules_change};
-use super::command::Attempt;
+use super::command::{Attempt, SettingsChange};
 use super::move_policy::findings_of;
 use super::{Actor, Registry, RegistryError, check_handle};
 use crate::api::govern::{Classified, RuleSetRequest, RuleSetView};
 use crate::governance::risk::{Classifier, RuleSet, import_gitleaks};
-use crate::model::audit::{AuditChange, Command, Subject};
+use crate::model::audit::{Command, Subject};
 use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::handle::HANDLE_BYTES_MAX;
@@ -60,7 +60,11 @@ impl Registry {
         request: RuleSetRequest,
     ) -> Result<RuleSetView, RegistryError> {
         let about = Attempt::new(Command::PutRules, [Subject::RuleSet { name: name.clone() }], "");
-        self.command(actor, about, |_, _| Ok(())).await?;
+        self.command(actor, about, |_, _, granted| {
+            granted.unrecorded();
+            Ok(())
+        })
+        .await?;
         check_handle("a rule set", &name)?;
         if name == BUILT_IN {
             return Err(RegistryError::BuiltIn { what: "the rule set", name });
@@ -89,14 +93,13 @@ impl Registry {
         self.prepare(texts, Classifier::new(true, &sets)?);
         let shown = name.clone();
         let about = Attempt::new(Command::PutRules, [Subject::RuleSet { name: name.clone() }], "");
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let before = txn.get::<RuleSetToml>(&name)?.map(|RuleSetToml(toml)| summary(&toml));
             txn.put::<RuleSetToml>(&name, &RuleSetToml(toml.clone()))?;
             rules_change(txn)?;
             let subject = Subject::RuleSet { name };
-            let change = AuditChange::settings(subject.clone(), before.as_ref(), Some(&summary(&toml)));
-            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::PutRules, vec![subject], String::new(), vec![change]))?;
-            Ok(())
+            let change = SettingsChange { before: before.as_ref(), after: Some(&summary(&toml)) };
+            Ok(ctx.record_settings(txn, granted, Command::PutRules, subject, change)?)
         })
         .await?;
         Ok(RuleSetView { name: shown, rules, toml: None, skipped })
@@ -108,17 +111,15 @@ impl Registry {
     /// The actor lacks permission, it does not exist, or the store fails.
     pub async fn remove_rule_set(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RemoveRules, [Subject::RuleSet { name: name.clone() }], "");
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let Some(RuleSetToml(before)) = txn.get::<RuleSetToml>(&name)? else {
                 return Err(RegistryError::NotFound { what: "rule set", name });
             };
             txn.remove::<RuleSetToml>(&name)?;
             rules_change(txn)?;
             let subject = Subject::RuleSet { name };
-            let change = AuditChange::settings(subject.clone(), Some(&summary(&before)), None);
-            let audit = ctx.audit(Command::RemoveRules, vec![subject], String::new(), vec![change]);
-            txn.commit(ctx.now, Vec::new(), audit)?;
-            Ok(())
+            let change = SettingsChange { before: Some(&summary(&before)), after: None };
+            Ok(ctx.record_settings(txn, granted, Command::RemoveRules, subject, change)?)
         })
         .await
     }

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use super::access::{hex, new_token};
 use super::auth_method::AuthMethod;
+use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::{Actor, Registry, RegistryError};
 use crate::api::govern::SignInLinkRequest;
@@ -37,7 +38,7 @@ impl Registry {
         let key = hex(&secret.hash());
         let command = Command::CreateSignInLink;
         let about = Attempt::new(command, [Subject::Principal { name: name.clone() }], "");
-        let expires = self.command(actor, about, move |txn, ctx| {
+        let expires = self.command(actor, about, move |txn, ctx, granted| {
             check_person(&ctx.rules.book, &name)?;
             let life_s = request.expires_s.unwrap_or(SIGN_IN_LINK_LIFE_S);
             if !(1..=SIGN_IN_LINK_LIFE_S_MAX).contains(&life_s) {
@@ -50,11 +51,7 @@ impl Registry {
             remove_links(txn, |open| open.principal == name || open.expires <= ctx.now)?;
             let open = OpenSignInLink { principal: name.clone(), created_by: ctx.actor.name.clone(), expires };
             txn.put::<OpenSignInLink>(&key, &open)?;
-            txn.commit(
-                ctx.now,
-                Vec::new(),
-                ctx.audit(command, vec![Subject::Principal { name }], String::new(), Vec::new()),
-            )?;
+            ctx.record(txn, granted, command, vec![Subject::Principal { name }])?;
             Ok(expires)
         });
         Ok((secret, expires.await?))
@@ -86,18 +83,17 @@ impl Registry {
             ..by
         };
         let about = Attempt::new(Command::UseSignInLink, [Subject::Principal { name }], "");
-        self.command(&actor, about, move |txn, ctx| use_up(txn, ctx, &key)).await
+        self.command(&actor, about, move |txn, ctx, granted| use_up(txn, ctx, granted, &key)).await
     }
 }
 
-fn use_up(txn: &mut WriteTxn<'_>, ctx: &Ctx, key: &str) -> Result<Option<String>, RegistryError> {
+fn use_up(txn: &mut WriteTxn<'_>, ctx: &Ctx, granted: Clearance, key: &str) -> Result<Option<String>, RegistryError> {
     let open = txn.get::<OpenSignInLink>(key)?;
     let Some(open) = person_of(open, &ctx.rules.book, ctx.now) else { return Ok(None) };
     txn.remove::<OpenSignInLink>(key)?;
-    ctx.because(format!("{} created the link", open.created_by));
+    let granted = granted.and(Clearance::because(format!("{} created the link", open.created_by)));
     let subject = Subject::Principal { name: open.principal.clone() };
-    let audit = ctx.audit(Command::UseSignInLink, vec![subject], String::new(), Vec::new());
-    txn.commit(ctx.now, Vec::new(), audit)?;
+    ctx.record(txn, granted, Command::UseSignInLink, vec![subject])?;
     Ok(Some(open.principal))
 }
 

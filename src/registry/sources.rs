@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::access::Rules;
+use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::deploy::move_labels;
 use super::label_move::{MoveOptions, PlannedMove};
@@ -68,11 +69,11 @@ impl Registry {
         }
         let places = labels.iter().map(|label| Subject::of_label(&name, label, None));
         let about = Attempt::new(Command::Publish, std::iter::once(Subject::of_prompt(&name)).chain(places), &message);
-        self.command(actor, about, move |txn, ctx| {
-            ctx.authorise(Permission::Publish, Some(&name), None)?;
+        self.command(actor, about, move |txn, ctx, granted| {
+            let granted = granted.and(ctx.authorise(Permission::Publish, Some(&name), None)?);
             let (plan, done) = plan(txn, source.as_deref(), &name, &written.ids, &labels)?;
             let content_id = written.ids.written();
-            let outcome = carry_out(txn, ctx, name.clone(), written, labels, message, plan)?;
+            let outcome = carry_out(txn, ctx, granted, File { name: name.clone(), written, labels, message }, plan)?;
             if let (Some(source), Some(version)) = (source, outcome.version) {
                 let now = PublishedFile { version, content_id };
                 if done.as_ref() != Some(&now) {
@@ -109,13 +110,19 @@ fn is_up_to_date(plan: &Plan, ids: &FileIds, remembers: bool, done: Option<&Publ
     }
 }
 
-fn carry_out(
-    txn: &mut WriteTxn<'_>,
-    ctx: &Ctx,
+/// A prompt file to publish.
+struct File {
     name: PromptName,
     written: ParsedFile,
     labels: BTreeSet<Label>,
     message: String,
+}
+
+fn carry_out(
+    txn: &mut WriteTxn<'_>,
+    ctx: &Ctx,
+    granted: Clearance,
+    File { name, written, labels, message }: File,
     plan: Plan,
 ) -> Result<FileOutcome, RegistryError> {
     match &plan {
@@ -129,7 +136,7 @@ fn carry_out(
                 allow_major: false,
                 break_glass: None,
             };
-            let published = publish(txn, ctx, name, request, (message, Vec::new()))?;
+            let published = publish(txn, ctx, granted, name, request, (message, Vec::new()))?;
             let changed = published.created || published.deployment.is_some();
             let stamp = published.created.then_some(published.stamp);
             Ok(FileOutcome { plan, stamp, version: Some(published.version.number), changed })
@@ -140,7 +147,7 @@ fn carry_out(
                 label: label.clone(),
                 serving: Serving::version(*version),
             });
-            let deployed = move_labels(txn, ctx, &MoveOptions::of(&message), Action::Deploy, moves.collect())?;
+            let deployed = move_labels(txn, ctx, granted, &MoveOptions::of(&message), Action::Deploy, moves.collect())?;
             Ok(FileOutcome { changed: !deployed.deployments.is_empty(), ..FileOutcome::unchanged(plan) })
         }
         _ => Ok(FileOutcome::unchanged(plan)),

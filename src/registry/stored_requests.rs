@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::RegistryError;
+use super::clearance::Clearance;
 use super::command::Ctx;
 use crate::model::audit::{Command, Subject};
 use crate::model::change_request::{ChangeRequest, EVENTS_MAX, EventKind, RequestEvent, RequestState};
@@ -25,9 +26,15 @@ pub(super) fn open_requests(txn: &impl Documents) -> Result<Vec<ChangeRequest>, 
     Ok(open)
 }
 
-pub(super) fn authorise_all(ctx: &Ctx, request: &ChangeRequest, permission: Permission) -> Result<(), RegistryError> {
+pub(super) fn authorise_all(
+    ctx: &Ctx,
+    request: &ChangeRequest,
+    permission: Permission,
+) -> Result<Clearance, RegistryError> {
     let labelled = permission == Permission::Review;
-    request.moves.iter().try_for_each(|one| ctx.authorise(permission, Some(&one.name), labelled.then_some(&one.label)))
+    request.moves.iter().try_fold(Clearance::of_request(request.id), |clearance, one| {
+        Ok(clearance.and(ctx.authorise(permission, Some(&one.name), labelled.then_some(&one.label))?))
+    })
 }
 
 /// An open request. For callers who cannot read all of it, it is the same as an absent one; both are recorded.
@@ -75,13 +82,14 @@ pub(super) fn keep(txn: &mut WriteTxn<'_>, request: &ChangeRequest) -> Result<()
 pub(super) fn record(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    clearance: Clearance,
     command: Command,
     request: &ChangeRequest,
     message: String,
 ) -> Result<(), StoreError> {
     let moves = request.moves.iter().map(|one| Subject::of_label(&one.name, &one.label, Some(one.serving.clone())));
-    ctx.approved([], Some(request.id));
-    txn.commit(ctx.now, Vec::new(), ctx.audit(command, moves.collect(), message, Vec::new()))?;
+    let clearance = clearance.and(Clearance::of_request(request.id));
+    txn.commit(ctx.now, Vec::new(), ctx.audit(clearance, command, moves.collect(), message, Vec::new()))?;
     Ok(())
 }
 
@@ -103,23 +111,32 @@ pub(super) fn absent(id: u64) -> RegistryError {
     RegistryError::NotFound { what: "change request", name: id.to_string() }
 }
 
-/// Closes a request as deployed, with who did that and how: `directly` is the command that deployed the same without
-/// applying the request.
+/// How a request is closed as deployed.
+pub(super) struct Closing<'a> {
+    /// The commit that deployed it; absent if everything was already served.
+    pub(super) deployment: Option<u64>,
+    pub(super) message: &'a str,
+    /// The command that deployed the same without applying the request.
+    pub(super) directly: Option<Command>,
+    /// The requirements that were overridden, and why.
+    pub(super) overrode: Vec<String>,
+}
+
+/// Closes a request as deployed, with who did that and how.
 pub(super) fn close(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
     mut request: ChangeRequest,
-    deployment: Option<u64>,
-    (message, directly): (&str, Option<Command>),
+    Closing { deployment, message, directly, overrode }: Closing<'_>,
 ) -> Result<(), RegistryError> {
     request.state = RequestState::Applied;
     request.deployment = deployment;
     let applied = event(txn, ctx, EventKind::Apply, message, Vec::new(), Vec::new());
-    request.events.push(RequestEvent { directly, overrode: ctx.overridden(), ..applied });
+    request.events.push(RequestEvent { directly, overrode, ..applied });
     Ok(keep(txn, &request)?)
 }
 
-/// What is said of a deployment of a request besides the request's own message.
-pub(super) fn own_message<'a>(ctx: &Ctx, request: &ChangeRequest, message: &'a str) -> &'a str {
-    if ctx.applies(request.id) && message == request.message { "" } else { message }
+/// The message of applying a request, unless it is the request's own.
+pub(super) fn own_message<'a>(request: &ChangeRequest, message: &'a str) -> &'a str {
+    if message == request.message { "" } else { message }
 }

@@ -6,6 +6,7 @@ use super::access::{hex, new_token, rules_change};
 use super::admins::admins_with_tokens;
 use super::auth_method::AuthMethod;
 use super::change_requests::stop_automatic;
+use super::clearance::Clearance;
 use super::command::Attempt;
 use super::principals::create;
 use super::{Actor, Registry, RegistryError, check_handle};
@@ -44,7 +45,7 @@ impl Registry {
         let token = new_token()?;
         let hash = hex(&token.hash());
         let about = Attempt::new(Command::CreateToken, [Subject::Token { name: request.name.clone() }], "");
-        let record = self.command(actor, about, move |txn, ctx| {
+        let record = self.command(actor, about, move |txn, ctx, granted| {
             check_handle("an access token", &request.name)?;
             let (count, max) = (txn.list::<TokenRecord>()?.len() + 1, TOKENS_MAX);
             if count > max {
@@ -86,7 +87,7 @@ impl Registry {
                         Some(_) => return Err(RegistryError::Exists { what: "a principal", name: request.name }),
                         None => {
                             let (name, kind) = (request.name.clone(), PrincipalKind::Service);
-                            create(txn, ctx, PrincipalRequest { name, kind, grants })?;
+                            create(txn, ctx, granted.clone(), PrincipalRequest { name, kind, grants })?;
                         }
                     }
                     request.name.clone()
@@ -109,7 +110,7 @@ impl Registry {
                 Subject::Token { name: record.name.clone() },
                 Subject::Principal { name: record.principal.clone() },
             ];
-            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::CreateToken, subjects, String::new(), Vec::new()))?;
+            ctx.record(txn, granted, Command::CreateToken, subjects)?;
             Ok(record)
         });
         let record = record.await?;
@@ -129,15 +130,15 @@ impl Registry {
         let token = new_token()?;
         let hash = hex(&token.hash());
         let about = Attempt::new(Command::RotateToken, [Subject::Token { name: name.clone() }], "");
-        let record = self.command(actor, about, move |txn, ctx| {
+        let record = self.command(actor, about, move |txn, ctx, granted| {
             let own = txn.get::<TokenRecord>(&name)?.is_some_and(|record| {
                 record.principal == ctx.actor.name && ctx.actor.method == AuthMethod::AccessToken(record.name)
             });
-            if own {
-                ctx.because("it is their own".to_owned());
+            let allowed = if own {
+                Clearance::because("it is their own".to_owned())
             } else {
-                ctx.authorise(Permission::Access, None, None)?;
-            }
+                ctx.authorise(Permission::Access, None, None)?
+            };
             let absent = || RegistryError::NotFound { what: TOKEN, name: name.clone() };
             let mut record = txn.get::<TokenRecord>(&name)?.ok_or_else(absent)?;
             let until = expiry(ctx.now, Some(request.overlap_s))?.unwrap_or(ctx.now);
@@ -152,8 +153,7 @@ impl Registry {
             record.expires = expires;
             txn.put::<TokenRecord>(&name, &record)?;
             rules_change(txn)?;
-            let subjects = vec![Subject::Token { name }];
-            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::RotateToken, subjects, String::new(), Vec::new()))?;
+            ctx.record(txn, granted.and(allowed), Command::RotateToken, vec![Subject::Token { name }])?;
             Ok(record)
         });
         let record = record.await?;
@@ -168,7 +168,7 @@ impl Registry {
     /// The actor lacks permission, the token does not exist, no one could manage access any more, or the store fails.
     pub async fn revoke_token(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
         let about = Attempt::new(Command::RevokeToken, [Subject::Token { name: name.clone() }], "");
-        self.command(actor, about, move |txn, ctx| {
+        self.command(actor, about, move |txn, ctx, granted| {
             let Some(record) = txn.get::<TokenRecord>(&name)? else {
                 return Err(RegistryError::NotFound { what: TOKEN, name });
             };
@@ -180,8 +180,7 @@ impl Registry {
             let stopped = stop_automatic(txn, ctx, &record.principal, &name)?;
             let stopped = stopped.into_iter().map(|number| Subject::ChangeRequest { number });
             let subjects = std::iter::once(Subject::Token { name }).chain(stopped).collect();
-            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::RevokeToken, subjects, String::new(), Vec::new()))?;
-            Ok(())
+            Ok(ctx.record(txn, granted, Command::RevokeToken, subjects)?)
         })
         .await
     }

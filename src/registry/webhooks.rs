@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use ipnet::IpNet;
 
+use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::outbox::fresh;
 use super::webhook_settings::{origin, settings};
@@ -136,7 +137,7 @@ impl Registry {
     ) -> Result<WebhookView, RegistryError> {
         let secret = generate()?;
         let networks = self.0.webhook_networks.get().cloned().unwrap_or_default();
-        self.command(actor, about(Command::PutWebhook, &name, ""), move |txn, ctx| {
+        self.command(actor, about(Command::PutWebhook, &name, ""), move |txn, ctx, granted| {
             check_handle("a webhook", &name)?;
             check_filters(&request.events).map_err(|error| RegistryError::Unfit(error.to_string()))?;
             let url = check_url(&request.url, &networks).map_err(|error| RegistryError::Unfit(advice(&error)))?;
@@ -180,7 +181,7 @@ impl Registry {
             };
             let previous = previous_secret_valid_until(txn, &name, ctx.now)?;
             txn.put::<Webhook>(&name, &after)?;
-            record(txn, ctx, Command::PutWebhook, &name, String::new(), vec![change])?;
+            record(txn, ctx, granted, Command::PutWebhook, &name, String::new(), vec![change])?;
             Ok(view(&after, previous, made))
         })
         .await
@@ -198,7 +199,7 @@ impl Registry {
     ) -> Result<WebhookView, RegistryError> {
         let overlap_s = request.overlap_s;
         let secret = generate()?;
-        self.command(actor, about(Command::RotateWebhook, &name, ""), move |txn, ctx| {
+        self.command(actor, about(Command::RotateWebhook, &name, ""), move |txn, ctx, granted| {
             let webhook = find(txn, &name)?;
             let overlap_ms = i64::try_from(overlap_s).ok().filter(|_| overlap_s <= OVERLAP_S_MAX);
             let too_long = || {
@@ -212,7 +213,7 @@ impl Registry {
             let previous = before.map(|before| (before.current, until)).filter(|_| until > ctx.now);
             let previous_until = previous.as_ref().map(|(_, until)| *until);
             txn.put::<WebhookSecrets>(&name, &WebhookSecrets { current: secret.reveal(), previous })?;
-            record(txn, ctx, Command::RotateWebhook, &name, String::new(), Vec::new())?;
+            record(txn, ctx, granted, Command::RotateWebhook, &name, String::new(), Vec::new())?;
             Ok(view(&webhook, previous_until, Some(&secret)))
         })
         .await
@@ -223,14 +224,14 @@ impl Registry {
     /// # Errors
     /// The actor lacks permission, the webhook does not exist, or the store fails.
     pub async fn remove_webhook(&self, actor: &Actor, name: String) -> Result<(), RegistryError> {
-        self.command(actor, about(Command::RemoveWebhook, &name, ""), move |txn, ctx| {
+        self.command(actor, about(Command::RemoveWebhook, &name, ""), move |txn, ctx, granted| {
             let webhook = find(txn, &name)?;
             remove_deliveries(txn, &name)?;
             txn.remove::<WebhookSecrets>(&name)?;
             txn.remove::<Webhook>(&name)?;
             let subject = Subject::Webhook { name: name.clone() };
             let change = AuditChange::settings(subject, Some(&settings(&webhook)), None);
-            Ok(record(txn, ctx, Command::RemoveWebhook, &name, String::new(), vec![change])?)
+            Ok(record(txn, ctx, granted, Command::RemoveWebhook, &name, String::new(), vec![change])?)
         })
         .await
     }
@@ -278,7 +279,7 @@ impl Registry {
         message: String,
         change: impl FnOnce(&WriteTxn<'_>, &Ctx, &mut Webhook) -> Result<(), RegistryError> + Send + 'static,
     ) -> Result<WebhookView, RegistryError> {
-        self.command(actor, about(command, &name, &message), move |txn, ctx| {
+        self.command(actor, about(command, &name, &message), move |txn, ctx, granted| {
             let mut webhook = find(txn, &name)?;
             let before = settings(&webhook);
             change(txn, ctx, &mut webhook)?;
@@ -286,7 +287,7 @@ impl Registry {
             let audited = AuditChange::settings(subject, Some(&before), Some(&settings(&webhook)));
             let previous = previous_secret_valid_until(txn, &name, ctx.now)?;
             txn.put::<Webhook>(&name, &webhook)?;
-            record(txn, ctx, command, &name, message, vec![audited])?;
+            record(txn, ctx, granted, command, &name, message, vec![audited])?;
             Ok(view(&webhook, previous, None))
         })
         .await
@@ -298,7 +299,7 @@ impl Registry {
     /// # Errors
     /// The actor lacks permission, the webhook does not exist or is disabled, or the store fails.
     pub async fn test_webhook(&self, actor: &Actor, name: String) -> Result<u64, RegistryError> {
-        self.command(actor, about(Command::TestWebhook, &name, ""), move |txn, ctx| {
+        self.command(actor, about(Command::TestWebhook, &name, ""), move |txn, ctx, granted| {
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
             let seq = txn.next_seq();
@@ -306,7 +307,7 @@ impl Registry {
             if webhook.quiet_until.take().is_some() {
                 txn.put::<Webhook>(&name, &webhook)?;
             }
-            record(txn, ctx, Command::TestWebhook, &name, String::new(), Vec::new())?;
+            record(txn, ctx, granted, Command::TestWebhook, &name, String::new(), Vec::new())?;
             Ok(seq)
         })
         .await
@@ -320,7 +321,7 @@ impl Registry {
     /// filters and prompts, it is disabled, or the store fails.
     pub async fn redeliver(&self, actor: &Actor, name: String, seq: u64) -> Result<Vec<Delivery>, RegistryError> {
         let entry = self.0.store.read()?.audit_from(seq, 1)?.into_iter().next().filter(|entry| entry.seq == seq);
-        self.command(actor, about(Command::RedeliverWebhook, &name, ""), move |txn, ctx| {
+        self.command(actor, about(Command::RedeliverWebhook, &name, ""), move |txn, ctx, granted| {
             let mut webhook = find(txn, &name)?;
             enabled(&webhook)?;
             let entry = entry.ok_or_else(|| RegistryError::NotFound { what: "audit entry", name: seq.to_string() })?;
@@ -348,7 +349,7 @@ impl Registry {
             webhook.quiet_until = None;
             txn.put::<Webhook>(&name, &webhook)?;
             let subjects = vec![Subject::Webhook { name }, Subject::Entry { seq }];
-            txn.commit(ctx.now, Vec::new(), ctx.audit(Command::RedeliverWebhook, subjects, String::new(), Vec::new()))?;
+            ctx.record(txn, granted, Command::RedeliverWebhook, subjects)?;
             Ok(deliveries)
         })
         .await
@@ -370,6 +371,7 @@ fn about(command: Command, name: &str, message: &str) -> Attempt {
 fn record(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    granted: Clearance,
     command: Command,
     name: &str,
     message: String,
@@ -378,7 +380,7 @@ fn record(
     txn.commit(
         ctx.now,
         Vec::new(),
-        ctx.audit(command, vec![Subject::Webhook { name: name.to_owned() }], message, changes),
+        ctx.audit(granted, command, vec![Subject::Webhook { name: name.to_owned() }], message, changes),
     )?;
     Ok(())
 }

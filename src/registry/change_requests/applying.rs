@@ -9,12 +9,13 @@ use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
 use crate::registry::approvals::spent_at;
+use crate::registry::clearance::Clearance;
 use crate::registry::command::Ctx;
 use crate::registry::contributors::proposers;
-use crate::registry::deploy::move_labels;
+use crate::registry::deploy::authorize_moves;
 use crate::registry::label_move::{DeployAttempt, LabelMove, MoveOptions, PlannedMove, proposed};
 use crate::registry::move_policy::{self, evaluate_policies};
-use crate::registry::stored_requests::{close, event, keep, open_requests, own_message, record};
+use crate::registry::stored_requests::{Closing, close, event, keep, open_requests, own_message, record};
 use crate::registry::{Actor, AuthMethod, RegistryError};
 use crate::store::documents::Documents;
 use crate::store::query::Queries;
@@ -112,7 +113,7 @@ pub(super) fn apply_if_complete(
         bound: None,
     };
     let ctx = ctx.as_actor(deployer);
-    match apply(txn, &ctx, request, &MoveOptions::of(&request.message)) {
+    match apply(txn, &ctx, Clearance::default(), request, MoveOptions::of(&request.message)) {
         Err(RegistryError::Store(error)) => Err(error.into()),
         // A requirement is still not met, or is no longer met; nothing was changed, and the page of the request shows
         // why.
@@ -147,22 +148,26 @@ pub(in crate::registry) fn stop_automatic(
 pub(super) fn apply(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    granted: Clearance,
     request: &ChangeRequest,
-    terms: &MoveOptions,
+    terms: MoveOptions,
 ) -> Result<Deployed, RegistryError> {
-    ctx.apply_request(request.id);
     for one in &request.moves {
         // Content IDs are what was approved; those of a version never change, but this is checked anyway.
         if proposed(txn, &one.name, &one.label, &one.serving, None)?.fingerprint != one.fingerprint {
             return Err(RegistryError::RequestMoved { id: request.id });
         }
     }
+    let granted = granted.and(Clearance::of_request(request.id));
+    let terms = MoveOptions { applies: Some(request.id), ..terms };
     let moves = request.moves.iter().map(PlannedMove::of_proposal).collect();
-    let deployed = move_labels(txn, ctx, terms, Action::Deploy, moves)?;
-    if deployed.deployments.is_empty() {
-        // Everything is already served, as requested.
-        close(txn, ctx, request.clone(), None, (own_message(ctx, request, &terms.message), None))?;
-        record(txn, ctx, Command::Apply, request, terms.message.clone())?;
+    let allowed = authorize_moves(txn, ctx, granted, &terms, Action::Deploy, moves)?;
+    if !allowed.deployments.is_empty() {
+        return allowed.commit(txn, ctx, &terms, Action::Deploy);
     }
-    Ok(deployed)
+    // Everything is already served, as requested.
+    let (message, overrode) = (own_message(request, &terms.message), allowed.clearance.overrode.clone());
+    close(txn, ctx, request.clone(), Closing { deployment: None, message, directly: None, overrode })?;
+    record(txn, ctx, allowed.clearance, Command::Apply, request, terms.message.clone())?;
+    Ok(Deployed::default())
 }

@@ -12,6 +12,7 @@ use crate::model::name::{Label, PromptName};
 use crate::model::principal::{Permission, Principal};
 use crate::model::serving::Serving;
 use crate::registry::access::Rules;
+use crate::registry::clearance::Clearance;
 use crate::registry::command::Ctx;
 use crate::registry::contributors::{makers_of_move, proposers};
 use crate::registry::deploy::{asked, build, check_moves, check_unmoved};
@@ -22,21 +23,28 @@ use crate::store::documents::Documents;
 use crate::store::query::Queries;
 use crate::store::write::WriteTxn;
 
+/// What is proposed, and why that is allowed.
+pub(super) struct Proposal {
+    pub(super) moves: Vec<ProposedMove>,
+    pub(super) clearance: Clearance,
+}
+
 /// Checks what is proposed, publishes its version, and binds the moves to their contents.
 pub(super) fn propose(
     txn: &mut WriteTxn<'_>,
     ctx: &Ctx,
+    mut clearance: Clearance,
     version: Option<ProposedVersion>,
     moves: Vec<Move>,
     message: &str,
-) -> Result<Vec<ProposedMove>, RegistryError> {
+) -> Result<Proposal, RegistryError> {
     let mut places: Vec<(PromptName, Label)> = moves.iter().map(|one| (one.name.clone(), one.label.clone())).collect();
     if let Some(version) = &version {
         places.extend(version.labels.iter().map(|label| (version.name.clone(), label.clone())));
     }
     // Everything that can be refused is checked before the version is published.
     for (name, label) in &places {
-        ctx.authorise(Permission::Publish, Some(name), None)?;
+        clearance = clearance.and(ctx.authorise(Permission::Publish, Some(name), None)?);
         if label.is_latest() {
             return Err(RegistryError::LatestIsAutomatic);
         }
@@ -72,13 +80,14 @@ pub(super) fn propose(
             allow_major: false,
             break_glass: None,
         };
-        let published = publish(txn, ctx, name.clone(), request, (message.to_owned(), Vec::new()))?;
+        let published = publish(txn, ctx, clearance.clone(), name.clone(), request, (message.to_owned(), Vec::new()))?;
+        clearance = clearance.and(Clearance::of_findings(&published.findings));
         let serving = Serving::version(published.version.number);
         for label in labels {
             proposals.push(proposed(txn, &name, &label, &serving, None)?);
         }
     }
-    Ok(proposals)
+    Ok(Proposal { moves: proposals, clearance })
 }
 
 /// The requested reviewers without duplicates: principals other than the author.
@@ -134,5 +143,5 @@ pub(super) fn four_eyes<Q: Queries + Documents>(
     };
     let (name, label) = (&one.name, &one.label);
     let reason = format!("they {did}; authors cannot approve their own changes to {name}@{label} (four eyes)");
-    Err(RegistryError::Forbidden { actor: who.to_owned(), reason, roles: Vec::new() })
+    Err(RegistryError::denied_to(who, reason))
 }

@@ -141,7 +141,7 @@ pub struct RuleRequest {
 }
 
 /// The result of a deployment, a rollback or a removal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Deployed {
     /// One for each changed label; empty if nothing changed.
     pub deployments: Vec<Deployment>,
