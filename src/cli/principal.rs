@@ -35,7 +35,7 @@ pub struct PrincipalArgs {
 
 #[derive(Clone, Debug, Subcommand)]
 enum PrincipalCommand {
-    /// Add a person or a service
+    /// Add a person, a service or an automation
     Add {
         /// Unique name, used in the audit log
         #[arg(value_parser = handle)]
@@ -43,6 +43,9 @@ enum PrincipalCommand {
         /// The principal is a program, not a person
         #[arg(long)]
         service: bool,
+        /// The principal is something that the node does by itself; it has no access tokens
+        #[arg(long, conflicts_with = "service")]
+        automation: bool,
         /// Role, optionally limited to matching prompts and labels; repeatable
         #[arg(long, value_name = "ROLE[:PROMPTS[:LABELS]]", value_parser = grant)]
         grant: Vec<Grant>,
@@ -108,8 +111,12 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
             }
             return Ok(Verdict::Done);
         }
-        PrincipalCommand::Add { name, service, grant } => {
-            let kind = if service { PrincipalKind::Service } else { PrincipalKind::Person };
+        PrincipalCommand::Add { name, service, automation, grant } => {
+            let kind = match (service, automation) {
+                (true, _) => PrincipalKind::Service,
+                (false, true) => PrincipalKind::Automation,
+                (false, false) => PrincipalKind::Person,
+            };
             client.create_principal(&PrincipalRequest { name, kind, grants: grant }).await?
         }
         PrincipalCommand::Grant { name, role, prompts, labels } => {

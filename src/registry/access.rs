@@ -12,7 +12,7 @@ use super::auth_method::AuthMethod;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::risk::{Classifier, RuleSet};
-use crate::governance::rulebook::{ADMIN, AccessQuery, OPERATOR, Rulebook};
+use crate::governance::rulebook::{ADMIN, ARCHIVER, AccessQuery, ITSELF, OPERATOR, Rulebook};
 use crate::model::content::Content;
 use crate::model::finding::Finding;
 use crate::model::pattern::Pattern;
@@ -36,7 +36,7 @@ const USE_GRAIN_MS: i64 = 60_000;
 pub struct Actor {
     /// The principal.
     pub name: String,
-    /// Person, service or system.
+    /// Person, service, automation or system.
     pub kind: PrincipalKind,
     /// How they authenticated.
     pub method: AuthMethod,
@@ -62,14 +62,21 @@ impl Actor {
         }
     }
 
+    /// An automation: what the node does by itself, with the grants of the principal of this name, which must be an
+    /// automation. `why` is what made it act, for the audit log.
+    #[must_use]
+    pub fn automation(name: &str, why: &str) -> Self {
+        Self { name: name.to_owned(), kind: PrincipalKind::Automation, ..Self::operator(why) }
+    }
+
     pub(super) fn ask<'a>(
         &'a self,
         permission: Permission,
         prompt: Option<&'a str>,
         label: Option<&'a str>,
     ) -> AccessQuery<'a> {
-        let system = self.kind == PrincipalKind::System;
-        AccessQuery { who: &self.name, system, bound: self.bound.as_ref(), permission, prompt, label }
+        let (who, kind, bound) = (self.name.as_str(), Some(self.kind), self.bound.as_ref());
+        AccessQuery { who, kind, bound, permission, prompt, label }
     }
 }
 
@@ -479,6 +486,20 @@ pub(super) fn keep_first(txn: &mut WriteTxn<'_>, hash: &TokenHash, now: Timestam
     txn.put(FIRST_TOKEN, &principal)?;
     txn.put(FIRST_TOKEN, &token)?;
     rules_change(txn)
+}
+
+/// Creates the automation of the node, if there is none yet. It is a principal like others: its grants are shown, and
+/// it can be disabled.
+pub(super) fn ensure_automation(store: &Store, now: Timestamp) -> Result<(), StoreError> {
+    if store.read()?.has::<Principal>(ITSELF)? {
+        return Ok(());
+    }
+    let (name, kind) = (ITSELF.to_owned(), PrincipalKind::Automation);
+    let principal = Principal { name, kind, created: now, grants: vec![Grant::everywhere(ARCHIVER)], disabled: None };
+    store.write_blocking(move |txn| {
+        txn.put(ITSELF, &principal)?;
+        rules_change(txn)
+    })
 }
 
 /// Creates the key of the hashes of matched text, if there is none yet.

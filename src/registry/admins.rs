@@ -18,7 +18,7 @@ pub(super) fn admins_with_tokens(
     Ok(tokens.iter().any(|record| {
         let ask = AccessQuery {
             who: &record.principal,
-            system: false,
+            kind: None,
             bound: record.prompts.as_ref(),
             permission: Permission::Access,
             prompt: None,

@@ -6,20 +6,17 @@
 use std::sync::PoisonError;
 
 use super::command::{Attempt, SettingsChange};
+use super::epochs::by_itself;
 use super::{Actor, Registry, RegistryError, check_handle};
 use crate::api::alerts::{AlertView, FiringAlert};
 use crate::governance::alert::{AlertEvent, after_reading, check_rule, summary};
 use crate::model::alert::{ALERTS_MAX, Alert, AlertReading, AlertRule, AlertState};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::handle::HANDLE_BYTES_MAX;
-use crate::model::principal::PrincipalKind;
 use crate::resolve::ReadScope;
 use crate::store::StoreError;
 use crate::store::documents::Documents;
 use crate::store::write::WriteTxn;
-
-/// The actor of automatic changes.
-const ITSELF: &str = "bookholder";
 
 impl Registry {
     /// The alerts that a reader can see, by name: all, for one who can read every prompt; else those on single prompts
@@ -194,13 +191,10 @@ fn entry(alert: &Alert, reading: &AlertReading, event: AlertEvent) -> AuditEntry
         AlertEvent::Resolved => Command::ResolveAlert,
     };
     AuditEntry {
-        actor: ITSELF.to_owned(),
-        actor_kind: Some(PrincipalKind::System),
-        method: "reading alerts".to_owned(),
         subjects,
         message: summary(&alert.rule, Some(reading)),
         changes: vec![AuditChange::Settings { subject, before: None, after: Some(told) }],
-        ..AuditEntry::of(command)
+        ..by_itself(command, "reading alerts")
     }
 }
 

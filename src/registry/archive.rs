@@ -101,7 +101,7 @@ impl Registry {
     /// # Errors
     /// The window is below the floor, or the store fails.
     pub async fn archive_by_settings(&self, unused_days: u32) -> Result<Archived, RegistryError> {
-        let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
+        let itself = Actor::automation(ITSELF, "schedule");
         let request = |dry_run| ArchiveRequest {
             prompts: Pattern::everything(),
             unused_days,

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::access::{FIRST_TOKEN, ensure_finding_key, is_known, keep_first};
+use super::access::{FIRST_TOKEN, ensure_automation, ensure_finding_key, is_known, keep_first};
 use super::directory::{ADMIN_TOKEN_FILE, DirectoryContents, FIRST_START_FOLDER, RESTORE_FOLDER, look};
 use super::epochs::{BootstrapError, base_of, by_operator, signer};
 use super::new_epoch;
@@ -168,6 +168,7 @@ pub fn reopen(
     if txn.role()? == Some(NodeRole::Replica) {
         return Err(BootstrapError::IsReplica);
     }
+    ensure_automation(store, Timestamp::from_ms(clock.now_ms()))?;
     let (roots, epochs) = txn.trust()?;
     let (chain, epoch) = read_back(&roots, &epochs)?;
     if txn.anchored(&txn.audit_head()?)? == Some(false) {
@@ -292,6 +293,7 @@ fn first_start(
     let now_ms = clock.commit_ms()?;
     create::directory(keys)?;
     ensure_finding_key(store)?;
+    ensure_automation(store, Timestamp::from_ms(now_ms))?;
     let root_key = make_key(&keys.join(ROOT_KEY_FILE))?;
     let checkpoint_key = make_key(&keys.join(CHECKPOINT_KEY_FILE))?;
     let issued = now_ms.div_euclid(1_000);

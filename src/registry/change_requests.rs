@@ -219,7 +219,7 @@ impl Registry {
         if !self.change_request_is_due()? {
             return Ok(());
         }
-        let itself = Actor { name: ITSELF.to_owned(), ..Actor::operator("its own clock") };
+        let itself = Actor::automation(ITSELF, "schedule");
         self.command(&itself, Attempt::new(Command::Expire, [], ""), |txn, ctx, granted| {
             for mut request in open_requests(txn)? {
                 if request.expires <= ctx.now {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::directory::DirectoryError;
 use crate::crypto::key::KeyError;
 use crate::crypto::secret::SecretError;
-use crate::governance::rulebook::OPERATOR;
+use crate::governance::rulebook::{ITSELF, OPERATOR};
 use crate::model::audit::{AuditEntry, Command, Subject};
 use crate::model::principal::PrincipalKind;
 use crate::signing::key_files::{CHECKPOINT_KEY_FILE, KeyFileError, read_key};
@@ -103,6 +103,16 @@ pub(super) fn by_operator(command: Command, subjects: Vec<Subject>, message: Str
         method: "this machine".to_owned(),
         subjects,
         message,
+        ..AuditEntry::of(command)
+    }
+}
+
+/// The audit entry of what the node does by itself.
+pub(super) fn by_itself(command: Command, why: &str) -> AuditEntry {
+    AuditEntry {
+        actor: ITSELF.to_owned(),
+        actor_kind: Some(PrincipalKind::Automation),
+        method: why.to_owned(),
         ..AuditEntry::of(command)
     }
 }

@@ -66,7 +66,7 @@ use self::command::Refusals;
 use self::write_quota::WriteQuota;
 use crate::clock::Clock;
 use crate::model::alert::AlertReading;
-use crate::model::audit::Command;
+use crate::model::audit::{AuditEntry, Command};
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
 use crate::model::handle::{HANDLE_BYTES_MAX, is_handle};
 use crate::model::name::PromptName;
@@ -177,7 +177,7 @@ impl Registry {
         }
         let (now, latest) = (self.commit_time()?, self.0.clock.latest());
         let message = format!("the clock of this machine was set back from {latest} to {now}");
-        let entry = epochs::by_operator(Command::ClockSetBack, Vec::new(), message);
+        let entry = AuditEntry { message, ..epochs::by_itself(Command::ClockSetBack, "clock") };
         self.0.store.write(move |txn| txn.commit(now, Vec::new(), entry)).await?;
         self.0.clock.set_back_is_committed();
         Ok(())

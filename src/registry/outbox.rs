@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use super::Registry;
+use super::epochs::by_itself;
 use super::webhook_settings::{secrets, settings};
 use crate::crypto::webhook::WebhookSecret;
 use crate::governance::announcement::{TEST_EVENT, body, concerns, message_id};
@@ -18,7 +19,6 @@ use crate::governance::event::{Effect, effects};
 use crate::governance::slack::slack_body;
 use crate::governance::webhook::{Outcome, next_attempt, outcome, rest, should_disable, wants};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
-use crate::model::principal::PrincipalKind;
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Attempt, Delivery, DeliveryState, Disabled, Webhook, WebhookFormat};
@@ -41,8 +41,6 @@ const QUIET_S_MAX: u64 = 86_400;
 const ERROR_CHARACTERS_MAX: usize = 300;
 /// An audit entry, and the index of the effect in it.
 pub type EventNumber = (u64, u64);
-/// The actor of automatic changes.
-const ITSELF: &str = "bookholder";
 
 /// One due delivery, with everything that is sent. It has no `Debug`, because its URL may be a credential.
 pub struct OutgoingDelivery {
@@ -365,13 +363,10 @@ fn disable(txn: &mut WriteTxn<'_>, now: Timestamp, mut webhook: Webhook, why: St
     let subject = Subject::Webhook { name: webhook.name.clone() };
     let change = AuditChange::settings(subject.clone(), Some(&before), Some(&settings(&webhook)));
     let entry = AuditEntry {
-        actor: ITSELF.to_owned(),
-        actor_kind: Some(PrincipalKind::System),
-        method: "delivering webhooks".to_owned(),
         reason: why,
         subjects: vec![subject],
         changes: vec![change],
-        ..AuditEntry::of(Command::DisableWebhook)
+        ..by_itself(Command::DisableWebhook, "delivering webhooks")
     };
     txn.commit(now, Vec::new(), entry)?;
     Ok(())

@@ -300,7 +300,7 @@ pub(super) fn create(
     }
     if kind == PrincipalKind::System {
         return Err(RegistryError::Unfit(
-            "a principal is a person or a service; `system` is reserved for bookholder itself".to_owned(),
+            "a principal is a person, a service or an automation; `system` is reserved for the operator".to_owned(),
         ));
     }
     check_grants(&ctx.rules.book, &grants)?;

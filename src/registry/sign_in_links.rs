@@ -102,7 +102,7 @@ fn person_of(open: Option<OpenSignInLink>, book: &Rulebook, now: Timestamp) -> O
     open.filter(|open| open.expires > now && check_person(book, &open.principal).is_ok())
 }
 
-/// Refuses principals that cannot sign in with a link: services, and people who are disabled.
+/// Refuses principals that cannot sign in with a link: programs, and people who are disabled.
 fn check_person(book: &Rulebook, name: &str) -> Result<(), RegistryError> {
     let absent = || RegistryError::NotFound { what: "principal", name: super::command::clip(name, HANDLE_BYTES_MAX) };
     let principal = book.principals.get(name).ok_or_else(absent)?;
@@ -110,7 +110,8 @@ fn check_person(book: &Rulebook, name: &str) -> Result<(), RegistryError> {
     match (principal.kind, principal.disabled) {
         (PrincipalKind::Person, None) => Ok(()),
         (PrincipalKind::Person, Some(_)) => unfit("they are disabled; enable them first"),
-        _ => unfit("it is a service; create an access token for it"),
+        (PrincipalKind::Automation, _) => unfit("it is an automation"),
+        (PrincipalKind::Service | PrincipalKind::System, _) => unfit("it is a service; create an access token for it"),
     }
 }
 

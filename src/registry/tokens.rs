@@ -73,17 +73,23 @@ impl Registry {
                         "give the `principal` of the access token, or a `role` for a new service".to_owned(),
                     ));
                 }
-                (Some(principal), None) => {
-                    if !ctx.rules.book.principals.contains_key(&principal) {
-                        return Err(RegistryError::NotFound { what: "principal", name: principal });
+                (Some(principal), None) => match ctx.rules.book.principals.get(&principal).map(|one| one.kind) {
+                    None => return Err(RegistryError::NotFound { what: "principal", name: principal }),
+                    Some(PrincipalKind::Automation) => {
+                        return Err(RegistryError::Unfit(format!(
+                            "`{principal}` is an automation, which has no access tokens; create a service for it"
+                        )));
                     }
-                    principal
-                }
+                    Some(_) => principal,
+                },
                 (None, Some(role)) => {
                     let existing = ctx.rules.book.principals.get(&request.name);
                     let grants = vec![Grant::everywhere(&role)];
                     match existing {
-                        Some(existing) if existing.grants == grants && existing.disabled.is_none() => {}
+                        Some(existing)
+                            if existing.kind == PrincipalKind::Service
+                                && existing.grants == grants
+                                && existing.disabled.is_none() => {}
                         Some(_) => return Err(RegistryError::Exists { what: "a principal", name: request.name }),
                         None => {
                             let (name, kind) = (request.name.clone(), PrincipalKind::Service);

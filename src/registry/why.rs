@@ -7,7 +7,7 @@ use crate::api::govern::CanAnswer;
 use crate::governance::rulebook::{AccessQuery, Weight};
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
-use crate::model::principal::{Grant, Permission, PrincipalKind};
+use crate::model::principal::{Grant, Permission};
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::model::verdict::{Requirement, RequirementKind};
@@ -63,8 +63,8 @@ impl Registry {
         let book = &known.rules.book;
         let bound = if *who == actor.name { actor.bound.as_ref() } else { None };
         let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
-        let system = *who == actor.name && actor.kind == PrincipalKind::System;
-        let ask = AccessQuery { who, system, bound, permission: *permission, prompt: name, label: place };
+        let kind = (*who == actor.name).then_some(actor.kind);
+        let ask = AccessQuery { who, kind, bound, permission: *permission, prompt: name, label: place };
         let verdict = book.decide(&ask);
         let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
         if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
@@ -101,7 +101,7 @@ impl Registry {
         let known = self.0.known.load();
         let book = &known.rules.book;
         let (name, place) = (prompt.as_ref().map(PromptName::as_str), label.as_ref().map(Label::as_str));
-        let ask = AccessQuery { who, system: false, bound: None, permission: *permission, prompt: name, label: place };
+        let ask = AccessQuery { who, kind: None, bound: None, permission: *permission, prompt: name, label: place };
         let grants = book.principals.get(who).into_iter().flat_map(|one| &one.grants);
         let grants = grants.map(|grant| (grant.clone(), book.evaluate_grant(grant, &ask))).collect();
         let leaves_out = |bound: &Pattern| !name.is_some_and(|name| bound.matches(name));

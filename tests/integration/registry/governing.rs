@@ -4,7 +4,7 @@ use bookholder::api::govern::{
     AmendRequest, ApplyRequest, PrincipalRequest, ProposeRequest, ProposedVersion, ReviewRequest, TokenRequest,
 };
 use bookholder::api::write::{DeployRequest, PublishRequest, RemoveRequest, RollbackRequest};
-use bookholder::model::audit::{AuditEntry, Command, Decision};
+use bookholder::model::audit::{Command, Decision};
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::finding::Severity;
 use bookholder::model::principal::{Grant, PrincipalKind};
@@ -75,13 +75,6 @@ fn missing(refused: Result<(), RegistryError>) -> Vec<RequirementKind> {
     }
 }
 
-fn last(primary: &Primary) -> AuditEntry {
-    let verdict = primary.view().verify_audit().expect("a log");
-    assert!(verdict.whole);
-    let seq = primary.state().0.seq;
-    primary.view().audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
-}
-
 #[tokio::test]
 async fn approvals_bind_to_content_and_exclude_contributors() {
     use RequirementKind as K;
@@ -118,7 +111,7 @@ async fn approvals_bind_to_content_and_exclude_contributors() {
     assert!(matches!(moved, Err(RegistryError::RequestMoved { .. })), "she looked at the first: {moved:?}");
     review(&primary, "cy", asked.id, EventKind::Approve).await.expect("compliance approves");
     deploy_as(&primary, "rob", two).await.expect("nothing is missing");
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     assert_eq!((entry.approved_by.as_slice(), entry.change_request), (&["cy".to_owned()][..], Some(asked.id)));
     assert!(entry.reason.contains("grant releaser on support/**") && entry.reason.contains("policy production is met"));
     let deployment = &primary.view().deployments(&name(AGENT), None, None, 1).expect("a page").items[0];
@@ -180,11 +173,11 @@ async fn break_glass_needs_an_admin_and_is_recorded() {
     };
     let refused = deploy(&primary, "rob", one, glass("I want to")).await;
     assert!(matches!(refused, Err(RegistryError::Forbidden { .. })), "{refused:?}");
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     assert_eq!((entry.decision, entry.actor.as_str()), (Decision::Denied, "rob"));
     assert_eq!(missing(deploy_as(&primary, "admin", one).await), [RequirementKind::Approvals, RequirementKind::Gate]);
     deploy(&primary, "admin", one, glass("the old one insults people")).await.expect("an admin");
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     assert_eq!(entry.overrode.len(), 2, "{entry:?}");
     assert!(entry.overrode.iter().all(|what| what.ends_with("overridden because the old one insults people")));
 }
@@ -245,7 +238,7 @@ async fn an_automatic_request_is_applied_when_its_time_has_come() {
     assert_eq!(state(), RequestState::Open, "a moment early");
     primary.wait(1).registry.tend_change_requests().await.expect("tended");
     assert_eq!(state(), RequestState::Applied);
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     assert_eq!((entry.actor.as_str(), entry.command.as_str()), ("ivy", "deploy"));
     assert_eq!(entry.method, "change request 1, deployed automatically");
     assert_eq!(primary.text(AGENT).expect("live"), "one");
@@ -285,7 +278,7 @@ async fn revoked_token_turns_off_automatic_deployment_of_its_requests() {
         primary.registry.deploy(&person("rob"), staging(one)).await.expect("staging is free");
         review(&primary, "ivy", asked.id, EventKind::Approve).await.expect("ivy");
         primary.registry.revoke_token(&primary.admin, format!("{revoked}-laptop")).await.expect("revoked");
-        let entry = last(&primary);
+        let entry = primary.last_entry();
         let subjects = entry.subject_texts();
         let (token, request) = (format!("{revoked}-laptop"), format!("change request {}", asked.id));
         assert_eq!(subjects, if applied { vec![token] } else { vec![token, request] });
@@ -385,7 +378,7 @@ async fn high_risk_needs_compliance_and_secrets_need_an_admin() {
     deploy_as(&primary, "rob", harmless).await.expect("no risk, no approval");
     let risky = publish_as(&primary, "ann", "Advise the customer which loan to take.").await;
     assert_eq!(missing(deploy_as(&primary, "rob", risky).await), [RequirementKind::RiskApproval]);
-    assert!(last(&primary).risk >= Some(Severity::High));
+    assert!(primary.last_entry().risk >= Some(Severity::High));
     let asked = propose(&primary, "ann", risky, false).await;
     review(&primary, "ivy", asked.id, EventKind::Approve).await.expect("a releaser");
     assert_eq!(missing(deploy_as(&primary, "rob", risky).await), [RequirementKind::RiskApproval], "not compliance");
@@ -395,7 +388,7 @@ async fn high_risk_needs_compliance_and_secrets_need_an_admin() {
     let secret = format!("Use the key {}{} for the search tool.", "ghp_", "a8Fk2LmQ9xZr4TvB7nWc1YdE6sHg3JpU5oKi");
     let refused = primary.registry.publish(&person("ann"), name(AGENT), request(&secret)).await.expect_err("a secret");
     assert!(matches!(refused, RegistryError::HoldsSecrets { .. }), "{refused:?}");
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     let recorded = serde_json::to_string(&entry).expect("JSON");
     assert!(!recorded.contains("ghp_") && !refused.to_string().contains("ghp_"), "{recorded}");
     assert_eq!((entry.decision, entry.risk), (Decision::Denied, Some(Severity::Critical)));
@@ -403,7 +396,7 @@ async fn high_risk_needs_compliance_and_secrets_need_an_admin() {
     let refused = primary.registry.publish(&person("ann"), name(AGENT), glass(&secret)).await;
     assert!(matches!(refused, Err(RegistryError::Forbidden { .. })), "{refused:?}");
     primary.registry.publish(&primary.admin, name(AGENT), glass(&secret)).await.expect("an admin");
-    assert!(last(&primary).overrode[0].contains("overridden because a dummy of the docs"));
+    assert!(primary.last_entry().overrode[0].contains("overridden because a dummy of the docs"));
 }
 
 #[tokio::test]
@@ -447,11 +440,11 @@ async fn break_glass_overrides_policies_but_not_breaking_changes() {
     assert_eq!(missing(deploy(&primary, "admin", two, asked(true, None)).await), [RequirementKind::Approvals]);
     let refused = deploy(&primary, "admin", two, asked(false, Some("a fire"))).await;
     assert!(matches!(refused, Err(RegistryError::BreaksCallers { .. })), "{refused:?}");
-    assert!(last(&primary).overrode.is_empty(), "nothing was overridden");
+    assert!(primary.last_entry().overrode.is_empty(), "nothing was overridden");
     let refused = deploy(&primary, "rob", two, asked(true, Some("a fire"))).await;
     assert!(matches!(refused, Err(RegistryError::Forbidden { .. })), "{refused:?}");
     deploy(&primary, "admin", two, asked(true, Some("a fire"))).await.expect("both were given");
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     assert!(matches!(entry.overrode.as_slice(), [one] if one.ends_with("overridden because a fire")), "{entry:?}");
 }
 
@@ -498,7 +491,7 @@ async fn removing_a_prompt_needs_the_policies_of_its_labels() {
     assert_eq!(primary.text(AGENT).expect("still served"), "Hello");
     let removed = remove(Some("it leaks")).await.expect("overridden");
     assert_eq!(removed.deployments.len(), 2);
-    let newest = last(&primary);
+    let newest = primary.last_entry();
     assert!(newest.overrode.iter().any(|one| one.contains("it leaks")), "{newest:?}");
 }
 

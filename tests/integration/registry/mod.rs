@@ -1,6 +1,7 @@
 //! The governed write path: the effect of each command, its rejections, and their errors.
 
 mod access;
+mod automation;
 mod dating;
 mod deploying;
 mod governing;

@@ -6,7 +6,6 @@ use bookholder::api::govern::{AmendRequest, ApplyRequest, ArchiveRequest, Propos
 use bookholder::api::write::{
     DeployRequest, Deployed, ImportChange, ImportRequest, PublishRequest, RollbackRequest, ServingRequest,
 };
-use bookholder::model::audit::AuditEntry;
 use bookholder::model::change_request::{ChangeRequest, EventKind, RequestState};
 use bookholder::model::content::Syntax;
 use bookholder::model::verdict::RequirementKind;
@@ -73,11 +72,6 @@ async fn world() -> (Primary, ChangeRequest) {
     let asked = propose(&primary, fixed(2), true).await;
     approve(&primary, &asked).await;
     (primary, asked)
-}
-
-fn last(primary: &Primary) -> AuditEntry {
-    let seq = primary.state().0.seq;
-    primary.view().audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
 }
 
 /// How version 2 is stopped.
@@ -343,7 +337,7 @@ async fn version_that_was_stopped_on_staging_has_not_been_tried() {
 async fn free_rollback_records_the_skipped_requirements() {
     let (primary, _) = world().await;
     rollback(&primary, None).await.expect("free");
-    let entry = last(&primary);
+    let entry = primary.last_entry();
     assert!(
         entry.reason.contains(
             "policy production requires nothing for stopping a deployment (not required: 1 approval of this exact change (0 so far))"
@@ -354,7 +348,7 @@ async fn free_rollback_records_the_skipped_requirements() {
     assert!(!entry.reason.contains("is met") && entry.approved_by.is_empty(), "{entry:?}");
     policy(&primary, r#","approvals":1,"deployers":["releaser"]"#).await;
     primary.registry.unlabel(&person("rob"), name(AGENT), label("production"), why()).await.expect("free");
-    let reason = last(&primary).reason;
+    let reason = primary.last_entry().reason;
     assert!(reason.contains("policy production requires only its deployers for stopping a deployment"), "{reason}");
 }
 

@@ -13,6 +13,7 @@ use bookholder::api::write::{
 use bookholder::clock::{Clock, ManualClock};
 use bookholder::crypto::key::SigningKey;
 use bookholder::crypto::secret::AccessToken;
+use bookholder::model::audit::AuditEntry;
 use bookholder::model::content::{Body, Content, Syntax};
 use bookholder::model::name::{Label, PromptName};
 use bookholder::model::position::Position;
@@ -123,6 +124,13 @@ impl Primary {
     /// The state of now, as the node itself sees it.
     pub fn view(&self) -> CatalogueView {
         self.catalogue.as_reader(&ReadScope::node()).expect("a state")
+    }
+
+    /// The newest entry of the audit log, which must be whole.
+    pub fn last_entry(&self) -> AuditEntry {
+        assert!(self.view().verify_audit().expect("a log").whole);
+        let seq = self.state().0.seq;
+        self.view().audit(Some(&seq.to_string()), 1).expect("a page").items.pop().expect("the newest")
     }
 
     /// The present moment.

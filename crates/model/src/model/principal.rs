@@ -1,4 +1,4 @@
-//! Principals (people and services), roles, grants and access tokens.
+//! Principals (people, services and automations), roles, grants and access tokens.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -171,6 +171,7 @@ impl Role {
         };
         vec![
             role("admin", "Everything, including overriding a policy with a reason", &P::ALL),
+            role("archiver", "Archives unused versions", &[P::Policy]),
             role("author", "Writes prompts, edits drafts, opens change requests", &[P::Read, P::Publish]),
             role("compliance", "Reviews changes, reads the audit log", &[P::Read, P::Review, P::Audit]),
             role("reader", "Resolves and reads prompts", &[P::Read]),
@@ -220,10 +221,17 @@ impl fmt::Display for Grant {
 pub enum PrincipalKind {
     /// A person.
     Person,
-    /// A program.
+    /// A program that calls the registry with an access token.
     Service,
-    /// Bookholder itself, or its operator at the machine.
+    /// What the node does by itself, such as archiving on a schedule, within its own grants; nothing can sign in as it.
+    Automation,
+    /// The operator at the machine, who is not limited by grants.
     System,
+}
+
+impl PrincipalKind {
+    /// The kinds of principals that can be created.
+    pub const CREATED: [Self; 3] = [Self::Person, Self::Service, Self::Automation];
 }
 
 impl fmt::Display for PrincipalKind {
@@ -231,18 +239,19 @@ impl fmt::Display for PrincipalKind {
         f.write_str(match self {
             Self::Person => "person",
             Self::Service => "service",
+            Self::Automation => "automation",
             Self::System => "system",
         })
     }
 }
 
-/// A person or service that has grants.
+/// A person, service or automation that has grants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Principal {
     /// Its unique name, as in the audit log.
     pub name: String,
-    /// Person or service.
+    /// Person, service or automation.
     pub kind: PrincipalKind,
     /// Since when.
     pub created: Timestamp,

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::label_policy::LabelPolicy;
 use crate::model::pattern::Pattern;
-use crate::model::principal::{Grant, Permission, Principal, Role};
+use crate::model::principal::{Grant, Permission, Principal, PrincipalKind, Role};
 use crate::model::verdict::Verdict;
 
 /// The operator at the machine: the folder watch, and commands on a stopped registry.
 pub const OPERATOR: &str = "operator";
-/// Bookholder itself, for scheduled changes.
+/// The automation that every node has: what it does on a schedule.
 pub const ITSELF: &str = "bookholder";
+/// The role of that automation.
+pub const ARCHIVER: &str = "archiver";
 /// The role with every permission.
 pub const ADMIN: &str = "admin";
 
@@ -30,8 +32,8 @@ pub struct Rulebook {
 pub struct AccessQuery<'a> {
     /// The name of the principal.
     pub who: &'a str,
-    /// Whether it is the operator at the machine, or the program itself, rather than a principal.
-    pub system: bool,
+    /// What the actor is; absent where the question is about a principal of any kind.
+    pub kind: Option<PrincipalKind>,
     /// The prompts that the access token is limited to, if any.
     pub bound: Option<&'a Pattern>,
     /// What.
@@ -46,7 +48,7 @@ impl<'a> AccessQuery<'a> {
     /// An action of a principal on one label, with any access token.
     #[must_use]
     pub const fn on_label(who: &'a str, permission: Permission, prompt: &'a str, label: &'a str) -> Self {
-        Self { who, system: false, bound: None, permission, prompt: Some(prompt), label: Some(label) }
+        Self { who, kind: None, bound: None, permission, prompt: Some(prompt), label: Some(label) }
     }
 }
 
@@ -78,11 +80,13 @@ impl Rulebook {
         {
             return deny(format!("this access token is limited to {bound} and does not cover {what}"));
         }
-        if ask.system {
-            return Verdict { allowed: true, reason: format!("`{}` is bookholder itself", ask.who), roles: Vec::new() };
+        if ask.kind == Some(PrincipalKind::System) {
+            let reason = format!("`{}` is the operator of this machine", ask.who);
+            return Verdict { allowed: true, reason, roles: Vec::new() };
         }
-        let Some(principal) = self.principals.get(ask.who) else {
-            return deny(format!("there is no principal `{}`", ask.who));
+        let Some(principal) = self.principal(ask) else {
+            let what = if ask.kind == Some(PrincipalKind::Automation) { "automation" } else { "principal" };
+            return deny(format!("there is no {what} `{}`", ask.who));
         };
         if principal.disabled.is_some() {
             return deny(format!("`{}` is disabled", ask.who));
@@ -96,10 +100,10 @@ impl Rulebook {
     /// The roles that give a principal a permission, sorted.
     #[must_use]
     pub fn roles_of(&self, ask: &AccessQuery<'_>) -> Vec<String> {
-        if ask.system {
+        if ask.kind == Some(PrincipalKind::System) {
             return vec![ADMIN.to_owned()];
         }
-        let Some(principal) = self.principals.get(ask.who).filter(|principal| principal.disabled.is_none()) else {
+        let Some(principal) = self.principal(ask).filter(|principal| principal.disabled.is_none()) else {
             return Vec::new();
         };
         let mut roles: Vec<String> = self.grants(principal, ask).map(|grant| grant.role.clone()).collect();
@@ -116,6 +120,14 @@ impl Rulebook {
             Some((name.clone(), self.roles_of(&ask))).filter(|(_, roles)| !roles.is_empty())
         };
         self.principals.keys().filter_map(of).collect()
+    }
+
+    /// The principal that a question is about. No one acts with the grants of an automation, and no automation with
+    /// those of others.
+    fn principal(&self, ask: &AccessQuery<'_>) -> Option<&Principal> {
+        let automation = |kind| kind == PrincipalKind::Automation;
+        let fits = |one: &&Principal| ask.kind.is_none_or(|kind| automation(kind) == automation(one.kind));
+        self.principals.get(ask.who).filter(fits)
     }
 
     /// The patterns of prompts that a principal can read.
@@ -171,7 +183,6 @@ fn describe(ask: &AccessQuery<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::principal::PrincipalKind;
     use crate::model::time::Timestamp;
 
     fn book(grants: &[(&str, &str, &str)]) -> Rulebook {
@@ -198,8 +209,7 @@ mod tests {
     fn a_grant_is_a_role_for_the_prompts_and_labels_that_fit() {
         let book = book(&[("author", "support/**", "**"), ("releaser", "support/**", "staging")]);
         let check = |permission, prompt, label, expected| {
-            let verdict =
-                book.decide(&AccessQuery { who: "ann", system: false, bound: None, permission, prompt, label });
+            let verdict = book.decide(&AccessQuery { who: "ann", kind: None, bound: None, permission, prompt, label });
             assert_eq!(verdict.allowed, expected, "{permission} {prompt:?} {label:?}: {}", verdict.reason);
         };
         check(Permission::Publish, Some("support/agent"), None, true);
@@ -218,7 +228,7 @@ mod tests {
             let [prompts, labels] = [prompts, labels].map(|text| text.parse().expect("a pattern"));
             let given = Grant { role: role.to_owned(), prompts, labels };
             let permission = Permission::Deploy;
-            let ask = AccessQuery { who: "ann", system: false, bound: None, permission, prompt, label };
+            let ask = AccessQuery { who: "ann", kind: None, bound: None, permission, prompt, label };
             assert_eq!(book.evaluate_grant(&given, &ask), expected, "{grant:?} {prompt:?} {label:?}");
             let mut alone = book.clone();
             alone.principals.get_mut("ann").expect("she").grants = vec![given];
@@ -239,7 +249,7 @@ mod tests {
         let book = book(&[("author", "support/**", "**")]);
         let ask = |permission, bound| AccessQuery {
             who: "ann",
-            system: false,
+            kind: None,
             bound,
             permission,
             prompt: Some("support/agent"),
@@ -257,12 +267,27 @@ mod tests {
     }
 
     #[test]
+    fn automation_and_person_do_not_act_with_the_grants_of_each_other() {
+        let mut book = book(&[("releaser", "**", "**")]);
+        let ask = |kind| AccessQuery { kind: Some(kind), ..AccessQuery::on_label("ann", Permission::Deploy, "a", "b") };
+        for kind in PrincipalKind::CREATED {
+            book.principals.get_mut("ann").expect("she").kind = kind;
+            for asked in PrincipalKind::CREATED {
+                let allowed = (kind == PrincipalKind::Automation) == (asked == PrincipalKind::Automation);
+                let verdict = book.decide(&ask(asked));
+                assert_eq!(verdict.allowed, allowed, "{kind} {asked}: {}", verdict.reason);
+                assert_eq!(book.roles_of(&ask(asked)).is_empty(), !allowed, "{kind} {asked}");
+            }
+        }
+    }
+
+    #[test]
     fn disabled_principal_has_no_permission() {
         let mut book = book(&[("admin", "**", "**")]);
         book.principals.get_mut("ann").expect("she").disabled = Some(Timestamp::from_ms(1));
         let ask = AccessQuery {
             who: "ann",
-            system: false,
+            kind: None,
             bound: None,
             permission: Permission::Access,
             prompt: None,

@@ -8,6 +8,7 @@ use crate::form::session;
 use crate::format::{Escaped, grouped, moment, plain, start_of, with_code};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
+use crate::model::principal::PrincipalKind;
 
 /// The result of a command, for display.
 const RESULTS: [(Decision, &str); 2] = [(Decision::Granted, "allowed"), (Decision::Denied, "denied")];
@@ -191,7 +192,10 @@ fn row(matter: &AuditPageData, entry: &AuditEntry) -> Markup {
     html! {
         tr {
             td { (moment(entry.at)) }
-            td { a href=(address(matter, &entry.actor, "")) { (Escaped(&entry.actor)) } }
+            td {
+                a href=(address(matter, &entry.actor, "")) { (Escaped(&entry.actor)) }
+                @if entry.actor_kind == Some(PrincipalKind::Automation) { " " span.tag { "automation" } }
+            }
             td { b { (entry.command) } }
             td.words {
                 @if let Some(first) = entry.subjects.first() { (subject(first)) }

@@ -69,10 +69,8 @@ pub(in crate::http::ui) async fn create(State(app): State<App>, mut sent: Submit
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
-        let kind = match typed.get("kind") {
-            "service" => PrincipalKind::Service,
-            _ => PrincipalKind::Person,
-        };
+        let kind = PrincipalKind::CREATED.into_iter().find(|kind| kind.to_string() == typed.get("kind"));
+        let kind = kind.unwrap_or(PrincipalKind::Person);
         let name = required::<String>(&typed, "name", "Name")?;
         let request = PrincipalRequest { name, kind, grants: grant(&typed)?.into_iter().collect() };
         let made = registry.create_principal(&actor, request).await?;

@@ -42,7 +42,7 @@ pub struct AuditEntry {
     /// The original time, if it was imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred: Option<Timestamp>,
-    /// Person, service or system.
+    /// Person, service, automation or system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor_kind: Option<PrincipalKind>,
     /// How the actor authenticated, for example `access token ci-2026`.

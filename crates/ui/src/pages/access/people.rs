@@ -91,13 +91,16 @@ fn new(people: &People, form: &str) -> Markup {
             (name_input("new-name", &typed))
             label for="new-kind" { "Kind" }
             select #new-kind name="kind" {
-                @for kind in [PrincipalKind::Person, PrincipalKind::Service] {
+                @for kind in PrincipalKind::CREATED {
                     option value=(kind) selected[typed.get("kind") == kind.to_string()] { (kind) }
                 }
             }
             (grant_fields("new", &people.roles, &typed, false))
             button.primary type="submit" { "Create" }
-            p.quiet { "Next, create an access token on their page so they can sign in." }
+            p.quiet {
+                "Next, create an access token on their page so they can sign in. An automation is something that this "
+                "node does by itself; it cannot sign in."
+            }
         }
     }
 }

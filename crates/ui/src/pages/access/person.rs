@@ -52,12 +52,15 @@ pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
             }
         }
         @if let Some(at) = one.disabled {
-            p.note.bad { "Disabled " (when(at, frame.now)) ". Their access tokens do not work." }
+            p.note.bad {
+                "Disabled " (when(at, frame.now)) ". "
+                (effect(one.kind, "It does nothing.", "Their access tokens do not work."))
+            }
         }
         div.columns {
             div.stack {
                 section { h2 { "Roles" } (grants(matter, form)) }
-                @if let Some(held) = &matter.tokens {
+                @if let Some(held) = matter.tokens.as_ref().filter(|_| one.kind != PrincipalKind::Automation) {
                     section {
                         h2 { "Access tokens" }
                         @if held.is_empty() {
@@ -170,14 +173,16 @@ fn desk(matter: &PersonPageData, form: &str) -> Markup {
                 button.primary type="submit" { "Grant role" }
             }
         }))
-        (on_demand("New access token", &matter.outcome, "token", &html! {
-            form.stack method="post" action=(path) {
-                (begin(form, "token"))
-                (token_fields("token", &matter.outcome.of("token")))
-                button.primary type="submit" { "Create token" }
-                p.quiet { "The token is shown once, on the next page." }
-            }
-        }))
+        @if one.kind != PrincipalKind::Automation {
+            (on_demand("New access token", &matter.outcome, "token", &html! {
+                form.stack method="post" action=(path) {
+                    (begin(form, "token"))
+                    (token_fields("token", &matter.outcome.of("token")))
+                    button.primary type="submit" { "Create token" }
+                    p.quiet { "The token is shown once, on the next page." }
+                }
+            }))
+        }
         @if one.disabled.is_none() && one.kind == PrincipalKind::Person {
             (on_demand("New sign-in link", &matter.outcome, "link", &html! {
                 form.stack method="post" action=(path) {
@@ -193,7 +198,7 @@ fn desk(matter: &PersonPageData, form: &str) -> Markup {
             @if one.disabled.is_some() {
                 form.stack method="post" action=(path) {
                     (begin(form, "enable")) button type="submit" { "Enable" }
-                    p.quiet { "Their access tokens work again." }
+                    p.quiet { (effect(one.kind, "It acts again.", "Their access tokens work again.")) }
                 }
             } @else {
                 (behind_a_click(
@@ -201,11 +206,20 @@ fn desk(matter: &PersonPageData, form: &str) -> Markup {
                     form,
                     "disable",
                     "Disable",
-                    "Their access tokens stop working immediately, and they are signed out everywhere.",
+                    effect(
+                        one.kind,
+                        "It stops acting immediately.",
+                        "Their access tokens stop working immediately, and they are signed out everywhere.",
+                    ),
                 ))
             }
         }
     }
+}
+
+/// What a change does to an automation, or to others, who have access tokens.
+const fn effect(kind: PrincipalKind, automation: &'static str, others: &'static str) -> &'static str {
+    if matches!(kind, PrincipalKind::Automation) { automation } else { others }
 }
 
 #[cfg(test)]
