@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_concerns_the_prompts_it_names() {
+    fn entry_concerns_the_prompts_it_names() {
         let agent = || label("support/agent@production", Some(7));
         for (command, subject, pattern, expected) in [
             (Command::Deploy, agent(), "support/**", true),

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_proves_itself_and_counts_its_holes() {
+    fn audit_copy_verifies_and_counts_gaps() {
         let verdict = verify_copy(copy().as_bytes()).unwrap();
         assert_eq!((verdict.entries, verdict.served, verdict.gaps, verdict.broken_at), (6, 3, 1, None));
         assert_eq!(verdict.first.map(|(seq, _)| seq), Some(1));

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_author_may_declare_more_but_not_less() {
+    fn declared_bump_can_be_larger_but_not_smaller() {
         let (from, to) = (content(r#"{"text":"a","tools":[1]}"#), content(r#"{"text":"a","tools":[2]}"#));
         assert_eq!(decide(None, &to, None), Ok(Bump::Major));
         assert_eq!(decide(Some(&from), &to, None), Ok(Bump::Minor));

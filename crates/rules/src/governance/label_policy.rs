@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_gate_has_not_passed() {
+    fn unknown_gate_is_not_passed() {
         let gated = policy(r#"{"name":"p","labels":"*","gates":["safety"]}"#);
         assert_eq!(unmet(&gated, &PolicyFacts::default()), [K::Gate]);
         let passed = PolicyFacts { gates_passed: ["safety".to_owned()].into(), ..PolicyFacts::default() };
@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn a_weekly_freeze_is_of_its_days_and_hours() {
+    fn weekly_freeze_applies_on_its_days_and_hours() {
         let weekend = policy(
             r#"{"name":"p","labels":"*","freeze":[{"days":["fri"],"from":"16:00","to":"24:00","why":"weekend"}]}"#,
         );

@@ -273,7 +273,7 @@ fn everything_with_a_name_is_merged_by_name() {
 }
 
 #[test]
-fn a_body_of_another_kind_conflicts_as_a_whole_unless_one_side_left_it_alone() {
+fn changed_body_kind_conflicts_unless_one_side_is_unchanged() {
     let (base, edited) = (content(&json!({"text": "a"})), content(&json!({"text": "b"})));
     let chat = content(&json!({"messages": [{"role": "user", "content": "a"}], "config": {"k": 1}}));
     let merge = both_ways(&base, &edited, &chat);
@@ -287,7 +287,7 @@ fn a_body_of_another_kind_conflicts_as_a_whole_unless_one_side_left_it_alone() {
 }
 
 #[test]
-fn a_merge_reads_back_from_its_json() {
+fn merge_reads_back_from_its_json() {
     let text = |text: &str| Content::text(Syntax::Plain, text);
     let merge = merge(&text("a"), &text("b"), &text("c"));
     let json = json!({"content": {"syntax": "plain", "text": "b"},

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_a_role_for_the_prompts_and_labels_that_fit() {
+    fn grant_gives_a_role_for_matching_prompts_and_labels() {
         let book = book(&[("author", "support/**", "**"), ("releaser", "support/**", "staging")]);
         let check = |permission, prompt, label, expected| {
             let verdict = book.decide(&AccessQuery { who: "ann", kind: None, bound: None, permission, prompt, label });
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_is_weighed_as_it_decides() {
+    fn evaluated_grant_agrees_with_the_decision() {
         let book = book(&[]);
         let check = |grant: (&str, &str, &str), prompt, label, expected| {
             let (role, prompts, labels) = grant;
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_names_the_grant_or_the_roles_that_would_do() {
+    fn verdict_names_the_grant_or_the_roles_that_would_allow_it() {
         let book = book(&[("author", "support/**", "**")]);
         let ask = |permission, bound| AccessQuery {
             who: "ann",

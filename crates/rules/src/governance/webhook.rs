@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_webhook_rests_longer_after_each_failure_in_a_row() {
+    fn webhook_pause_grows_with_consecutive_failures() {
         for (consecutive, expected) in
             [(0, 0), (1, 5), (2, 10), (3, 20), (6, 160), (7, 300), (8, 300), (62, 300), (64, 300), (u32::MAX, 300)]
         {

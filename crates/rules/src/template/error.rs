@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_counts_lines_and_characters() {
+    fn error_position_counts_lines_and_characters() {
         let check = |byte, line, column| {
             assert_eq!(Place::of(1, "aé\nbc\n", byte), Place { text: 1, line, column }, "{byte}");
         };

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn an_include_is_replaced_by_its_text() {
+    fn include_is_replaced_by_its_text() {
         use Syntax::{Jinja, Mustache, Plain};
         for (text, syntax, included, expected) in [
             ("x {{> a}} y {{>shared/tone@3 }}", Mustache, "{{n}}", "x {{n}} y {{n}}"),

@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_a_template_are_its_variables() {
+    fn jinja_names_are_variables() {
         let check = |text: &str, expected: &[(&str, bool)]| {
             let names = names(text).expect(text);
             assert_eq!(names, expected.iter().copied().collect(), "{text}");
@@ -380,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_trees_fit_a_small_stack() {
+    fn deepest_templates_fit_a_small_stack() {
         let deep = [
             format!("{{{{ a{} }}}}", " ~ a".repeat(200)),
             format!("{{{{ a{} }}}}", " + a".repeat(200)),

@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_engine_reads_the_templates_of_the_fixtures_as_scan_does() {
+    fn fixture_templates_have_the_same_tokens_as_in_the_engine() {
         let cases: serde_json::Value =
             serde_json::from_str(include_str!("../../../../fixtures/jinja/cases.json")).expect("the fixtures");
         let cases = cases["cases"].as_array().expect("cases");
@@ -211,7 +211,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, cases: 8_192, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_engine_reads_any_text_as_scan_does(text in soup(), inside in soup(), number in numbers()) {
+        fn any_text_has_the_same_tokens_as_in_the_engine(text in soup(), inside in soup(), number in numbers()) {
             check(&text);
             check(&format!("x {{{{- {inside} }}}} y"));
             check(&format!("{{{{ {number} }}}}"));

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_cut_where_the_engine_cuts_it() {
+    fn text_is_cut_where_the_engine_cuts_it() {
         for (text, expected) in [
             ("", ""),
             ("a { b", r#""a { b""#),

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_is_optional_when_every_use_provides_for_its_absence() {
+    fn variable_is_optional_if_every_use_allows_its_absence() {
         for (text, expected) in [
             ("{{ x }}", false),
             ("{{ x|default('a') }}", true),

@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_one_decision_with_its_groups_and_its_entry() {
+    fn jsonl_line_is_one_decision_with_groups_and_entry() {
         let lines = lines(&samples::incident());
         let rollback = lines.iter().find(|line| line["event_type"] == "prompt.rollback.executed").unwrap();
         assert_eq!(rollback["event_id"], "prompts.example.org/6");

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_builtin_regex_is_compiled_by_its_first_keyword_only() {
+    fn builtin_regex_is_compiled_when_its_first_keyword_matches() {
         let (_, file) = FILES[0];
         let set = RuleSet::read_builtin(file).expect("rules");
         let classifier = Classifier::new(false, std::slice::from_ref(&set)).expect("a classifier");

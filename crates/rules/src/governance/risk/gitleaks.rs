@@ -329,7 +329,7 @@ regex = '''a(?=b)'''
     }
 
     #[test]
-    fn a_text_without_rules_is_refused() {
+    fn text_without_rules_is_refused() {
         let error = |text: &str| import_gitleaks(text).expect_err(text).to_string();
         assert!(error("title = 'x'").contains("no gitleaks rule"));
         assert!(error("rules = 3").contains("line 1"));

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_negation_counts_in_its_own_sentence_only() {
+    fn negation_applies_to_its_own_sentence() {
         let check = |text: &str, expected: bool| {
             let start = text.find('^').expect("a mark");
             assert_eq!(negated(&text.replace('^', ""), start), expected, "{text}");

@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_searched_for_secrets_with_its_key() {
+    fn value_is_searched_for_secrets_with_its_key() {
         let content = Content::from_json(br#"{"text":"","config":{"password":"x"}}"#).expect("a content");
         let mut seen = Vec::new();
         visit_places(&content, &mut |place| {

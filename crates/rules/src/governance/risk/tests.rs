@@ -26,7 +26,7 @@ fn of(json: &str) -> Vec<Finding> {
 }
 
 #[test]
-fn a_wrong_rule_file_is_refused_with_its_reason() {
+fn invalid_rule_file_is_refused_with_its_reason() {
     let check = |lines: &str, part: &str| {
         let error = RuleSet::parse(&rule(lines)).expect_err(lines).to_string();
         assert!(error.contains(part), "{lines}: {error}");
@@ -62,7 +62,7 @@ fn a_wrong_rule_file_is_refused_with_its_reason() {
 }
 
 #[test]
-fn a_custom_rule_joins_the_builtin_ones() {
+fn custom_rule_applies_beside_builtin_ones() {
     let set = RuleSet::parse(&rule(
         "regex = '(?i)project heron'\nkeywords = ['HERON']\ntest_pos = ['Project ⟂Heron']\ntest_neg = ['heron']",
     ))
@@ -122,7 +122,7 @@ fn findings_never_contain_matched_text() {
 }
 
 #[test]
-fn a_value_in_config_is_judged_with_its_key() {
+fn config_value_is_classified_with_its_key() {
     let findings = of(r#"{"text":"","config":{"db_password":"Xk29vQpL8mZr4T","limit":3}}"#);
     let [finding] = findings.as_slice() else { panic!("{findings:?}") };
     assert_eq!((finding.target.as_str(), finding.start, finding.line), ("config.db_password", 0, 1));
@@ -276,7 +276,7 @@ fn rules_exceeding_work_or_memory_limits_are_rejected() {
 }
 
 #[test]
-fn a_set_is_counted_and_read_again_without_compiling() {
+fn rule_set_is_read_again_without_compiling() {
     let tests = "test_pos = ['a']\ntest_neg = ['b']\n";
     let two = rule(&format!("{tests}regex = 'a'\n")) + &rule(&format!("{tests}regex = '('\n")).replace("'r'", "'s'");
     assert_eq!(RuleSet::count(&two), Ok(2));
