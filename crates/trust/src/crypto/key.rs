@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_id_depends_on_name_and_key() {
+    fn key_id_depends_on_name_and_key() {
         let key = SigningKey::from_seed([7; 32]).verifying_key();
         let input = [b"a-name\n\x01".as_slice(), key.as_bytes()].concat();
         assert_eq!(key.id("a-name").0, Sha256::digest(input)[..4]);

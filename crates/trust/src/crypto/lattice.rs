@@ -192,7 +192,7 @@ mod tests {
     const PINNED_EMPTY: &str = "be2a8de3dcf46c94ce85cdc8e07ac308f4d8a95490d956c38d780fd610db0813";
 
     #[test]
-    fn a_leaf_is_the_documented_bytes_expanded() {
+    fn lattice_leaf_is_the_documented_expansion() {
         let mut input = vec![3];
         input.extend([2, 0, 0, 0]);
         input.extend(b"ns");
@@ -238,7 +238,7 @@ mod tests {
         #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_sum_does_not_depend_on_order_or_grouping(
+        fn lattice_sum_does_not_depend_on_order_or_grouping(
             entries in prop::collection::vec(entry(), 0..12),
             seed in any::<usize>(),
         ) {

@@ -22,7 +22,7 @@ fn believed(bytes: &[u8]) -> Option<String> {
 }
 
 #[test]
-fn a_signed_note_reads_back_byte_for_byte() {
+fn signed_note_reads_back_byte_for_byte() {
     let bytes = note_bytes();
     assert_eq!(believed(&bytes).as_deref(), Some(TEXT));
     let note = Note::parse(&bytes, bytes.len()).unwrap();
@@ -32,7 +32,7 @@ fn a_signed_note_reads_back_byte_for_byte() {
 }
 
 #[test]
-fn the_layout_is_pinned_because_others_read_it() {
+fn signed_note_layout_is_pinned() {
     assert_eq!(
         blake3::hash(&note_bytes()).to_hex().as_str(),
         "b269233bc99f4195cc506371f0648464aabd1afc604bf691cc5b27e3f2f30961"
@@ -40,7 +40,7 @@ fn the_layout_is_pinned_because_others_read_it() {
 }
 
 #[test]
-fn a_note_cut_short_anywhere_is_not_believed() {
+fn truncated_note_is_refused() {
     let bytes = note_bytes();
     for len in 0..bytes.len() {
         assert_eq!(believed(&bytes[..len]), None, "cut to {len} bytes");
@@ -48,7 +48,7 @@ fn a_note_cut_short_anywhere_is_not_believed() {
 }
 
 #[test]
-fn a_note_with_any_bit_flipped_is_not_believed() {
+fn note_with_any_bit_flipped_is_refused() {
     let bytes = note_bytes();
     for at in 0..bytes.len() {
         for bit in 0..8 {
@@ -116,7 +116,7 @@ fn invalid_note_gives_the_reason() {
 }
 
 #[test]
-fn a_note_carries_at_most_sixteen_signatures() {
+fn note_has_at_most_sixteen_signatures() {
     let lines = |count: usize| {
         let each = (0..count).map(|n| format!("\u{2014} signer-{n} AAAAAAA=\n"));
         format!("text\n\n{}", each.collect::<String>())
@@ -149,7 +149,7 @@ fn unknown_signatures_are_ignored_and_bad_known_ones_are_not() {
 }
 
 #[test]
-fn a_known_key_with_a_signature_of_another_length_is_bad() {
+fn known_key_with_a_signature_of_another_length_is_bad() {
     let id = key(1).verifying_key().id("a").0;
     let short = STANDARD.encode([id.as_slice(), &[0; 63]].concat());
     let bytes = format!("text\n\n\u{2014} a {short}\n");

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_pinned_because_it_is_stored() {
+    fn token_hash_is_pinned() {
         let hash = AccessToken::parse("bh_0123456789abcdef").unwrap().hash();
         let hex = blake3::Hash::from(*hash.as_bytes()).to_hex().to_string();
         assert_eq!(hex, "4f4dc1fd2c398c33a0e6d8dda7e33a175ce953fa0419e6782e927f279635c785");

@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn a_generated_secret_is_fresh_parses_and_is_not_printed() {
+    fn generated_secret_is_unique_parses_and_is_redacted() {
         let secret = WebhookSecret::generate().unwrap();
         assert_eq!(secret.0.len(), 32);
         assert_ne!(secret.reveal(), WebhookSecret::generate().unwrap().reveal());

@@ -109,7 +109,7 @@ fn file() -> ManifestFile {
 }
 
 #[test]
-fn a_report_is_believed_with_the_root_key_alone() {
+fn report_verifies_with_only_the_root_key() {
     let json = serde_json::to_vec(&file()).unwrap();
     let file: ManifestFile = serde_json::from_slice(&json).unwrap();
     let verified = verify(&file, DOCUMENT, &root_key_id()).unwrap();
@@ -118,7 +118,7 @@ fn a_report_is_believed_with_the_root_key_alone() {
 }
 
 #[test]
-fn the_text_is_pinned_because_others_read_it() {
+fn manifest_text_is_pinned() {
     let expected = "prompts.example.org/report\nbookholder/report/v1\nroot 1\nepoch 1\nfrom 2026-03-01T00:00:00Z\n\
         to 2026-04-01T00:00:00.5Z\nprompts support/%C3%BCnser%20agent*/**\nformat html\ndecisions 2\ndeployments 1\n\
         first 7 BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\nlast 39 CAgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAg=\n\
@@ -227,7 +227,7 @@ fn every_kind_of_tampering_is_refused() {
 }
 
 #[test]
-fn a_key_that_was_dropped_signs_no_report_any_more() {
+fn removed_key_cannot_sign_reports() {
     let mut file = file();
     let dropped = sign_root(&root_document(2, &[("checkpoint-2027a", 3)]), &[&key(1)]).unwrap();
     file.roots.push(text(dropped));

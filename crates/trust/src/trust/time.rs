@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_far_below_the_floor_is_reported_and_not_obeyed() {
+    fn clock_far_below_the_floor_is_reported_and_ignored() {
         for (wall, floor, now, trusted) in [
             (1_000_000, 0, 1_000_000, true),
             (1_000_000, 1_000_600, 1_000_600, true),

@@ -121,7 +121,7 @@ fn stolen_checkpoint_key_is_rejected_after_its_removal() {
 }
 
 #[test]
-fn a_name_that_was_given_to_another_key_frees_neither() {
+fn reused_key_name_keeps_both_keys() {
     let mut replica = Replica::holding(100);
     replica.walk(|root| root.checkpoint_keys[0].1 = second_key().verifying_key());
     let page = checkpoint(1, 101);

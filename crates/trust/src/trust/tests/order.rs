@@ -23,7 +23,7 @@ fn rollback_below_current_or_highest_rank_is_rejected() {
 }
 
 #[test]
-fn a_newer_root_alone_does_not_lower_a_position() {
+fn newer_root_alone_does_not_lower_the_position() {
     let mut replica = Replica::holding(100);
     replica.walk(|_| ());
     let under_root_2 = |seq| Checkpoint { root: 2, ..checkpoint(1, seq) };
@@ -91,7 +91,7 @@ fn replica_beyond_the_new_base_rewinds_and_reports_lost_commits() {
 }
 
 #[test]
-fn an_epoch_does_not_start_below_its_base() {
+fn epoch_does_not_start_below_its_base() {
     let mut replica = Replica::fresh();
     replica.learn_failover(at(1, 100));
     for (seq, expected) in [(99, Some("rollback")), (100, None)] {
@@ -128,7 +128,7 @@ fn replica_recovers_from_fast_forward_after_a_root_document_reset() {
 }
 
 #[test]
-fn a_reset_within_an_epoch_lowers_to_its_position_and_no_further() {
+fn reset_within_an_epoch_lowers_only_to_its_position() {
     let mut replica = Replica::holding(100);
     replica.walk(|root| root.reset = Some(at(1, 50)));
     let page = |root, seq| Checkpoint { root, state: [9; 32], ..checkpoint(1, seq) };

@@ -24,7 +24,7 @@ fn too_few(result: Result<&RootDocument, RootError>) -> (u64, usize) {
 }
 
 #[test]
-fn a_chain_begins_only_at_the_pinned_document() {
+fn root_chain_begins_only_at_the_pinned_document() {
     let document = root_document();
     let pinned = document.key_id();
     let note = |document: &RootDocument| sign_root(document, &[&root_key()]).unwrap();
@@ -53,7 +53,7 @@ fn a_chain_begins_only_at_the_pinned_document() {
 }
 
 #[test]
-fn a_root_key_id_reads_back_and_is_pinned() {
+fn root_key_id_reads_back_and_is_pinned() {
     let id = root_document().key_id();
     assert_eq!(id.to_string().parse(), Ok(id));
     assert_eq!(id.to_string(), "bk1-438a3fe20df0a436cc1ddeb101f09c107f4ac3d22035ee8ca2a016dfaf0ebb98");
@@ -95,7 +95,7 @@ fn repeated_signatures_of_one_key_count_once() {
 }
 
 #[test]
-fn a_step_needs_a_threshold_of_the_old_and_of_the_new_keys() {
+fn root_change_needs_a_threshold_of_old_and_new_keys() {
     let next_keys = [13, 14, 15].map(|seed| key(seed).verifying_key()).to_vec();
     let next = RootDocument { version: 2, root_keys: next_keys, ..two_of_three() }.sorted();
     let chain = chain_of_three();
@@ -158,7 +158,7 @@ fn skipping_a_root_version_is_refused_and_so_is_repeating_one() {
 }
 
 #[test]
-fn a_root_document_of_another_registry_does_not_follow() {
+fn root_document_of_another_registry_is_refused() {
     let mut chain = chain_of(&root_document());
     let registry = "other.example.org".to_owned();
     let next = RootDocument { version: 2, registry, ..root_document() };

@@ -30,7 +30,7 @@ min_reader 1
 ";
 
 #[test]
-fn a_checkpoint_is_these_lines_in_this_order() {
+fn checkpoint_text_is_pinned() {
     assert_eq!(page().to_text(), PAGE);
     assert_eq!(Checkpoint::parse(PAGE), Ok(page()));
     let bare = Checkpoint { manifest: None, ..page() };
@@ -40,7 +40,7 @@ fn a_checkpoint_is_these_lines_in_this_order() {
 }
 
 #[test]
-fn a_checkpoint_with_lines_missing_doubled_or_swapped_does_not_read() {
+fn checkpoint_with_missing_doubled_or_swapped_lines_is_refused() {
     let lines: Vec<&str> = PAGE.lines().collect();
     let refused = |lines: &[&str]| Checkpoint::parse(&(lines.join("\n") + "\n")).is_err();
     assert!(!refused(&lines));
@@ -58,7 +58,7 @@ fn a_checkpoint_with_lines_missing_doubled_or_swapped_does_not_read() {
 }
 
 #[test]
-fn a_checkpoint_in_another_spelling_does_not_read() {
+fn checkpoint_in_another_spelling_is_refused() {
     let line = |line, expected| SyntaxError::Line { line, expected };
     for (from, to, expected) in [
         ("root 1\n", "root 01\n", SyntaxError::Spelling),
@@ -110,7 +110,7 @@ fn invalid_checkpoint_is_not_signed() {
 }
 
 #[test]
-fn a_root_document_is_these_lines_in_this_order() {
+fn root_document_text_is_pinned() {
     let document = RootDocument { reset: Some(at(2, 100)), ..root_document() };
     let text = document.to_text();
     assert_eq!(
@@ -131,7 +131,7 @@ fn a_root_document_is_these_lines_in_this_order() {
 }
 
 #[test]
-fn an_unsound_root_document_is_neither_signed_nor_read() {
+fn invalid_root_document_is_neither_signed_nor_read() {
     let named = |names: &[&str]| {
         let keys = (30..).map(|seed| key(seed).verifying_key());
         names.iter().map(|name| (*name).to_owned()).zip(keys).collect::<Vec<_>>()
