@@ -32,7 +32,7 @@ fn status_json() -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn a_call_carries_its_path_its_query_and_the_token() {
+async fn call_sends_path_query_and_token() {
     let echo = |uri: Uri, headers: HeaderMap| async move {
         let problem = json!({
             "title": "t", "status": 404, "code": "a_code_of_the_future",
@@ -94,7 +94,7 @@ async fn list_is_read_page_by_page_and_a_repeated_page_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_download_is_counted_and_bounded() {
+async fn download_is_bounded() {
     let client = serve(Router::new().fallback(any(|| async { Bytes::from(vec![7; 100_000]) }))).await;
     let mut bytes = Vec::new();
     let mut seen = 0;
@@ -105,7 +105,7 @@ async fn a_download_is_counted_and_bounded() {
 }
 
 #[tokio::test]
-async fn a_content_is_checked_against_its_id() {
+async fn content_is_verified_against_its_id() {
     let text = r#"{"syntax":"plain","text":"Hi"}"#;
     let client = serve(Router::new().fallback(any(move || async move { text }))).await;
     let content = client.content(&ContentId::of(text.as_bytes())).await.expect("the right bytes");
@@ -133,7 +133,7 @@ async fn closed_port_is_unreachable_and_plain_port_is_untrusted() {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_trusted_only_when_it_is_named() {
+async fn self_signed_certificate_is_trusted_only_if_named() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
     let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
@@ -168,7 +168,7 @@ async fn a_self_signed_certificate_is_trusted_only_when_it_is_named() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_unix_socket_is_an_address_too() {
+async fn unix_socket_is_an_address() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("s");
     let listener = tokio::net::UnixListener::bind(&path).expect("a socket");

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_before_1970_is_negative() {
+    fn wall_clock_before_1970_is_negative() {
         for (time, expected) in [
             (UNIX_EPOCH, 0),
             (UNIX_EPOCH + Duration::from_millis(1_500), 1_500),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_clock_is_past_2020_and_monotonic() {
+    fn system_clock_is_after_2020_and_monotonic() {
         let clock: &dyn Clock = &SystemClock::new();
         assert!(clock.now_ms() > 1_577_836_800_000);
         let earlier = clock.monotonic_ms();

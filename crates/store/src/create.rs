@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_in_which_another_process_makes_a_database_is_in_use() {
+    fn directory_where_another_process_creates_a_database_is_in_use() {
         let directory = tempfile::tempdir().expect("a directory");
         let held = lock(directory.path()).expect("the lock");
         assert!(matches!(open(directory.path(), true), Err(StoreError::InUse { .. })));

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_ends_after_every_key_with_the_prefix() {
+    fn range_ends_after_every_key_with_the_prefix() {
         let name: PromptName = "a".parse().expect("a name");
         let prefix = EntryKey::labels_of(&name);
         let inside = EntryKey::label(&name, &"zzz".parse().expect("a label"));

@@ -304,7 +304,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_shows_operations_parameters_shapes_and_an_example() {
+    fn docs_page_shows_operations_parameters_schemas_and_an_example() {
         let document = json!({
             "info": {"title": "T <1>", "version": "0", "description": "One.\n\nTwo `x`."},
             "tags": [{"name": "author", "description": "Writes."}],

@@ -429,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_report_is_a_page() {
+    fn empty_report_renders() {
         let sample = samples::incident();
         let page = page(&sample.report_of("2020-01-01T00:00:00Z", "2020-02-01T00:00:00Z", "sales/**"), &system());
         assert!(page.contains("No activity in this period."));

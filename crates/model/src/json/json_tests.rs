@@ -9,7 +9,7 @@ fn refused(text: &str, part: &str) {
 }
 
 #[test]
-fn a_key_that_is_written_twice_is_refused_with_its_path() {
+fn duplicate_key_is_refused_with_its_path() {
     refused(r#"{"a":1,"a":1}"#, "`a` appears twice");
     refused(r#"{"config":{"l":[{},{"x":1,"y":2,"x":3}]}}"#, "`config.l[1].x` appears twice");
     refused(r#"{"a b":{"c":{},"\u0063":null}}"#, r#"`["a b"].c` appears twice"#);
@@ -19,7 +19,7 @@ fn a_key_that_is_written_twice_is_refused_with_its_path() {
 }
 
 #[test]
-fn a_number_that_would_change_is_refused_with_its_path_and_itself() {
+fn inexact_number_is_refused_with_its_path_and_text() {
     refused("9007199254740992", "the value is 9007199254740992, beyond 2^53 - 1");
     refused(r#"{"n":[-9007199254740993]}"#, "`n[0]` is -9007199254740993, beyond 2^53 - 1");
     refused("123456789012345678901234567890", "beyond 2^53 - 1");
@@ -97,7 +97,7 @@ fn number_between_two_shortest_ones_is_written_with_the_even_digit_as_other_lang
 }
 
 #[test]
-fn the_order_of_keys_and_the_form_of_numbers_make_a_difference() {
+fn order_of_keys_and_form_of_numbers_change_the_bytes() {
     let value = |text: &str| read::<Value>(text.as_bytes()).expect(text);
     assert!(same(&value(r#"{"b":[1,{"x":1,"y":2}]}"#), &value(r#"{"b":[1,{"x":1,"y":2}]}"#)));
     for (a, b) in

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_reads_back() {
+    fn conversation_reads_back() {
         let json = r#"{"syntax":"mustache","messages":[{"role":"system","content":"Be kind"},{"type":"placeholder","name":"history"},{"role":"user","content":[{"text":"{{q}}","type":"text"},{"type":"image","url":"{{u}}"}]}]}"#;
         assert_eq!(encoded(json), json);
         let content = parse(json).expect("a content");

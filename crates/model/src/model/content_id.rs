@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_id_is_the_hash_that_b3sum_prints() {
+    fn content_id_equals_b3sum() {
         let id = ContentId::of(b"{}");
         assert_eq!(id.to_string(), format!("b3:{}", blake3::hash(b"{}").to_hex()));
         assert_eq!(id.to_string().parse(), Ok(id));

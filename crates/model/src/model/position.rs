@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_position_reads_back_and_refuses_other_spellings() {
+    fn position_reads_back_and_other_spellings_are_refused() {
         let position = Position { epoch: 3, seq: 184_467 };
         assert_eq!("3.184467".parse(), Ok(position));
         for bad in ["", "3", "3.", ".4", "03.4", "3.+4", "3.4.5", "3.18446744073709551616", "-1.2"] {

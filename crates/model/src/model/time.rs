@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_reads_back_as_it_was_printed() {
+    fn time_reads_back_as_printed() {
         for text in ["2022-12-14T00:44:50Z", "2026-03-20T03:50:42.125Z", "1969-12-31T23:59:59Z"] {
             let moment: Timestamp = text.parse().expect("an RFC 3339 text");
             assert_eq!(moment.to_string(), text);

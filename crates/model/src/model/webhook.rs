@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_attempts_are_remembered_and_all_are_counted() {
+    fn last_attempts_are_kept_and_all_are_counted() {
         let mut delivery = Delivery::new("a", (7, 0), "msg_1_7".to_owned(), "prompt.label.moved".to_owned());
         for took_ms in 0..20 {
             delivery.remember(Attempt { at: Timestamp::from_ms(0), status: Some(500), error: None, took_ms });

@@ -119,7 +119,7 @@ fn rollback_is_offered_only_to_signed_in_visitors_of_a_primary() {
 }
 
 #[test]
-fn a_prompt_without_labels_or_content_is_a_page() {
+fn prompt_without_labels_or_content_renders() {
     let mut bare = matter();
     bare.view.labels.clear();
     bare.shown = Err("archived <b>".to_owned());
@@ -129,7 +129,7 @@ fn a_prompt_without_labels_or_content_is_a_page() {
 }
 
 #[test]
-fn a_young_deployment_is_seen_arriving() {
+fn recent_deployment_shows_its_arrival() {
     for (holding, known, missing, expected, again) in [
         (2, 3, vec!["edge<1>"], "on <b>2 of 3</b> connected replicas. Waiting for edge&lt;1&gt;", true),
         (1, 1, vec![], "the connected replica", false),

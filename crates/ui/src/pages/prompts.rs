@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_page_stays_small() {
+    fn full_page_of_prompts_stays_small() {
         let rows = (0..ROWS).map(|n| row(&format!("support/some-team/an-ordinary-name-{n}"))).collect();
         let shown = page(&sample(Who::Local), &Listing { rows, total: 10_000, ..Listing::default() });
         let all = shown.len() + crate::layout::STYLE.len() + crate::layout::SCRIPT.len();

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_split_is_a_bar_and_rules_are_a_list_in_their_order() {
+    fn split_renders_as_a_bar_and_rules_as_an_ordered_list() {
         let json = r#"{"rules":[{"when":{"locale":"<b>*"},"version":8}],"split":{"salt":"s","slots":
             [{"version":7,"from":0,"to":9950},{"version":8,"from":9950,"to":10000}]}}"#;
         let serving: Serving = serde_json::from_str(json).expect("a serving");

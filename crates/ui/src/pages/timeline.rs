@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_before_a_long_time_is_not_covered_by_it() {
+    fn recent_window_is_not_covered_by_a_long_one() {
         let made = [moved(1, 1_000, Action::Deploy, Some(1)), moved(2, 1_001, Action::Deploy, Some(2))];
         let shown = timeline(&made, Timestamp::from_ms(100_000_000), None).0;
         let next = PLOT_X + 3;

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_this_canonical_json_and_reads_back() {
+    fn audit_entry_is_pinned_canonical_json_and_reads_back() {
         let entry = sample();
         let json = String::from_utf8(entry.to_canonical()).expect("text");
         let expected = format!(

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_alone_may_not_be_enough() {
+    fn grant_without_met_policy_is_not_enough() {
         let demand = |met: bool| json!({"policy": "p<i>", "kind": "approvals", "met": met, "says": "1 approval of this exact change (0 so far)"});
         let granted = json!({"allowed": true, "reason": "grant releaser on **"});
         let not_yet = json!({"allowed": false, "permission": granted, "requirements": [demand(false)]});
