@@ -58,11 +58,7 @@ pub async fn run(args: ArchiveArgs, context: Context) -> Result<Verdict, CliErro
         message: args.message.unwrap_or_default(),
     };
     let archived = context.client.archive(&request).await?;
-    if context.output.json {
-        context.output.json(&archived)?;
-    } else {
-        print(context.output, &archived)?;
-    }
+    context.output.show(&archived, || print(context.output, &archived))?;
     Ok(Verdict::Done)
 }
 

@@ -167,14 +167,12 @@ pub async fn run(args: AuditArgs, context: Context) -> Result<Verdict, CliError>
                 who.as_ref().is_none_or(|who| *who == entry.actor) && (!denied || entry.decision == Decision::Denied)
             };
             let entries = context.client.audit(page).try_filter(|entry| std::future::ready(fits(entry)));
-            let items: Vec<AuditEntry> = entries.take(limit).try_collect().await?;
-            if context.output.json {
-                context.output.json(&Page { items, next: None })?;
-            } else {
+            let found: Page<AuditEntry> = Page { items: entries.take(limit).try_collect().await?, next: None };
+            context.output.show(&found, || {
                 let filtered = who.is_some() || denied;
                 let empty = if filtered { "no audit entries match these filters" } else { "the audit log is empty" };
-                context.output.table(&table(&items), empty)?;
-            }
+                context.output.table(&table(&found.items), empty)
+            })?;
             Ok(Verdict::Done)
         }
         AuditCommand::Verify { .. } => verdict(context.output, &context.client.verify_audit().await?),

@@ -51,12 +51,10 @@ pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError
     let bytes = context.client.backup(replacement.writer(), &mut told).await?;
     replacement.commit()?;
     bar.finish_and_clear();
-    if context.output.json {
-        context.output.json(&serde_json::json!({ "file": args.file, "bytes": bytes }))?;
-    } else {
+    context.output.show(&serde_json::json!({ "file": args.file, "bytes": bytes }), || {
         let file = paint(ACCENT, args.file.display());
-        context.output.line(format!("{} {file} {}", paint(GOOD, "✓"), paint(DIM, progress::size(bytes))))?;
-    }
+        context.output.line(format!("{} {file} {}", paint(GOOD, "✓"), paint(DIM, progress::size(bytes))))
+    })?;
     Ok(Verdict::Done)
 }
 

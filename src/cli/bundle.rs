@@ -103,12 +103,10 @@ pub async fn run(args: BundleArgs, context: Context) -> Result<Verdict, CliError
     let fresh = disk::folder_beside(&args.folder)?;
     let files = unpack(&archive, fresh.path())?;
     put(fresh, &args.folder)?;
-    if context.output.json {
-        context.output.json(&serde_json::json!({ "folder": args.folder, "files": files, "bytes": bytes }))?;
-    } else {
+    context.output.show(&serde_json::json!({ "folder": args.folder, "files": files, "bytes": bytes }), || {
         let what = paint(DIM, format!("{}, {}", count(files, "file"), progress::size(bytes)));
-        context.output.line(format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, args.folder.display())))?;
-    }
+        context.output.line(format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, args.folder.display())))
+    })?;
     Ok(Verdict::Done)
 }
 

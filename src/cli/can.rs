@@ -62,14 +62,12 @@ pub async fn run(args: CanArgs, context: Context) -> Result<Verdict, CliError> {
     }
     let name = question.to.as_ref().map(|reference| &reference.name);
     let answer = context.client.can(question.who.as_deref(), question.action, name, label.as_ref(), version).await?;
-    if context.output.json {
-        context.output.json(&answer)?;
-    } else {
+    context.output.show(&answer, || {
         let what = words.iter().skip_while(|word| **word != question.action.as_str()).copied().collect::<Vec<_>>();
         let to = label.filter(|_| version.is_some()).map(|label| format!(" to {label}")).unwrap_or_default();
         let who = question.who.as_deref().unwrap_or("you");
-        context.output.line(show(&answer, who, &format!("{}{to}", what.join(" "))).trim_end())?;
-    }
+        context.output.line(show(&answer, who, &format!("{}{to}", what.join(" "))).trim_end())
+    })?;
     Ok(if answer.allowed { Verdict::Done } else { Verdict::No })
 }
 

@@ -23,14 +23,8 @@ pub fn run(args: &CompactArgs, output: Output) -> Result<Verdict, CliError> {
         }
         error => CliError::no(error.to_string()),
     })?;
-    if output.json {
-        output.json(&Summary { freed_bytes })?;
-    } else {
-        output.line(format!(
-            "{} {}",
-            paint(GOOD, "✓"),
-            paint(DIM, format!("freed {}", progress::size(freed_bytes)))
-        ))?;
-    }
+    output.show(&Summary { freed_bytes }, || {
+        output.line(format!("{} {}", paint(GOOD, "✓"), paint(DIM, format!("freed {}", progress::size(freed_bytes)))))
+    })?;
     Ok(Verdict::Done)
 }

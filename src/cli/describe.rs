@@ -51,12 +51,10 @@ pub async fn run(args: DescribeArgs, context: Context) -> Result<Verdict, CliErr
     }
     let about = context.client.describe(&args.name, &about).await?;
     let output = context.output;
-    if output.json {
-        output.json(&about)?;
-    } else {
+    output.show(&about, || {
         output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, &args.name)))?;
-        show(output, &about)?;
-    }
+        show(output, &about)
+    })?;
     Ok(Verdict::Done)
 }
 

@@ -72,11 +72,7 @@ fn sides(args: DiffArgs) -> Result<(PromptName, Selector, Selector), CliError> {
 pub async fn run(args: DiffArgs, context: Context) -> Result<Verdict, CliError> {
     let (name, from, to) = sides(args)?;
     let answer = context.client.diff(&name, &from, &to).await?;
-    if context.output.json {
-        context.output.json(&answer)?;
-    } else {
-        context.output.line(show(&answer).trim_end())?;
-    }
+    context.output.show(&answer, || context.output.line(show(&answer).trim_end()))?;
     Ok(Verdict::Done)
 }
 

@@ -140,12 +140,10 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
                 Some(revision) => client.draft_save(&prompt, &draft, revision).await?,
                 None => client.draft(&prompt, &draft).await?,
             };
-            if output.json {
-                output.json(&draft)?;
-            } else {
+            output.show(&draft, || {
                 output.note(paint(DIM, one_line(&described(&draft))));
-                output.text(&write(&draft.content))?;
-            }
+                output.text(&write(&draft.content))
+            })?;
         }
         DraftCommand::Merge { which, save } => return merge(&context, &which, save).await,
         DraftCommand::Publish { which: DraftArg { prompt, draft }, why, label, bump, allow_major } => {
@@ -163,11 +161,9 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
         DraftCommand::Discard { which: DraftArg { prompt, draft }, yes } => {
             confirm(output, yes.yes, &format!("Delete the draft {draft} of {prompt} and its history?"), Vec::new())?;
             client.discard_draft(&prompt, &draft).await?;
-            if output.json {
-                output.json(&serde_json::json!({ "discarded": draft }))?;
-            } else {
-                output.line(format!("{} deleted draft {}", paint(GOOD, "✓"), paint(ACCENT, draft)))?;
-            }
+            output.show(&serde_json::json!({ "discarded": draft }), || {
+                output.line(format!("{} deleted draft {}", paint(GOOD, "✓"), paint(ACCENT, draft)))
+            })?;
         }
     }
     Ok(Verdict::Done)

@@ -42,12 +42,8 @@ pub async fn run(args: HistoryArgs, context: Context) -> Result<Verdict, CliErro
     };
     let filter = DeploymentFilter { name: args.name, label: args.label };
     let rows = context.client.deployments(&filter, args.limit.min(PAGE_ROWS_MAX)).take(args.limit);
-    let items: Vec<Deployment> = rows.try_collect().await?;
-    if context.output.json {
-        context.output.json(&Page { items, next: None })?;
-    } else {
-        context.output.table(&table(&items, filter.name.is_none()), &empty)?;
-    }
+    let found: Page<Deployment> = Page { items: rows.try_collect().await?, next: None };
+    context.output.show(&found, || context.output.table(&table(&found.items, filter.name.is_none()), &empty))?;
     Ok(Verdict::Done)
 }
 

@@ -189,9 +189,7 @@ async fn send(
 
 fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
     let output = context.output;
-    if output.json {
-        output.json(total)?;
-    } else {
+    output.show(total, || {
         if !total.renamed.is_empty() {
             output.line(format!("{} renamed:", count(total.renamed.len(), "prompt")))?;
             for (original, name) in total.renamed.iter().take(LISTED_MAX) {
@@ -223,7 +221,7 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
             total.removed,
             total.known,
             total.refused.len()
-        ))?;
-    }
+        ))
+    })?;
     Ok(if total.refused.is_empty() { Verdict::Done } else { Verdict::No })
 }

@@ -39,12 +39,8 @@ pub async fn run(args: ListArgs, context: Context) -> Result<Verdict, CliError> 
     };
     let filter = PromptFilter { prefix: args.prefix, removed: args.removed };
     let rows = context.client.prompts(&filter, limit.min(PAGE_ROWS_MAX)).take(limit);
-    let items: Vec<PromptView> = rows.try_collect().await?;
-    if context.output.json {
-        context.output.json(&Page { items, next: None })?;
-    } else {
-        context.output.table(&table(&items), &empty)?;
-    }
+    let found: Page<PromptView> = Page { items: rows.try_collect().await?, next: None };
+    context.output.show(&found, || context.output.table(&table(&found.items), &empty))?;
     Ok(Verdict::Done)
 }
 

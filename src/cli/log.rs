@@ -31,12 +31,8 @@ pub struct LogArgs {
 pub async fn run(args: LogArgs, context: Context) -> Result<Verdict, CliError> {
     let prompt = context.client.prompt(&args.name).await?;
     let rows = context.client.versions(&args.name, args.limit.min(PAGE_ROWS_MAX)).take(args.limit);
-    let items: Vec<Version> = rows.try_collect().await?;
-    if context.output.json {
-        context.output.json(&Page { items, next: None })?;
-    } else {
-        context.output.table(&table(&prompt, &items), "no versions")?;
-    }
+    let found: Page<Version> = Page { items: rows.try_collect().await?, next: None };
+    context.output.show(&found, || context.output.table(&table(&prompt, &found.items), "no versions"))?;
     Ok(Verdict::Done)
 }
 

@@ -51,6 +51,14 @@ impl Output {
         self.exactly(&format!("{json}\n"))
     }
 
+    /// Prints a value as JSON if that was asked for, or else what `text` prints.
+    ///
+    /// # Errors
+    /// The output was closed.
+    pub fn show<T: Serialize>(self, value: &T, text: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
+        if self.json { self.json(value) } else { text() }
+    }
+
     /// Prints one line, with optional colours.
     ///
     /// # Errors

@@ -103,22 +103,18 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
     match args.command {
         PolicyCommand::List => {
             let policies = client.policies().await?;
-            if output.json {
-                output.json(&policies)?;
-            } else {
-                output.table(&table(&policies), "no policies: everyone with the deploy permission can deploy")?;
-            }
+            output.show(&policies, || {
+                output.table(&table(&policies), "no policies: everyone with the deploy permission can deploy")
+            })?;
         }
         PolicyCommand::Show { name } => {
             let found = client.policies().await?.into_iter().find(|policy| policy.name == name);
             let policy = found.ok_or_else(|| {
                 CliError::no(format!("no policy named `{name}`")).hint("list them with `bookholder policy list`")
             })?;
-            if output.json {
-                output.json(&policy)?;
-            } else {
-                output.text(&toml::to_string(&policy).map_err(|error| CliError::no(error.to_string()))?)?;
-            }
+            output.show(&policy, || {
+                output.text(&toml::to_string(&policy).map_err(|error| CliError::no(error.to_string()))?)
+            })?;
         }
         PolicyCommand::Set { file } => {
             let mut kept = Vec::new();
@@ -143,11 +139,9 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
                 Vec::new(),
             )?;
             client.remove_policy(&name).await?;
-            if output.json {
-                output.json(&serde_json::json!({ "removed": name }))?;
-            } else {
-                output.line(format!("{} removed policy {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
-            }
+            output.show(&serde_json::json!({ "removed": name }), || {
+                output.line(format!("{} removed policy {}", paint(GOOD, "✓"), paint(ACCENT, name)))
+            })?;
         }
     }
     Ok(Verdict::Done)

@@ -104,11 +104,7 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
     let changed = match args.command {
         PrincipalCommand::List => {
             let principals = client.principals().await?;
-            if output.json {
-                output.json(&principals)?;
-            } else {
-                output.table(&table(&principals), "no principals")?;
-            }
+            output.show(&principals, || output.table(&table(&principals), "no principals"))?;
             return Ok(Verdict::Done);
         }
         PrincipalCommand::Add { name, service, automation, grant } => {
@@ -154,11 +150,7 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
         PrincipalCommand::Disable { name } => client.disable_principal(&name).await?,
         PrincipalCommand::Enable { name } => client.enable_principal(&name).await?,
     };
-    if output.json {
-        output.json(&changed)?;
-    } else {
-        show(output, &changed)?;
-    }
+    output.show(&changed, || show(output, &changed))?;
     Ok(Verdict::Done)
 }
 

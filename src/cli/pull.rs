@@ -97,13 +97,11 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
             .hint("publish them with `bookholder push`, or overwrite them with --force"));
     }
     write(&args.out, old.as_ref(), &new, &served)?;
-    if context.output.json {
-        context.output.json(&new)?;
-    } else {
+    context.output.show(&new, || {
         print(&context, &changes)?;
         let what = format!("{} of {} at {}", count(new.prompts().len(), "prompt"), args.label, new.position);
-        context.output.line(format!("{} {what} in {}", paint(GOOD, "✓"), paint(ACCENT, args.out.display())))?;
-    }
+        context.output.line(format!("{} {what} in {}", paint(GOOD, "✓"), paint(ACCENT, args.out.display())))
+    })?;
     Ok(Verdict::Done)
 }
 

@@ -434,9 +434,7 @@ fn print(context: &Context, done: &[PushResult], dry_run: bool) -> Result<Verdic
     let output = context.output;
     let number = |what: PushOutcome| done.iter().filter(|pushed| pushed.what == what).count();
     let refused = number(PushOutcome::Refused);
-    if output.json {
-        output.json(&serde_json::json!({ "dry_run": dry_run, "prompts": done }))?;
-    } else {
+    output.show(&serde_json::json!({ "dry_run": dry_run, "prompts": done }), || {
         for pushed in done.iter().filter(|pushed| pushed.what != PushOutcome::Unchanged || pushed.reason.is_some()) {
             let (sign, style) = match pushed.what {
                 PushOutcome::Removed => ("-", BAD),
@@ -464,7 +462,7 @@ fn print(context: &Context, done: &[PushResult], dry_run: bool) -> Result<Verdic
             .filter(|(what, _)| number(*what) > 0)
             .map(|(what, word)| format!("{} {word}", number(what)))
             .collect();
-        output.line(paint(DIM, format!("{} {would}{}", count(done.len(), "prompt") + ":", parts.join(", "))))?;
-    }
+        output.line(paint(DIM, format!("{} {would}{}", count(done.len(), "prompt") + ":", parts.join(", "))))
+    })?;
     Ok(if refused == 0 { Verdict::Done } else { Verdict::No })
 }

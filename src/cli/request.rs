@@ -161,24 +161,18 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
         RequestCommand::Propose(args) => return propose(args, &context).await,
         RequestCommand::List { state, limit } => {
             let page = list(&context, state, limit).await?;
-            if output.json {
-                output.json(&page)?;
-            } else {
+            output.show(&page, || {
                 let empty = match state {
                     Some(state) => format!("no {state} change requests"),
                     None => "no change requests".to_owned(),
                 };
-                output.table(&view::table(&page.items), &empty)?;
-            }
+                output.table(&view::table(&page.items), &empty)
+            })?;
             return Ok(Verdict::Done);
         }
         RequestCommand::Show { id } => {
             let found = context.client.change_request(id).await?;
-            if output.json {
-                output.json(&found)?;
-            } else {
-                view::print(output, &found)?;
-            }
+            output.show(&found, || view::print(output, &found))?;
             return Ok(Verdict::Done);
         }
         RequestCommand::Apply { id, message, overrides } => {
@@ -198,11 +192,7 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
         RequestCommand::Withdraw { id, why } => (id, EventKind::Withdraw, why.message),
     };
     let reviewed = context.client.review(id, &ReviewRequest { kind, message, fingerprints: Vec::new() }).await?;
-    if output.json {
-        output.json(&reviewed)?;
-    } else {
-        print_result(output, &reviewed, kind)?;
-    }
+    output.show(&reviewed, || print_result(output, &reviewed, kind))?;
     Ok(Verdict::Done)
 }
 

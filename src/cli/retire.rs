@@ -38,10 +38,8 @@ pub async fn run(args: RetireArgs, context: Context) -> Result<Verdict, CliError
         context.client.retire(name, number, &why).await?;
     }
     let (output, what) = (context.output, if args.undo { "can be deployed again" } else { "is retired" });
-    if output.json {
-        output.json(&serde_json::json!({ "name": name, "version": number, "retired": !args.undo }))?;
-    } else {
-        output.line(format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, format!("{name}@{number}"))))?;
-    }
+    output.show(&serde_json::json!({ "name": name, "version": number, "retired": !args.undo }), || {
+        output.line(format!("{} {} {what}", paint(GOOD, "✓"), paint(ACCENT, format!("{name}@{number}"))))
+    })?;
     Ok(Verdict::Done)
 }

@@ -60,30 +60,22 @@ pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> 
     match args.command {
         RoleCommand::List => {
             let roles = client.roles().await?;
-            if output.json {
-                output.json(&roles)?;
-            } else {
-                output.table(&table(&roles), "no roles")?;
-            }
+            output.show(&roles, || output.table(&table(&roles), "no roles"))?;
         }
         RoleCommand::Set { name, permissions, description } => {
             let request = RoleRequest { permissions: permissions.into_iter().collect(), description };
             let role = client.put_role(&name, &request).await?;
-            if output.json {
-                output.json(&role)?;
-            } else {
+            output.show(&role, || {
                 let may = listed(&role.permissions);
-                output.line(format!("{} {} can {may}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
-            }
+                output.line(format!("{} {} can {may}", paint(GOOD, "✓"), paint(ACCENT, name)))
+            })?;
         }
         RoleCommand::Remove { name, yes } => {
             confirm(output, yes.yes, &format!("Remove the role {name}?"), Vec::new())?;
             client.remove_role(&name).await?;
-            if output.json {
-                output.json(&serde_json::json!({ "removed": name }))?;
-            } else {
-                output.line(format!("{} removed role {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
-            }
+            output.show(&serde_json::json!({ "removed": name }), || {
+                output.line(format!("{} removed role {}", paint(GOOD, "✓"), paint(ACCENT, name)))
+            })?;
         }
     }
     Ok(Verdict::Done)

@@ -116,19 +116,11 @@ pub async fn run(args: RulesArgs, context: Context) -> Result<Verdict, CliError>
     match args.command {
         RulesCommand::List => {
             let sets = client.rule_sets().await?;
-            if output.json {
-                output.json(&sets)?;
-            } else {
-                output.table(&table(&sets), "no rule sets")?;
-            }
+            output.show(&sets, || output.table(&table(&sets), "no rule sets"))?;
         }
         RulesCommand::Show { name } => {
             let set = client.rule_set(&name).await?;
-            if output.json {
-                output.json(&set)?;
-            } else {
-                output.text(set.toml.as_deref().unwrap_or_default())?;
-            }
+            output.show(&set, || output.text(set.toml.as_deref().unwrap_or_default()))?;
         }
         RulesCommand::Add { name, file, gitleaks } => {
             let toml = disk::read_text(&file, RULE_FILE_BYTES_MAX)?;
@@ -137,11 +129,9 @@ pub async fn run(args: RulesArgs, context: Context) -> Result<Verdict, CliError>
         RulesCommand::Remove { name, yes } => {
             confirm(output, yes.yes, &format!("Remove the rule set {name}?"), Vec::new())?;
             client.remove_rule_set(&name).await?;
-            if output.json {
-                output.json(&serde_json::json!({ "removed": name }))?;
-            } else {
-                output.line(format!("{} removed rule set {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
-            }
+            output.show(&serde_json::json!({ "removed": name }), || {
+                output.line(format!("{} removed rule set {}", paint(GOOD, "✓"), paint(ACCENT, name)))
+            })?;
         }
         RulesCommand::Check { what } => return check(&what, &context).await,
     }
@@ -156,11 +146,7 @@ async fn check(what: &Path, context: &Context) -> Result<Verdict, CliError> {
             Classified { findings: context.client.findings(&reference.name, number).await? }
         }
     };
-    if context.output.json {
-        context.output.json(&classified)?;
-    } else {
-        context.output.table(&findings::table(&classified.findings), "no findings")?;
-    }
+    context.output.show(&classified, || context.output.table(&findings::table(&classified.findings), "no findings"))?;
     let grave = findings::worst(&classified.findings).is_some_and(|worst| worst >= GRAVE);
     Ok(if grave { Verdict::No } else { Verdict::Done })
 }

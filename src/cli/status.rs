@@ -22,11 +22,7 @@ pub struct StatusArgs {}
 
 pub async fn run(_: StatusArgs, context: Context) -> Result<Verdict, CliError> {
     let status = context.client.status().await?;
-    if context.output.json {
-        context.output.json(&status)?;
-    } else {
-        print(context.output, context.client.server(), &status)?;
-    }
+    context.output.show(&status, || print(context.output, context.client.server(), &status))?;
     Ok(Verdict::Done)
 }
 

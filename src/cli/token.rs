@@ -129,11 +129,7 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
         }
         TokenCommand::List => {
             let tokens = client.tokens().await?;
-            if output.json {
-                output.json(&tokens)?;
-            } else {
-                output.table(&table(&tokens), "no access tokens")?;
-            }
+            output.show(&tokens, || output.table(&table(&tokens), "no access tokens"))?;
         }
         TokenCommand::Revoke { name, yes } => {
             confirm(
@@ -143,11 +139,9 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
                 Vec::new(),
             )?;
             client.revoke_token(&name).await?;
-            if output.json {
-                output.json(&serde_json::json!({ "revoked": name }))?;
-            } else {
-                output.line(format!("{} revoked {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
-            }
+            output.show(&serde_json::json!({ "revoked": name }), || {
+                output.line(format!("{} revoked {}", paint(GOOD, "✓"), paint(ACCENT, name)))
+            })?;
         }
     }
     Ok(Verdict::Done)

@@ -152,11 +152,9 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
         WebhookCommand::Remove { name, yes } => {
             confirm(context.output, yes.yes, &format!("Remove the webhook {name} and its deliveries?"), Vec::new())?;
             client.remove_webhook(&name).await?;
-            if output.json {
-                output.json(&serde_json::json!({ "removed": name }))?;
-            } else {
-                output.line(format!("{} removed {}", paint(GOOD, "✓"), paint(ACCENT, name)))?;
-            }
+            output.show(&serde_json::json!({ "removed": name }), || {
+                output.line(format!("{} removed {}", paint(GOOD, "✓"), paint(ACCENT, name)))
+            })?;
             Ok(Verdict::Done)
         }
         WebhookCommand::Rotate { name, overlap_hours } => {

@@ -20,11 +20,7 @@ pub struct WhoamiArgs {}
 
 pub async fn run(context: Context) -> Result<Verdict, CliError> {
     let me = context.client.whoami().await?;
-    if context.output.json {
-        context.output.json(&me)?;
-    } else {
-        print(context.output, &me)?;
-    }
+    context.output.show(&me, || print(context.output, &me))?;
     Ok(Verdict::Done)
 }
 

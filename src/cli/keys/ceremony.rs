@@ -32,16 +32,14 @@ struct DraftOutput<'a> {
 /// Creates a root key.
 pub fn new(args: &KeysNewArgs, output: Output) -> Result<Verdict, CliError> {
     let public = ceremony::new_key(&args.file)?;
-    if output.json {
-        output.json(&serde_json::json!({ "file": args.file, "public": public.to_string() }))?;
-    } else {
+    output.show(&serde_json::json!({ "file": args.file, "public": public.to_string() }), || {
         output.note(format!(
             "{} {} holds the private key: keep it secret. Public key, for `keys draft --public-key`:",
             paint(GOOD, "✓"),
             paint(ACCENT, args.file.display())
         ));
-        output.exactly(&format!("{public}\n"))?;
-    }
+        output.exactly(&format!("{public}\n"))
+    })?;
     Ok(Verdict::Done)
 }
 

@@ -59,11 +59,7 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
     let kind = EventKind::Approve;
     let review = ReviewRequest { kind, message: message.unwrap_or_default(), fingerprints };
     let reviewed = context.client.review(id, &review).await?;
-    if output.json {
-        output.json(&reviewed)?;
-    } else {
-        print_result(output, &reviewed, kind)?;
-    }
+    output.show(&reviewed, || print_result(output, &reviewed, kind))?;
     Ok(Verdict::Done)
 }
 
