@@ -41,7 +41,6 @@ impl Format {
     }
 
     /// Its media type.
-    #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
@@ -218,7 +217,6 @@ pub struct Row {
 
 impl Row {
     /// Its row in `docs/metrics.md`.
-    #[must_use]
     pub fn in_document(self) -> String {
         let Self { name, kind, only, help } = self;
         let (suffix, kind) = match kind {
@@ -299,7 +297,6 @@ impl Metrics {
     }
 
     /// All metrics, in this format.
-    #[must_use]
     pub fn encode(&self, format: Format) -> String {
         self.count_cached();
         self.process.measure();

@@ -86,7 +86,6 @@ fn show(answer: &DiffAnswer) -> String {
 }
 
 /// Every difference, each under its heading; empty if there are none.
-#[must_use]
 pub fn changes(diff: &Diff) -> String {
     let mut shown = String::new();
     if let Some(change) = diff.syntax {

@@ -34,7 +34,6 @@ pub enum Kind {
 
 impl Kind {
     /// The exit code of this kind.
-    #[must_use]
     pub const fn code(self) -> u8 {
         match self {
             Self::Closed => 0,
@@ -111,7 +110,6 @@ impl CliError {
     }
 
     /// The exit code.
-    #[must_use]
     pub fn exit_code(&self) -> ExitCode {
         self.kind.code().into()
     }

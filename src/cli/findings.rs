@@ -11,7 +11,6 @@ use crate::model::version::InterfaceChange;
 pub const GRAVE: Severity = Severity::High;
 
 /// One row per finding; never the matched text.
-#[must_use]
 pub fn table(findings: &[Finding]) -> Table {
     let mut table = Table::new(&["SEVERITY", "CATEGORY", "RULE", "WHERE", "LINE", "WHY"]);
     for finding in findings {
@@ -28,20 +27,17 @@ pub fn table(findings: &[Finding]) -> Table {
 }
 
 /// A summary such as `2 findings, worst high`; empty without findings.
-#[must_use]
 pub fn summary(findings: &[Finding]) -> Option<String> {
     let worst = worst(findings)?;
     Some(format!("{}, worst {}", count(findings.len(), "finding"), paint(style(worst), worst)))
 }
 
 /// The highest severity.
-#[must_use]
 pub fn worst(findings: &[Finding]) -> Option<Severity> {
     findings.iter().map(|finding| finding.severity).max()
 }
 
 /// The effect of a change on callers, on one line; empty for a patch.
-#[must_use]
 pub fn interface(change: &InterfaceChange) -> Option<String> {
     let (what, style) = match change.bump {
         Bump::Patch if change.reasons.is_empty() => return None,

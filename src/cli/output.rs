@@ -186,7 +186,6 @@ impl Table {
     }
 
     /// Formats the table: coloured and wrapped to the width on a terminal, plain and aligned for a program.
-    #[must_use]
     pub fn render(&self, terminal: bool, width: Option<u16>) -> String {
         let mut layout = Layout::new();
         layout.load_preset(presets::NOTHING);
@@ -243,7 +242,6 @@ pub fn paint(style: Style, text: impl Display) -> String {
 }
 
 /// A text without control characters other than line breaks and tabs, and without direction marks.
-#[must_use]
 pub fn harmless(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let harmful = |c: char| (c.is_control() && c != '\n' && c != '\t') || turns(c);
@@ -251,26 +249,22 @@ pub fn harmless(text: &str) -> String {
 }
 
 /// The same on one line.
-#[must_use]
 pub fn one_line(text: &str) -> String {
     harmless(text).replace(['\n', '\t'], " ")
 }
 
 /// Values on one line, separated by commas.
-#[must_use]
 pub fn listed(values: &[impl Display]) -> String {
     one_line(&values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
 /// A time for display, in UTC.
-#[must_use]
 pub fn moment(at: Timestamp) -> String {
     let text = at.to_string();
     text.get(..19).map_or(text.clone(), |short| short.replace('T', " "))
 }
 
 /// `1 prompt`, `2 prompts`.
-#[must_use]
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }

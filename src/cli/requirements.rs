@@ -5,7 +5,6 @@ use crate::api::govern::Reviewer;
 use crate::model::verdict::{Requirement, RequirementKind};
 
 /// One line per requirement, and one for who can meet it. Without a list of reviewers only roles are known.
-#[must_use]
 pub fn lines(requirements: &[Requirement], reviewers: Option<&[Reviewer]>) -> String {
     let show = |demand: &Requirement| {
         let text = format!("policy {}: {}", demand.policy, demand.says);
@@ -15,7 +14,6 @@ pub fn lines(requirements: &[Requirement], reviewers: Option<&[Reviewer]>) -> St
 }
 
 /// One line with a ✓ or ✗, and one more for who can change that, if known.
-#[must_use]
 pub fn line(met: bool, says: &str, who: &[String]) -> String {
     let sign = if met { paint(GOOD, "✓") } else { paint(BAD, "✗") };
     let mut shown = format!("{sign} {}\n", one_line(says));

@@ -36,7 +36,6 @@ pub struct FileIds {
 
 impl FileIds {
     /// The ID of the content as written in the file.
-    #[must_use]
     pub const fn written(&self) -> ContentId {
         self.written
     }
@@ -147,7 +146,6 @@ impl fmt::Display for RegistryChange {
 ///
 /// Labels follow one rule: a file deploys a version to a label once. If the label served that version and was moved
 /// since, someone rolled back or deployed another one, and an unchanged file does not undo that.
-#[must_use]
 pub fn compare(
     ids: &FileIds,
     labels: &BTreeSet<Label>,

@@ -60,7 +60,6 @@ impl<T> RetryRounds<T> {
     }
 
     /// The items that were put back and are not tried again.
-    #[must_use]
     pub fn left(self) -> Vec<T> {
         self.waiting.into_iter().chain(self.again).collect()
     }

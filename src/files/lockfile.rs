@@ -90,7 +90,6 @@ impl LockedPrompt {
     }
 
     /// What was last done with this file.
-    #[must_use]
     pub fn done(&self) -> PublishedFile {
         PublishedFile { version: self.version, content_id: self.written_id.unwrap_or(self.content_id) }
     }
@@ -106,13 +105,11 @@ impl Lockfile {
     }
 
     /// The prompts, sorted by name without duplicates.
-    #[must_use]
     pub fn prompts(&self) -> &[LockedPrompt] {
         &self.prompts
     }
 
     /// The prompt with this name.
-    #[must_use]
     pub fn get(&self, name: &PromptName) -> Option<&LockedPrompt> {
         let at = self.prompts.binary_search_by(|prompt| prompt.name.cmp(name)).ok()?;
         self.prompts.get(at)

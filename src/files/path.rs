@@ -34,7 +34,6 @@ pub enum PathError {
 ///
 /// Unsafe characters are percent-encoded: `<>:"?*%`, control characters, a leading dot, a folder's trailing dot or
 /// `.prompt` ending, and the first letter of a device name such as `nul`.
-#[must_use]
 pub fn path_of(name: &PromptName) -> String {
     let mut path = String::new();
     let mut segments = name.as_str().split('/').peekable();

@@ -66,7 +66,6 @@ pub fn parse(file: &str) -> Result<PromptFile, PromptFileError> {
 }
 
 /// Writes a content as a prompt file that reads back as the same content.
-#[must_use]
 pub fn write(content: &Content) -> String {
     let body = markers::write(&content.body);
     let messages = match (&body, &content.body) {

@@ -68,7 +68,6 @@ impl HttpService {
     }
 
     /// The service of one connection.
-    #[must_use]
     pub fn connection(&self, peer: Peer) -> Connection {
         let fresh = RefCell::new(FreshHeaders::new(self.app.freshness.now()));
         let open = self.app.reads_openly(door::sender(&self.app.door, peer, &HeaderMap::new()));

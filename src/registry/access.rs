@@ -95,25 +95,21 @@ pub struct AuthContext {
 
 impl AuthContext {
     /// The principal, for commands.
-    #[must_use]
     pub const fn actor(&self) -> &Actor {
         &self.actor
     }
 
     /// The access token's name.
-    #[must_use]
     pub fn token(&self) -> &str {
         &self.token
     }
 
     /// When it expires, in milliseconds since 1970; `i64::MAX` for never.
-    #[must_use]
     pub const fn expires_ms(&self) -> i64 {
         self.expires_ms
     }
 
     /// What can be read.
-    #[must_use]
     pub const fn scope(&self) -> &ReadScope {
         &self.scope
     }
@@ -328,14 +324,12 @@ impl AuthState {
 
 impl Registry {
     /// The caller with this access token; absent if it is unknown or expired.
-    #[must_use]
     pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<AuthContext>> {
         // The lookup is by hash, so its duration reveals nothing about a token.
         self.seat_of(&presented.hash())
     }
 
     /// The caller with the access token of this hash, which was presented before; absent if it is unknown or expired.
-    #[must_use]
     pub fn seat_of(&self, token: &TokenHash) -> Option<Arc<AuthContext>> {
         let known = self.0.known.load();
         let seat = known.seats.get(token.as_bytes())?;
@@ -350,13 +344,11 @@ impl Registry {
     }
 
     /// A person signed in by a trusted proxy; absent if that is not the name of a person, or they are disabled.
-    #[must_use]
     pub fn seat_of_single_sign_on(&self, name: &str) -> Option<Arc<AuthContext>> {
         self.seat_of_person(name, AuthMethod::SingleSignOn)
     }
 
     /// A person signed in by a link, under the same conditions.
-    #[must_use]
     pub fn seat_of_sign_in_link(&self, name: &str) -> Option<Arc<AuthContext>> {
         self.seat_of_person(name, AuthMethod::SignInLink)
     }
@@ -383,7 +375,6 @@ impl Registry {
     }
 
     /// Changes whenever rules, principals or access tokens change.
-    #[must_use]
     pub fn rules_changed(&self) -> tokio::sync::watch::Receiver<u64> {
         self.0.changed.subscribe()
     }

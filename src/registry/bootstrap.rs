@@ -259,7 +259,6 @@ pub fn install_root(
 }
 
 /// The file of a checkpoint key that does not sign yet, or no longer signs.
-#[must_use]
 pub fn own_key_file(directory: &Path, name: &str) -> PathBuf {
     directory.join(KEYS_FOLDER).join(format!("{name}.key"))
 }

@@ -89,7 +89,6 @@ pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
 }
 
 /// The file of the checkpoint key with this name in a folder of keys: its own file until it signs, then the usual one.
-#[must_use]
 pub fn checkpoint_key_file(keys: &Path, name: &str) -> PathBuf {
     let own = keys.join(format!("{name}.key"));
     if own.exists() { own } else { keys.join(CHECKPOINT_KEY_FILE) }

@@ -134,19 +134,16 @@ impl NewEpoch {
     }
 
     /// The root key id of the registry.
-    #[must_use]
     pub fn root_key(&self) -> RootKeyId {
         self.chain.key_id()
     }
 
     /// The current root document.
-    #[must_use]
     pub const fn chain(&self) -> &RootChain {
         &self.chain
     }
 
     /// The record of the new epoch, under this root document.
-    #[must_use]
     pub fn record(&self, root: u64, issued: i64) -> EpochRecord {
         EpochRecord {
             registry: self.chain.current().registry.clone(),

@@ -10,14 +10,12 @@ use crate::model::principal::Permission;
 
 impl Registry {
     /// Every label policy, by name.
-    #[must_use]
     pub fn policies(&self) -> Vec<Policy> {
         self.0.known.load().rules.book.policies.values().map(|policy| policy.policy().clone()).collect()
     }
 
     /// The label policies that can apply to a prompt which the caller can read, by name: a pattern can be a prompt's
     /// name. Those who manage policies see all.
-    #[must_use]
     pub fn policies_for(&self, actor: &Actor) -> Vec<Policy> {
         let book = &self.0.known.load().rules.book;
         let keeps = book.decide(&actor.ask(Permission::Policy, None, None)).allowed;

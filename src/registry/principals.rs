@@ -41,7 +41,6 @@ impl Registry {
     }
 
     /// All roles by name; everyone can see what a role allows.
-    #[must_use]
     pub fn roles(&self) -> Vec<Role> {
         self.0.known.load().rules.book.roles.values().cloned().collect()
     }
@@ -230,7 +229,6 @@ impl Registry {
     }
 
     /// The principal of an authenticated caller, and its permissions.
-    #[must_use]
     pub fn whoami(&self, seat: &AuthContext) -> WhoAmI {
         let known = self.0.known.load();
         let book = &known.rules.book;

@@ -144,7 +144,6 @@ impl Registry {
     }
 
     /// Runs the rules on an unpublished content.
-    #[must_use]
     pub fn classify(&self, content: &Content) -> Classified {
         let rules = &self.0.known.load().rules;
         Classified { findings: rules.classify(content) }

@@ -93,7 +93,6 @@ impl Registry {
     }
 
     /// The key that signs forms of the pages: stable across restarts, and different for each registry.
-    #[must_use]
     pub fn web_form_key(&self) -> [u8; 32] {
         blake3::derive_key(FORM_KEY_CONTEXT, self.0.known.load().secret())
     }

@@ -25,7 +25,6 @@ const OTHERS: &str = "others";
 
 impl Registry {
     /// Where this node buffers uses.
-    #[must_use]
     pub fn usage(&self) -> Usage {
         self.0.usage.clone()
     }
@@ -129,7 +128,6 @@ fn visit(
 }
 
 /// Hours since 1970.
-#[must_use]
 pub(super) fn hour(now: Timestamp) -> u64 {
     u64::try_from(now.ms().div_euclid(HOUR_MS)).unwrap_or_default()
 }

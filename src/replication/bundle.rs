@@ -57,7 +57,6 @@ pub enum BundleError {
 
 impl BundleError {
     /// A stable code for metrics and status.
-    #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Read { .. } => "missing",
@@ -136,7 +135,6 @@ pub struct Bundle {
 
 impl Bundle {
     /// The bundle in this directory, if there is one.
-    #[must_use]
     pub fn find(directory: &Path) -> Option<Self> {
         let tree = directory.join(TREE);
         tree.join(CHECKPOINT).is_file().then_some(Self { tree })

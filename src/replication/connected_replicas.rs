@@ -59,7 +59,6 @@ impl ConnectedReplica {
     /// Number of commits behind the primary; absent if it is ahead, which no honest replica is.
     ///
     /// Commits without changes are not sent separately, so a replica that lacks only those is up to date.
-    #[must_use]
     pub fn commits_behind(&self, head: Head) -> Option<u64> {
         if self.position > head.position {
             None

@@ -99,7 +99,6 @@ impl Engine {
 
     /// The lower bound of the time for decisions, in seconds since 1970; 0 while nothing was verified. Times signed by
     /// a stolen key do not survive a reset by the root keys.
-    #[must_use]
     pub fn time_floor_s(&self) -> i64 {
         let counts = |held: &&HeldCheckpoint| {
             let since = |chain: &RootChain| chain.reset_between(held.rank.root, chain.current().version);
@@ -114,7 +113,6 @@ impl Engine {
     }
 
     /// The current position, if there is a state.
-    #[must_use]
     pub fn position(&self) -> Option<Position> {
         self.held.as_ref().map(|held| held.rank.position)
     }

@@ -67,7 +67,6 @@ pub enum FetchFailure {
 
 impl FetchFailure {
     /// A stable code for metrics and status.
-    #[must_use]
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",

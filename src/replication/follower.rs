@@ -141,19 +141,16 @@ impl Follower {
     }
 
     /// The health of this replica; updated while it runs.
-    #[must_use]
     pub fn health(&self) -> Health {
         self.health.clone()
     }
 
     /// A channel to request a scan of an inbox.
-    #[must_use]
     pub fn looking(&self) -> mpsc::Sender<PathBuf> {
         self.looking.clone()
     }
 
     /// A channel to report that the database is damaged: the whole state is then downloaded again, into a new one.
-    #[must_use]
     pub fn healing(&self) -> mpsc::Sender<()> {
         self.healing.clone()
     }

@@ -82,7 +82,6 @@ impl Health {
     }
 
     /// The freshness of this replica, for every answer.
-    #[must_use]
     pub fn freshness(&self) -> FreshnessCell {
         self.freshness.clone()
     }
@@ -144,7 +143,6 @@ impl Health {
     }
 
     /// The current health.
-    #[must_use]
     pub fn view(&self, clock: &dyn Clock) -> HealthView {
         let freshly = self.freshness.at(clock);
         let rest = self.lock().clone();

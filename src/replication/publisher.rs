@@ -108,13 +108,11 @@ impl Publisher {
     }
 
     /// The signer of this node.
-    #[must_use]
     pub fn signer(&self) -> &Arc<Signer> {
         &self.0.signer
     }
 
     /// The data directory, which has space for temporary files.
-    #[must_use]
     pub fn directory(&self) -> &Path {
         self.0.store.directory()
     }
@@ -167,14 +165,12 @@ impl Publisher {
     }
 
     /// Evidence from a replica that newer state was published than this node has.
-    #[must_use]
     pub fn outdated(&self) -> Option<(Outdated, StoreError)> {
         let outdated = *self.0.outdated.load_full()?;
         Some((outdated, self.0.refusal(&outdated)))
     }
 
     /// Number of waiting polls.
-    #[must_use]
     pub fn waiters(&self) -> usize {
         self.0.waiters.load(Ordering::Relaxed)
     }
@@ -284,20 +280,17 @@ impl Publisher {
     }
 
     /// Recent reports of replicas, by id.
-    #[must_use]
     pub fn reports(&self) -> Vec<ReplicaReport> {
         self.followers().1.into_iter().filter_map(|follower| follower.report).collect()
     }
 
     /// The position of this node, and all recently seen replicas, by id.
-    #[must_use]
     pub fn followers(&self) -> (Head, Vec<ConnectedReplica>) {
         let head = self.0.committed.borrow().head;
         (head, self.0.followers.all(self.now()))
     }
 
     /// How many of the recently seen replicas have reached a position, and which have not.
-    #[must_use]
     pub fn arrival(&self, position: Position) -> Propagation {
         let head = self.0.committed.borrow().head;
         self.0.followers.arrival(position, head, self.now())

@@ -59,7 +59,6 @@ pub const REASONS: &[(&str, Cause, &str)] = &[
 ];
 
 /// What failed.
-#[must_use]
 pub fn cause(reason: &str) -> Cause {
     REASONS.iter().find(|(known, ..)| *known == reason).map_or(Data, |(_, cause, _)| *cause)
 }

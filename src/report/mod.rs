@@ -62,7 +62,6 @@ pub struct WrittenReport {
 }
 
 /// What a report says about the system that it is from.
-#[must_use]
 pub fn system_info(signer: &Signer) -> SystemInfo {
     SystemInfo {
         software: env!("CARGO_PKG_NAME").to_owned(),

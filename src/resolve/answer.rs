@@ -129,19 +129,16 @@ impl Answer {
     }
 
     /// The JSON: an [`api::read::Resolved`](crate::api::read::Resolved).
-    #[must_use]
     pub fn body(&self) -> Bytes {
         self.body.clone()
     }
 
     /// The entity tag: changes whenever the answer to the same request does.
-    #[must_use]
     pub fn etag(&self) -> Bytes {
         self.etag.clone()
     }
 
     /// The encoding of the content, whose hash is the content ID.
-    #[must_use]
     pub fn content_bytes(&self) -> Bytes {
         self.body.slice(self.content.clone())
     }
@@ -172,7 +169,6 @@ impl Answer {
     }
 
     /// What tells that a response is of this version.
-    #[must_use]
     pub fn tags(&self) -> ResponseTags {
         let tags = ResponseTags::new(&self.name, self.version, &self.content_id, self.label.as_ref());
         match &self.assignment {

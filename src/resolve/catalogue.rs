@@ -46,7 +46,6 @@ pub struct CatalogueView {
 
 impl Catalogue {
     /// Size of the database's file, if it can be read.
-    #[must_use]
     pub fn database_bytes(&self) -> Option<u64> {
         Some(std::fs::metadata(self.store.file()).ok()?.len())
     }
@@ -74,7 +73,6 @@ impl Catalogue {
 
 impl CatalogueView {
     /// Who reads.
-    #[must_use]
     pub const fn scope(&self) -> &ReadScope {
         &self.scope
     }

@@ -69,7 +69,6 @@ pub struct Contact {
 
 impl FreshnessInputs {
     /// The freshness now.
-    #[must_use]
     pub fn at(&self, clock: &dyn Clock) -> FreshnessReport {
         let Some(following) = &self.following else {
             let freshness = if self.outdated { Freshness::Stale } else { Freshness::Fresh };
@@ -164,13 +163,11 @@ impl FreshnessCell {
     }
 
     /// The freshness now.
-    #[must_use]
     pub fn now(&self) -> FreshnessReport {
         self.at(&*self.0.clock)
     }
 
     /// The freshness at a time.
-    #[must_use]
     pub fn at(&self, clock: &dyn Clock) -> FreshnessReport {
         self.0.facts.load().at(clock)
     }

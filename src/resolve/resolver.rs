@@ -142,13 +142,11 @@ impl Resolver {
     }
 
     /// The condition of the disk and the data.
-    #[must_use]
     pub fn condition(&self) -> &Condition {
         self.0.store.condition()
     }
 
     /// What finds versions by their system text. It reads nothing before it is asked.
-    #[must_use]
     pub fn texts(&self) -> VersionTexts {
         VersionTexts::new(self.0.store.clone())
     }
@@ -172,7 +170,6 @@ impl Resolver {
     }
 
     /// The answer for all subjects, if it is in memory: no allocation and no database access.
-    #[must_use]
     pub fn cached(&self, reference: &str) -> Option<SharedAnswer> {
         let cached = self.0.cache.get(reference).filter(|cached| self.0.clocks.is_current(cached.reading))?;
         match &cached.served {

@@ -122,14 +122,12 @@ impl VersionTexts {
     }
 
     /// The version with exactly this text, by its hash.
-    #[must_use]
     pub fn with_hash(&self, hash: &[u8; 32]) -> Option<TextVersion> {
         let index = self.0.index.read().unwrap_or_else(PoisonError::into_inner);
         index.exact.get(hash)?.first().map(Known::found)
     }
 
     /// The version whose text with something in the place of its variables is this one.
-    #[must_use]
     pub fn filled_in(&self, text: &str) -> Option<TextVersion> {
         if text.len() > SYSTEM_TEXT_BYTES_MAX {
             return None;

@@ -55,7 +55,6 @@ impl Usage {
     }
 
     /// The uses that are not written yet.
-    #[must_use]
     pub fn pending(&self) -> Vec<VersionUse> {
         self.lock().iter().cloned().collect()
     }

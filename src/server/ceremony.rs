@@ -108,7 +108,6 @@ pub struct SignatureCount {
 
 impl SignatureCount {
     /// Number of missing signatures.
-    #[must_use]
     pub const fn missing(&self) -> usize {
         self.needed.saturating_sub(self.found)
     }
@@ -295,31 +294,26 @@ pub fn install(path: &Path, data: &Path, clock: &Arc<dyn Clock>) -> Result<Insta
 
 impl Draft {
     /// The current document.
-    #[must_use]
     pub fn before(&self) -> &RootDocument {
         self.chain.current()
     }
 
     /// The drafted document.
-    #[must_use]
     pub const fn next(&self) -> &RootDocument {
         &self.document
     }
 
     /// The drafted epoch.
-    #[must_use]
     pub const fn epoch(&self) -> Option<&EpochRecord> {
         self.record.as_ref()
     }
 
     /// The root key ID of its registry.
-    #[must_use]
     pub fn root_key(&self) -> RootKeyId {
         self.chain.key_id()
     }
 
     /// The changes, one per line.
-    #[must_use]
     pub fn changes(&self) -> Vec<String> {
         let (before, next) = (self.before(), self.next());
         let mut changes = Vec::new();

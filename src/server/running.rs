@@ -218,7 +218,6 @@ fn bind_socket(path: &std::path::Path) -> Result<UnixListener, StartError> {
 
 impl Running {
     /// The address as a URL.
-    #[must_use]
     pub fn url(&self) -> String {
         url(self.tls, self.address)
     }

@@ -142,7 +142,6 @@ impl PrimaryClock {
     }
 
     /// The clock's time, plausible or not: for queries, not for commits.
-    #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.clock.now_ms()
     }
@@ -158,7 +157,6 @@ impl PrimaryClock {
     }
 
     /// The latest time that was signed or committed; the current time if there is none.
-    #[must_use]
     pub fn latest(&self) -> Timestamp {
         let (now_ms, _, latest) = self.read();
         Timestamp::from_ms(latest.at_ms.unwrap_or(now_ms))

@@ -29,7 +29,6 @@ pub struct Signer {
 
 impl Signer {
     /// The checkpoint of this state, unsigned.
-    #[must_use]
     pub fn describe(
         &self,
         head: Head,
@@ -88,7 +87,6 @@ impl Signer {
     }
 
     /// The signing hook that the store calls for every group of commits.
-    #[must_use]
     pub fn seal(self: &Arc<Self>) -> Seal {
         let signer = Arc::clone(self);
         Box::new(move |txn| {

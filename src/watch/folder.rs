@@ -36,7 +36,6 @@ pub struct WatchReport(Arc<Mutex<Option<WatchStatus>>>);
 
 impl WatchReport {
     /// The result of the last scan; absent if no folder is watched.
-    #[must_use]
     pub fn get(&self) -> Option<WatchStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -136,7 +136,6 @@ impl Client {
     }
 
     /// The name of the server in messages.
-    #[must_use]
     pub fn server(&self) -> &str {
         &self.server
     }

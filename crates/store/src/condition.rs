@@ -119,21 +119,18 @@ impl Condition {
     }
 
     /// The problems, worst first.
-    #[must_use]
     pub fn fault(&self) -> Option<Fault> {
         let faults = self.lock();
         faults.closed.as_ref().or(faults.damaged.as_ref()).or(faults.disk_failed.as_ref()).cloned()
     }
 
     /// Why this node should get no requests: it cannot read, or its data is damaged.
-    #[must_use]
     pub fn not_ready(&self) -> Option<Fault> {
         let faults = self.lock();
         faults.closed.as_ref().or(faults.damaged.as_ref()).cloned()
     }
 
     /// What works.
-    #[must_use]
     pub fn health(&self) -> StorageHealth {
         let faults = self.lock();
         let readable = faults.closed.is_none();
@@ -145,7 +142,6 @@ impl Condition {
     }
 
     /// Contents that were refused because their bytes do not match their ID, since the start.
-    #[must_use]
     pub fn contents_refused(&self) -> u64 {
         self.lock().contents_refused
     }

@@ -36,7 +36,6 @@ pub enum DeltaError {
 
 impl DeltaError {
     /// A stable code for metrics and status.
-    #[must_use]
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Truncated(_) | Self::Trailing | Self::Operation(_) => "parse",

@@ -30,7 +30,6 @@ pub enum Kind {
 
 impl Kind {
     /// The kind with this number.
-    #[must_use]
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::Prompt),
@@ -121,7 +120,6 @@ impl EntryKey {
     }
 
     /// The key with these parts from a delta; `None` if they are not valid.
-    #[must_use]
     pub fn from_parts(namespace: &str, kind: u8, key: &[u8]) -> Option<Self> {
         let fits = !namespace.is_empty()
             && !namespace.contains('\0')
@@ -136,13 +134,11 @@ impl EntryKey {
     }
 
     /// The encoded bytes.
-    #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The smallest byte string above every key with this prefix.
-    #[must_use]
     pub fn after(&self) -> Vec<u8> {
         let mut bytes = self.0.clone();
         while let Some(last) = bytes.pop() {
@@ -157,7 +153,6 @@ impl EntryKey {
 
 impl<'a> Parts<'a> {
     /// Parses an encoded key; `None` if it is not valid.
-    #[must_use]
     pub fn of(bytes: &'a [u8]) -> Option<Self> {
         let end = bytes.iter().position(|byte| *byte == 0)?;
         let (namespace, rest) = bytes.split_at(end);
@@ -166,7 +161,6 @@ impl<'a> Parts<'a> {
     }
 
     /// The prompt of the entry; absent for contents and unknown kinds.
-    #[must_use]
     pub fn name(&self) -> Option<&'a str> {
         let kind = Kind::from_number(self.kind)?;
         if kind == Kind::Content {
@@ -177,21 +171,18 @@ impl<'a> Parts<'a> {
     }
 
     /// The ID of a content; absent for other kinds.
-    #[must_use]
     pub fn content_id(&self) -> Option<ContentId> {
         let hash = <[u8; 32]>::try_from(self.key).ok()?;
         (self.kind == Kind::Content as u8).then(|| ContentId::from_hash(hash))
     }
 
     /// The text and the number at the end of a version's or deployment's key.
-    #[must_use]
     pub fn number(&self) -> Option<u64> {
         let start = self.key.len().checked_sub(8)?;
         self.key.get(start..)?.try_into().ok().map(u64::from_be_bytes)
     }
 
     /// The label in a label's or deployment's key.
-    #[must_use]
     pub fn label(&self) -> Option<&'a str> {
         let mut parts = self.key.splitn(3, |byte| *byte == 0);
         parts.next()?;

@@ -21,7 +21,6 @@ const NETWORK: [(u32, &str); 9] = [
 
 /// The name of the network file system of a directory; absent if it is not a known one. FUSE counts as one, because
 /// most FUSE mounts are remote.
-#[must_use]
 pub fn network_file_system(directory: &Path) -> Option<&'static str> {
     #[cfg(target_os = "linux")]
     {

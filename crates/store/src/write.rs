@@ -110,19 +110,16 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// The position of the registry, including the commits of this group.
-    #[must_use]
     pub const fn head(&self) -> Head {
         self.head
     }
 
     /// The state of all namespaces, including the commits of this group.
-    #[must_use]
     pub fn view_state(&self) -> ViewState {
         view_state(self.namespaces.iter().map(|(name, state)| (name.as_str(), state)))
     }
 
     /// The number of the next commit.
-    #[must_use]
     pub const fn next_seq(&self) -> u64 {
         self.head.position.seq.saturating_add(1)
     }

@@ -161,19 +161,16 @@ impl Store {
     }
 
     /// The data directory.
-    #[must_use]
     pub fn directory(&self) -> &Path {
         &self.shared.directory
     }
 
     /// The database's file.
-    #[must_use]
     pub fn file(&self) -> &Path {
         &self.shared.path
     }
 
     /// The problems of the disk and the data.
-    #[must_use]
     pub fn condition(&self) -> &Condition {
         &self.shared.condition
     }
@@ -233,7 +230,6 @@ impl Store {
     }
 
     /// Number of snapshots opened so far.
-    #[must_use]
     pub fn snapshots(&self) -> u64 {
         self.shared.snapshots.load(Ordering::Relaxed)
     }
@@ -245,7 +241,6 @@ impl Store {
     }
 
     /// Subscribes to commits; the current value is available at once.
-    #[must_use]
     pub fn committed(&self) -> watch::Receiver<Arc<Committed>> {
         self.committed.clone()
     }

@@ -14,7 +14,6 @@ pub const STYLE: &str = include_str!("docs.css");
 const SHAPE_DEPTH_MAX: usize = 3;
 
 /// Renders an OpenAPI document.
-#[must_use]
 pub fn page(document: &Value) -> String {
     let info = &document["info"];
     let tags: Vec<&Value> = document["tags"].as_array().map(|tags| tags.iter().collect()).unwrap_or_default();

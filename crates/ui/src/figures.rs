@@ -4,7 +4,6 @@
 pub const UNKNOWN: &str = "—";
 
 /// A share of a whole as a percentage.
-#[must_use]
 pub fn percent(share: Option<f64>) -> String {
     match share {
         None => UNKNOWN.to_owned(),
@@ -16,7 +15,6 @@ pub fn percent(share: Option<f64>) -> String {
 }
 
 /// A change against what was before, with its sign.
-#[must_use]
 pub fn change(before: f64, after: f64) -> String {
     if before == 0.0 {
         return if after == 0.0 { "0%" } else { "new" }.to_owned();
@@ -26,7 +24,6 @@ pub fn change(before: f64, after: f64) -> String {
 }
 
 /// A duration in milliseconds.
-#[must_use]
 pub fn duration(ms: Option<f64>) -> String {
     match ms {
         None => UNKNOWN.to_owned(),
@@ -39,7 +36,6 @@ pub fn duration(ms: Option<f64>) -> String {
 }
 
 /// A score, or a mean of scores.
-#[must_use]
 pub fn score(value: Option<f64>) -> String {
     value.map_or_else(|| UNKNOWN.to_owned(), |value| trimmed(&format!("{value:.3}")))
 }
@@ -50,7 +46,6 @@ fn trimmed(text: &str) -> String {
 }
 
 /// A large number in three digits, such as `12.3k`.
-#[must_use]
 pub fn compact(number: u64) -> String {
     let float = float(number);
     match number {
@@ -62,14 +57,12 @@ pub fn compact(number: u64) -> String {
 }
 
 /// A number for display.
-#[must_use]
 #[allow(clippy::cast_precision_loss, reason = "for display, where 53 bits are enough")]
 pub const fn float(number: u64) -> f64 {
     number as f64
 }
 
 /// Why calls belong to no known version, in a sentence without its full stop.
-#[must_use]
 pub fn unattributed_reason(word: &str) -> &str {
     match word {
         "no_prompt" => "the application names no prompt",

@@ -46,7 +46,6 @@ impl FormValues {
     }
 
     /// The value of a field.
-    #[must_use]
     pub fn get(&self, name: &str) -> &str {
         self.0.get(name).map_or("", String::as_str)
     }
@@ -73,13 +72,11 @@ impl FormValues {
 
 impl Outcome {
     /// The input of this form of the page; empty if another one was sent.
-    #[must_use]
     pub fn of(&self, which: &str) -> FormValues {
         if self.typed.get(WHICH) == which { self.typed.clone() } else { FormValues::default() }
     }
 
     /// The error, above everything else on the page.
-    #[must_use]
     pub(super) fn note(&self) -> Markup {
         html! {
             @if let Some(refusal) = &self.refused { (refusal.note("Nothing was changed.")) }
@@ -89,7 +86,6 @@ impl Outcome {
 
 impl FormError {
     /// The error, after a part that succeeded.
-    #[must_use]
     pub(super) fn note(&self, lead: &str) -> Markup {
         html! {
             div.note.bad role="alert" {
@@ -102,19 +98,16 @@ impl FormError {
 }
 
 /// A hidden field.
-#[must_use]
 pub(super) fn hidden(name: &str, value: impl std::fmt::Display) -> Markup {
     html! { input type="hidden" name=(name) value=(value); }
 }
 
 /// The start of every form: a token that ties it to the session.
-#[must_use]
 pub(super) fn session(form: &str) -> Markup {
     hidden("form", form)
 }
 
 /// The same, with the name of the form.
-#[must_use]
 pub(super) fn begin(form: &str, which: &str) -> Markup {
     html! { (session(form)) (hidden(WHICH, which)) }
 }

@@ -130,7 +130,6 @@ pub struct Page<'a> {
 
 impl Frame {
     /// The token of forms of a session; absent if no one is signed in.
-    #[must_use]
     pub fn form(&self) -> Option<&str> {
         match &self.who {
             Who::Signed { form, .. } | Who::SignInLink { form, .. } | Who::SingleSignOn { form, .. } => Some(form),
@@ -139,13 +138,11 @@ impl Frame {
     }
 
     /// Renders a page about prompts.
-    #[must_use]
     pub fn page(&self, page: &Page<'_>) -> String {
         self.page_of(Part::Prompts, page)
     }
 
     /// Renders a page.
-    #[must_use]
     pub fn page_of(&self, part: Part, page: &Page<'_>) -> String {
         html! {
             (DOCTYPE)
@@ -289,43 +286,36 @@ fn initial(name: &str) -> String {
 }
 
 /// The path of a prompt's page.
-#[must_use]
 pub fn prompt_path(name: &str) -> String {
     path_about("prompts", name, &[])
 }
 
 /// The path of a page about a prompt, by the word for its kind, with a query.
-#[must_use]
 pub fn path_about(kind: &str, name: &str, parameters: &[(&str, &str)]) -> String {
     format!("/ui/{kind}/{}{}", utf8_percent_encode(name, PATH), query(parameters))
 }
 
 /// The path of the form that rolls back a label.
-#[must_use]
 pub fn back_path(name: &str, label: &str) -> String {
     format!("{}{}#back-{}", prompt_path(name), query(&[("back", label)]), utf8_percent_encode(label, VALUE))
 }
 
 /// The path of the diff between two versions of a prompt.
-#[must_use]
 pub fn diff_path(name: &str, from: u64, to: u64) -> String {
     compare_path(name, &[("from", &from.to_string()), ("to", &to.to_string())])
 }
 
 /// The path of a comparison with these parameters.
-#[must_use]
 pub fn compare_path(name: &str, parameters: &[(&str, &str)]) -> String {
     path_about("diff", name, parameters)
 }
 
 /// The path of a principal's page.
-#[must_use]
 pub fn principal_path(name: &str) -> String {
     format!("/ui/access/who/{}", utf8_percent_encode(name, VALUE))
 }
 
 /// The path of a change request's page.
-#[must_use]
 pub fn request_path(id: u64) -> String {
     format!("/ui/review/{id}")
 }
@@ -343,27 +333,23 @@ pub fn session_path(id: &str) -> String {
 }
 
 /// A query with these parameters and its question mark; empty ones are left out.
-#[must_use]
 pub fn query(parameters: &[(&str, &str)]) -> String {
     let said: Vec<(&str, &str)> = parameters.iter().copied().filter(|(_, value)| !value.is_empty()).collect();
     if said.is_empty() { String::new() } else { whole_query(&said) }
 }
 
 /// The same, including empty ones.
-#[must_use]
 pub fn whole_query(parameters: &[(&str, &str)]) -> String {
     let pair = |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, VALUE));
     format!("?{}", parameters.iter().map(pair).collect::<Vec<String>>().join("&"))
 }
 
 /// A command to copy.
-#[must_use]
 pub fn command(line: &str) -> Markup {
     html! { div.command { pre tabindex="0" { code { (Escaped(line)) } } button.copy type="button" hidden { "Copy" } } }
 }
 
 /// An empty state, and what to do.
-#[must_use]
 pub fn empty(heading: &str, why: &str) -> Markup {
     html! { div.empty { h2 { (heading) } p { (with_code(why)) } } }
 }

@@ -10,7 +10,6 @@ use crate::api::govern::{MoveReview, RequestView};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent, RequestState};
 
 /// One row per change request.
-#[must_use]
 pub fn table(requests: &[ChangeRequest]) -> Table {
     let mut table = Table::new(&["ID", "STATE", "WHEN (UTC)", "WHO", "WHAT", "WHY"]);
     for request in requests {
@@ -28,7 +27,6 @@ pub fn table(requests: &[ChangeRequest]) -> Table {
 }
 
 /// A move on one line: `support/agent production: 6 → 7`.
-#[must_use]
 pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
     let to = one.serving.to_string();
     // Rules contain arrows themselves.
@@ -43,7 +41,6 @@ pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
 pub const FINGERPRINT_DIGITS: usize = 12;
 
 /// A prefix of the fingerprint that an approval binds to.
-#[must_use]
 pub fn fingerprint(one: &ProposedMove) -> String {
     let start = one.fingerprint.get(..FINGERPRINT_DIGITS).unwrap_or(&one.fingerprint);
     paint(DIM, format!("fingerprint {}", one_line(start)))
@@ -85,7 +82,6 @@ pub fn print_proposal(output: Output, view: &RequestView, demands: bool) -> Resu
 }
 
 /// What an open change request needs next; absent if it is closed.
-#[must_use]
 pub fn next_step(request: &ChangeRequest, complete: bool, waits_for: Option<&str>) -> Option<String> {
     let (id, done, waits) = (request.id, paint(GOOD, "✓"), paint(WARN, "…"));
     if request.state != RequestState::Open {

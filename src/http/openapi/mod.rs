@@ -94,7 +94,6 @@ use crate::web::docs;
 struct Document;
 
 /// The OpenAPI document of this program.
-#[must_use]
 pub fn document() -> Value {
     let mut document = serde_json::to_value(Document::openapi()).unwrap_or_default();
     shapes::refine(&mut document);

@@ -147,7 +147,6 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// The code as clients see it, for example `prompt_not_found`.
-    #[must_use]
     pub fn as_str(self) -> String {
         serde_json::to_value(self).ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
     }

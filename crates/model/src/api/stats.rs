@@ -54,7 +54,6 @@ impl StatsBy {
     pub const ALL: [Self; 5] = [Self::Version, Self::Model, Self::Label, Self::Arm, Self::Environment];
 
     /// Its name.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Version => "version",
@@ -145,32 +144,27 @@ pub struct StatsCounts {
 
 impl StatsCounts {
     /// The share of calls with a known cost; none without calls.
-    #[must_use]
     pub fn cost_coverage(&self) -> Option<f64> {
         share(self.priced_calls, self.calls)
     }
 
     /// The mean cost of a call with a known cost.
-    #[must_use]
     pub fn cost_per_call(&self) -> Option<Usd> {
         self.cost_usd.per(self.priced_calls)
     }
 
     /// The share of calls that failed; none without calls.
-    #[must_use]
     pub fn error_rate(&self) -> Option<f64> {
         share(self.errors, self.calls)
     }
 
     /// The share of input tokens that came from a cache; none without input.
-    #[must_use]
     pub fn cached_share(&self) -> Option<f64> {
         share(self.tokens.cache_read, self.tokens.input)
     }
 }
 
 /// A part of a whole, from 0 to 1; none of nothing.
-#[must_use]
 #[allow(clippy::cast_precision_loss, reason = "for display, where 53 bits are enough")]
 pub fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

@@ -46,7 +46,6 @@ pub fn number(text: &str) -> Result<Number, NumberError> {
 }
 
 /// The shortest digits that parse back to a number, with a point after the first of several, and the power of ten.
-#[must_use]
 pub fn scientific(float: f64) -> (String, i64) {
     let Decimal { digits, point, .. } = Decimal::shortest(float);
     let (first, rest) = digits.split_at_checked(1).unwrap_or(("0", ""));

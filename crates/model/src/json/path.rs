@@ -22,7 +22,6 @@ pub struct Path(pub Vec<Step>);
 
 impl Path {
     /// How a message shows it: the path in backticks, or `the value` for the whole value.
-    #[must_use]
     pub fn place(&self) -> String {
         if self.0.is_empty() { "the value".to_owned() } else { format!("`{self}`") }
     }

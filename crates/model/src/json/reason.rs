@@ -17,7 +17,6 @@ const NAMED: [(&str, Option<&str>); 9] = [
 const UNTAGGED: &str = "data did not match any variant of untagged enum ";
 
 /// The message without names of types; `object` is what the format calls an object ("an object", "a map", "a table").
-#[must_use]
 pub fn plain_reason(reason: &str, object: &str) -> String {
     for (named, kind) in NAMED {
         if let Some((before, after)) = split_at_type(reason, named) {

@@ -68,7 +68,6 @@ impl AlertMetric {
         [Self::Spend, Self::SpendGrowth, Self::ErrorRate, Self::LatencyP95, Self::UnattributedShare];
 
     /// Its name in JSON, for example `error_rate`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Spend => "spend",
@@ -80,7 +79,6 @@ impl AlertMetric {
     }
 
     /// What it is called in a sentence.
-    #[must_use]
     pub const fn words(self) -> &'static str {
         match self {
             Self::Spend => "spend",
@@ -92,7 +90,6 @@ impl AlertMetric {
     }
 
     /// The unit of its values.
-    #[must_use]
     pub const fn unit(self) -> AlertUnit {
         match self {
             Self::Spend => AlertUnit::Usd,
@@ -102,7 +99,6 @@ impl AlertMetric {
     }
 
     /// The highest threshold that can be exceeded.
-    #[must_use]
     pub const fn threshold_max(self) -> f64 {
         match self {
             Self::Spend => THRESHOLD_USD_MAX,
@@ -129,7 +125,6 @@ impl FromStr for AlertMetric {
 
 impl AlertUnit {
     /// A value of it, for people.
-    #[must_use]
     pub fn text(self, value: f64) -> String {
         match self {
             Self::Usd if value < 1.0 => format!("${value:.4}"),
@@ -190,7 +185,6 @@ pub enum AlertState {
 
 impl AlertState {
     /// Its name in JSON, for example `firing`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
@@ -222,7 +216,6 @@ pub struct AlertReading {
 
 impl AlertReading {
     /// Whether a value exceeds a threshold.
-    #[must_use]
     pub fn state(&self, threshold: f64) -> AlertState {
         match self.value {
             None => AlertState::Unknown,

@@ -31,7 +31,6 @@ pub enum AsOfError {
 
 impl AsOf {
     /// The start of the given unit.
-    #[must_use]
     pub const fn first(self) -> Timestamp {
         self.first
     }

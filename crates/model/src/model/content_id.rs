@@ -46,19 +46,16 @@ impl ContentId {
     }
 
     /// The 32 bytes of the hash.
-    #[must_use]
     pub const fn as_hash(&self) -> &[u8; 32] {
         &self.0
     }
 
     /// The hash as 64 hex digits, without the prefix.
-    #[must_use]
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.0).to_hex().to_string()
     }
 
     /// The first 12 hex digits: enough to tell versions apart in a log.
-    #[must_use]
     pub fn short(&self) -> String {
         self.hex().chars().take(12).collect()
     }

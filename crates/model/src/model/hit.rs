@@ -73,7 +73,6 @@ impl Word {
     }
 
     /// The byte offset of the first match in a text.
-    #[must_use]
     pub fn find(&self, text: &str) -> Option<Range<usize>> {
         if let Some(ascii) = &self.ascii {
             return ascii.find(text).map(|found| found.range());
@@ -97,7 +96,6 @@ impl Word {
     }
 
     /// The first match in a text with its surroundings, if any.
-    #[must_use]
     pub fn hit(&self, place: Place, text: &str) -> Option<Hit> {
         let range = self.find(text)?;
         let (before, after) = (text.get(..range.start)?, text.get(range.end..)?);

@@ -93,7 +93,6 @@ impl Role {
         [Self::System, Self::Developer, Self::User, Self::Assistant, Self::Model, Self::Tool, Self::Function];
 
     /// The role as chat APIs write it.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -107,7 +106,6 @@ impl Role {
     }
 
     /// The role with this name.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|role| role.as_str() == name)
     }
@@ -133,19 +131,16 @@ impl RoleMessage {
     }
 
     /// The speaker's name, in APIs that have one.
-    #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.fields.get("name").and_then(Value::as_str)
     }
 
     /// Its tool calls.
-    #[must_use]
     pub fn tool_calls(&self) -> &[Value] {
         self.fields.get("tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
     /// The tool call that it answers.
-    #[must_use]
     pub fn tool_call_id(&self) -> Option<&str> {
         self.fields.get("tool_call_id").and_then(Value::as_str)
     }
@@ -185,25 +180,21 @@ impl Part {
     }
 
     /// The type of the part, in the provider's terms.
-    #[must_use]
     pub fn kind(&self) -> &str {
         self.0.get("type").and_then(Value::as_str).unwrap_or_default()
     }
 
     /// The whole part.
-    #[must_use]
     pub const fn fields(&self) -> &Map<String, Value> {
         &self.0
     }
 
     /// The text, if the part is `{"type":"text","text":…}` and nothing else.
-    #[must_use]
     pub fn only_text(&self) -> Option<&str> {
         self.only("text", "text")
     }
 
     /// The URL, if the part is `{"type":"image","url":…}` and nothing else.
-    #[must_use]
     pub fn only_image(&self) -> Option<&str> {
         self.only("image", "url")
     }
@@ -220,7 +211,6 @@ impl Part {
     }
 
     /// A string that can contain variables: a text, or an image URL. Everything else is passed on unchanged.
-    #[must_use]
     pub fn template(&self) -> Option<&str> {
         let (key, inner) = template_place(self.kind())?;
         match self.0.get(key)? {

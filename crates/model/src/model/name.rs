@@ -70,13 +70,11 @@ built_schema!(
 
 impl PromptName {
     /// The name as given.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The part before the first `/`, or `default`: the unit of replication and of grants.
-    #[must_use]
     pub fn namespace(&self) -> &str {
         self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
     }
@@ -97,7 +95,6 @@ impl PromptName {
 
     /// Converts a text of any length to the characters of new names: lower case, letters without accents, `-` for every
     /// run of other characters, and `_` for a segment that would be empty. A valid new name is unchanged.
-    #[must_use]
     pub fn portable(text: &str) -> String {
         text.split('/').map(portable_segment).collect::<Vec<_>>().join("/")
     }
@@ -245,7 +242,6 @@ built_schema!(
 
 impl Label {
     /// The label as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -37,7 +37,6 @@ impl Pattern {
     }
 
     /// The pattern as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

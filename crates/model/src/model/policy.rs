@@ -118,7 +118,6 @@ impl Weekday {
     pub const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
 
     /// Its name in JSON, for example `mon`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Mon => "mon",
@@ -140,7 +139,6 @@ pub struct ClockTime(u16);
 
 impl ClockTime {
     /// Minutes since midnight.
-    #[must_use]
     pub const fn minutes(self) -> u16 {
         self.0
     }

@@ -73,7 +73,6 @@ impl Permission {
     ];
 
     /// Its name in JSON, for example `deploy`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -97,7 +96,6 @@ impl Permission {
 
 impl Permission {
     /// What it allows, in words.
-    #[must_use]
     pub const fn says(self) -> &'static str {
         match self {
             Self::Read => "Resolve and read prompts with their history",
@@ -160,7 +158,6 @@ pub struct Role {
 
 impl Role {
     /// The roles that every registry has.
-    #[must_use]
     pub fn built_in() -> Vec<Self> {
         use Permission as P;
         let role = |name: &str, description: &str, permissions: &[Permission]| Self {

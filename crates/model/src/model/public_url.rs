@@ -18,13 +18,11 @@ pub struct PublicUrlError;
 
 impl PublicUrl {
     /// The address, without a `/` at its end.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The path before every page, such as `/books`; empty if there is none.
-    #[must_use]
     pub fn prefix(&self) -> &str {
         let after_scheme = self.0.find("://").map_or(0, |at| at + 3);
         let rest = self.0.get(after_scheme..).unwrap_or_default();
@@ -34,7 +32,6 @@ impl PublicUrl {
 
 impl PublicUrl {
     /// The origin: scheme, host and port, without a default port.
-    #[must_use]
     pub fn origin(&self) -> String {
         let origin = self.0.strip_suffix(self.prefix()).unwrap_or(&self.0).to_ascii_lowercase();
         let usual = if origin.starts_with("https://") { ":443" } else { ":80" };
@@ -42,7 +39,6 @@ impl PublicUrl {
     }
 
     /// Its host and port.
-    #[must_use]
     pub fn authority(&self) -> String {
         let origin = self.origin();
         origin.split_once("://").map_or_else(String::new, |(_, authority)| authority.to_owned())

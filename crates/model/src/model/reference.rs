@@ -123,7 +123,6 @@ impl fmt::Display for VersionRef {
 
 impl Reference {
     /// The label of this reference, if it has one.
-    #[must_use]
     pub fn label(&self) -> Option<&Label> {
         match &self.selector {
             Selector::Label(label) => Some(label),

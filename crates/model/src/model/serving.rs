@@ -84,7 +84,6 @@ impl Serving {
     }
 
     /// The version that is always served, when there is only one.
-    #[must_use]
     pub fn fixed(&self) -> Option<u64> {
         match (&self.default, self.rules.is_empty()) {
             (Target::Version(number), true) => Some(*number),
@@ -93,7 +92,6 @@ impl Serving {
     }
 
     /// Every version that may be served, ascending, each once.
-    #[must_use]
     pub fn versions(&self) -> Vec<u64> {
         let targets = self.rules.iter().map(|rule| &rule.target).chain([&self.default]);
         let mut versions: Vec<u64> = targets.flat_map(Target::versions).collect();
@@ -114,7 +112,6 @@ impl Target {
 
 impl Split {
     /// Slots of each version, ascending by version.
-    #[must_use]
     pub fn weights(&self) -> BTreeMap<u64, u16> {
         let mut weights = BTreeMap::new();
         for run in &self.slots {
@@ -124,7 +121,6 @@ impl Split {
     }
 
     /// The version that holds a slot; none only for a slot of 10,000 or more.
-    #[must_use]
     pub fn at(&self, slot: u16) -> Option<u64> {
         let next = self.slots.partition_point(|run| run.to <= slot);
         self.slots.get(next).map(|run| run.version)

@@ -41,7 +41,6 @@ impl Since {
     }
 
     /// The time that it means at a time.
-    #[must_use]
     pub const fn moment(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(ms) => Timestamp::from_ms(now.ms().saturating_sub(ms)),

@@ -48,13 +48,11 @@ impl Timestamp {
     }
 
     /// Milliseconds since the start of 1970, UTC.
-    #[must_use]
     pub const fn ms(self) -> i64 {
         self.0
     }
 
     /// Whole seconds since the start of 1970, UTC.
-    #[must_use]
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }

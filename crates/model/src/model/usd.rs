@@ -35,13 +35,11 @@ impl Usd {
     }
 
     /// The amount in pico-dollars.
-    #[must_use]
     pub const fn pico(self) -> u128 {
         self.0
     }
 
     /// The amount in dollars, for charts and shares.
-    #[must_use]
     #[allow(clippy::cast_precision_loss, reason = "for display, where 53 bits are enough")]
     pub fn dollars(self) -> f64 {
         self.0 as f64 / PICO as f64
@@ -54,13 +52,11 @@ impl Usd {
     }
 
     /// The share of one in so many; none of none.
-    #[must_use]
     pub fn per(self, number: u64) -> Option<Self> {
         self.0.checked_div(number.into()).map(Self)
     }
 
     /// The amount for people: in cents from a dollar on, with three significant digits below.
-    #[must_use]
     pub fn short(self) -> String {
         // Decimal places until the third digit that is not a leading zero.
         let zeros = (1..PLACES).take_while(|zeros| self.0 < PICO / 10_u128.pow(u32::try_from(*zeros).unwrap_or(0)));

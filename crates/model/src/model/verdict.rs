@@ -17,7 +17,6 @@ pub struct Verdict {
 
 impl Verdict {
     /// The roles that would allow it, for display.
-    #[must_use]
     pub fn lacks(&self) -> String {
         match self.roles.as_slice() {
             [] => "no role allows this here".to_owned(),

@@ -77,7 +77,6 @@ pub enum Bump {
 
 impl Bump {
     /// The number that follows `previous` after this change; the first version is 1.0.0.
-    #[must_use]
     pub fn after(self, previous: Option<&Semver>) -> Semver {
         match (self, previous) {
             (_, None) => Semver::new(1, 0, 0),

@@ -24,7 +24,6 @@ pub enum WebhookFormat {
 
 impl WebhookFormat {
     /// Its name in JSON, for example `slack`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Standard => "standard",
@@ -123,7 +122,6 @@ pub enum DeliveryState {
 
 impl DeliveryState {
     /// Its name in JSON, for example `pending`.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",

@@ -38,7 +38,6 @@ pub enum AssignmentError {
 }
 
 /// The slot of a subject: the first 8 bytes of SHA-256 of salt, `.` and subject as a big-endian number, modulo 10,000.
-#[must_use]
 pub fn bucket(salt: &str, subject: &str) -> u16 {
     let digest = Sha256::new().chain_update(salt).chain_update(".").chain_update(subject).finalize();
     let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
@@ -150,7 +149,6 @@ pub fn matches(pattern: &str, value: &str) -> bool {
 ///
 /// Without a subject, or with an empty one, a split uses `random`, and the choice is not sticky. A rule with a missing
 /// attribute does not match.
-#[must_use]
 pub fn choose(serving: &Serving, subject: Option<&str>, attributes: &BTreeMap<String, String>, random: u64) -> Choice {
     let fits = |when: &BTreeMap<String, String>| {
         when.iter().all(|(name, pattern)| attributes.get(name).is_some_and(|value| matches(pattern, value)))

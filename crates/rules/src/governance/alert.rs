@@ -71,7 +71,6 @@ pub enum AlertEvent {
 }
 
 /// The alert after a reading, and the event of that; none if nothing changes.
-#[must_use]
 pub fn after_reading(alert: &Alert, reading: &AlertReading, now: Timestamp) -> Option<(Alert, Option<AlertEvent>)> {
     let state = reading.state(alert.rule.threshold);
     if state == alert.state {
@@ -97,7 +96,6 @@ pub fn after_reading(alert: &Alert, reading: &AlertReading, now: Timestamp) -> O
 
 /// An alert and its value in a sentence without its full stop, for example `spend of support/** in 1 day: $23.40 (limit
 /// $20.00; cost known for 90 of 100 calls)`.
-#[must_use]
 pub fn summary(rule: &AlertRule, reading: Option<&AlertReading>) -> String {
     let unit = rule.metric.unit();
     let of = match reading.and_then(|reading| reading.prompt.as_ref()) {
@@ -121,7 +119,6 @@ pub fn summary(rule: &AlertRule, reading: Option<&AlertReading>) -> String {
 }
 
 /// A length of time in the largest unit that divides it.
-#[must_use]
 pub fn period(seconds: u64) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (unit_s, unit) = units.into_iter().find(|(unit_s, _)| seconds % unit_s == 0).unwrap_or((1, "second"));

@@ -25,7 +25,6 @@ const ID_HASH_DIGITS: usize = 16;
 
 /// The header `webhook-id` of an effect of an entry: the same for every attempt, different in every registry and epoch,
 /// without dots.
-#[must_use]
 pub fn message_id(entry: &AuditEntry, effect: u64) -> String {
     let id = format!("msg_{}_{}", entry.hash.get(..ID_HASH_DIGITS).unwrap_or(&entry.hash), entry.seq);
     if effect == 0 { id } else { format!("{id}_{effect}") }
@@ -46,7 +45,6 @@ pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> b
 /// `approved_by`, `change_request`, `risk` and `alert` (what an alert watches, and its value). `from` and `to` are what the label served and serves: a `text`, and the
 /// `version` if it is always the same one. If a list was cut, `more_…` has the number of missing items. A label without
 /// `to` was removed.
-#[must_use]
 pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     let mut data = Map::new();
     data.insert("seq".to_owned(), entry.seq.into());

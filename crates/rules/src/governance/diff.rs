@@ -34,13 +34,11 @@ pub enum Context {
 }
 
 /// Compares two contents.
-#[must_use]
 pub fn diff(from: &Content, to: &Content) -> Diff {
     diff_in(from, to, Context::Around)
 }
 
 /// Compares two contents, with the given context.
-#[must_use]
 pub fn diff_in(from: &Content, to: &Content, context: Context) -> Diff {
     let mut work = Comparison::new(context);
     let (text, messages) = match (&from.body, &to.body) {
@@ -96,7 +94,6 @@ impl Comparison {
     }
 
     /// The unified hunks between two values as pretty-printed JSON; null is empty.
-    #[must_use]
     pub fn values(&mut self, before: &Value, after: &Value) -> String {
         let json = |value: &Value| match value {
             Value::Null => String::new(),

@@ -16,7 +16,6 @@ pub struct Effect<'a> {
 
 /// All effects of an audit entry, at least one, in a fixed order: an event for each label whose serving changed, for
 /// each new version and for a removed prompt, regardless of the command.
-#[must_use]
 pub fn effects(entry: &AuditEntry) -> Vec<Effect<'_>> {
     let changed = |change| Some(Effect { event_type: type_of(change)?.to_owned(), change: Some(change) });
     let changes = entry.changes.iter().filter(|_| entry.decision == Decision::Granted);

@@ -26,7 +26,6 @@ pub struct InterfaceError {
 }
 
 /// The effect of a change, with the reasons; none for a patch.
-#[must_use]
 pub fn between(previous: &Content, next: &Content) -> InterfaceChange {
     let mut changes = Changes::default();
     changes.kind(previous, next);

@@ -127,7 +127,6 @@ impl LabelPolicy {
     }
 
     /// The policy as written.
-    #[must_use]
     pub const fn policy(&self) -> &Policy {
         &self.policy
     }
@@ -139,7 +138,6 @@ impl LabelPolicy {
     }
 
     /// Its requirements for a move, met or not, in the order of the policy's fields.
-    #[must_use]
     pub fn demands(&self, facts: &PolicyFacts) -> Vec<Requirement> {
         // Every field, so that a new one does not compile until it is decided on.
         let Policy {

@@ -29,13 +29,11 @@ const WORK_STEPS_MAX: usize = 32_000_000;
 /// Merges the changes of `ours` and `theirs` to `base`.
 ///
 /// The result of three valid contents may itself exceed a limit: check it before it is stored.
-#[must_use]
 pub fn merge(base: &Content, ours: &Content, theirs: &Content) -> Merge {
     merge_with(base, ours, theirs, &BTreeSet::new())
 }
 
 /// The same, with decisions: in the conflicts with these indexes (from 0) the merged content has their side.
-#[must_use]
 pub fn merge_with(base: &Content, ours: &Content, theirs: &Content, take_theirs: &BTreeSet<usize>) -> Merge {
     let three = ThreeWay { base, ours, theirs };
     if let Some(side) = three.settled() {

@@ -13,7 +13,6 @@ pub(super) fn by(roles: &[String]) -> String {
 }
 
 /// The requirements of a policy except its freezes: one phrase each, in the order of its fields.
-#[must_use]
 pub fn demands(policy: &Policy) -> Vec<String> {
     // Every field, so that a new one does not compile until it is described.
     let Policy {
@@ -61,7 +60,6 @@ pub(super) fn after(after: &Soak) -> String {
 }
 
 /// When a policy allows no deployments, as text.
-#[must_use]
 pub fn freezes(policy: &Policy) -> Vec<String> {
     policy.freeze.iter().map(freeze).collect()
 }
@@ -79,14 +77,12 @@ fn freeze(freeze: &Freeze) -> String {
 }
 
 /// A number of seconds in the largest unit that is exact.
-#[must_use]
 pub fn exact_duration(seconds: u64) -> String {
     let (number, unit) = in_unit(seconds);
     format!("{number} {}", unit.sign)
 }
 
 /// A number of seconds in the largest unit of which there is at least one, rounded down.
-#[must_use]
 pub fn rounded_duration(seconds: u64) -> String {
     let unit = UNITS.iter().find(|unit| seconds >= unit.seconds).unwrap_or(&SECONDS);
     format!("{} {}", seconds / unit.seconds, unit.sign)
@@ -113,7 +109,6 @@ pub const UNITS: [Unit; 4] = [
 const SECONDS: Unit = Unit { sign: "s", name: "seconds", seconds: 1 };
 
 /// A number of seconds as a number of the largest exact unit.
-#[must_use]
 pub fn in_unit(seconds: u64) -> (u64, Unit) {
     let exact = |unit: &&Unit| seconds > 0 && seconds.is_multiple_of(unit.seconds);
     let unit = UNITS.iter().find(exact).copied().unwrap_or(SECONDS);

@@ -307,7 +307,6 @@ pub struct ReportFormatError(String);
 
 impl ReportFormat {
     /// Its name, which is also the file name extension.
-    #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Html => "html",
@@ -333,7 +332,6 @@ impl FromStr for ReportFormat {
 }
 
 /// The end of the minimum retention of a record.
-#[must_use]
 pub fn retain_until(recorded: Timestamp) -> Timestamp {
     Timestamp::from_ms(recorded.ms().saturating_add(RETENTION_DAYS_MIN * 24 * 3_600 * 1_000))
 }

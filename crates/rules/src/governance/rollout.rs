@@ -26,7 +26,6 @@ pub struct Growth {
 }
 
 /// The versions that new subjects get through `to`, compared with `from`, ascending.
-#[must_use]
 pub fn versions_gaining_traffic(from: Option<&Serving>, to: &Serving) -> Vec<Growth> {
     let Some(from) = from else {
         return to.versions().into_iter().map(|version| Growth { version, instead_of: BTreeSet::new() }).collect();

@@ -71,7 +71,6 @@ pub enum Weight {
 
 impl Rulebook {
     /// Decides whether a principal has a permission.
-    #[must_use]
     pub fn decide(&self, ask: &AccessQuery<'_>) -> Verdict {
         let what = describe(ask);
         let deny = |reason: String| Verdict { allowed: false, reason, roles: self.roles_with(ask.permission) };
@@ -98,7 +97,6 @@ impl Rulebook {
     }
 
     /// The roles that give a principal a permission, sorted.
-    #[must_use]
     pub fn roles_of(&self, ask: &AccessQuery<'_>) -> Vec<String> {
         if ask.kind == Some(PrincipalKind::System) {
             return vec![ADMIN.to_owned()];
@@ -113,7 +111,6 @@ impl Rulebook {
     }
 
     /// All principals with a permission, sorted.
-    #[must_use]
     pub fn principals_allowed(&self, permission: Permission, prompt: &str, label: &str) -> Vec<(String, Vec<String>)> {
         let of = |name: &String| {
             let ask = AccessQuery::on_label(name, permission, prompt, label);
@@ -131,7 +128,6 @@ impl Rulebook {
     }
 
     /// The patterns of prompts that a principal can read.
-    #[must_use]
     pub fn readable(&self, who: &str) -> Vec<Pattern> {
         let Some(principal) = self.principals.get(who).filter(|principal| principal.disabled.is_none()) else {
             return Vec::new();
@@ -157,7 +153,6 @@ impl Rulebook {
     }
 
     /// How far a grant covers a question: the decision, in a form that can be explained.
-    #[must_use]
     pub fn evaluate_grant(&self, grant: &Grant, ask: &AccessQuery<'_>) -> Weight {
         let Some(role) = self.roles.get(&grant.role) else { return Weight::NoRole };
         if !role.permissions.contains(&ask.permission) {

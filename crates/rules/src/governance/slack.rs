@@ -15,7 +15,6 @@ const VALUE_CHARS_MAX: usize = 300;
 
 /// The payload for Slack's incoming webhooks: `{text, blocks}`, from `{type, timestamp, data}`. `base` is the URL of
 /// the pages, without a trailing `/`; without it there are no links.
-#[must_use]
 pub fn slack_body(event: &Value, base: Option<&str>) -> Value {
     let kind = text_of(event, "type").unwrap_or("event");
     let event = Event { kind, data: event.get("data"), at: text_of(event, "timestamp") };

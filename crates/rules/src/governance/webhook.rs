@@ -55,7 +55,6 @@ pub enum FilterError {
 /// `attempt` is the number of attempts so far, 0 for a new message; `retry_after_s` is the receiver's last request,
 /// honoured for up to a day if it is longer; `jitter` is any random number, which changes the delay by up to a tenth
 /// either way so that retries are spread out.
-#[must_use]
 pub fn next_attempt(attempt: u32, retry_after_s: Option<u64>, jitter: u64) -> Option<u64> {
     let wait_s = WAITS_S.get(usize::try_from(attempt).ok()?).copied()?;
     let tenth = wait_s / 10;
@@ -68,14 +67,12 @@ pub fn next_attempt(attempt: u32, retry_after_s: Option<u64>, jitter: u64) -> Op
 
 /// How long to pause a webhook, in seconds, after this many failures in a row, so that slow or failing receivers do not
 /// use up shared resources.
-#[must_use]
 pub fn rest(consecutive: u32) -> u64 {
     let doubled = consecutive.checked_sub(1).map_or(Some(0), |times| REST_S.checked_mul(1_u64.checked_shl(times)?));
     doubled.map_or(REST_S_MAX, |rest_s| rest_s.min(REST_S_MAX))
 }
 
 /// The meaning of an answer; absent if the receiver could not be reached. A redirect is a failure.
-#[must_use]
 pub fn outcome(status: Option<u16>) -> Outcome {
     match status {
         Some(200..=299) => Outcome::Delivered,

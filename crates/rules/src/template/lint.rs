@@ -50,7 +50,6 @@ fn beside(code: Code, message: String) -> Warning {
 }
 
 /// Finds suspicious things in a content.
-#[must_use]
 pub fn lint(content: &Content) -> Vec<Warning> {
     let mut warnings = Vec::new();
     for (index, text) in content.texts().enumerate() {

@@ -19,7 +19,6 @@ pub enum Mark<'t> {
 }
 
 /// Splits a text.
-#[must_use]
 pub fn marks(syntax: Syntax, text: &str) -> Vec<Mark<'_>> {
     match syntax {
         Syntax::Plain => vec![Mark::Text(text)],

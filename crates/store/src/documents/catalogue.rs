@@ -170,20 +170,17 @@ impl Excerpt<Draft> for DraftSummary {}
 impl Excerpt<DraftSave> for DraftSummary {}
 
 /// The key of a delivery.
-#[must_use]
 pub fn delivery_key(delivery: &Delivery) -> DeliveryKey<'_> {
     DeliveryKey { webhook: &delivery.webhook, seq: delivery.seq, effect: delivery.effect }
 }
 
 /// The key of a pending delivery; new ones come first, in order.
-#[must_use]
 pub fn due_key(delivery: &Delivery) -> DueDeliveryKey<'_> {
     let due_ms = delivery.next_at.map_or(0, |at| u64::try_from(at.ms()).unwrap_or(0));
     DueDeliveryKey { webhook: &delivery.webhook, due_ms, seq: delivery.seq, effect: delivery.effect }
 }
 
 /// The key of a revision of a draft.
-#[must_use]
 pub fn save_key(draft: &Draft) -> DraftSaveKey<'_> {
     DraftSaveKey { prompt: draft.prompt.as_str(), draft: &draft.name, revision: draft.revision }
 }

@@ -73,7 +73,6 @@ impl<'k, D: Document> Found<'k, D> {
     }
 
     /// Its JSON.
-    #[must_use]
     pub const fn json(&self) -> &'k [u8] {
         self.json
     }

@@ -132,7 +132,6 @@ fn explain(error: &Error) -> Option<String> {
 }
 
 /// The TLS error of a server, if that is the cause.
-#[must_use]
 pub fn tls_fault(error: &(dyn StdError + 'static)) -> Option<String> {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -80,7 +80,6 @@ pub struct AuditMark {
 
 impl AuditMark {
     /// The reference to an entry whose hash is in hex; absent if it is not a hash.
-    #[must_use]
     pub fn of(seq: u64, hash: &str) -> Option<Self> {
         Some(Self { seq, hash: blake3::Hash::from_hex(hash).ok()?.into() })
     }
@@ -91,7 +90,6 @@ impl AuditMark {
     }
 
     /// The hash in hex, as in audit entries.
-    #[must_use]
     pub fn hex(&self) -> String {
         blake3::Hash::from_bytes(self.hash).to_hex().to_string()
     }

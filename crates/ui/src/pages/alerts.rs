@@ -8,7 +8,6 @@ use crate::layout::{Frame, Page, Part, command, empty};
 use crate::model::alert::AlertState;
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, alerts: &[AlertView]) -> String {
     let mut sorted: Vec<&AlertView> = alerts.iter().collect();
     sorted.sort_by(|one, other| other.state.cmp(&one.state).then_with(|| one.name.cmp(&other.name)));

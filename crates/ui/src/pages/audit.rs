@@ -39,7 +39,6 @@ pub struct AuditPageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &AuditPageData) -> String {
     let main = html! {
         div.head {

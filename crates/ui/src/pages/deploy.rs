@@ -67,13 +67,11 @@ pub struct AllowedActions {
 }
 
 /// The path of the page, optionally for a label.
-#[must_use]
 pub fn deploy_path(name: &str, label: &str) -> String {
     path_about("deploy", name, &[("label", label)])
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &DeployPageData) -> String {
     let name = matter.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name))];

@@ -50,7 +50,6 @@ pub struct Choices {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &ComparedVersions) -> String {
     let answer = &matter.answer;
     let name = answer.name.as_str();
@@ -86,7 +85,6 @@ pub fn page(frame: &Frame, matter: &ComparedVersions) -> String {
 }
 
 /// Renders the page that asks for a version, if a label serves several.
-#[must_use]
 pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dyn Fn(u64) -> String) -> String {
     let above = [("Prompts", "/ui/".to_owned()), (name.as_str(), prompt_path(name.as_str()))];
     let label = state.label.as_str();
@@ -99,7 +97,6 @@ pub fn choose(frame: &Frame, name: &PromptName, state: &LabelState, address: &dy
 }
 
 /// The path of a comparison of two selectors.
-#[must_use]
 pub fn path(name: &str, (from, to): (&str, &str), layout: Layout, context: Context) -> String {
     let view = if layout == Layout::Split { "split" } else { "" };
     let context = if context == Context::Whole { "all" } else { "" };

@@ -15,19 +15,16 @@ use crate::model::name::PRODUCTION;
 use crate::model::version::Bump;
 
 /// The path of a draft's editor.
-#[must_use]
 pub fn edit_path(name: &str, draft: &str) -> String {
     path_about("edit", name, &[("draft", draft)])
 }
 
 /// The path of the page that merges a draft with the latest version.
-#[must_use]
 pub fn merge_path(name: &str, draft: &str) -> String {
     path_about("merge", name, &[("draft", draft)])
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &EditorPageData) -> String {
     let name = matter.name.as_str();
     let mut above = vec![("Prompts", "/ui/".to_owned())];

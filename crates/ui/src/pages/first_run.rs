@@ -13,7 +13,6 @@ const FOLDER: &str = "bookholder push prompts/ -m 'From our repository' --label 
 const HISTORY: &str = "bookholder import prompts.jsonl.zst --label production";
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame) -> String {
     let main = html! {
         div.welcome {

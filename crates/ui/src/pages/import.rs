@@ -81,7 +81,6 @@ impl Imported {
 }
 
 /// Renders the page with the forms.
-#[must_use]
 pub fn page(frame: &Frame) -> String {
     let main = html! {
         div.head { h1 { "Import" } }
@@ -175,7 +174,6 @@ fn terminal() -> Markup {
 }
 
 /// Renders the results of files.
-#[must_use]
 pub fn brought(frame: &Frame, rows: &[ImportedFile], left_alone: usize) -> String {
     let number = |of: fn(&Outcome) -> bool| rows.iter().filter(|row| of(&row.outcome)).count();
     let parts = [
@@ -238,7 +236,6 @@ fn row_of(row: &ImportedFile) -> Markup {
 }
 
 /// Renders the result of a history.
-#[must_use]
 pub fn imported(frame: &Frame, total: &Imported) -> String {
     let counts = [
         (total.published, "versions published"),

@@ -35,7 +35,6 @@ pub struct MergePageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &MergePageData) -> String {
     let name = matter.name.as_str();
     let above = [("Prompts", "/ui/".to_owned()), (name, prompt_path(name)), ("Edit", edit_path(name, &matter.draft))];

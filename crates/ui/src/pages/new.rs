@@ -6,7 +6,6 @@ use crate::format::{plain, sentence, with_code};
 use crate::layout::{Frame, Page};
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, name: &str, wrong: Option<&str>) -> String {
     let main = html! {
         div.narrow {

@@ -7,7 +7,6 @@ use crate::format::{sentence, with_code};
 use crate::layout::{Frame, Page};
 
 /// Renders an error.
-#[must_use]
 pub fn page(frame: &Frame, problem: &Problem) -> String {
     let main = html! {
         div.problem {

@@ -103,7 +103,6 @@ pub struct At {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
     let name = matter.view.prompt.name.as_str();
     let (folder, last) = name.rsplit_once('/').map_or((None, name), |(folder, last)| (Some(folder), last));

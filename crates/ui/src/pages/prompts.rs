@@ -89,7 +89,6 @@ pub struct PromptRow {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, listing: &Listing) -> String {
     let here = if listing.folder.is_empty() { "Prompts" } else { listing.folder.as_str() };
     let above = above(&listing.folder);

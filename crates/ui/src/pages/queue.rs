@@ -36,7 +36,6 @@ pub struct QueueRow {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, queue: &Queue) -> String {
     let main = html! {
         div.head { h1 { "Review" } p.quiet { "Proposed deployments and their reviews" } }

@@ -40,7 +40,6 @@ pub struct ReplicaRow {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &ReplicasPageData) -> String {
     let primary = matter.status.role == NodeRole::Primary;
     let main = html! {

@@ -57,7 +57,6 @@ pub struct AllowedActions {
 const TITLE_CHARACTERS: usize = 100;
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
     let request = &matter.view.request;
     let heading = start_of(&request.message, TITLE_CHARACTERS);

@@ -22,7 +22,6 @@ pub struct SignIn<'a> {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, sign_in: &SignIn<'_>) -> String {
     let main = html! {
         div.narrow {
@@ -78,7 +77,6 @@ pub struct SignInLinkPageData<'a> {
 }
 
 /// Renders the page of a sign-in link.
-#[must_use]
 pub fn link_page(frame: &Frame, link: &SignInLinkPageData<'_>) -> String {
     let main = html! {
         div.narrow {

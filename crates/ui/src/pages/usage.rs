@@ -30,7 +30,6 @@ pub struct UsagePageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, data: &UsagePageData) -> String {
     let usage = &data.usage;
     let main = html! {

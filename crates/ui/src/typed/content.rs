@@ -132,7 +132,6 @@ pub struct TypedVariable {
 
 impl TypedBody {
     /// The single text of a conversation, if it has nothing else.
-    #[must_use]
     pub fn only_text(&self) -> Option<&str> {
         let Self::Messages(messages) = self else { return None };
         match messages.as_slice() {
@@ -341,7 +340,6 @@ impl TypedContent {
     }
 
     /// The names of the placeholders, without duplicates.
-    #[must_use]
     pub fn placeholders(&self) -> BTreeSet<&str> {
         match &self.body {
             TypedBody::Text(_) => BTreeSet::new(),
@@ -441,7 +439,6 @@ impl TypedVariable {
 }
 
 /// Parses a typed value: JSON if it is JSON of the type, otherwise the text itself; absent if empty.
-#[must_use]
 pub fn value(kind: VariableType, typed: &str) -> Option<Value> {
     if typed.is_empty() {
         return None;
@@ -452,7 +449,6 @@ pub fn value(kind: VariableType, typed: &str) -> Option<Value> {
 }
 
 /// Formats a value for a field.
-#[must_use]
 pub fn shown(kind: VariableType, said: &Value) -> String {
     match said {
         Value::String(text) if value(kind, text).as_ref() == Some(said) && held(text) == *text => text.clone(),

@@ -52,7 +52,6 @@ impl TypedServing {
     }
 
     /// Reads a form; absent if it has no versions.
-    #[must_use]
     pub fn sent(fields: &Fields) -> Option<Self> {
         let default = TypedTarget::sent(fields, "d")?;
         let rule = |number: usize| {
@@ -63,7 +62,6 @@ impl TypedServing {
     }
 
     /// The same as fields, to be sent again.
-    #[must_use]
     pub fn fields(&self) -> Vec<(String, String)> {
         let mut fields = Vec::new();
         let rules = self.rules.iter().enumerate();

@@ -64,7 +64,6 @@ impl AuditChange {
     }
 
     /// What changed.
-    #[must_use]
     pub fn subject(&self) -> Subject {
         match self {
             Self::Version { prompt, version, .. } => Subject::of_version(prompt, *version),
@@ -75,7 +74,6 @@ impl AuditChange {
     }
 
     /// Old and new value, for display.
-    #[must_use]
     pub fn sides(&self) -> (Option<String>, Option<String>) {
         fn text<T: ToString>(side: Option<&T>) -> Option<String> {
             side.map(ToString::to_string)
@@ -90,7 +88,6 @@ impl AuditChange {
     }
 
     /// The prompt whose callers see a change.
-    #[must_use]
     pub const fn prompt(&self) -> Option<&PromptName> {
         match self {
             Self::Version { prompt, .. } | Self::Label { prompt, .. } | Self::Removed { prompt } => Some(prompt),

@@ -55,7 +55,6 @@ macro_rules! commands {
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// Its word, for example `put-policy`.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
             }
@@ -154,13 +153,11 @@ commands! {
 
 impl Command {
     /// The one permission that it needs, whatever its subjects; absent if it checks prompts and labels itself.
-    #[must_use]
     pub const fn permission(self) -> Option<Permission> {
         self.traits().permission
     }
 
     /// The event of an entry, for example `prompt.label.moved` or `create_token.granted`.
-    #[must_use]
     pub fn event_type(self, decision: Decision) -> String {
         let known = match decision {
             Decision::Granted => self.traits().granted,

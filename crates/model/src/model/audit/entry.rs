@@ -128,7 +128,6 @@ impl AuditEntry {
     }
 
     /// The event of this entry, for example `prompt.label.moved` or `create_token.granted`.
-    #[must_use]
     pub fn event_type(&self) -> String {
         self.command.event_type(self.decision)
     }
@@ -139,26 +138,22 @@ impl AuditEntry {
     }
 
     /// Its subjects, for display.
-    #[must_use]
     pub fn subject_texts(&self) -> Vec<String> {
         self.subjects.iter().map(ToString::to_string).collect()
     }
 
     /// Computes the hash over all other fields.
-    #[must_use]
     pub fn digest(&self) -> String {
         digest(&Self { hash: String::new(), ..self.clone() }.to_canonical())
     }
 
     /// The canonical JSON of the entry, as it is stored and exported.
-    #[must_use]
     pub fn to_canonical(&self) -> Vec<u8> {
         // Only a map with keys that are not strings could fail, and it contains none.
         serde_json_canonicalizer::to_vec(self).unwrap_or_default()
     }
 
     /// The value of `previous` in the first entry.
-    #[must_use]
     pub fn genesis() -> String {
         "0".repeat(64)
     }

@@ -126,7 +126,6 @@ impl Subject {
     }
 
     /// The prompt that it is or belongs to.
-    #[must_use]
     pub fn prompt(&self) -> Option<&str> {
         match self {
             Self::Prompt { prompt }
@@ -139,7 +138,6 @@ impl Subject {
     }
 
     /// The versions that it names.
-    #[must_use]
     pub fn versions(&self) -> Vec<u64> {
         match self {
             Self::Version { version, .. } => vec![*version],

@@ -57,7 +57,6 @@ impl Tally {
     }
 
     /// The totals, after all rows were added.
-    #[must_use]
     pub fn totals(self) -> Totals {
         Totals { prompts: self.prompts.0.len() as u64, actors: self.actors.0.len() as u64, ..self.totals }
     }

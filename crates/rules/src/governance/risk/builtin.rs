@@ -20,7 +20,6 @@ static BUILTIN: OnceLock<RuleSet> = OnceLock::new();
 
 impl RuleSet {
     /// The built-in rules, of all files as one set.
-    #[must_use]
     pub fn builtin() -> &'static Self {
         BUILTIN.get_or_init(|| {
             let mut all = RuleSet::default();

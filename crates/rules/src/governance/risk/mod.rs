@@ -30,7 +30,6 @@ pub use set::{RuleSet, RuleSummary};
 use crate::model::finding::{Finding, Severity};
 
 /// The highest severity among findings, if any.
-#[must_use]
 pub fn worst(findings: &[Finding]) -> Option<Severity> {
     findings.iter().map(|finding| finding.severity).max()
 }

@@ -80,7 +80,6 @@ impl Classifier {
     }
 
     /// Number of rules.
-    #[must_use]
     pub fn rule_count(&self) -> usize {
         self.rules.len()
     }
@@ -88,7 +87,6 @@ impl Classifier {
     /// All findings in a content, by place and position: at most [`FINDINGS_MAX`], and a last one about the rest.
     ///
     /// `key` belongs to the registry: hashes of equal matches are equal with one key, and reveal nothing without it.
-    #[must_use]
     pub fn classify(&self, content: &Content, key: &[u8; 32]) -> Vec<Finding> {
         let (mut collected, mut work) = (FindingCollector::default(), Work::whole());
         visit_places(content, &mut |place| self.scan(place, key, &mut work, &mut collected));
@@ -96,7 +94,6 @@ impl Classifier {
     }
 
     /// All findings in one text, with the place name `target`.
-    #[must_use]
     pub fn classify_text(&self, target: &str, text: &str, key: &[u8; 32]) -> Vec<Finding> {
         let mut collected = FindingCollector::default();
         self.scan(&Place::text(target, text), key, &mut Work::whole(), &mut collected);

@@ -113,7 +113,6 @@ impl RuleSet {
     }
 
     /// Number of rules.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.rules.len()
     }

@@ -33,7 +33,6 @@ pub struct ArchivePageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &ArchivePageData) -> String {
     let main = html! {
         p { (last(frame, matter)) }

@@ -120,37 +120,31 @@ fn below(frame: &Frame, tab: Tab, title: &str, outcome: &Outcome, main: Markup) 
 }
 
 /// The path of an access token's page.
-#[must_use]
 pub fn token_path(name: &str) -> String {
     Tab::Tokens.path_of(name)
 }
 
 /// The path of a role's page.
-#[must_use]
 pub fn role_path(name: &str) -> String {
     Tab::Roles.path_of(name)
 }
 
 /// The path of a policy's page.
-#[must_use]
 pub fn policy_path(name: &str) -> String {
     Tab::Policies.path_of(name)
 }
 
 /// The path of a rule set's page.
-#[must_use]
 pub fn rules_path(name: &str) -> String {
     Tab::Rules.path_of(name)
 }
 
 /// The path of a webhook's page.
-#[must_use]
 pub fn webhook_path(name: &str) -> String {
     Tab::Webhooks.path_of(name)
 }
 
 /// The path of the page that explains a permission.
-#[must_use]
 pub fn why_path(who: &str, permission: &str, prompt: &str, label: &str) -> String {
     let asked = [("who", who), ("permission", permission), ("prompt", prompt), ("label", label)];
     format!("{}{}", Tab::Why.path(), query(&asked))

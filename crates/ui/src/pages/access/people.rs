@@ -36,7 +36,6 @@ pub struct PersonRow {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, people: &People) -> String {
     let matter = html! {
         @if let Some(form) = frame.form() {

@@ -32,7 +32,6 @@ pub struct PersonPageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &PersonPageData) -> String {
     let one = &matter.principal;
     let form = frame.form().filter(|_| matter.keeps);

@@ -24,7 +24,6 @@ pub struct Policies {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &Policies) -> String {
     let list = html! {
         @if matter.keeps && frame.form().is_some() { p { a.button href=(NEW) { "New policy" } } }

@@ -33,7 +33,6 @@ pub struct PolicyPageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &PolicyPageData) -> String {
     let title = matter.policy.as_ref().map_or("New policy", |policy| policy.name.as_str());
     let form = frame.form().filter(|_| matter.keeps);
@@ -316,7 +315,6 @@ fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
 }
 
 /// The fields of a policy.
-#[must_use]
 pub fn typed(policy: &Policy) -> FormValues {
     // Every field, so that a new one does not compile until the form has it.
     let Policy {
@@ -368,7 +366,6 @@ pub fn typed(policy: &Policy) -> FormValues {
 }
 
 /// The fields of an empty form.
-#[must_use]
 pub fn blank() -> FormValues {
     let mut typed = FormValues::default();
     tick(&mut typed, "risk_approver.", [COMPLIANCE].into_iter());

@@ -39,7 +39,6 @@ pub struct RolePageData {
 }
 
 /// Renders the list.
-#[must_use]
 pub fn page(frame: &Frame, roles: &Roles) -> String {
     let form = frame.form().filter(|_| roles.keeps);
     let counted = roles.rows.iter().any(|(_, held)| held.is_some());
@@ -102,7 +101,6 @@ fn fields(typed: &FormValues) -> Markup {
 }
 
 /// The fields of a role.
-#[must_use]
 pub fn typed(role: &Role) -> FormValues {
     let mut typed = FormValues::default();
     typed.put("description", role.description.as_str());
@@ -113,7 +111,6 @@ pub fn typed(role: &Role) -> FormValues {
 }
 
 /// Renders the detail page.
-#[must_use]
 pub fn one(frame: &Frame, matter: &RolePageData) -> String {
     let role = &matter.role;
     let form = frame.form().filter(|_| matter.keeps && !role.built_in);

@@ -36,7 +36,6 @@ pub struct RulesPageData {
 }
 
 /// Renders the list.
-#[must_use]
 pub fn page(frame: &Frame, matter: &Rules) -> String {
     let form = frame.form().filter(|_| matter.keeps);
     let list = html! {
@@ -77,7 +76,6 @@ fn new(matter: &Rules, form: &str) -> Markup {
 }
 
 /// Renders the detail page.
-#[must_use]
 pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
     let set = &matter.set;
     let toml = set.toml.as_deref().unwrap_or_default();

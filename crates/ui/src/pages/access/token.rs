@@ -21,7 +21,6 @@ pub struct TokenPageData {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &TokenPageData) -> String {
     let token = &matter.token;
     let main = html! {

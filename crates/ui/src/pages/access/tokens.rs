@@ -27,7 +27,6 @@ pub struct Tokens {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, tokens: &Tokens) -> String {
     let matter = html! {
         @if let Some(form) = frame.form() {

@@ -38,7 +38,6 @@ pub struct WebhookPageData {
 }
 
 /// Renders the list.
-#[must_use]
 pub fn page(frame: &Frame, matter: &Webhooks) -> String {
     let list = html! {
         @if let Some(form) = frame.form() { (on_demand("New webhook", &matter.outcome, "save", &new(matter, form))) }
@@ -86,7 +85,6 @@ fn new(matter: &Webhooks, form: &str) -> Markup {
 }
 
 /// Renders the detail page.
-#[must_use]
 pub fn one(frame: &Frame, matter: &WebhookPageData) -> String {
     let webhook = &matter.webhook;
     let main = html! {

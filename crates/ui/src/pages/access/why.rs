@@ -44,7 +44,6 @@ pub struct Reason {
 }
 
 /// Renders the page.
-#[must_use]
 pub fn page(frame: &Frame, matter: &WhyPageData) -> String {
     let shown = html! {
         (question(matter))
