@@ -1,29 +1,23 @@
 //! For admins: access tokens, the audit log, backups, bundles.
 
-use std::fs::File;
-use std::io::Seek;
-
 use axum::Json as Said;
-use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio_util::io::ReaderStream;
 
 use super::auth::Writer;
+use super::download::send;
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking};
 use super::request::RequestError;
-use super::state::{App, Shared};
+use super::state::App;
 use crate::api::govern::{TokenRequest, TokenView};
 use crate::api::read::AuditPage;
 use crate::ingest::IngestError;
 use crate::model::audit::{AuditVerdict, Command, Subject};
 use crate::model::handle::Handle;
 use crate::model::principal::Permission;
-use crate::replication::publisher::Publisher;
 
 /// Lifetime of a bundle's checkpoint if the request does not set one, in days.
 const BUNDLE_LIFETIME_DAYS: u32 = 90;
@@ -31,8 +25,6 @@ const BUNDLE_LIFETIME_DAYS: u32 = 90;
 static COPIES: Semaphore = Semaphore::const_new(2);
 /// `Retry-After` of a backup or bundle beyond that limit, in seconds.
 const RETRY_AFTER_S: u64 = 5;
-/// Chunk size of file downloads, in bytes.
-const PIECE_BYTES: usize = 64 * 1024;
 
 /// Lists access tokens, without the tokens themselves.
 #[utoipa::path(get, path = "/v1/tokens", operation_id = "list_tokens", tag = "access", responses((status = 200, body = Vec<TokenView>)))]
@@ -106,7 +98,7 @@ pub(super) async fn audit_verify(
 pub(super) async fn backup(State(app): State<App>, writer: Writer, _: NoParams) -> Result<Response, Failure> {
     let claim = claim_copy()?;
     writer.registry.permit(&writer.actor, Command::Backup, None).await?;
-    let file = publisher(&app)?.backup().await?;
+    let file = app.publisher()?.backup().await?;
     send(file, "bookholder.backup", "application/octet-stream", claim).await
 }
 
@@ -127,50 +119,12 @@ pub(super) async fn bundle(State(app): State<App>, writer: Writer, mut params: P
         Some(recorder) => blocking(move || recorder.store().merged(None)).await?.map_err(IngestError::from)?,
         None => Vec::new(),
     };
-    let file = publisher(&app)?.bundle(lifetime_days, merged).await?;
+    let file = app.publisher()?.bundle(lifetime_days, merged).await?;
     send(file, "bookholder-bundle.tar", "application/x-tar", claim).await
-}
-
-/// What replicas follow, if this node serves it.
-pub(super) fn publisher(app: &Shared) -> Result<&Publisher, Failure> {
-    let absent =
-        || RequestError::Replica { what: "creating a bundle for replicas", upstream: app.upstream.clone() }.into();
-    app.publisher.as_ref().ok_or_else(absent)
 }
 
 /// A slot for copying the registry: each copy takes as much disk space as the registry.
 fn claim_copy() -> Result<SemaphorePermit<'static>, Failure> {
     let busy = |_| RequestError::Busy { what: "too many backups and bundles", retry_after_s: RETRY_AFTER_S }.into();
     COPIES.try_acquire().map_err(busy)
-}
-
-/// Sends an unnamed temporary file, and holds a slot until it is sent.
-pub(super) async fn send(
-    mut file: File,
-    name: &'static str,
-    media: &'static str,
-    claim: SemaphorePermit<'static>,
-) -> Result<Response, Failure> {
-    let unreadable = |source| RequestError::File { what: "a temporary file", source };
-    let (file, bytes) = blocking(move || {
-        file.rewind()?;
-        let bytes = file.metadata()?.len();
-        Ok::<_, std::io::Error>((file, bytes))
-    })
-    .await?
-    .map_err(unreadable)?;
-    let pieces = ReaderStream::with_capacity(tokio::fs::File::from_std(file), PIECE_BYTES);
-    let pieces = pieces.inspect(move |_| {
-        let _until_sent = &claim;
-    });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(media)),
-        (header::CONTENT_LENGTH, HeaderValue::from(bytes)),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    let mut response = (headers, Body::from_stream(pieces)).into_response();
-    if let Ok(disposition) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
-        response.headers_mut().insert(header::CONTENT_DISPOSITION, disposition);
-    }
-    Ok(response)
 }

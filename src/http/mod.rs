@@ -15,6 +15,7 @@ mod compress;
 mod cross_site;
 mod denied_log;
 mod door;
+mod download;
 mod drafts;
 pub mod error;
 mod etag;

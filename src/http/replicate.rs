@@ -6,7 +6,6 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 
-use super::admin::publisher;
 use super::auth::Follower;
 use super::error::Failure;
 use super::etag::matches;
@@ -55,7 +54,7 @@ pub(super) async fn root(
     segments: Segments,
     _: NoParams,
 ) -> Result<Response, Failure> {
-    let (publisher, number) = (publisher(&app)?.clone(), segments.number("n")?);
+    let (publisher, number) = (app.publisher()?.clone(), segments.number("n")?);
     let note = blocking(move || publisher.root(number)).await??;
     immutable(&follower, note, || format!("root document {number}"))
 }
@@ -72,7 +71,7 @@ pub(super) async fn epoch(
     segments: Segments,
     _: NoParams,
 ) -> Result<Response, Failure> {
-    let (publisher, number) = (publisher(&app)?.clone(), segments.number("e")?);
+    let (publisher, number) = (app.publisher()?.clone(), segments.number("e")?);
     let note = blocking(move || publisher.epoch(number)).await??;
     immutable(&follower, note, || format!("epoch {number}"))
 }
@@ -91,7 +90,7 @@ pub(super) async fn checkpoint(
     _: NoParams,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let (publisher, view) = (publisher(&app)?.clone(), segments.text("view").to_owned());
+    let (publisher, view) = (app.publisher()?.clone(), segments.text("view").to_owned());
     follower.check(&view)?;
     let absent = no_view(&view);
     let note = blocking(move || publisher.checkpoint(&view)).await??.ok_or(absent)?;
@@ -122,7 +121,7 @@ pub(super) async fn show_checkpoint(
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, Failure> {
-    let (publisher, view) = (publisher(&app)?, segments.text("view"));
+    let (publisher, view) = (app.publisher()?, segments.text("view"));
     follower.check(view)?;
     if view != VIEW_ALL {
         return Err(no_view(view));
@@ -161,7 +160,7 @@ pub(super) async fn next(
     let view = segments.text("view").to_owned();
     let from: Position = segments.get("position")?;
     follower.check(&view)?;
-    let publisher = publisher(&app)?;
+    let publisher = app.publisher()?;
     let share = app.polls.take(app.share_holder(peer, follower.seat()))?;
     let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
     if let Some(replica) = replica.filter(|_| view == VIEW_ALL) {
@@ -225,7 +224,7 @@ pub(super) async fn report(
         let now_ms = app.clock.now_ms();
         recorder.store().note_replica(&report.replica, telemetry.complete_until.ms(), now_ms);
     }
-    publisher(&app)?.report(ReplicaReport { at: None, uses: Vec::new(), ..report }, follower.follows_as());
+    app.publisher()?.report(ReplicaReport { at: None, uses: Vec::new(), ..report }, follower.follows_as());
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -253,7 +252,7 @@ pub(super) async fn telemetry(
     let (first, number) = (params.require("first")?, params.require("number")?);
     params.finish(&["spool", "first", "number"])?;
     let recorder = recorder(&app)?;
-    publisher(&app)?;
+    app.publisher()?;
     let replica = headers.get(REPLICA).and_then(|name| std::str::from_utf8(name.as_bytes()).ok());
     let replica = replica.filter(|name| is_replica_id(name)).map(str::to_owned);
     let (body, _share) = body_in_time(&app, &headers, body, TELEMETRY_BATCH_BYTES_MAX).await?;

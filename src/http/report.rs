@@ -11,8 +11,8 @@ use axum::extract::State;
 use axum::response::Response;
 use tokio::sync::Semaphore;
 
-use super::admin::{publisher, send};
 use super::auth::Writer;
+use super::download::send;
 use super::error::Failure;
 use super::extract::Params;
 use super::request::RequestError;
@@ -84,7 +84,7 @@ pub(super) async fn answer(
     asked: ReportQuery,
 ) -> Result<Response, Failure> {
     let ReportQuery { scope, from, to, prompts, format } = asked;
-    let now = Timestamp::from_ms(publisher(&app)?.signer().clock.now_ms());
+    let now = Timestamp::from_ms(app.publisher()?.signer().clock.now_ms());
     let question = ReportScope { from, to: to.unwrap_or(now), prompts: prompts.unwrap_or_else(Pattern::everything) };
     if question.from >= question.to {
         let reason = format!("the report ends at {}, before it begins at {}", question.to, question.from);
@@ -112,7 +112,7 @@ fn make(
     format: ReportFormat,
     source: &ReportSource,
 ) -> Result<File, Failure> {
-    let publisher = publisher(app)?;
+    let publisher = app.publisher()?;
     let signer = publisher.signer();
     let heading = ReportHeader { registry: signer.registry.clone(), generated_at, generated_by };
     let report = Report { heading, question, source };

@@ -11,6 +11,7 @@ use super::door::Door;
 use super::exporter;
 use super::forwarded::network;
 use super::peer::Peer;
+use super::request::RequestError;
 use super::request_id::RequestId;
 use super::sessions::Sessions;
 use super::shares::{ShareHolder, ShareLimits, Shares};
@@ -154,6 +155,13 @@ impl Shared {
             start: getrandom::u32().unwrap_or_default(),
             state,
         })
+    }
+
+    /// What replicas follow, if this node serves it.
+    pub(super) fn publisher(&self) -> Result<&Publisher, RequestError> {
+        let what = "creating a bundle for replicas";
+        let absent = || RequestError::Replica { what, upstream: self.upstream.clone() };
+        self.publisher.as_ref().ok_or_else(absent)
     }
 
     /// Whether a peer can read without an access token.
