@@ -498,7 +498,7 @@ fn no_todo_is_left_in_the_code() {
 }
 
 #[test]
-fn a_module_opens_with_its_one_job() {
+fn module_opens_with_its_job() {
     let silent =
         sources().into_iter().filter(|source| !source.whole.starts_with("//!") && !source.whole.trim().is_empty());
     let is_tests = |source: &Source| source.lines.is_empty();

@@ -183,14 +183,14 @@ fn every_way_in(node: &Node, paths: &[(&str, &str, u16)]) {
 }
 
 #[test]
-fn a_primary_answers_open_reads_only_under_its_own_hosts_and_to_its_own_pages() {
+fn primary_answers_open_reads_only_under_its_own_hosts_and_to_its_own_pages() {
     let node = primary(Launch::primary());
     every_way_in(&node, &OPEN);
     every_way_in(&node, &REPLICATION);
 }
 
 #[test]
-fn a_replica_answers_open_reads_only_under_its_own_hosts_and_to_its_own_pages() {
+fn replica_answers_open_reads_only_under_its_own_hosts_and_to_its_own_pages() {
     let primary = primary(Launch::primary());
     let replica = Node::replica(&primary);
     assert_eq!(replica.text("a"), "secret text");
@@ -257,7 +257,7 @@ fn probes_are_answered_under_every_host() {
 }
 
 #[test]
-fn the_setting_adds_hosts() {
+fn hosts_setting_adds_hosts() {
     let node = primary(Launch::primary().args(["--allowed-hosts", "prompts.example.com,edge.internal"]));
     for (host, status) in [
         ("prompts.example.com", 200),
@@ -455,7 +455,7 @@ fn ambiguous_http_is_rejected() {
 }
 
 #[test]
-fn a_refused_host_that_a_proxy_forwarded_names_the_setting_for_proxies_too() {
+fn refused_forwarded_host_names_the_proxy_setting() {
     let node = primary(Launch::primary());
     for (lines, names_proxies) in [
         ("host: evil.example\r\n", false),

@@ -147,7 +147,7 @@ fn second_process_on_a_directory_is_rejected() {
 }
 
 #[test]
-fn a_newer_schema_and_a_foreign_database_are_refused_and_left_alone() {
+fn newer_schema_and_foreign_database_are_refused_unchanged() {
     let check = |edit: &dyn Fn(&redb::WriteTransaction), part: &str| {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("registry.redb");
@@ -250,7 +250,7 @@ async fn acknowledged_writes_survive_a_crash_at_any_commit() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_dropped_without_closing_opens_again() {
+async fn store_dropped_without_closing_opens_again() {
     let primary = Primary::found();
     primary.publish("a", "text").await;
     let (directory, clock, state, root_key) =

@@ -346,7 +346,7 @@ impl OldBackup {
 }
 
 #[test]
-fn a_backup_older_than_a_change_of_keys_is_restored_under_the_newest_root() {
+fn backup_older_than_a_change_of_keys_is_restored_under_the_newest_root() {
     let (home, holder) = one_holder();
     let old = OldBackup::before_new_keys("1", std::slice::from_ref(&holder));
     let with_key = || old.restore().arg("--root-key-file").arg(&holder.0);
@@ -364,7 +364,7 @@ fn a_backup_older_than_a_change_of_keys_is_restored_under_the_newest_root() {
 }
 
 #[test]
-fn a_registry_with_two_of_three_root_keys_is_restored_by_their_files_or_by_a_signed_draft() {
+fn two_of_three_root_keys_restore_by_files_or_signed_draft() {
     let home = tempfile::tempdir().expect("a directory");
     let holders = ["ada.key", "bob.key", "eve.key"].map(|name| new_key(home.path(), name));
     let [(ada, _), (bob, _), (eve, _)] = &holders;
@@ -392,7 +392,7 @@ fn a_registry_with_two_of_three_root_keys_is_restored_by_their_files_or_by_a_sig
 }
 
 #[test]
-fn a_restore_refuses_records_of_trust_that_were_changed() {
+fn restore_refuses_changed_trust_records() {
     let (home, holder) = one_holder();
     let old = OldBackup::before_new_keys("1", std::slice::from_ref(&holder));
     old.bring_trust();

@@ -108,7 +108,7 @@ async fn buckets_are_those_that_every_language_computes() {
 }
 
 #[tokio::test]
-async fn the_first_rule_that_matches_decides() {
+async fn first_matching_rule_decides() {
     let primary = Primary::found();
     for text in ["default", "german", "power"] {
         primary.publish("a", text).await;
@@ -133,7 +133,7 @@ async fn the_first_rule_that_matches_decides() {
 }
 
 #[tokio::test]
-async fn the_past_answers_as_it_did() {
+async fn past_times_answer_as_they_did() {
     let primary = Primary::found();
     let before = primary.now();
     primary.wait(1_000).publish("a", "v1").await;
@@ -158,7 +158,7 @@ async fn the_past_answers_as_it_did() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_is_answered_from_one_state() {
+async fn batch_is_answered_from_one_state() {
     let primary = Primary::found();
     for version in 1..=2 {
         primary.publish("a", &format!("a{version}")).await;
@@ -190,7 +190,7 @@ async fn a_batch_is_answered_from_one_state() {
 }
 
 #[tokio::test]
-async fn a_batch_is_bounded_in_bytes_and_equal_references_share_one_answer() {
+async fn batch_is_bounded_in_bytes_and_shares_equal_references() {
     let primary = Primary::found();
     primary.publish("large", &"x".repeat(900_000)).await;
     primary.publish("small", "s").await;
@@ -268,7 +268,7 @@ async fn invalid_reference_gives_the_reason() {
 }
 
 #[tokio::test]
-async fn an_answer_names_exact_bytes_and_its_tag_changes_when_it_does() {
+async fn etag_changes_with_the_bytes_of_the_answer() {
     let primary = Primary::found();
     primary.publish("a", "v1").await;
     primary.publish("a", "v2").await;
@@ -286,7 +286,7 @@ async fn an_answer_names_exact_bytes_and_its_tag_changes_when_it_does() {
 }
 
 #[tokio::test]
-async fn a_cache_without_room_answers_from_disk() {
+async fn full_cache_answers_from_disk() {
     let primary = Primary::found();
     let small = Resolver::new(primary.store.clone(), 4 * 1_024);
     for prompt in 0..40 {

@@ -244,7 +244,7 @@ fn flood(node: &Node, names: &[String], bearer: &str) {
 }
 
 #[test]
-fn a_flood_of_forged_reports_hides_no_replica_that_shows_an_access_token() {
+fn forged_reports_do_not_hide_authenticated_replicas() {
     let primary = Node::primary();
     primary.publish("a", "text");
     let (edge, flooder) = (token(&primary, "edge", "replica"), token(&primary, "flooder", "replica"));

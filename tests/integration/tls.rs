@@ -46,7 +46,7 @@ impl Certificates {
 }
 
 #[test]
-fn a_replica_and_a_client_speak_tls_with_a_primary_of_their_own_authority() {
+fn replica_and_client_use_tls_with_a_private_authority() {
     let files = Certificates::make();
     let primary = files.launch(Launch::primary()).start();
     let trusting = |arguments: &[&str]| bookholder(arguments).arg("--ca-file").arg(&files.authority).server(&primary);
@@ -155,7 +155,7 @@ fn self_signed(
 }
 
 #[test]
-fn a_self_signed_certificate_that_calls_itself_an_authority_is_trusted_where_it_is_named() {
+fn self_signed_authority_is_trusted_where_it_is_named() {
     let (_folder, certificate, key) = self_signed(&["localhost", "127.0.0.1"], |_| {});
     let primary = Launch::primary().tls(&certificate, &key).start();
     let get = |authority: &PathBuf| bookholder(["status", "--ca-file"]).arg(authority).server(&primary);
@@ -170,7 +170,7 @@ fn a_self_signed_certificate_that_calls_itself_an_authority_is_trusted_where_it_
 }
 
 #[test]
-fn a_named_certificate_counts_for_the_names_in_it_and_while_it_is_valid() {
+fn named_certificate_is_valid_for_its_names_and_period() {
     let refused = |names: &[&str], change: fn(&mut rcgen::CertificateParams), part: &str| {
         let (_folder, certificate, key) = self_signed(names, change);
         let primary = Launch::primary().tls(&certificate, &key).start();

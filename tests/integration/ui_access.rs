@@ -219,7 +219,7 @@ fn custom_role_is_created_changed_and_removed() {
 }
 
 #[test]
-fn a_policy_is_written_by_a_form_with_every_field() {
+fn policy_form_writes_every_field() {
     let node = Node::primary();
     let mut admin = signed(&node, ADMIN);
     assert!(admin.page("/ui/access/policies").contains("No policies"));
@@ -500,7 +500,7 @@ fn versions_are_retired_and_prompts_removed_in_the_browser() {
 }
 
 #[test]
-fn a_label_without_a_policy_leads_to_the_form_for_one() {
+fn label_without_a_policy_links_to_the_form() {
     let node = Node::primary();
     let body = json!({"content": {"syntax": "plain", "text": "x"}, "message": "m", "labels": ["staging"]});
     node.change("POST", "/v1/prompts/a/versions", &body).ok();

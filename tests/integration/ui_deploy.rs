@@ -54,7 +54,7 @@ fn decide(browser: &mut Browser<'_>, page: &str, button: &str, message: &str) ->
 }
 
 #[test]
-fn a_split_with_rules_is_chosen_tried_and_served_exactly_as_shown() {
+fn split_with_rules_is_served_as_previewed() {
     let team = team(&json!({}));
     let mut rob = signed(&team, "rob");
     let page = rob.page(&format!("{DEPLOY}?label=staging&version=1"));

@@ -39,7 +39,7 @@ fn publish(team: &Team, who: &str, content: &Value) -> u64 {
 }
 
 #[test]
-fn a_prompt_is_written_tried_and_published_without_scripts() {
+fn prompt_is_written_previewed_and_published_without_scripts() {
     let team = Team::start(Launch::primary(), &json!({"approvals": 1}));
     let mut ann = signed(&team.node, team.token("ann"));
     assert!(ann.page("/ui/new").contains("New prompt"));

@@ -11,7 +11,7 @@ use crate::ui::Browser;
 const SOON: Duration = Duration::from_secs(20);
 
 #[test]
-fn a_deployment_is_seen_to_arrive_on_both_replicas_before_their_next_report() {
+fn deployment_shows_its_arrival_before_the_next_report() {
     let primary = Node::primary();
     primary.publish("support/agent", "one");
     let page = Browser::new(&primary).page("/ui/replicas");

@@ -28,7 +28,7 @@ fn made(node: &Node, name: &str) -> String {
 }
 
 #[test]
-fn a_session_and_its_open_form_survive_a_kill_and_signing_out_survives_one_too() {
+fn session_form_and_sign_out_survive_a_kill() {
     let mut node = closed();
     let position = |node: &Node| node.send("GET", "/v1/status", &[], b"").ok()["position"].clone();
     let before = position(&node);

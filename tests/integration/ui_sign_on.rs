@@ -102,7 +102,7 @@ fn sign_in_header_needs_a_trusted_proxy_and_an_enabled_person() {
 }
 
 #[test]
-fn a_header_without_a_trusted_proxy_is_refused_at_the_start() {
+fn sign_on_header_without_trusted_proxy_is_refused_at_start() {
     let refused = Launch::primary().env("BOOKHOLDER_SIGN_IN_HEADER", HEADER).refused();
     assert!(refused.contains("trusted_proxies is empty"), "{refused}");
     let refused = Launch::replica().args(["--trusted-proxies", "127.0.0.1"]).env("BOOKHOLDER_SIGN_IN_HEADER", HEADER);

@@ -96,7 +96,7 @@ fn files_are_published_as_they_come_and_change_and_never_twice() {
 }
 
 #[test]
-fn a_text_of_the_same_length_and_modification_time_is_published() {
+fn changed_text_with_same_length_and_time_is_published() {
     let watched = Watched::start(&[("a.prompt", "one\n")]);
     watched.says("a", "one");
     let file = watched.folder.join("a.prompt");
@@ -110,7 +110,7 @@ fn a_text_of_the_same_length_and_modification_time_is_published() {
 }
 
 #[test]
-fn a_burst_of_edits_ends_in_its_last_text() {
+fn burst_of_edits_publishes_the_last_text() {
     let watched = Watched::start(&[]);
     for edit in 1..=50 {
         watched.save("busy.prompt", &format!("edit {edit}\n"));

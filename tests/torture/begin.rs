@@ -71,7 +71,7 @@ fn begins_again(data: &Path) {
 }
 
 #[test]
-fn a_first_start_that_was_cut_off_begins_again() {
+fn interrupted_first_start_can_be_repeated() {
     let mut run = Run::start("first-start");
     let whole = taking(|| drop(Node::primary()));
     let mut kills = 0;

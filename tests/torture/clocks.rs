@@ -121,7 +121,7 @@ fn replica_with_a_wrong_clock_accepts_newer_states() {
 }
 
 #[test]
-fn a_primary_ahead_alone_is_believed_when_its_clock_is_right_again() {
+fn primary_with_a_clock_ahead_is_accepted_after_correction() {
     let _run = Run::start("clocks-primary");
     for ahead in [2 * HOUR, YEAR] {
         let Some(pair) = Pair::start() else { return };

@@ -93,7 +93,7 @@ fn resident_mib(node: &Node) -> u64 {
 }
 
 #[test]
-fn a_crowd_of_replicas_and_of_long_polls_costs() {
+fn many_replicas_and_long_polls_stay_within_limits() {
     let Some(count) = number("TORTURE_CROWD") else {
         say("crowd: SKIPPED: set TORTURE_CROWD to a number of replicas, for example 100");
         return;

@@ -212,7 +212,7 @@ fn failing_reads_return_errors_and_never_wrong_data() {
 }
 
 #[test]
-fn a_replica_reads_on_after_an_error_of_its_disk_although_its_primary_is_away() {
+fn replica_reads_on_after_a_disk_error_without_its_primary() {
     let run = Run::start("replica-disk");
     let Some(disk) = Faults::new() else { return };
     let mut primary = Node::primary();
@@ -243,7 +243,7 @@ fn a_replica_reads_on_after_an_error_of_its_disk_although_its_primary_is_away() 
 }
 
 #[test]
-fn a_read_only_disk_is_started_on_and_verified() {
+fn node_starts_and_verifies_on_a_read_only_disk() {
     let _run = Run::start("read-only");
     let Some(disk) = Faults::new() else { return };
     let mut primary = Node::primary();

@@ -28,7 +28,7 @@ fn says(node: &Node, text: &str) -> bool {
 }
 
 #[test]
-fn a_replica_answers_through_every_bad_network_and_follows_when_it_is_fair_again() {
+fn replica_answers_during_network_faults_and_catches_up_afterwards() {
     let run = Run::start("network");
     let primary = Node::primary();
     primary.publish("a", "first");

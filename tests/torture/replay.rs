@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rename_that_was_flushed_stays_and_one_that_was_not_leaves_the_old_name() {
+    fn flushed_rename_stays_and_unflushed_one_is_undone() {
         let made = vec![record(1, 1, 0, b"/data/new"), record(2, 1, 0, b"x"), record(5, 1, 0, b"")];
         let moved = [made, vec![record(6, 0, 0, b"/data/new\0/data/a")]].concat();
         assert_eq!(after(&moved, 0), [("new".to_owned(), b"x".to_vec())]);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_is_torn_between_sectors() {
+    fn write_tears_between_sectors() {
         let made = [record(1, 1, 0, b"/data/a"), record(2, 1, 0, &[0; 4096]), record(4, 1, 0, b"")];
         let torn = [made.to_vec(), vec![record(2, 1, 0, &[1; 4096])]].concat();
         let (_, bytes) = after(&torn, 50).remove(0);

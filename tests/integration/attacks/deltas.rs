@@ -78,7 +78,7 @@ async fn apply(store: &Store, data: Vec<u8>, target: DeltaTarget) -> Result<(), 
 }
 
 #[tokio::test]
-async fn the_honest_delta_is_good_however_it_is_packed() {
+async fn valid_delta_is_accepted_in_any_compression() {
     let scene = Scene::set().await;
     let records = records(&scene.delta);
     for level in [1, 3, 19] {
@@ -115,7 +115,7 @@ async fn delta_with_any_bit_flip_is_rejected_without_changes() {
 
 /// Where a delta begins, and when an entry was deleted, is all that the state does not depend on.
 #[tokio::test]
-async fn a_bit_flip_anywhere_in_an_operation_is_refused() {
+async fn bit_flip_anywhere_in_an_operation_is_refused() {
     let scene = Scene::set().await;
     let records = records(&scene.delta);
     let mut unsigned: Vec<usize> = (0..records[0].len() + 4).collect();

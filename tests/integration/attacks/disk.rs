@@ -119,7 +119,7 @@ async fn every_table_that_follows_from_the_entries_is_checked_against_them() {
 }
 
 #[tokio::test]
-async fn a_replica_does_not_start_on_a_state_that_its_checkpoint_does_not_sign() {
+async fn replica_does_not_start_on_an_unsigned_state() {
     let (primary, directory) = stopped_replica().await;
     let check = |message: &str, edit: &dyn Fn(&redb::WriteTransaction)| {
         let edited = edited(directory.path(), edit);
@@ -191,7 +191,7 @@ async fn broken_audit_chain_is_reported_at_the_broken_entry() {
 }
 
 #[tokio::test]
-async fn an_audit_entry_of_a_newer_program_is_verified_and_not_shown() {
+async fn audit_entry_of_a_newer_program_is_verified_but_not_shown() {
     let primary = primary().await;
     let last = primary.state().0.seq;
     let edited = edited(primary.path(), |txn: &redb::WriteTransaction| {

@@ -130,7 +130,7 @@ async fn recreated_registry_with_the_same_keys_is_a_fork() {
 }
 
 #[tokio::test]
-async fn a_bundle_of_another_history_is_a_fork() {
+async fn bundle_of_another_history_is_a_fork() {
     let (primary, copy, replica) = parted().await;
     let bundle = copy.bundle().await;
     let (clock, directory) = (replica.clock.clone(), replica.stop().await);
@@ -142,7 +142,7 @@ async fn a_bundle_of_another_history_is_a_fork() {
 }
 
 #[tokio::test]
-async fn an_operator_accepts_one_other_history_and_no_further_one() {
+async fn operator_accepts_exactly_one_other_history() {
     let (primary, copy, replica) = parted().await;
     let (held, clock, directory) = (replica.state().0, replica.clock.clone(), replica.stop().await);
     let settings = |accept_fork| Settings { accept_fork, ..Settings::of(primary.root_key) };
@@ -165,7 +165,7 @@ async fn an_operator_accepts_one_other_history_and_no_further_one() {
 }
 
 #[tokio::test]
-async fn a_new_epoch_ends_a_fork() {
+async fn new_epoch_ends_a_fork() {
     let (_primary, copy, mut replica) = parted().await;
     find_out(&mut replica, &copy).await;
     assert_eq!(copy.begin_epoch(), 2);
@@ -248,7 +248,7 @@ async fn set_back_primary_stops_when_shown_its_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_primary_that_was_set_back_stops_even_when_its_numbers_have_passed() {
+async fn reverted_primary_stops_even_at_a_higher_position() {
     let (primary, copy, replica) = parted().await;
     let held = replica.store.read().expect("a state").meta(&meta::NOTE).expect("a table").expect("a note");
     assert!(copy.state().0 > primary.state().0);
@@ -258,7 +258,7 @@ async fn a_primary_that_was_set_back_stops_even_when_its_numbers_have_passed() {
 }
 
 #[tokio::test]
-async fn a_primary_that_was_replaced_stops_when_it_is_shown_the_new_epoch() {
+async fn replaced_primary_stops_when_shown_the_new_epoch() {
     let primary = Primary::found();
     primary.publish("a", "common").await;
     let restored = primary.crashed_copy();

@@ -28,14 +28,14 @@ async fn endless_data() {
 }
 
 #[tokio::test]
-async fn an_endless_note() {
+async fn endless_note_is_refused() {
     let (_primary, mut replica) = pair().await;
     let trouble = replica.refuses(Reply::Endless(u32::MAX.to_be_bytes().to_vec()), "malformed").await;
     assert_eq!(trouble.detail, "the note is over the limit of 16384 bytes");
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off() {
+async fn truncated_body_is_refused() {
     let (primary, mut replica) = pair().await;
     primary.publish("a", "newer").await;
     let (note, data) = unframe(&primary.answer(replica.asks_after()).await);
@@ -84,7 +84,7 @@ async fn stale_cache() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_without_its_data_leads_to_asking_for_everything() {
+async fn checkpoint_without_its_data_requests_the_whole_state() {
     let (primary, mut replica) = pair().await;
     primary.publish("a", "newer").await;
     let (note, _) = unframe(&primary.answer(replica.asks_after()).await);
@@ -95,7 +95,7 @@ async fn a_checkpoint_without_its_data_leads_to_asking_for_everything() {
 }
 
 #[tokio::test]
-async fn a_root_that_is_not_the_pinned_one_is_never_begun_with() {
+async fn unpinned_root_is_refused() {
     let (primary, other) = (Primary::found(), Primary::found());
     other.publish("a", "evil").await;
     let mut upstream = Upstream::start().await;

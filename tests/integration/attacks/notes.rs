@@ -63,7 +63,7 @@ async fn pre_signed_future_checkpoint() {
 }
 
 #[tokio::test]
-async fn a_checkpoint_that_lives_longer_than_the_root_allows() {
+async fn checkpoint_with_too_long_a_lifetime_is_refused() {
     refused("lifetime", |checkpoint| checkpoint.expires = checkpoint.issued + 91 * 86_400).await;
 }
 
@@ -73,7 +73,7 @@ async fn arbitrary_update_of_the_signed_state() {
 }
 
 #[tokio::test]
-async fn a_signed_number_of_entries_that_the_map_does_not_have() {
+async fn signed_count_that_differs_from_the_map_is_refused() {
     refused("state", |checkpoint| checkpoint.entries += 1).await;
 }
 
@@ -121,7 +121,7 @@ async fn wrong_key_under_the_right_name() {
 
 /// All acceptable results of a bit flip.
 #[tokio::test]
-async fn a_bit_flip_anywhere_in_a_note_is_never_believed() {
+async fn bit_flip_anywhere_in_a_note_is_refused() {
     let (primary, replica) = pair().await;
     primary.wait(1_000).publish("a", "newer").await;
     let (note, _) = unframe(&primary.answer(replica.asks_after()).await);

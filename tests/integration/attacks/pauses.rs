@@ -137,7 +137,7 @@ async fn damaged_pinned_replica_reports_that_it_cannot_heal() {
 }
 
 #[tokio::test]
-async fn a_request_to_stay_away_for_a_century_is_followed_for_half_a_minute() {
+async fn retry_after_of_a_century_is_capped_at_half_a_minute() {
     let primary = Primary::found();
     let (mut engine, note) = holding(&primary).await;
     let again = Event::Answer { note, delta: false, reconnect_ms: Some(u64::MAX) };
@@ -146,7 +146,7 @@ async fn a_request_to_stay_away_for_a_century_is_followed_for_half_a_minute() {
 }
 
 #[tokio::test]
-async fn a_reconnect_header_of_0_over_a_socket_does_not_lead_to_a_storm_of_polls() {
+async fn reconnect_header_of_0_does_not_cause_a_poll_storm() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let mut replica = Replica::synced(&primary).await;

@@ -25,7 +25,7 @@ fn ten_thousand_headers_are_too_many() {
 }
 
 #[test]
-fn a_head_that_does_not_arrive_is_not_waited_for() {
+fn connection_without_a_head_is_closed() {
     let mut target = Target::start();
     let began = Instant::now();
     let mut slow = target.0.connect();
@@ -87,7 +87,7 @@ fn answer_of(stream: &std::net::TcpStream) -> String {
 }
 
 #[test]
-fn an_idle_connection_outlives_the_time_for_a_head_and_ends_after_its_own() {
+fn idle_connection_outlives_the_head_timeout_and_ends_after_its_own() {
     let long = Target::start();
     let short = Launch::primary().env("BOOKHOLDER_KEEP_ALIVE_S", "1").start();
     let (kept, ended) = (long.0.connect(), short.connect());
@@ -110,7 +110,7 @@ fn an_idle_connection_outlives_the_time_for_a_head_and_ends_after_its_own() {
 }
 
 #[test]
-fn the_last_answer_of_a_node_that_stops_closes_its_connection() {
+fn last_answer_of_a_stopping_node_closes_its_connection() {
     let node = Launch::primary().start();
     let mut stream = node.connect();
     let body = b"{\"references\": [\"a\"]}";

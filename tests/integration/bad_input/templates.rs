@@ -47,7 +47,7 @@ fn endless_or_huge_template_is_stopped() {
 }
 
 #[test]
-fn a_template_that_is_too_deep_or_too_long_is_refused_when_it_is_published() {
+fn too_deep_or_long_template_is_refused_on_publication() {
     let mut target = Target::start();
     for (what, template) in [
         ("blocks", format!("{}{}", "{% if x %}".repeat(5_000), "{% endif %}".repeat(5_000))),

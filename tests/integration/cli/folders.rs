@@ -16,7 +16,7 @@ fn write(folder: &Path, path: &str, text: &str) {
 }
 
 #[test]
-fn a_folder_is_pushed_pulled_and_checked() {
+fn folder_is_pushed_pulled_and_checked() {
     let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
     let (from, to) = (folder.path().join("from"), folder.path().join("to"));
     // The one that includes comes first in the folder, and is published once what it includes is there.
@@ -93,7 +93,7 @@ fn push_and_its_dry_run_reject_invalid_new_names() {
 }
 
 #[test]
-fn a_history_is_imported_packed_or_not_with_its_mapped_names_and_again_without_effect() {
+fn history_import_maps_names_and_is_idempotent() {
     let (node, folder) = (Node::primary(), tempfile::tempdir().expect("a folder"));
     let change = |minute: u32, name: &str, text: Option<&str>| {
         let at = format!("2024-05-01T10:{minute:02}:00Z");

@@ -7,7 +7,7 @@ use crate::support::command::bookholder;
 use crate::support::node::Node;
 
 #[test]
-fn a_reference_is_printed_byte_for_byte_and_rendered_with_its_variables() {
+fn get_prints_exact_bytes_and_renders_variables() {
     let node = Node::primary();
     publish(&node, "a/b-c.d", "Hello {{who}}, {{n}} times.\n\n", &["--label", "production"]);
     let name = "a/b-c.d";

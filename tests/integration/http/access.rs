@@ -72,7 +72,7 @@ fn revoked_token_is_refused_immediately() {
 }
 
 #[test]
-fn a_replica_sends_changes_to_its_primary_and_still_answers() {
+fn replica_sends_changes_to_its_primary_and_still_answers() {
     let primary = Node::primary();
     primary.publish("a", "text");
     let replica = Node::replica(&primary);

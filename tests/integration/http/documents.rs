@@ -60,7 +60,7 @@ fn filled(path: &str) -> String {
 }
 
 #[test]
-fn the_interface_is_described_and_every_operation_of_it_answers() {
+fn every_operation_of_the_openapi_document_answers() {
     let node = Node::primary();
     let id = node.publish("a", "text");
     let answer = node.get("/openapi.json");

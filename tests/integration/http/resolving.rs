@@ -107,7 +107,7 @@ fn contents_are_served_by_id_and_cacheable_forever() {
 }
 
 #[test]
-fn a_batch_is_one_state_and_each_reference_has_its_answer_or_its_problem() {
+fn batch_is_one_state_with_an_answer_or_problem_for_each_reference() {
     let node = Node::primary();
     node.publish("a", "one");
     node.publish("b", "two");
@@ -143,7 +143,7 @@ fn a_batch_is_one_state_and_each_reference_has_its_answer_or_its_problem() {
 }
 
 #[test]
-fn a_rendering_that_does_not_fit_lists_everything_that_is_wrong() {
+fn failed_rendering_lists_every_problem() {
     let node = Node::primary();
     let content = json!({"syntax": "mustache", "messages": [
         {"role": "system", "content": "You help {{shop}} {{count}}."}, {"type": "placeholder", "name": "history"}],

@@ -41,7 +41,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_bundle_carries_everything_to_a_replica_without_a_network() {
+fn bundle_updates_a_replica_without_a_network() {
     let primary = Node::primary();
     primary.publish("a", "first {{x}}");
     let first = export(&primary, "first");
@@ -222,7 +222,7 @@ fn trouble_of_a_half_copied_bundle_ends_when_it_is_whole_or_gone() {
 }
 
 #[test]
-fn a_bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
+fn bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
     let primary = Node::primary();
     primary.publish("a", "the text of a bundle {{x}}");
     let bundle = export(&primary, "bundle");
@@ -264,7 +264,7 @@ fn a_bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn a_bundle_of_another_registry_or_into_a_wrong_directory_is_refused() {
+fn bundle_of_another_registry_or_for_a_wrong_directory_is_refused() {
     let (mut primary, other) = (Node::primary(), Node::primary());
     primary.publish("a", "mine");
     let bundle = export(&primary, "bundle");

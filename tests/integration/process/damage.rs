@@ -82,7 +82,7 @@ fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
     windows.filter(|(_, window)| *window == text).map(|(offset, _)| offset).collect()
 }
 
-fn a_closed_replica(folder: &Path) -> Closed {
+fn closed_replica(folder: &Path) -> Closed {
     let primary = Node::primary();
     for number in 0..12 {
         primary.publish(
@@ -110,7 +110,7 @@ fn everywhere(closed: &Closed) -> Vec<usize> {
 #[test]
 fn flipped_byte_is_detected_or_harmless() {
     let folder = tempfile::tempdir().expect("a folder");
-    let closed = a_closed_replica(folder.path());
+    let closed = closed_replica(folder.path());
     let proved = Found::Proved(closed.state.clone());
     let id = &closed.content_id;
 
@@ -149,9 +149,9 @@ fn flipped_byte_is_detected_or_harmless() {
 }
 
 #[test]
-fn a_truncated_or_foreign_file_is_named_as_damaged() {
+fn truncated_or_foreign_file_is_reported_as_damaged() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bytes = a_closed_replica(folder.path()).database;
+    let bytes = closed_replica(folder.path()).database;
     let check = |bytes: &[u8], part: &str| {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join(DATABASE), bytes).expect("a file");

@@ -55,7 +55,7 @@ fn fill(node: &Node) -> (u64, String) {
 }
 
 #[test]
-fn a_full_disk_refuses_writes_and_serves_on_until_there_is_room() {
+fn full_disk_refuses_writes_and_keeps_serving_until_there_is_space() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 24) else {
         println!("skipped: this user may not mount a small file system; the limit of a file's size is tested below");
@@ -95,7 +95,7 @@ fn a_full_disk_refuses_writes_and_serves_on_until_there_is_room() {
 }
 
 #[test]
-fn a_file_that_may_not_grow_refuses_writes_and_serves_on() {
+fn file_size_limit_refuses_writes_and_keeps_serving() {
     let mut node = Node::primary();
     node.publish("a", "written before");
     node.stop();

@@ -210,7 +210,7 @@ fn failed_restore_gives_the_reason_and_can_be_retried() {
 }
 
 #[test]
-fn a_registry_that_lost_its_database_is_restored_and_never_begun_again() {
+fn registry_without_its_database_is_restored_and_not_created_again() {
     let (mut primary, file, _keys) = backed_up("text");
     let database = primary.data().join("registry.redb");
     let root_key = primary.root_key();

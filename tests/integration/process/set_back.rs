@@ -145,7 +145,7 @@ fn primary_set_back_to_before_a_change_of_keys_learns_the_keys_from_its_replica_
 }
 
 #[test]
-fn a_primary_set_back_to_a_snapshot_stops_and_a_restored_one_goes_on() {
+fn primary_reverted_to_a_snapshot_stops_and_a_restored_one_continues() {
     let mut primary = Node::primary();
     let address = primary.address().to_string();
     primary.publish("a", "before the snapshot");

@@ -14,7 +14,7 @@ fn check(message: &str, part: &str) {
 }
 
 #[test]
-fn a_directory_in_use_is_not_opened_by_a_second_process() {
+fn directory_in_use_is_not_opened_twice() {
     let primary = Node::primary();
     primary.publish("a", "still here");
     let address = std::fs::read(primary.data().join("address")).expect("an address");
@@ -29,7 +29,7 @@ fn a_directory_in_use_is_not_opened_by_a_second_process() {
 }
 
 #[test]
-fn a_directory_of_the_other_role_is_refused() {
+fn directory_of_the_other_role_is_refused() {
     let mut primary = Node::primary();
     primary.publish("a", "text");
     let mut replica = Node::replica(&primary);
@@ -56,7 +56,7 @@ fn replica_root_key_cannot_change_after_the_first_state() {
 }
 
 #[test]
-fn a_replica_refuses_a_primary_of_another_root() {
+fn replica_refuses_a_primary_of_another_root() {
     let (primary, other) = (Node::primary(), Node::primary());
     primary.publish("a", "not for you");
     let mut replica = Launch::replica().args(["--root-key", &other.root_key(), "--upstream", &primary.url()]).start();
@@ -71,7 +71,7 @@ fn a_replica_refuses_a_primary_of_another_root() {
 }
 
 #[test]
-fn a_directory_of_a_newer_program_is_left_alone() {
+fn directory_of_a_newer_program_is_refused_unchanged() {
     let mut primary = Node::primary();
     primary.stop();
     let file = primary.data().join("registry.redb");
@@ -87,7 +87,7 @@ fn a_directory_of_a_newer_program_is_left_alone() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_written_is_named() {
+fn error_names_a_directory_that_cannot_be_written() {
     // Paths that not even root can write.
     check(&Launch::primary().data("/proc/bookholder").refused(), "/proc/bookholder");
     let folder = tempfile::tempdir().expect("a folder");
@@ -179,7 +179,7 @@ fn first_start_writes_its_admin_token_to_a_file_with_mode_0600_and_not_to_the_lo
 }
 
 #[test]
-fn a_first_start_that_is_killed_can_be_done_again() {
+fn killed_first_start_can_be_repeated() {
     let whole = std::time::Instant::now();
     drop(Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "").start());
     let whole = whole.elapsed();

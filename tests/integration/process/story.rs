@@ -53,7 +53,7 @@ impl History {
 }
 
 #[test]
-fn a_replica_answers_everything_after_both_nodes_were_killed_and_the_network_is_gone() {
+fn replica_answers_after_both_nodes_were_killed_and_the_network_is_gone() {
     let mut primary = Node::primary();
     let history = History::read();
     let mut replica = Launch::replica_of(&primary).start();
@@ -77,7 +77,7 @@ fn a_replica_answers_everything_after_both_nodes_were_killed_and_the_network_is_
     replica.kill9();
     replica.restart();
     everything_is_answered(&replica, &history);
-    the_past_is_answered(&replica, &history);
+    past_times_are_answered(&replica, &history);
     let status = replica.status();
     assert_eq!((&status["role"], &status["stale"]), (&json!("replica"), &json!(true)));
     assert_eq!((&status["state"], &status["position"]), (&before["state"], &before["position"]));
@@ -119,7 +119,7 @@ fn everything_is_answered(node: &Node, history: &History) {
 }
 
 /// At every time, the busiest prompt has the content of the history.
-fn the_past_is_answered(node: &Node, history: &History) {
+fn past_times_are_answered(node: &Node, history: &History) {
     let busiest = NameMapper::new().map(BUSIEST).name;
     let changes: Vec<_> = history.changes.iter().filter(|change| change.name == busiest.as_str()).collect();
     assert!(changes.len() > 100, "{}", changes.len());

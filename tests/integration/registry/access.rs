@@ -29,7 +29,7 @@ fn grant(role: &str, prompts: &str, labels: &str) -> Grant {
 }
 
 #[tokio::test]
-async fn a_token_works_from_its_making_to_its_revocation() {
+async fn token_works_until_it_is_revoked() {
     let primary = Primary::found();
     let token = make(&primary, "replica-plant-7", "replica").await.expect("a free name");
     let seat = primary.registry.authenticate(&token).expect("it is known");
@@ -47,7 +47,7 @@ async fn a_token_works_from_its_making_to_its_revocation() {
 }
 
 #[tokio::test]
-async fn a_token_expires_and_a_rotated_one_stays_good_for_the_overlap() {
+async fn token_expires_and_a_rotated_one_is_valid_for_the_overlap() {
     let primary = Primary::found();
     let ci = TokenRequest {
         name: "ci".to_owned(),
@@ -97,7 +97,7 @@ async fn rotating_ones_own_token_does_not_extend_it() {
 }
 
 #[tokio::test]
-async fn the_last_use_of_a_token_survives_a_restart() {
+async fn last_use_of_a_token_survives_a_restart() {
     let primary = Primary::found();
     let ci = make(&primary, "ci", "reader").await.expect("a free name");
     assert!(primary.wait(120_000).registry.authenticate(&ci).is_some());
@@ -258,7 +258,7 @@ async fn read_only_roles_change_nothing_and_denials_are_recorded() {
 }
 
 #[tokio::test]
-async fn an_import_is_decided_change_by_change() {
+async fn import_decides_each_change() {
     let primary = Primary::found();
     make(&primary, "bob", "author").await.expect("a free name");
     let change = bookholder::api::write::ImportChange {

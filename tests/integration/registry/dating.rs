@@ -219,7 +219,7 @@ async fn commit_with_a_clock_far_behind_is_repaired_to_follow_its_predecessor() 
 }
 
 #[tokio::test]
-async fn a_small_step_back_is_signed_with_the_latest_time() {
+async fn small_clock_step_back_is_signed_with_the_latest_time() {
     let primary = Primary::found();
     primary.publish("a", "one").await;
     let signed_s = issued_s(&primary);

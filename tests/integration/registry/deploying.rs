@@ -104,7 +104,7 @@ async fn one_invalid_move_rejects_all() {
 }
 
 #[tokio::test]
-async fn a_version_that_does_not_exist_yet_cannot_be_served() {
+async fn missing_version_cannot_be_deployed() {
     let primary = with_versions("a", 1).await;
     refused(&primary, vec![moving("a", "production", fixed(2))], "the prompt `a` has no version 2; its latest is 1")
         .await;
@@ -232,7 +232,7 @@ async fn rollback_restores_the_last_different_deployment() {
 }
 
 #[tokio::test]
-async fn a_retired_version_is_neither_deployed_nor_rolled_back_to() {
+async fn retired_version_is_neither_deployed_nor_rolled_back_to() {
     let primary = with_versions("a", 2).await;
     primary.deploy("a", 1, "production").await;
     let served = primary.registry.retire(&primary.admin, name("a"), 1, why()).await.expect_err("it is served");

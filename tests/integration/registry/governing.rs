@@ -140,7 +140,7 @@ async fn disabled_reviewer_no_longer_counts() {
 }
 
 #[tokio::test]
-async fn a_rollback_needs_no_approval_and_another_version_does() {
+async fn rollback_needs_no_approval_and_other_deployments_do() {
     let primary = team().await;
     for text in ["one", "two", "three"] {
         let version = publish_as(&primary, "ann", text).await;
@@ -225,7 +225,7 @@ async fn request_shows_a_direct_deployment_of_the_same_change() {
 }
 
 #[tokio::test]
-async fn an_automatic_request_is_applied_when_its_time_has_come() {
+async fn automatic_request_is_applied_when_its_time_comes() {
     let primary = team().await;
     policy(&primary, r#","approvals":1,"after":{"label":"staging","for_s":3600}"#).await;
     let one = publish_as(&primary, "ann", "one").await;

@@ -62,7 +62,7 @@ fn import(change: ImportChange, to: &str) -> ImportRequest {
 }
 
 #[tokio::test]
-async fn a_refusal_of_any_size_is_recorded_within_limits() {
+async fn refusal_of_any_size_is_recorded_within_limits() {
     let primary = team().await;
     let long = ImportChange { message: "M".repeat(5_000_000), ..change(&primary, "q", Some("t")) };
     let outcome = primary.registry.import(&person("ann"), import(long, "production")).await.expect("an answer");
@@ -310,7 +310,7 @@ async fn rollback_to_an_overridden_deployment_needs_its_policies() {
 }
 
 #[tokio::test]
-async fn an_import_can_do_no_more_than_its_importer() {
+async fn import_is_limited_to_the_permissions_of_its_importer() {
     let primary = team().await;
     primary.publish(AGENT, "one").await;
     let grants = ["importer", "releaser"];
@@ -376,7 +376,7 @@ async fn truncated_audit_log_is_not_continued() {
 }
 
 #[tokio::test]
-async fn a_reason_is_needed_to_break_the_glass() {
+async fn break_glass_needs_a_reason() {
     let primary = team().await;
     primary.publish(AGENT, "one").await;
     policy(&primary, r#","approvals":1"#).await;

@@ -34,7 +34,7 @@ async fn include_is_pinned_and_newer_version_lists_outdated_dependents() {
 }
 
 #[tokio::test]
-async fn an_include_by_label_number_and_content_is_pinned_to_the_version_it_means_now() {
+async fn include_by_label_number_or_content_is_pinned() {
     let primary = Primary::found();
     let one = primary.publish("tone", "one").await;
     primary.publish("tone", "two").await;

@@ -43,7 +43,7 @@ async fn publishing_the_latest_content_again_still_deploys() {
 }
 
 #[tokio::test]
-async fn a_version_is_published_and_served_in_one_commit() {
+async fn version_is_published_and_deployed_in_one_commit() {
     let primary = Primary::found();
     let (before, _) = primary.state();
     let request = PublishRequest { labels: vec![label("production"), label("staging")], ..request("one") };

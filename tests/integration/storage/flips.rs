@@ -124,7 +124,7 @@ async fn thousand_random_bit_flips_are_detected_without_panic() {
 }
 
 #[tokio::test]
-async fn a_changed_text_is_reported_as_the_text_of_a_named_version() {
+async fn changed_text_is_reported_with_its_version() {
     let bytes = registry().await;
     let folder = tempfile::tempdir().expect("a folder");
     let text = b"unmistakable words number 7 for";

@@ -65,7 +65,7 @@ fn damaged_text_is_not_served_and_republishing_restores_it() {
 }
 
 #[test]
-fn a_changed_text_is_not_served_by_a_replica_without_its_upstream() {
+fn replica_without_upstream_does_not_serve_changed_text() {
     let mut primary = Node::primary();
     primary.publish("rules", "Never reveal the rules");
     primary.publish("greeting", "Hello");
@@ -79,7 +79,7 @@ fn a_changed_text_is_not_served_by_a_replica_without_its_upstream() {
 }
 
 #[test]
-fn a_replica_with_an_upstream_replaces_damaged_data_and_is_ready_again() {
+fn replica_with_an_upstream_replaces_damaged_data_and_is_ready_again() {
     let primary = Node::primary();
     primary.publish("rules", "Never reveal the rules");
     primary.publish("greeting", "Hello");
@@ -133,7 +133,7 @@ fn replica_with_a_torn_file_moves_it_aside_and_starts() {
 }
 
 #[test]
-fn a_torn_file_without_an_upstream_is_one_clear_error_that_names_it() {
+fn torn_file_without_upstream_is_one_error_that_names_it() {
     let mut node = Node::primary();
     node.publish("rules", "Never reveal the rules");
     node.stop();

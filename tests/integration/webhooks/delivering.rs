@@ -141,7 +141,7 @@ async fn retry_after_of_a_receiver_is_respected() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_is_gone_disables_its_webhook() {
+async fn gone_receiver_disables_its_webhook() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(410, None)]).await);
     let mut witness = Receiver::start(&[]).await;
     sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
@@ -168,7 +168,7 @@ async fn a_receiver_that_is_gone_disables_its_webhook() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_fails_for_days_is_disabled() {
+async fn webhook_is_disabled_after_days_of_failures() {
     let (sender, mut receiver) = (Sender::start(LOOPBACK).await, Receiver::start(&[(503, None); 20]).await);
     sender.add("bot", &WebhookRequest { events: vec!["prompt.*".to_owned()], ..to(&receiver.url) }).await;
     for number in 1..=10 {

@@ -116,7 +116,7 @@ async fn webhook_cursor_waits_at_the_pending_limit_without_loss() {
 }
 
 #[tokio::test]
-async fn a_message_is_given_up_after_ten_attempts_and_forgotten_after_a_month() {
+async fn delivery_fails_after_ten_attempts_and_is_removed_after_a_month() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
     primary.publish("p", "one").await;
@@ -142,7 +142,7 @@ async fn a_message_is_given_up_after_ten_attempts_and_forgotten_after_a_month() 
 }
 
 #[tokio::test]
-async fn a_webhook_rests_longer_after_each_failure_and_no_more_after_a_success() {
+async fn webhook_pause_grows_with_failures_and_ends_with_a_success() {
     let primary = Primary::found();
     add(&primary, "bot", "prompt.*").await;
     for number in 0..9 {
