@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named() {
+    fn error_names_the_bad_line() {
         for (line, part) in [
             ("{", "line 2"),
             (r#"{"at":"2022-12-14T00:44:50Z","author":"a","message":"m","name":"n"}"#, "missing field `text`"),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_history_reads_whole_and_no_two_changes_share_an_id() {
+    fn real_history_is_read_whole_and_ids_are_unique() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/history/prompts-chat.jsonl.zst");
         let file = std::fs::read(path).expect("the history of the fixtures");
         let history = String::from_utf8(zstd::decode_all(file.as_slice()).expect("zstd")).expect("UTF-8");

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_is_sorted_and_reads_back() {
+    fn lock_file_is_sorted_and_reads_back() {
         let text = sample().write().expect("small numbers");
         assert!(text.starts_with(HEADING), "{text}");
         assert!(text.contains("version = 1\nlabel = \"production\"\nregistry = \"main\"\nposition = \"1.4529\"\n"));
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_file_that_was_tampered_with_is_refused() {
+    fn tampered_lock_file_is_refused() {
         let text = sample().write().expect("small numbers");
         for (from, to, part) in [
             ("version = 1\nlabel", "version = 2\nlabel", "upgrade bookholder"),

@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_name_that_is_not_utf_8_is_named_as_such() {
+    fn file_name_that_is_not_utf_8_is_refused_as_such() {
         use std::os::unix::ffi::OsStrExt;
         let path = Path::new(std::ffi::OsStr::from_bytes(b"b\xff.prompt"));
         let message = name_of(path).expect_err("no name").to_string();

@@ -18,7 +18,7 @@ fn chat(messages: Vec<Message>) -> Content {
 }
 
 #[test]
-fn a_simple_text_is_a_plain_file() {
+fn simple_text_is_a_file_without_front_matter() {
     let check = |text: &str, file: &str| {
         let content = Content::text(Syntax::Mustache, text);
         assert_eq!(write(&content), file);
@@ -50,7 +50,7 @@ fn text_round_trips_with_and_without_a_final_line_break() {
 }
 
 #[test]
-fn a_conversation_is_written_with_markers() {
+fn conversation_is_written_with_markers() {
     let image = Message::Said(RoleMessage::new(
         Role::User,
         MessageContent::Parts(vec![
@@ -158,7 +158,7 @@ Hi {{ who }}
 }
 
 #[test]
-fn a_mistake_is_named_with_its_line() {
+fn error_names_the_line() {
     for (file, part) in [
         ("---\nsyntax: plain\n", "no closing `---` line"),
         ("---\nsyntax: plain\ncolour: red\n---\n", "unknown field `colour`"),
@@ -432,7 +432,7 @@ fn nested_yaml_of_the_largest_size_that_is_parsed_ends_soon() {
 }
 
 #[test]
-fn a_content_with_long_or_bracketed_front_matter_reads_back() {
+fn long_or_bracketed_front_matter_reads_back() {
     let tool = |n: usize| json!({"type": "function", "n": n, "é\u{2028}": "😀 \"[{", "nested": [[{"a": []}]]});
     for number in [3, 300, 3_000] {
         let content = Content {

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_registry_begins_only_where_none_was() {
+    fn registry_is_created_only_in_a_directory_without_one() {
         for (files, expected) in [
             (&[][..], "nothing"),
             (&["lost+found/", "bookholder.toml"], "nothing"),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_begins_where_no_primary_was() {
+    fn replica_is_created_only_where_no_primary_was() {
         for (files, allowed) in [
             (&[][..], true),
             (&["watermark"], true),

@@ -464,7 +464,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_origin_shows_no_path() {
+    fn webhook_origin_hides_the_path() {
         for (url, expected) in [
             ("https://hooks.slack.com/services/T0/B0/secret?x=1", "https://hooks.slack.com/…"),
             ("http://127.0.0.1:9/", "http://127.0.0.1:9/…"),

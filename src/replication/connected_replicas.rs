@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arrival_names_the_first_twenty() {
+    fn arrival_lists_the_first_twenty_replicas() {
         let followers = ConnectedReplicas::default();
         let now = Timestamp::from_ms(0);
         for number in 0..30 {

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unreachable_upstream_between_refusals_does_not_start_the_minute_again() {
+    fn unreachable_upstream_does_not_restart_the_minute_of_refusals() {
         let mut pace = PollPacing::default();
         pace.failed(at(0), FetchFailure::Denied);
         pace.failed(at(30_000), FetchFailure::Unreachable);

@@ -403,7 +403,7 @@ mod tests {
     const DRIP: Duration = Duration::from_millis(5);
 
     #[tokio::test]
-    async fn an_answer_that_drips_byte_by_byte_ends_at_the_deadline() {
+    async fn slow_answer_ends_at_the_deadline() {
         let _another_test_may_be_first = rustls::crypto::ring::default_provider().install_default();
         let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n".as_slice();
         let note = [&u32::to_be_bytes(16_000)[..], &[b'x'; 16_000]].concat();

@@ -189,7 +189,7 @@ fn source(world: &World, stop: Cancellation) -> ReportSource {
 }
 
 #[test]
-fn a_report_of_a_store_is_believed_with_the_root_key_alone() {
+fn report_of_a_store_verifies_with_only_the_root_key() {
     let world = world();
     fill(&world);
     let question = ReportScope {

@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn an_impossible_clock_signs_with_the_time_that_passed() {
+    fn impossible_clock_signs_with_monotonic_time() {
         let (manual, clock) = clock(NOW_MS, false);
         manual.set(0);
         manual.advance(5_000);
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operator_can_vouch_for_the_clock_in_both_directions() {
+    fn operator_can_confirm_the_clock_in_both_directions() {
         for distance_ms in [-NOW_MS, -DAY_MS, 0, 4_000 * DAY_MS] {
             let (_, clock) = clock(NOW_MS + distance_ms, true);
             assert_eq!((clock.standing(), clock.commit_ms()), (ClockState::Trusted, Ok(NOW_MS + distance_ms)));
