@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_the_log_is_whole_without_holes_only() {
+    fn audit_page_is_complete_only_without_gaps() {
         let page = |entries: Vec<AuditEntry>| {
             let page = Page { items: entries, next: None };
             [serde_json::to_vec(&page).expect("JSON"), serde_json::to_vec_pretty(&page).expect("JSON")]

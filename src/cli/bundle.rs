@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_cannot_reach_outside_its_folder() {
+    fn archive_cannot_write_outside_its_folder() {
         let deep = "a/".repeat(17);
         for (path, kind, part) in [
             ("../evil", EntryType::Regular, "outside"),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_archive_is_refused() {
+    fn broken_archive_is_refused() {
         let folder = tempfile::tempdir().expect("a folder");
         let whole = archive(&[("a", EntryType::Regular, &[7; 2_000])]);
         assert!(unpack(whole.get(..1_000).expect("half"), folder.path()).is_err());

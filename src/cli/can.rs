@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_the_grant_and_each_demand() {
+    fn answer_names_the_grant_and_each_requirement() {
         let json = r#"{"allowed":false,
             "permission":{"allowed":false,"reason":"`ann` is not granted `deploy`","roles":["admin","releaser"]},
             "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (0 so far)","roles":["compliance"]},

@@ -271,7 +271,7 @@ variables.who  —     {}    —
     }
 
     #[test]
-    fn a_moved_parent_hints_at_the_merge() {
+    fn moved_parent_hints_at_merge() {
         let problem = |code: &str| {
             let json = format!(r#"{{"title":"t","status":409,"code":"{code}","detail":"d","hint":"h"}}"#);
             CliError::from(serde_json::from_str::<crate::api::problem::Problem>(&json).expect("a problem"))

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finding_is_one_row() {
+    fn finding_is_shown_as_one_row() {
         let expected = "\
 SEVERITY  CATEGORY       RULE                   WHERE        LINE  WHY
 high      financial      financial.loan-advice  messages[0]  3     Advice on loans

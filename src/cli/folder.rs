@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_read_and_every_wrong_file_is_named() {
+    fn folder_is_read_and_every_invalid_file_is_named() {
         let folder = tempfile::tempdir().expect("a folder");
         let put = |path: &str, text: &str| disk::write(&folder.path().join(path), text.as_bytes()).expect(path);
         put("support/agent.prompt", "Hi\n");

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_prompt_is_one_row() {
+    fn prompt_is_shown_as_one_row() {
         let json = r#"[{"name":"support/agent","created":"2026-01-01T00:00:00Z","changed":"2026-01-02T03:04:05Z","latest":8,
             "labels":[{"label":"production","serving":{"version":7},"deployment":9,"since":"2026-01-01T00:00:00Z"},
                       {"label":"staging","serving":{"version":8},"deployment":9,"since":"2026-01-01T00:00:00Z"}]},

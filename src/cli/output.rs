@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_reads_plain_aligned_columns() {
+    fn table_for_programs_has_plain_aligned_columns() {
         let expected = "\
 NAME           LATEST  LABELS
 support/agent  7       production → 6
@@ -291,7 +291,7 @@ support/agent  7       production → 6
     }
 
     #[test]
-    fn a_person_reads_colour_within_the_width() {
+    fn table_for_terminals_has_colour_within_the_width() {
         let text = table().render(true, Some(32));
         assert!(text.contains("\u{1b}["), "{text:?}");
         let plain = anstream::adapter::strip_str(&text).to_string();
@@ -301,7 +301,7 @@ support/agent  7       production → 6
     }
 
     #[test]
-    fn an_error_is_a_message_details_and_a_hint() {
+    fn error_shows_message_details_and_hint() {
         let error = CliError::no("two files\u{1b} are wrong").details(vec!["a".to_owned()]).hint("fix them");
         let plain = anstream::adapter::strip_str(&explain(&error)).to_string();
         assert_eq!(plain, "error: two files\u{fffd} are wrong\n  • a\nhint: fix them");

@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_in_the_help_is_a_complete_policy_that_survives_show_and_set() {
+    fn policy_example_in_help_is_complete_and_round_trips() {
         assert!(example().lines().all(|line| line.chars().count() <= 78), "a folded line could not be copied");
         let policies = parse(example()).expect("a policy");
         let [policy] = policies.as_slice() else { panic!("one: {policies:?}") };

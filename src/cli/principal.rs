@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_principal_is_one_row() {
+    fn principal_is_shown_as_one_row() {
         let json = r#"[{"name":"ann","kind":"person","created":"2026-01-02T03:04:05Z","grants":[{"role":"author"},
             {"role":"releaser","prompts":"support/**","labels":"staging"}]},
             {"name":"old","kind":"service","created":"2026-01-02T03:04:05Z","disabled":"2026-02-02T03:04:05Z"}]"#;

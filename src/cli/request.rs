@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proposal_is_of_versions_or_of_a_file() {
+    fn proposal_takes_versions_or_a_file() {
         assert!(matches!(proposed("support/agent@7"), Ok(Proposed::Version(_))));
         assert!(matches!(proposed("support/agent"), Ok(Proposed::Prompt(_))));
         assert!(proposed("support//agent").expect_err("no name").contains("segment"));

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_one_row() {
+    fn role_is_shown_as_one_row() {
         let mut roles = Role::built_in();
         roles.retain(|role| ["admin", "author"].contains(&role.name.as_str()));
         let expected = "\

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_meant_before_a_version() {
+    fn existing_file_takes_precedence_over_a_version() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a@7");
         assert!(

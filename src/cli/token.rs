@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_one_row_that_never_shows_it() {
+    fn token_is_shown_as_one_row_without_its_secret() {
         let json = r#"[{"name":"ci","principal":"ci","created":"2026-01-02T03:04:05Z"},
             {"name":"shop","principal":"ann","created":"2026-01-02T03:04:05Z","expires":"2026-04-02T03:04:05Z",
             "last_used":"2026-02-02T03:04:00Z","prompts":"shop/**","views":["eu"],"token":"bh_secret"}]"#;

@@ -636,7 +636,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_busy_answers_logs_one_line_a_second_and_counts_the_rest() {
+    fn busy_answers_log_one_line_a_second_and_a_count() {
         let lines = LogLimiter::new();
         let logged: Vec<_> = [0, 0, 0, 1, 1, 5].into_iter().map(|second| lines.next(second)).collect();
         assert_eq!(logged, [Some(0), None, None, Some(2), None, Some(1)]);

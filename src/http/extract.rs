@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percent_sign_encodes_two_hex_digits() {
+    fn percent_sign_encodes_two_hex_digits() {
         for good in ["/v1/a%2fb", "/", "/%00", "/%252e"] {
             check_path(good).expect(good);
         }

@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ends_when_it_is_not_used_and_after_a_week_in_any_case() {
+    fn session_ends_when_idle_and_after_a_week() {
         let (sessions, clock) = sessions();
         let id = sessions.begin(hash(1), "ann").expect("randomness");
         assert_eq!(id.len(), ID_CHARACTERS, "256 bits");
@@ -476,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn a_form_is_of_one_session_of_one_start() {
+    fn form_token_is_valid_for_one_session_of_one_start() {
         let (ours, _) = sessions();
         let (others, _) = sessions();
         let token = ours.form_token("a");

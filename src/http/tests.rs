@@ -164,7 +164,7 @@ impl Node {
 }
 
 #[tokio::test]
-async fn a_published_prompt_is_resolved_and_rolled_back() {
+async fn published_prompt_is_resolved_and_rolled_back() {
     let node = Node::start(true);
     let (status, published) = node.publish("support%2Fagent", "one").await;
     assert_eq!((status, &published["version"]["number"]), (StatusCode::CREATED, &json!(1)), "{published}");
@@ -344,7 +344,7 @@ async fn only_public_paths_are_open_without_a_token() {
 }
 
 #[tokio::test]
-async fn a_replica_sends_changes_to_its_primary() {
+async fn replica_sends_changes_to_its_primary() {
     let node = Node::start(false);
     let (status, problem) = node.publish("a", "text").await;
     assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &json!("primary_only")));
@@ -352,7 +352,7 @@ async fn a_replica_sends_changes_to_its_primary() {
 }
 
 #[tokio::test]
-async fn a_batch_answers_each_reference() {
+async fn batch_answers_each_reference() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     let (status, answer) = node.change("POST", "/v1/resolve", &json!({"references": ["a", "b"]})).await;
@@ -373,7 +373,7 @@ async fn a_batch_answers_each_reference() {
 }
 
 #[tokio::test]
-async fn a_wrong_field_of_a_body_is_named_with_its_value_and_rule() {
+async fn error_names_the_wrong_field_with_its_value_and_rule() {
     let node = Node::start(true);
     node.publish("a", "text").await;
     for (path, body, field, value) in [

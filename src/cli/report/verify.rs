@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_report_that_was_signed_is_verified_and_no_other_is() {
+    fn only_signed_report_verifies() {
         let good = document();
         let signed_good = signed(&good, |_| ());
         assert_eq!(outcome(&good, &signed_good), Ok(Verdict::Done));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_foreign_manifest_is_a_mistake_of_usage() {
+    fn missing_or_foreign_manifest_is_a_usage_error() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("a.html");
         let root_key = signed(b"", |_| ()).1;

@@ -220,7 +220,7 @@ included by support/router@3
     }
 
     #[test]
-    fn a_change_request_is_one_row() {
+    fn change_request_is_shown_as_one_row() {
         let expected = "\
 ID  STATE  WHEN (UTC)           WHO  WHAT                         WHY
 12  open   2026-03-20 15:00:00  ann  support/agent@production: 7  Warmer greetings

@@ -38,7 +38,7 @@ async fn unsent_answers_of_one_token_do_not_block_another_at_the_same_address() 
 }
 
 #[tokio::test]
-async fn a_compressed_answer_counts_as_the_large_one_that_it_was_until_it_is_sent() {
+async fn compressed_answer_counts_uncompressed_until_it_is_sent() {
     let node = Node::start(true);
     let reader = token(&node, "a", "reader").await;
     assert_eq!(node.publish("a", &"x".repeat(900_000)).await.0, StatusCode::CREATED);
