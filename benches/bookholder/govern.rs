@@ -15,7 +15,7 @@ use bookholder::model::name::{Label, PromptName};
 use bookholder::model::pattern::Pattern;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::time::Timestamp;
-use bookholder::registry::bootstrap::{BootstrapOptions, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, bootstrap};
 use bookholder::registry::why::AccessQuestion as WhyQuestion;
 use bookholder::registry::{Actor, Registry};
 use bookholder::resolve::{Catalogue, ReadScope};
@@ -48,7 +48,7 @@ pub fn run(bench: &mut Bench) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let admin_token = Some(AccessToken::parse(TOKEN).expect("a token"));
     let founding = BootstrapOptions { registry: Some("bench".to_owned()), admin_token, trust_clock: false };
-    let founded = found(&store, &founding, &clock).expect("a registry");
+    let founded = bootstrap(&store, &founding, &clock).expect("a registry");
     let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let admin = person("admin");

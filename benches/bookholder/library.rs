@@ -18,7 +18,7 @@ use bookholder::model::prompt::{LabelState, Prompt};
 use bookholder::model::serving::Serving;
 use bookholder::model::time::Timestamp;
 use bookholder::model::version::{Bump, Version};
-use bookholder::registry::bootstrap::{BootstrapOptions, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, bootstrap};
 use bookholder::store::write::Change;
 use bookholder::store::{Options, Store, StoreError};
 use tempfile::TempDir;
@@ -110,7 +110,7 @@ impl Library {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let admin_token = Some(AccessToken::parse(TOKEN).expect("a token"));
         let founding = BootstrapOptions { registry: Some("bench".to_owned()), admin_token, trust_clock: false };
-        let founded = found(&store, &founding, &clock).expect("a registry");
+        let founded = bootstrap(&store, &founding, &clock).expect("a registry");
         let now = Timestamp::from_ms(clock.now_ms());
         for first in (0..prompts).step_by(PROMPTS_A_COMMIT) {
             let numbers = first..prompts.min(first + PROMPTS_A_COMMIT);

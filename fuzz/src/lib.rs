@@ -130,7 +130,7 @@ fn state(store: &Store) -> AppState {
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
     let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
-    // Founding waits for the disk, which a thread of the runtime must not.
+    // Bootstrap waits for the disk, which a thread of the runtime must not.
     let founded = std::thread::scope(|scope| scope.spawn(|| found(store, &founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
     let position = store.committed().borrow().head.position;

@@ -41,7 +41,7 @@ use crate::web::pages::problem;
 const RETRY_AFTER_S: u64 = 1;
 /// `Retry-After` if a replica can keep no more telemetry for its primary, in seconds.
 const SPOOL_FULL_RETRY_AFTER_S: u64 = 60;
-/// What is said of a label that a prompt does not have.
+/// The message about a label that a prompt does not have.
 const LABEL_HINT: &str = "a label exists once something is deployed to it";
 
 /// When this program started.

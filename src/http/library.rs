@@ -35,7 +35,7 @@ async fn query_blocking<T: Send + 'static>(
     let asking = move || {
         let once = || question(&app.catalogue.as_reader(&scope)?);
         match once() {
-            // The database was reopened meanwhile, which takes milliseconds; try again.
+            // The database is being reopened, which takes milliseconds; try again.
             Err(ResolveError::Store(StoreError::Interrupted)) => once(),
             answer => answer,
         }

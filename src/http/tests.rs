@@ -27,7 +27,7 @@ use crate::ingest::{Recorder, RecordingOptions};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
-use crate::registry::bootstrap::{BootstrapOptions, found};
+use crate::registry::bootstrap::{BootstrapOptions, bootstrap};
 use crate::replication::publisher::Publisher;
 use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
@@ -52,7 +52,7 @@ fn state(directory: &std::path::Path, primary: bool) -> AppState {
     let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
     let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
     // Creating a registry waits for the disk, which an async thread must not do.
-    let founded = std::thread::scope(|scope| scope.spawn(|| found(&store, &founding, &clock)).join());
+    let founded = std::thread::scope(|scope| scope.spawn(|| bootstrap(&store, &founding, &clock)).join());
     let founded = founded.expect("no panic").expect("a registry");
     let position = store.committed().borrow().head.position;
     let status = Status {

@@ -76,13 +76,13 @@ pub struct FirstStart<'a> {
 /// not match; the clock is implausible; or writing fails.
 pub fn open(
     directory: &Path,
-    founding: &BootstrapOptions,
+    options: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
     announce: impl FnOnce(&FirstStart<'_>),
 ) -> Result<(Store, Bootstrapped), BootstrapError> {
     create::directory(directory)?;
     let new_token = match look(directory)? {
-        DirectoryContents::Nothing => begin(directory, founding, clock, announce)?,
+        DirectoryContents::Nothing => create_registry(directory, options, clock, announce)?,
         DirectoryContents::Database => None,
     };
     let store = Store::open_to_serve(&Options { directory: directory.to_owned(), create: false })?;
@@ -90,14 +90,14 @@ pub fn open(
         // Left by a process that was killed just after it finished.
         let _there_may_be_none = std::fs::remove_dir_all(directory.join(folder));
     }
-    let founded = found(&store, founding, clock)?;
-    Ok((store, Bootstrapped { new_token, ..founded }))
+    let opened = bootstrap(&store, options, clock)?;
+    Ok((store, Bootstrapped { new_token, ..opened }))
 }
 
 /// Creates a registry in a separate folder, then moves it into place; returns the access token if it was generated.
-fn begin(
+fn create_registry(
     directory: &Path,
-    founding: &BootstrapOptions,
+    options: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
     announce: impl FnOnce(&FirstStart<'_>),
 ) -> Result<Option<AccessToken>, BootstrapError> {
@@ -113,43 +113,43 @@ fn begin(
     if cut_short.exists() {
         std::fs::remove_file(cut_short)?;
     }
-    let begun = (|| {
+    let started = (|| {
         let store = Store::open(&Options { directory: aside.clone(), create: true })?;
-        let begun = first_start(&store, &keys, founding, clock);
+        let started = first_start(&store, &keys, options, clock);
         store.close_blocking();
-        let begun = begun?;
+        let started = started?;
         let token_file = directory.join(ADMIN_TOKEN_FILE);
         // A leftover of an interrupted first start is ignored.
         let _there_may_be_none = std::fs::remove_file(&token_file);
-        if let Some(token) = &begun.new_token {
+        if let Some(token) = &started.new_token {
             replace(&token_file, format!("{}\n", token.reveal()).as_bytes(), 0o600)?;
-            announce(&FirstStart { token, token_file: &token_file, root_key: begun.root_key });
+            announce(&FirstStart { token, token_file: &token_file, root_key: started.root_key });
         }
         std::fs::rename(aside.join(REGISTRY_FILE), directory.join(REGISTRY_FILE))?;
-        Ok(begun.new_token)
+        Ok(started.new_token)
     })();
-    if begun.is_err() {
+    if started.is_err() {
         let _best_effort = std::fs::remove_dir_all(&keys);
         let _there_may_be_none = std::fs::remove_file(directory.join(ADMIN_TOKEN_FILE));
     }
     sync_directory(directory)?;
     let _next_time = std::fs::remove_dir_all(&aside);
-    begun
+    started
 }
 
 /// Creates a registry in an empty store, or loads the existing one, and signs its commits from then on.
 ///
 /// # Errors
 /// The directory belongs to a replica, a key is missing or does not match, or writing fails.
-pub fn found(
+pub fn bootstrap(
     store: &Store,
-    founding: &BootstrapOptions,
+    options: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
 ) -> Result<Bootstrapped, BootstrapError> {
     let role = store.read()?.role()?;
     match role {
-        None => first_start(store, &store.directory().join(KEYS_FOLDER), founding, clock),
-        Some(NodeRole::Primary) => reopen(store, founding, clock),
+        None => first_start(store, &store.directory().join(KEYS_FOLDER), options, clock),
+        Some(NodeRole::Primary) => reopen(store, options, clock),
         Some(NodeRole::Replica) => Err(BootstrapError::IsReplica),
     }
 }
@@ -160,7 +160,7 @@ pub fn found(
 /// There is none, its records or its audit log are inconsistent, a key is missing or does not match, or writing fails.
 pub fn reopen(
     store: &Store,
-    founding: &BootstrapOptions,
+    options: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
 ) -> Result<Bootstrapped, BootstrapError> {
     ensure_finding_key(store)?;
@@ -176,7 +176,7 @@ pub fn reopen(
         return Err(BootstrapError::AuditLog);
     }
     trust_files::publish(store.directory(), &roots, &epochs)?;
-    let unknown_token = match &founding.admin_token {
+    let unknown_token = match &options.admin_token {
         Some(token) => !is_known(&txn, &token.hash())?,
         None => false,
     };
@@ -188,7 +188,7 @@ pub fn reopen(
     if let Some(outdated) = outdated {
         store.write_blocking(move |txn| txn.set_outdated(outdated, &[]))?;
     }
-    let clock = Arc::new(PrimaryClock::open(store, Arc::clone(clock), founding.trust_clock)?);
+    let clock = Arc::new(PrimaryClock::open(store, Arc::clone(clock), options.trust_clock)?);
     let signer = signer(&chain, &epoch, &store.directory().join(KEYS_FOLDER), &clock)?;
     store.set_seal(signer.seal());
     Ok(Bootstrapped { signer, root_key: chain.key_id(), new_token: None, unknown_token })
@@ -223,9 +223,9 @@ pub fn install_root(
     for known in &epochs {
         VerifiedEpoch::verify(known, &chain)?;
     }
-    let begun = epoch.map(|note| VerifiedEpoch::verify(note, &chain)).transpose()?;
-    if let Some(begun) = &begun {
-        let record = begun.record();
+    let started = epoch.map(|note| VerifiedEpoch::verify(note, &chain)).transpose()?;
+    if let Some(started) = &started {
+        let record = started.record();
         let here = last.record().epoch.saturating_add(1);
         let base = base_of(&txn)?;
         if record.epoch != here || record.base != Some(base) {
@@ -236,8 +236,8 @@ pub fn install_root(
             });
         }
         audit.subjects.push(Subject::Epoch { number: record.epoch });
-        epochs.push(begun.note().to_vec());
-        last = begun.clone();
+        epochs.push(started.note().to_vec());
+        last = started.clone();
     }
     drop(txn);
     roots.push(root.to_vec());
@@ -247,9 +247,9 @@ pub fn install_root(
     let root = root.to_vec();
     store.write_blocking(move |txn| -> Result<(), StoreError> {
         txn.put_root(version, &root)?;
-        if let Some(begun) = begun {
-            txn.put_epoch(begun.record().epoch, begun.note())?;
-            txn.set_epoch(begun.record().epoch);
+        if let Some(started) = started {
+            txn.put_epoch(started.record().epoch, started.note())?;
+            txn.set_epoch(started.record().epoch);
         }
         txn.commit(now, Vec::new(), audit).map(|_| ())
     })?;
@@ -285,10 +285,10 @@ fn settle_checkpoint_key(directory: &Path, chain: &RootChain, epochs: &[Vec<u8>]
 fn first_start(
     store: &Store,
     keys: &Path,
-    founding: &BootstrapOptions,
+    options: &BootstrapOptions,
     clock: &Arc<dyn Clock>,
 ) -> Result<Bootstrapped, BootstrapError> {
-    let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), founding.trust_clock));
+    let clock = Arc::new(PrimaryClock::new(Arc::clone(clock), options.trust_clock));
     let now_ms = clock.commit_ms()?;
     create::directory(keys)?;
     ensure_finding_key(store)?;
@@ -297,7 +297,7 @@ fn first_start(
     let checkpoint_key = make_key(&keys.join(CHECKPOINT_KEY_FILE))?;
     let issued = now_ms.div_euclid(1_000);
     let document = RootDocument {
-        registry: founding.registry.clone().map_or_else(made_up_name, Ok)?,
+        registry: options.registry.clone().map_or_else(made_up_name, Ok)?,
         version: 1,
         threshold: 1,
         root_keys: vec![root_key.verifying_key()],
@@ -321,7 +321,7 @@ fn first_start(
     let epoch = VerifiedEpoch::verify(&epoch_note, &chain)?;
     let signer = signer(&chain, &epoch, keys, &clock)?;
     store.set_seal(signer.seal());
-    let (token, new) = match founding.admin_token.clone() {
+    let (token, new) = match options.admin_token.clone() {
         Some(token) => (token, false),
         None => (AccessToken::generate()?, true),
     };

@@ -110,7 +110,7 @@ struct Inner {
 }
 
 impl Registry {
-    /// Opens the write path over a store that [`founding`] has prepared.
+    /// Opens the write path over a store that [`bootstrap`] has prepared.
     ///
     /// # Errors
     /// The store fails.

@@ -2,7 +2,7 @@
 //! commits.
 //!
 //! The audit log has every commit in its true order, with the time that the clock showed. The longest series of entries
-//! whose times fit that order and are not in the future is believed; every other commit is moved to the nearest time
+//! whose times fit that order and are not in the future is trusted; every other commit is moved to the nearest time
 //! between its neighbours in that series. So the fewest dates change, and no version appears to have been served before
 //! an earlier commit. The audit log itself cannot be changed: it keeps the times that the clock showed, and the entry
 //! of the repair lists the old and new dates.
@@ -201,12 +201,12 @@ fn smooth_times(times: impl Iterator<Item = i64>) -> Vec<i64> {
 
 /// The times, with each implausible one moved between its neighbours.
 fn repair_times(times: &[i64], now_ms: i64) -> Vec<i64> {
-    let believed = longest_in_order(times, now_ms);
+    let trusted = longest_in_order(times, now_ms);
     let next: Vec<i64> = {
         let mut next = now_ms;
-        let seen = times.iter().zip(&believed).rev().map(|(time, believed)| {
+        let seen = times.iter().zip(&trusted).rev().map(|(time, trusted)| {
             let after = next;
-            next = if *believed { *time } else { next };
+            next = if *trusted { *time } else { next };
             after
         });
         let mut seen: Vec<i64> = seen.collect();
@@ -214,15 +214,15 @@ fn repair_times(times: &[i64], now_ms: i64) -> Vec<i64> {
         seen
     };
     let mut previous = i64::MIN;
-    let mend = |((time, believed), next): ((&i64, &bool), i64)| {
-        if *believed {
+    let mend = |((time, trusted), next): ((&i64, &bool), i64)| {
+        if *trusted {
             previous = *time;
             *time
         } else {
             (*time).min(next).max(previous)
         }
     };
-    times.iter().zip(&believed).zip(next).map(mend).collect()
+    times.iter().zip(&trusted).zip(next).map(mend).collect()
 }
 
 /// Which times belong to the longest series that never goes back and does not exceed `now_ms`. Of two equally long, the
@@ -243,15 +243,15 @@ fn longest_in_order(times: &[i64], now_ms: i64) -> Vec<bool> {
             None => ends.push(index),
         }
     }
-    let mut believed = vec![false; times.len()];
+    let mut trusted = vec![false; times.len()];
     let mut next = ends.last().copied();
     while let Some(index) = next {
-        if let Some(one) = believed.get_mut(index) {
+        if let Some(one) = trusted.get_mut(index) {
             *one = true;
         }
         next = following.get(index).copied().flatten();
     }
-    believed
+    trusted
 }
 
 #[cfg(test)]

@@ -298,8 +298,8 @@ impl Engine {
 
     /// Shows the upstream the current note, at intervals.
     fn show(&mut self, now: Now) -> Option<Action> {
-        let lately = self.shown_ms.is_some_and(|shown| now.monotonic_ms.saturating_sub(shown) < SHOW_EVERY_MS);
-        if lately || self.held.is_none() {
+        let recently = self.shown_ms.is_some_and(|shown| now.monotonic_ms.saturating_sub(shown) < SHOW_EVERY_MS);
+        if recently || self.held.is_none() {
             return None;
         }
         self.shown_ms = Some(now.monotonic_ms);

@@ -1,7 +1,7 @@
 //! Runs a replica: executes the actions of the [engine](super::engine).
 //!
 //! Anything that may be slow because of others (an answer, a download) runs in a separate task, so that bundles are
-//! accepted meanwhile. Freshness does not depend on this task at all: see [`Health`]. [`applying`](super::applying)
+//! accepted in the meantime. Freshness does not depend on this task at all: see [`Health`]. [`applying`](super::applying)
 //! processes what arrived.
 
 use std::collections::VecDeque;
@@ -33,7 +33,7 @@ use crate::store::write::WriteTxn;
 use crate::store::{Store, StoreError};
 use crate::telemetry::store::TelemetryStore;
 
-/// Waiting scans of the inbox: one more finds everything that arrived meanwhile.
+/// Waiting scans of the inbox: one more finds everything that arrived in the meantime.
 const LOOKS_MAX: usize = 1;
 
 /// The settings of a follower.

@@ -1,7 +1,7 @@
 //! Sends the telemetry of a replica to its primary: batch by batch, each until the primary has it.
 //!
 //! It runs beside the follower, and slowly: a replica that was offline for a week has much to send, and applications go
-//! on asking it meanwhile.
+//! on asking it in the meantime.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -72,7 +72,7 @@ impl Follower {
                 }
             }
             BundleRead::Opened(candidate, _, held, Ok(_)) if held != self.position() => {
-                // Newer data may have been verified meanwhile.
+                // Newer data may have been verified in the meantime.
                 self.listing.candidates.push_front(candidate);
                 self.next_bundle(reading);
             }

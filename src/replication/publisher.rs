@@ -257,8 +257,12 @@ impl Publisher {
     }
 
     /// A large delta, built once for all polls from the same position.
-    async fn spooled(&self, begun: StartedAnswer, place: TransferPermit) -> Result<(Bytes, DeltaChunks), PublishError> {
-        let StartedAnswer { txn, note, from, to, .. } = begun;
+    async fn spooled(
+        &self,
+        started: StartedAnswer,
+        place: TransferPermit,
+    ) -> Result<(Bytes, DeltaChunks), PublishError> {
+        let StartedAnswer { txn, note, from, to, .. } = started;
         let scope = self.0.scope();
         let make = move |out: &mut dyn Write| -> Result<Bytes, PublishError> {
             delta::write(&txn, &scope, from, out)?;

@@ -65,7 +65,7 @@ pub enum CeremonyError {
     #[error(transparent)]
     Offline(#[from] OfflineError),
     #[error(transparent)]
-    Founding(#[from] BootstrapError),
+    Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

@@ -60,7 +60,7 @@ pub enum OfflineError {
     #[error(transparent)]
     Replica(#[from] OpenError),
     #[error(transparent)]
-    Founding(#[from] BootstrapError),
+    Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
     Key(#[from] crate::signing::key_files::KeyFileError),
     #[error("the signed records are inconsistent: {0}")]

@@ -39,7 +39,7 @@ const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this regis
     token at the first start only; to replace a token, use `bookholder token rotate`, or `bookholder token create NAME \
     --role admin --data DIR` while the node is stopped";
 
-/// What is said of a node that does nothing by itself.
+/// The log line of a node whose automation is held.
 const AUTOMATION_HELD: &str = "automation is held: no change request is deployed or expires by itself, no webhook is sent, \
     no alert fires, nothing is archived, and no folder is watched; commands and reads work";
 
@@ -87,32 +87,32 @@ pub async fn start_primary_announcing(
         trust_clock,
     } = settings;
     let bound = Bound::of(&node)?;
-    let (store, founded) = {
+    let (store, opened) = {
         let (clock, directory, url) = (Arc::clone(&clock), node.data.clone(), bound.url());
         let open = move || -> Result<_, StartError> {
             let options = BootstrapOptions { registry: name, admin_token, trust_clock };
-            let (store, founded) = bootstrap::open(&directory, &options, &clock, |first| {
+            let (store, opened) = bootstrap::open(&directory, &options, &clock, |first| {
                 let FirstStart { token, token_file, root_key } = *first;
                 announce(&NewRegistry { token, token_file, root_key, url: &url });
             })?;
             forget_address(&store);
-            Ok((store, founded))
+            Ok((store, opened))
         };
         tokio::task::spawn_blocking(open)
             .await
             .unwrap_or_else(|error| Err(StoreError::from(std::io::Error::other(error)).into()))?
     };
-    if founded.unknown_token {
+    if opened.unknown_token {
         tracing::warn!("{UNKNOWN_TOKEN}");
     }
     store.condition().set_remedy(REMEDY.to_owned());
     let metrics = Metrics::new(Role::Primary);
     let resolver = Resolver::new(store.clone(), node.cache_bytes);
-    let primary_clock = Arc::clone(&founded.signer.clock);
+    let primary_clock = Arc::clone(&opened.signer.clock);
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
     tell(&registry, webhook_allow.clone(), node.public_url.clone(), hold_automation);
     let deliverer = Deliverer::new(webhook_allow);
-    let publisher = Publisher::new(store.clone(), Arc::clone(&founded.signer), Arc::clone(&clock), metrics.clone());
+    let publisher = Publisher::new(store.clone(), Arc::clone(&opened.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
     let freshness = follow_commits(&store, &metrics, Arc::clone(&clock));
     note_outdated(&publisher, &freshness);
@@ -121,7 +121,7 @@ pub async fn start_primary_announcing(
     let status = {
         let watch_report = watch_report.clone();
         let (committed, publisher) = (committed.clone(), publisher.clone());
-        let (name, since) = (founded.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
+        let (name, since) = (opened.signer.registry.clone(), Timestamp::from_ms(clock.now_ms()));
         let (condition, clock) = (store.condition().clone(), Arc::clone(&primary_clock));
         move || Status {
             storage: self_audit::trouble(&condition, &*clock),
@@ -177,7 +177,7 @@ pub async fn start_primary_announcing(
         clock: Arc::clone(&clock),
         stop,
     };
-    let (root_key, new_token) = (founded.root_key, founded.new_token);
+    let (root_key, new_token) = (opened.root_key, opened.new_token);
     WiredNode { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
 }
 

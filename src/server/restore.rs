@@ -253,13 +253,13 @@ fn renew<T>(
 ) -> Result<(T, VerifiedDirectory), CeremonyError> {
     let refuse = |reason: String| OfflineError::Backup { path: work.backup.to_owned(), reason };
     let in_backup = |error: CeremonyError| match error {
-        CeremonyError::Offline(OfflineError::Store(error) | OfflineError::Founding(BootstrapError::Store(error)))
-        | CeremonyError::Founding(BootstrapError::Store(error))
+        CeremonyError::Offline(OfflineError::Store(error) | OfflineError::Bootstrap(BootstrapError::Store(error)))
+        | CeremonyError::Bootstrap(BootstrapError::Store(error))
         | CeremonyError::Store(error) => match unreadable(error) {
             Ok(reason) => refuse(reason).into(),
             Err(error) => error.into(),
         },
-        CeremonyError::Founding(error) => OfflineError::Founding(error).into(),
+        CeremonyError::Bootstrap(error) => OfflineError::Bootstrap(error).into(),
         error => error,
     };
     // Damage may make the database panic, which becomes an error here.

@@ -41,7 +41,7 @@ pub enum StartError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Founding(#[from] BootstrapError),
+    Bootstrap(#[from] BootstrapError),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
     #[error(transparent)]

@@ -19,7 +19,7 @@ use bookholder::model::pattern::Pattern;
 use bookholder::model::principal::{Grant, Permission, PrincipalKind};
 use bookholder::model::webhook::WebhookFormat;
 use bookholder::registry::Registry;
-use bookholder::registry::bootstrap::{BootstrapOptions, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, bootstrap};
 use bookholder::resolve::{Catalogue, Query, ReadScope, Resolver};
 use bookholder::signing::primary_clock::PrimaryClock;
 use bookholder::store::{Options, Store};
@@ -187,6 +187,6 @@ async fn database_of_schema_1_opens_with_all_data() {
     // Its keys stayed where it was made: it is read, and refuses to be a primary without them.
     let clock = Arc::new(ManualClock::at(BEGIN_MS)) as Arc<dyn bookholder::clock::Clock>;
     let refused =
-        outside(move || found(&store, &BootstrapOptions::default(), &clock).err().expect("no keys").to_string());
+        outside(move || bootstrap(&store, &BootstrapOptions::default(), &clock).err().expect("no keys").to_string());
     assert!(refused.contains("keys/checkpoint.key; restore the key from your safe copy"), "{refused}");
 }

@@ -1,6 +1,6 @@
 //! Reads one consistent state.
 //!
-//! A [`ReadTxn`] is a snapshot of one commit for as long as it lives, whatever is written meanwhile. `query` interprets
+//! A [`ReadTxn`] is a snapshot of one commit for as long as it lives, whatever is written in the meantime. `query` interprets
 //! entries.
 
 use std::ops::Bound;

@@ -183,7 +183,7 @@ impl Store {
         self.begin_read().map(|(txn, _)| txn)
     }
 
-    /// Queries the newest durable state, and retries if the database was reopened meanwhile.
+    /// Queries the newest durable state, and retries if the database was reopened in the meantime.
     ///
     /// # Errors
     /// The query fails, or the store does.

@@ -162,7 +162,7 @@ impl From<CeremonyError> for CliError {
             CeremonyError::Running { .. } => {
                 Self::usage(message).hint("replicas keep answering while the primary is stopped")
             }
-            CeremonyError::Founding(_) | CeremonyError::Root(_) | CeremonyError::Epoch(_) | CeremonyError::Note(_) => {
+            CeremonyError::Bootstrap(_) | CeremonyError::Root(_) | CeremonyError::Epoch(_) | CeremonyError::Note(_) => {
                 Self::no(message)
             }
             CeremonyError::Offline(_)

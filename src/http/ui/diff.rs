@@ -101,7 +101,7 @@ fn sides(view: &PromptView, from: Option<Selector>, to: Option<Selector>) -> (Se
 fn meant(view: &PromptView, selector: Selector) -> Result<Selector, &LabelState> {
     let Selector::Label(label) = &selector else { return Ok(selector) };
     match view.labels.iter().find(|state| state.label == *label) {
-        // The versions that were looked up are compared, even if the label moves meanwhile.
+        // The versions that were looked up are compared, even if the label moves in the meantime.
         Some(state) => state.serving.fixed().map(Selector::Version).ok_or(state),
         None => Ok(selector),
     }

@@ -459,7 +459,7 @@ async fn work(
         let preview = blocking(preview).await??;
         check_findings(&preview.findings, fields)?;
     }
-    // Publishes exactly the input, not what someone else saved meanwhile.
+    // Publishes exactly the input, not what someone else saved in the meantime.
     let expected_revision = Some(revision);
     let allow_major = fields.contains_key("allow_major");
     let request = PublishDraftRequest { message: message.clone(), bump: None, labels, expected_revision, allow_major };

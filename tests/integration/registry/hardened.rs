@@ -11,7 +11,7 @@ use bookholder::model::content::Syntax;
 use bookholder::model::principal::{Grant, Permission};
 use bookholder::model::time::Timestamp;
 use bookholder::model::verdict::RequirementKind;
-use bookholder::registry::bootstrap::{BootstrapOptions, found};
+use bookholder::registry::bootstrap::{BootstrapOptions, bootstrap};
 use bookholder::registry::{Registry, RegistryError};
 use futures_util::FutureExt;
 
@@ -371,7 +371,7 @@ async fn truncated_audit_log_is_not_continued() {
     let clock = std::sync::Arc::new(bookholder::clock::ManualClock::at(crate::support::primary::BEGIN_MS));
     let clock = clock as std::sync::Arc<dyn bookholder::clock::Clock>;
     let refused =
-        outside(move || found(&store, &BootstrapOptions::default(), &clock).err().map(|error| error.to_string()));
+        outside(move || bootstrap(&store, &BootstrapOptions::default(), &clock).err().map(|error| error.to_string()));
     assert!(refused.as_deref().is_some_and(|said| said.contains("removed or replaced")), "{refused:?}");
 }
 

@@ -11,7 +11,7 @@ use super::time::Timestamp;
 
 /// Most drafts of one prompt.
 pub const DRAFTS_MAX: usize = 100;
-/// Most drafts begun by one principal.
+/// Most drafts started by one principal.
 pub const DRAFTS_OF_ONE_MAX: u64 = 200;
 /// The same limit for a registry.
 pub const DRAFTS_OF_ALL_MAX: u64 = 10_000;

@@ -100,7 +100,7 @@ pub fn page(frame: &Frame, matter: &DeployPageData) -> String {
     frame.page(&Page { title: &format!("Deploy {name}"), above: &above, done: None, searches: false, main })
 }
 
-/// The basis of a decision: if the label has changed meanwhile, the page says so and stays unchanged.
+/// The basis of a decision: if the label has changed since, the page says so and stays unchanged.
 fn seen(matter: &DeployPageData) -> Option<String> {
     let preview = matter.preview.as_ref().ok()?;
     Some(preview.deployment.map_or_else(|| "nothing".to_owned(), |id| id.to_string()))

@@ -61,7 +61,7 @@ pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
     let request = &matter.view.request;
     let heading = start_of(&request.message, TITLE_CHARACTERS);
     let title = format!("Change request {}: {heading}", request.id);
-    // The basis of an approval: if the proposal has changed meanwhile, the page says so and stays unchanged.
+    // The basis of an approval: if the proposal has changed since, the page says so and stays unchanged.
     let seen: Vec<&str> = request.moves.iter().map(|one| one.fingerprint.as_str()).collect();
     let seen = seen.join(" ");
     let forms = matter.may.as_ref().zip(frame.form());

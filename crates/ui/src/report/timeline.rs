@@ -234,7 +234,7 @@ fn head(lanes: usize, window: Window) -> Markup {
     // A mark at the very end would be cut.
     marks.retain(|(at, _)| window.x(*at) < TenthsOfUnit((WIDTH - 40) * 10));
     let what = "What each label served over time; the table below lists the same deployments";
-    let mut begun = html! {
+    let mut started = html! {
         svg viewBox={ "0 0 " (WIDTH) " " (height) } role="img" aria-label=(what) {
             @for (at, label) in &marks {
                 @let x = window.x(*at);
@@ -244,8 +244,8 @@ fn head(lanes: usize, window: Window) -> Markup {
         }
     }
     .into_string();
-    begun.truncate(begun.len().saturating_sub("</svg>".len()));
-    PreEscaped(begun)
+    started.truncate(started.len().saturating_sub("</svg>".len()));
+    PreEscaped(started)
 }
 
 /// One label of one prompt, while its periods are added.
