@@ -15,15 +15,15 @@ use crate::model::since::Since;
 
 const EXAMPLES: &str = "\
 Examples:
-  bookholder alert set support-spend --prompt 'support/**' --spend-over 20 --per 1d
+  bookholder alert set spend --prompt 'support/**' --spend-over 20 --per 1d
   bookholder alert set any-prompt --each-prompt --spend-over 5 --per 1d
   bookholder alert set growth --spend-growth-over 50%
   bookholder alert set errors --error-rate-over 5% --per 1h
   bookholder alert set slow --prompt support/agent --p95-over 3s
   bookholder alert set unattributed --unattributed-over 10%
 
-An alert fires while its value is over the limit. Webhooks get alert.firing when it
-begins to fire, and alert.resolved when it no longer does.";
+An alert fires while its value is over the limit. Webhooks get alert.firing when
+it begins to fire, and alert.resolved when it no longer does.";
 
 /// Seconds of a day, and of an hour.
 const DAY_S: u64 = 86_400;

@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
 
-use super::admin::send;
 use super::auth::{Reporter, Writer};
+use super::download::send;
 use super::error::Failure;
 use super::extract::{Json, NoParams, Params, Segments, blocking, body_in_time, excerpt};
 use super::request::RequestError;

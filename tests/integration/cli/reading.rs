@@ -17,7 +17,7 @@ fn get_prints_exact_bytes_and_renders_variables() {
     assert!(stamp.starts_with("a/b-c.d@1+"), "{stamp}");
     let resolved = line(&node, &format!("get {name} --json")).ok().json();
     let keys: Vec<_> = resolved.as_object().expect("an object").keys().map(String::as_str).collect();
-    let mut expected = ["name", "version", "content_id", "label", "content", "stamp", "assignment"];
+    let mut expected = ["name", "version", "content_id", "label", "content", "stamp", "assignment", "telemetry"];
     expected.sort_unstable();
     let mut found = keys;
     found.sort_unstable();
