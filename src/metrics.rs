@@ -199,6 +199,10 @@ pub struct Instruments {
     pub webhooks: Family<State, Gauge>,
     pub webhook_attempts: Family<State, Counter>,
     pub alerts_firing: OptionalGauge,
+    pub telemetry_exported: Family<Kind, Counter>,
+    pub telemetry_export_lost: Family<Kind, Counter>,
+    pub telemetry_export_failures: Family<Kind, Counter>,
+    pub telemetry_export_waiting: Family<Kind, Gauge>,
     pub certificate_expiry_timestamp_seconds: OptionalGauge,
     process: process::Process,
     registry: Registry,
@@ -403,6 +407,13 @@ fn catalogue(role: Role) -> Instruments {
         webhook_attempts: c.add("webhook_attempts", "Webhook delivery attempts by result: delivered, pending (will \
             be retried), failed (given up)", Family::default()),
         alerts_firing: c.add("alerts_firing", "Alerts that fire", OptionalGauge::default()),
+        telemetry_exported: c.add("telemetry_exported", "Events sent on, by destination: otlp, parquet", Family::default()),
+        telemetry_export_lost: c.add("telemetry_export_lost", "Events that a destination refused, or blocks that were \
+            removed before they were sent on", Family::default()),
+        telemetry_export_failures: c.add("telemetry_export_failures", "Attempts to send telemetry on that failed and are \
+            repeated, by destination", Family::default()),
+        telemetry_export_waiting: c.add("telemetry_export_waiting", "Blocks of telemetry that wait to be sent on, by \
+            destination", Family::default()),
         last_verified_contact_age_seconds: c.only(Role::Replica).add("last_verified_contact_age_seconds", "Time \
             since the last verified contact with the primary", OptionalGauge::default()),
         stale: c.gauge("stale", "1 while this replica is not fresh: its last poll failed, its last verified contact \

@@ -24,6 +24,8 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let webhook_allow = given(args.webhook_allow);
     let flags = Layer {
         watch: args.watch,
+        forward_otlp: args.forward_otlp,
+        forward_otlp_ca: args.forward_otlp_ca,
         watch_quiet_ms: args.watch_quiet_ms,
         registry: args.registry,
         webhook_allow,

@@ -36,6 +36,12 @@ pub enum ConfigError {
     RootKey { given: String, reason: String },
     #[error("invalid upstream `{url}`: it must start with http:// or https://")]
     Upstream { url: String },
+    #[error("invalid forward_otlp `{url}`: it must start with http:// or https://")]
+    ForwardOtlp { url: String },
+    #[error("invalid forward_otlp_headers: write NAME=VALUE, separated by commas")]
+    ForwardHeaders,
+    #[error("cannot read the certificates {}: {source}", path.display())]
+    ReadCertificates { path: PathBuf, source: std::io::Error },
     #[error("{what} {} is not a directory", path.display())]
     NoDirectory { what: &'static str, path: PathBuf },
     #[error("invalid keep_alive_s {given}: use 1 to 86,400")]

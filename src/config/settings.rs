@@ -12,8 +12,9 @@ use ipnet::IpNet;
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
-use crate::http::{Door, HeaderName, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
+use crate::http::{Door, HeaderName, HeaderValue, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::ingest::ContentSample;
+use crate::ingest::exports::collector::CollectorOptions;
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::telemetry::price::{PriceTable, TABLE_BYTES_MAX};
@@ -108,6 +109,8 @@ pub struct PrimarySettings {
     pub archive_unused_days: Option<u32>,
     /// Whether it does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
     pub hold_automation: bool,
+    /// The collector that recorded telemetry is sent to.
+    pub collector: Option<CollectorOptions>,
     /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
     /// The intended purpose of the system; for reports.
@@ -178,12 +181,14 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
         return Err(ConfigError::Registry { name: name.clone() });
     }
     let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
+    let collector = collector(&layer)?;
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
     if let Some(days) = layer.archive_unused_days.filter(|days| *days < RETENTION_FLOOR_DAYS) {
         return Err(ConfigError::Retention { days });
     }
     Ok(PrimarySettings {
+        collector,
         node,
         watch: layer.watch,
         watch_quiet: Duration::from_millis(layer.watch_quiet_ms.unwrap_or(WATCH_QUIET_MS).min(WATCH_QUIET_MS_MAX)),
@@ -337,6 +342,27 @@ fn mib(name: &'static str, given: Option<u64>, default: u64) -> Result<u64, Conf
         mib @ 1..=TELEMETRY_MIB_MAX => Ok(mib * MIB),
         given => Err(ConfigError::TelemetryMib { name, given }),
     }
+}
+
+/// Where to send telemetry on.
+fn collector(layer: &Layer) -> Result<Option<CollectorOptions>, ConfigError> {
+    let Some(url) = layer.forward_otlp.clone() else { return Ok(None) };
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(ConfigError::ForwardOtlp { url });
+    }
+    let header = |given: &String| {
+        let (name, value) = given.split_once('=')?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).ok()?;
+        let mut value = HeaderValue::from_str(value.trim()).ok()?;
+        value.set_sensitive(true);
+        Some((name, value))
+    };
+    let given = layer.forward_otlp_headers.iter().flatten();
+    let headers = given.map(header).collect::<Option<_>>().ok_or(ConfigError::ForwardHeaders)?;
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| ConfigError::ReadCertificates { path: path.clone(), source })
+    };
+    Ok(Some(CollectorOptions { url, headers, trusted: layer.forward_otlp_ca.as_ref().map(read).transpose()? }))
 }
 
 /// Reads a file of prices.

@@ -59,7 +59,7 @@ mod webhooks;
 mod work;
 mod write;
 
-pub use axum::http::HeaderName;
+pub use axum::http::{HeaderName, HeaderValue};
 pub use door::{Door, KEEP_ALIVE_S_DEFAULT};
 pub use forwarded::Proxies;
 pub use hosts::Hosts;

@@ -8,6 +8,7 @@ mod attribute;
 pub mod completeness;
 mod content;
 mod error;
+pub mod exports;
 mod lookup;
 mod otlp;
 mod report;

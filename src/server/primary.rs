@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::PrimarySettings;
 use crate::crypto::secret::AccessToken;
 use crate::http::{About, AppState};
+use crate::ingest::exports::{self, collector::Collector};
 use crate::metrics::{Metrics, Role};
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
@@ -41,7 +42,7 @@ const UNKNOWN_TOKEN: &str = "BOOKHOLDER_ADMIN_TOKEN is not a token of this regis
 
 /// The log line of a node whose automation is held.
 const AUTOMATION_HELD: &str = "automation is held: no change request is deployed or expires by itself, no webhook is sent, \
-    no alert fires, nothing is archived, and no folder is watched; commands and reads work";
+    no alert fires, no telemetry is sent on, nothing is archived, and no folder is watched; commands and reads work";
 
 /// What a first start created, before its access token is valid.
 pub struct NewRegistry<'a> {
@@ -82,6 +83,7 @@ pub async fn start_primary_announcing(
         webhook_allow,
         archive_unused_days,
         hold_automation,
+        collector,
         provider,
         intended_purpose,
         trust_clock,
@@ -154,6 +156,10 @@ pub async fn start_primary_announcing(
     if let Some(recorder) = recorder.as_ref().filter(|_| !hold_automation) {
         let job = jobs::alerts(&registry, recorder);
         tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
+    }
+    if let Some((recorder, options)) = recorder.as_ref().zip(collector).filter(|_| !hold_automation) {
+        let collector = Collector::new(recorder.store().clone(), options).map_err(StartError::Collector)?;
+        tasks.push(("forwarding", tokio::spawn(exports::run(collector, metrics.clone(), stop.clone()))));
     }
     let state = AppState {
         recorder,

@@ -13,6 +13,7 @@ use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
 use crate::http::{AppState, HttpService, Listener, serve};
 use crate::ingest::Recorder;
+use crate::ingest::exports::ExportError;
 use crate::registry::directory::DirectoryError;
 use crate::registry::epochs::BootstrapError;
 use crate::replication::replica_state::OpenError;
@@ -52,6 +53,8 @@ pub enum StartError {
     NoRootKey,
     #[error("cannot listen on {address}: {source}; check whether another node is running there")]
     Listen { address: String, source: std::io::Error },
+    #[error("cannot send telemetry on: {0}")]
+    Collector(ExportError),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
 }

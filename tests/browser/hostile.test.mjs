@@ -159,8 +159,8 @@ test("what is asked for in the address is text where it is refused", async () =>
     [`/ui/?label=${segment(PAYLOADS[1])}`, 400],
     [`/ui/?cursor=${segment(PAYLOADS[1])}`, undefined],
     [`/ui/review/${segment(PAYLOADS[1])}`, 400],
-    [`/ui/responses?id=${segment(PAYLOADS[5])}`, 404],
-    [`/ui/sessions/${segment(PAYLOADS[5])}x`, 404],
+    [`/ui/responses?id=${segment(PAYLOADS[12])}`, 404],
+    [`/ui/sessions/${segment(PAYLOADS[12])}`, 404],
     [`/ui/${segment(PAYLOADS[1])}`, 404],
     [`/ui/review/1?done=${segment(PAYLOADS[1])}`, undefined],
   ]) {

@@ -2,6 +2,7 @@
 
 mod air_gap;
 mod by_text;
+mod exporting;
 mod forwarding;
 mod instrumentations;
 mod receiving;

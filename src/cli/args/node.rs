@@ -118,6 +118,12 @@ pub struct ServeArgs {
     /// Milliseconds a file must stay unchanged before it is published [default: 2000]
     #[arg(long, value_name = "MS")]
     pub watch_quiet_ms: Option<u64>,
+    /// Collector of OpenTelemetry to send recorded telemetry to, with the prompt and version of each response
+    #[arg(long, value_name = "URL")]
+    pub forward_otlp: Option<String>,
+    /// PEM file of CA certificates to trust for the collector in addition to public ones
+    #[arg(long, value_name = "FILE")]
+    pub forward_otlp_ca: Option<PathBuf>,
     /// Name of a new registry [default: generated]
     #[arg(long, value_name = "NAME")]
     pub registry: Option<String>,

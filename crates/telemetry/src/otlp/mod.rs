@@ -12,6 +12,7 @@ mod answer;
 mod attributes;
 mod batch;
 mod content;
+mod export;
 mod json;
 mod memory;
 mod names;
@@ -24,10 +25,12 @@ mod span;
 mod usage;
 mod value;
 mod wire;
+mod write;
 
 pub use answer::{RpcCode, accepted, answer, refused};
 pub use batch::{Batch, DecodeError, Options, Reason, Rejected, Signal};
 pub use content::system_text_of_input;
+pub use export::{Export, export};
 pub use memory::{MemoryLimits, Settled, TraceMemory};
 pub use read::{Encoding, read_logs, read_metrics, read_traces};
 

@@ -11,6 +11,7 @@ mod apply;
 mod codec;
 mod erase;
 mod expire;
+mod exports;
 mod marks;
 mod observed;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use tokio::sync::oneshot;
 pub use codec::{Batch, Recorded};
 pub use erase::Erase;
 pub use expire::{Expired, Retention};
+pub use exports::{ExportBlock, ExportCursor, ExportDue};
 pub use parked::Parking;
 pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Stretch, Which};
 pub use replicas::{ReplicaProgress, SILENT_DAYS_MAX};
@@ -228,6 +230,14 @@ impl TelemetryStore {
     /// The disk does not take it.
     pub async fn mark_spool(&self, now_ms: i64) -> Result<(), TelemetryError> {
         self.ask(|reply| writer::Job::Mark { now_ms, reply }).await
+    }
+
+    /// Sets how far a destination has what is recorded here.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn set_export_cursor(&self, cursor: ExportCursor, number: u64) -> Result<(), TelemetryError> {
+        self.ask(|reply| writer::Job::Exported { cursor, number, reply }).await
     }
 
     /// Trusts a key with the telemetry files of a node.

@@ -11,7 +11,7 @@ use crate::event::SpanContext;
 use crate::rollup::{Series, SeriesOf};
 
 /// Numbers about the file, by name: `schema`, `block`, `bytes`, `series`, `waiting`, `spool`, `spool_bytes`, `node_high`,
-/// `node_low`.
+/// `node_low`, and the cursors of exports.
 pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Blocks of events, compressed, by number.
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");

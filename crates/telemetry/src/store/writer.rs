@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::apply::{Changes, Remembered};
 use super::erase::{Erase, Erased, erase};
 use super::expire::{Expired, Expiry, Step};
+use super::exports::{ExportCursor, set_cursor};
 use super::observed;
 use super::parked::{self, Parking};
 use super::replicas;
@@ -41,6 +42,7 @@ pub(super) enum Job {
     Erase { what: Erase, after: Option<(u16, Place)>, now_ms: i64, reply: Reply<Erased> },
     Adopt { id: u64, adopted: Adopted, reply: Reply<bool> },
     Renew { reply: Reply<()> },
+    Exported { cursor: ExportCursor, number: u64, reply: Reply<()> },
 }
 
 pub(super) struct Writer {
@@ -97,6 +99,9 @@ impl Writer {
                 Job::Mark { now_ms, reply } => answer(reply, self.mark(now_ms)),
                 Job::Trust { node, key, reply } => answer(reply, replicas::trust(&self.shared.database, &node, &key)),
                 Job::WriteReplicas { now_ms, reply } => answer(reply, self.write_replicas(now_ms)),
+                Job::Exported { cursor, number, reply } => {
+                    answer(reply, set_cursor(&self.shared.database, cursor, number));
+                }
             }
         }
     }

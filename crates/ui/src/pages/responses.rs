@@ -46,7 +46,7 @@ pub(super) fn search() -> Markup {
         form.filters action="/ui/responses" {
             label {
                 span { "Find a response" }
-                input type="search" name="id" required maxlength="256" size="40" autocomplete="off" spellcheck="false"
+                input.choice type="search" name="id" required maxlength="256" autocomplete="off" spellcheck="false"
                     placeholder="ID of a response, trace or session";
             }
             button type="submit" { "Open" }
