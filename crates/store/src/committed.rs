@@ -1,11 +1,10 @@
 //! A durable group of commits: who signs it, and who hears of it.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::StoreError;
 use super::read::{Head, ViewState};
+use super::touched::Touched;
 use super::write::WriteTxn;
 
 /// The result of a commit, for readers' caches, long polls and event streams.
@@ -19,15 +18,6 @@ pub struct Committed {
     pub touched: Touched,
     /// Duration of the group, from its first job until it was durable.
     pub took: Duration,
-}
-
-/// Which prompts a group of commits changed.
-#[derive(Clone, Debug)]
-pub enum Touched {
-    /// These, sorted.
-    Names(Arc<BTreeSet<String>>),
-    /// Too many to list.
-    Everything,
 }
 
 /// Signs every group of commits, inside its transaction.

@@ -35,6 +35,7 @@ mod record;
 pub mod regular;
 mod shared;
 mod tables;
+mod touched;
 pub mod verify;
 pub mod volume;
 pub mod write;
@@ -44,7 +45,8 @@ mod writing;
 use bookholder_model::{api, model};
 use bookholder_trust::{crypto, trust};
 
-pub use committed::{Committed, Seal, Touched};
+pub use committed::{Committed, Seal};
 pub use error::StoreError;
 pub use files::REGISTRY_FILE;
+pub use touched::Touched;
 pub use writer::{Options, Store};

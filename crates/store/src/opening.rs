@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
-use super::committed::{Committed, Touched};
+use super::committed::Committed;
 use super::disk::{Access, DatabaseHealth, StorageMedium, WatchedBackend};
 use super::error::{StoreError, damaged, refusal};
 use super::guard::guarded;
 use super::meta;
 use super::read::ReadTxn;
 use super::tables;
+use super::touched::Touched;
 use super::write::WriteTxn;
 
 /// Memory that redb may use for pages, in bytes.

@@ -18,6 +18,7 @@ use super::record::{
     DeploymentV1, LabelV1, PromptV1, VersionV1, decode_audit, decode_link, decode_version, encode_audit,
 };
 use super::tables;
+use super::touched::Touched;
 use crate::api::status::NodeRole;
 use crate::crypto::lattice::Leaf;
 use crate::model::audit::AuditEntry;
@@ -29,9 +30,6 @@ use crate::model::prompt::{LabelState, Prompt};
 use crate::model::time::Timestamp;
 use crate::model::version::Version;
 use crate::trust::root::RootKeyId;
-
-/// Most names that one group of commits reports; beyond that, everything counts as changed.
-pub const TOUCHED_NAMES_MAX: usize = 10_000;
 
 /// A change of an entry of a known kind.
 #[derive(Clone, Debug)]
@@ -64,7 +62,7 @@ pub struct WriteTxn<'t> {
     head: Head,
     namespaces: BTreeMap<String, NamespaceState>,
     dirty_namespaces: BTreeSet<String>,
-    touched: BTreeSet<String>,
+    touched: Touched,
     mutations: u64,
     /// The cached hash of the latest audit entry.
     audit_head: Option<String>,
@@ -103,7 +101,7 @@ impl<'t> WriteTxn<'t> {
             head,
             namespaces,
             dirty_namespaces: BTreeSet::new(),
-            touched: BTreeSet::new(),
+            touched: Touched::default(),
             mutations: 0,
             audit_head: None,
         })
@@ -272,7 +270,7 @@ impl<'t> WriteTxn<'t> {
         self.namespaces.clear();
         self.dirty_namespaces.clear();
         self.head.tombstones = 0;
-        self.touched.extend((0..=TOUCHED_NAMES_MAX).map(|number| number.to_string()));
+        self.touched = Touched::Everything;
         Ok(())
     }
 
@@ -349,11 +347,8 @@ impl<'t> WriteTxn<'t> {
             self.dirty_namespaces.insert(parts.namespace.to_owned());
         }
         self.head.changed = self.head.changed.max(seq);
-        if let Some(name) = parts.name()
-            && self.touched.len() <= TOUCHED_NAMES_MAX
-            && !self.touched.contains(name)
-        {
-            self.touched.insert(name.to_owned());
+        if let Some(name) = parts.name() {
+            self.touched.add(name);
         }
     }
 
@@ -495,7 +490,7 @@ impl<'t> WriteTxn<'t> {
 pub(super) struct GroupResult {
     pub(super) head: Head,
     pub(super) state: ViewState,
-    pub(super) touched: BTreeSet<String>,
+    pub(super) touched: Touched,
     pub(super) namespaces: BTreeMap<String, NamespaceState>,
 }
 

@@ -12,14 +12,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{oneshot, watch};
 
-use super::committed::{Committed, Observer, Seal, Touched};
+use super::committed::{Committed, Observer, Seal};
 use super::disk::Access;
 use super::error::StoreError;
 use super::opening::{Handle, first};
 use super::priority;
 use super::read::NamespaceState;
 use super::shared::Shared;
-use super::write::{TOUCHED_NAMES_MAX, WriteTxn};
+use super::write::{GroupResult, WriteTxn};
 
 /// Most jobs of one commit: enough to amortize a disk flush.
 const GROUP_JOBS_MAX: usize = 256;
@@ -277,13 +277,9 @@ impl Writer {
             txn.finish()?
         };
         raw.commit()?;
-        self.namespaces = Some(finished.namespaces);
-        let touched = if finished.touched.len() > TOUCHED_NAMES_MAX {
-            Touched::Everything
-        } else {
-            Touched::Names(Arc::new(finished.touched))
-        };
-        Ok(Some(Committed { head: finished.head, state: finished.state, touched, took: began.elapsed() }))
+        let GroupResult { head, state, touched, namespaces } = finished;
+        self.namespaces = Some(namespaces);
+        Ok(Some(Committed { head, state, touched, took: began.elapsed() }))
     }
 
     fn cannot_write(&self) -> StoreError {
