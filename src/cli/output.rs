@@ -43,34 +43,22 @@ impl Output {
     }
 
     /// Prints a value as JSON, for programs.
-    ///
-    /// # Errors
-    /// The output was closed.
     pub fn json<T: Serialize>(self, value: &T) -> Result<(), CliError> {
         let json = serde_json::to_string_pretty(value).map_err(|error| CliError::no(error.to_string()))?;
         self.exactly(&format!("{json}\n"))
     }
 
     /// Prints a value as JSON if that was asked for, or else what `text` prints.
-    ///
-    /// # Errors
-    /// The output was closed.
     pub fn show<T: Serialize>(self, value: &T, text: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
         if self.json { self.json(value) } else { text() }
     }
 
     /// Prints one line, with optional colours.
-    ///
-    /// # Errors
-    /// The output was closed.
     pub fn line(self, text: impl Display) -> Result<(), CliError> {
         Ok(writeln!(anstream::stdout(), "{text}")?)
     }
 
     /// Prints a table, or `empty` on a terminal if it has no rows.
-    ///
-    /// # Errors
-    /// The output was closed.
     pub fn table(self, table: &Table, empty: &str) -> Result<(), CliError> {
         if table.rows.is_empty() {
             return if self.terminal { self.line(paint(DIM, empty)) } else { Ok(()) };
@@ -80,9 +68,6 @@ impl Output {
 
     /// Prints user text: byte for byte to a program; on a terminal, without control characters and with a final line
     /// break.
-    ///
-    /// # Errors
-    /// The output was closed.
     pub fn text(self, text: &str) -> Result<(), CliError> {
         if self.terminal {
             self.exactly(&format!("{}\n", harmless(text).trim_end_matches('\n')))
@@ -92,9 +77,6 @@ impl Output {
     }
 
     /// Prints exactly this text.
-    ///
-    /// # Errors
-    /// The output was closed.
     pub fn exactly(self, text: &str) -> Result<(), CliError> {
         let mut stdout = io::stdout().lock();
         stdout.write_all(text.as_bytes())?;

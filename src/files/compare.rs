@@ -54,9 +54,6 @@ impl FileIds {
 }
 
 /// Parses a prompt file.
-///
-/// # Errors
-/// The error, as a sentence.
 pub fn read(text: &str) -> Result<ParsedFile, String> {
     let said = |error: PromptFileError| error.to_string();
     let unix = text.replace("\r\n", "\n");

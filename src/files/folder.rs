@@ -9,9 +9,6 @@ use crate::api::problem::ErrorCode;
 use crate::model::name::PromptName;
 
 /// The content of a file, and its prompt, from the path in its folder.
-///
-/// # Errors
-/// The error, as a sentence.
 pub fn understand(path: &Path, bytes: &[u8]) -> Result<(PromptName, ParsedFile), String> {
     let text =
         std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8 from byte {} on", error.valid_up_to()))?;

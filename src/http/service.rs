@@ -75,9 +75,6 @@ impl HttpService {
     }
 
     /// Writes sessions of the pages to disk.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn keep_sessions(&self) -> Result<(), StoreError> {
         self.app.sessions.keep().await
     }

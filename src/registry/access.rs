@@ -422,9 +422,6 @@ impl Registry {
     }
 
     /// Records when access tokens were last used.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn keep_token_uses(&self) -> Result<(), StoreError> {
         let known = self.0.known.load_full();
         let used: Vec<(String, i64)> =

@@ -21,35 +21,23 @@ use crate::store::write::WriteTxn;
 impl Registry {
     /// The alerts that a reader can see, by name: all, for one who can read every prompt; else those on single prompts
     /// that they can read.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn alerts(&self, scope: &ReadScope) -> Result<Vec<AlertView>, RegistryError> {
         let alerts = self.stored_alerts()?;
         Ok(alerts.into_iter().filter(|alert| can_see(scope, &alert.rule)).map(|alert| self.alert_view(alert)).collect())
     }
 
     /// The firing ones of these.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn firing_alerts(&self, scope: &ReadScope) -> Result<Vec<FiringAlert>, RegistryError> {
         let firing = self.alerts(scope)?.into_iter().filter(|alert| alert.state == AlertState::Firing);
         Ok(firing.map(|AlertView { name, since, summary, .. }| FiringAlert { name, since, summary }).collect())
     }
 
     /// How many alerts fire, for metrics.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn firing_alert_count(&self) -> Result<usize, StoreError> {
         Ok(self.stored_alerts()?.iter().filter(|alert| alert.state == AlertState::Firing).count())
     }
 
     /// All alerts, to read their values.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn stored_alerts(&self) -> Result<Vec<Alert>, StoreError> {
         self.0.store.read()?.list::<Alert>()
     }

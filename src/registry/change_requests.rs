@@ -212,9 +212,6 @@ impl Registry {
     }
 
     /// Expires overdue change requests, and applies automatic ones whose requirements are met.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn tend_change_requests(&self) -> Result<(), RegistryError> {
         if !self.change_request_is_due()? {
             return Ok(());

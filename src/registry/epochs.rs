@@ -80,9 +80,6 @@ pub enum BootstrapError {
 }
 
 /// The position at which an epoch that begins now starts.
-///
-/// # Errors
-/// The database fails.
 pub fn base_of(txn: &ReadTxn) -> Result<EpochBase, StoreError> {
     let state = txn.view_state()?;
     Ok(EpochBase { position: txn.head()?.position, state: state.hash })

@@ -111,9 +111,6 @@ struct Inner {
 
 impl Registry {
     /// Opens the write path over a store that [`bootstrap`] has prepared.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn open(store: Store, clock: Arc<PrimaryClock>) -> Result<Self, StoreError> {
         let known = ArcSwap::from_pointee(AuthState::read(&store, None, None)?);
         let (refusals, usage) = (Refusals::default(), Usage::new(Arc::clone(&clock) as Arc<dyn Clock>));
@@ -154,9 +151,6 @@ impl Registry {
     }
 
     /// Stores the latest time if the stored one is old: a registry may be idle, and its clock is compared with it.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn keep_latest_time(&self) -> Result<(), StoreError> {
         if self.0.clock.is_kept_long_ago(&self.0.store)?
             && let Some(latest_ms) = self.0.clock.latest_ms()

@@ -29,9 +29,6 @@ use crate::trust::root_chain::{RootChain, SignedRoot};
 
 /// Whether the registry's files show published state that its database lacks; then the database was set back, because
 /// the files are written after it. Inconsistent files are ignored.
-///
-/// # Errors
-/// The database fails.
 pub fn published_beyond(store: &Store, now: Timestamp) -> Result<Option<Outdated>, StoreError> {
     let files = published(store.directory())?;
     let next = match NewEpoch::joined(store, &files) {

@@ -99,9 +99,6 @@ impl Registry {
     /// Enqueues new decisions, and returns due deliveries: at most `room`, none to the webhooks that are `busy`, and
     /// starting with the names after `after`, so that each webhook gets its turn. Webhooks whose last attempt failed
     /// get at most half of the slots, so they only delay each other.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn webhook_work(
         &self,
         busy: BTreeSet<String>,
@@ -140,9 +137,6 @@ impl Registry {
     }
 
     /// Drops old completed deliveries.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn forget_old_deliveries(&self) -> Result<(), StoreError> {
         let now = self.now();
         let job = move |txn: &mut WriteTxn<'_>| {

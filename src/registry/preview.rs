@@ -152,9 +152,6 @@ impl Registry {
     }
 
     /// Whether the caller can write versions of a prompt. A refusal is not recorded.
-    ///
-    /// # Errors
-    /// They are not allowed to.
     pub fn may_publish(&self, actor: &Actor, name: &PromptName) -> Result<(), RegistryError> {
         let ask = actor.ask(Permission::Publish, Some(name.as_str()), None);
         let verdict = self.0.known.load().rules.book.decide(&ask);

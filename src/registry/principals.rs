@@ -272,9 +272,6 @@ impl Registry {
     }
 
     /// Whether the caller can see what is not public. A refusal is not recorded.
-    ///
-    /// # Errors
-    /// They are not allowed to.
     pub fn may_look(&self, actor: &Actor, permission: Permission) -> Result<(), RegistryError> {
         let verdict = self.0.known.load().rules.book.decide(&actor.ask(permission, None, None));
         if verdict.allowed {

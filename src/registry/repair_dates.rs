@@ -31,17 +31,11 @@ const NAMED_MAX: usize = 1_000;
 pub type DateChange = AuditChange;
 
 /// Computes which dates would change, with the current clock.
-///
-/// # Errors
-/// The store fails.
 pub fn plan(store: &Store, now: Timestamp) -> Result<Vec<DateChange>, StoreError> {
     Ok(Plan::of(&store.read()?, now)?.redated)
 }
 
 /// Changes the dates, and accepts the clock from now on. The store must have a signer, and `clock` must be confirmed.
-///
-/// # Errors
-/// The store fails.
 pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<DateChange>, BootstrapError> {
     let was_trusted = PrimaryClock::open(store, clock.source(), false)?.standing() == ClockState::Trusted;
     let now = Timestamp::from_ms(clock.commit_ms()?);

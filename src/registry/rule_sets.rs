@@ -24,9 +24,6 @@ const BUILT_IN: &str = "built-in";
 
 impl Registry {
     /// Every rule set, by name; the built-in rules first.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn rule_sets(&self) -> Result<Vec<RuleSetView>, RegistryError> {
         let show = |name: &str, rules| RuleSetView { name: name.to_owned(), rules, toml: None, skipped: Vec::new() };
         let mut sets = vec![show(BUILT_IN, RuleSet::builtin().len())];

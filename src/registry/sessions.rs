@@ -42,9 +42,6 @@ pub struct WebSession {
 
 impl Registry {
     /// Every stored session. One with unreadable hashes is left out.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn web_sessions(&self) -> Result<Vec<(SessionHash, WebSession)>, StoreError> {
         let bytes = |hex: &str| blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes());
         let session = |id: &str, record: WebSessionRecord| {
@@ -65,9 +62,6 @@ impl Registry {
 
     /// Writes the current state of these sessions: `look` returns it at the time of writing, so that of two concurrent
     /// calls the later write is right. An absent state removes the session.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn keep_web_sessions(
         &self,
         ids: Vec<SessionHash>,

@@ -58,9 +58,6 @@ impl Registry {
     }
 
     /// The person that a link would sign in now; absent if it was used or replaced, or has expired.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn sign_in_link(&self, secret: &AccessToken) -> Result<Option<String>, RegistryError> {
         let open = self.0.store.read()?.get::<OpenSignInLink>(&hex(&secret.hash()))?;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
@@ -69,9 +66,6 @@ impl Registry {
 
     /// Uses a link up, and returns the person that it signs in; absent if it was used or replaced, or has expired. `by`
     /// is where the request came from.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn use_sign_in_link(&self, secret: &AccessToken, by: Actor) -> Result<Option<String>, RegistryError> {
         let Some(name) = self.sign_in_link(secret)? else { return Ok(None) };
         let key = hex(&secret.hash());

@@ -44,9 +44,6 @@ impl Registry {
     }
 
     /// Writes the uses that are buffered in memory; they stay there until they are durable.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn keep_noted_uses(&self) -> Result<(), StoreError> {
         let pending = self.0.usage.pending();
         self.keep_uses(pending.clone()).await?;
@@ -55,9 +52,6 @@ impl Registry {
     }
 
     /// Stores the uses that were noted while serving.
-    ///
-    /// # Errors
-    /// The store fails.
     pub async fn keep_uses(&self, uses: Vec<VersionUse>) -> Result<(), StoreError> {
         if uses.is_empty() {
             return Ok(());

@@ -54,9 +54,6 @@ impl Registry {
     }
 
     /// Numbers of webhooks by state and of pending deliveries, for metrics.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn webhook_figures(&self) -> Result<WebhookFigures, RegistryError> {
         let mut figures = WebhookFigures::default();
         for webhook in self.0.store.read()?.list::<Webhook>()? {

@@ -118,17 +118,11 @@ impl Publisher {
     }
 
     /// A signed root document.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn root(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.store.read()?.root(number)
     }
 
     /// A signed epoch record.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn epoch(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         self.0.store.read()?.epoch(number)
     }

@@ -63,9 +63,6 @@ impl Catalogue {
     }
 
     /// The current snapshot, as a reader can see it.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn as_reader(&self, scope: &ReadScope) -> Result<CatalogueView, StoreError> {
         Ok(CatalogueView { txn: self.store.read()?, scope: scope.clone() })
     }
@@ -369,9 +366,6 @@ impl CatalogueView {
 
     /// Names of readable prompts that changed after a commit, and the commit of this snapshot; no names if there are
     /// more than `limit`.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn changed_since(
         &self,
         seq: u64,

@@ -68,9 +68,6 @@ impl ReadScope {
     }
 
     /// Rejects a prompt that cannot be read.
-    ///
-    /// # Errors
-    /// It cannot.
     pub fn check(&self, prompt: &str) -> Result<(), ResolveError> {
         if self.reads(prompt) {
             return Ok(());
@@ -87,9 +84,6 @@ impl ReadScope {
     }
 
     /// Rejects the audit log, unless it can be read.
-    ///
-    /// # Errors
-    /// It cannot.
     pub fn check_audit(&self) -> Result<(), ResolveError> {
         if self.audits { Ok(()) } else { Err(ResolveError::AuditUnreadable) }
     }

@@ -123,9 +123,6 @@ impl PrimaryClock {
     }
 
     /// The clock of the registry in a store, compared with the stored latest time.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn open(store: &Store, clock: Arc<dyn Clock>, vouched: bool) -> Result<Self, StoreError> {
         let txn = store.read()?;
         let kept = txn.meta(&meta::LATEST_TIME_MS)?;

@@ -43,9 +43,6 @@ pub fn publish(directory: &Path, roots: &[Vec<u8>], epochs: &[Vec<u8>]) -> Resul
 }
 
 /// Reads the files, if there are any. Their contents are not verified here.
-///
-/// # Errors
-/// A file cannot be read.
 pub fn published(directory: &Path) -> Result<TrustFiles> {
     let (mut roots, mut epochs) = (BTreeMap::new(), BTreeMap::new());
     let folder = directory.join(TRUST_FOLDER);

@@ -8,25 +8,16 @@ use crate::model::alert::AlertRule;
 
 impl Client {
     /// The alerts that can be seen, by name.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn alerts(&self) -> Result<Vec<AlertView>, ClientError> {
         self.call(self.request(Method::GET, "/v1/alerts")).await
     }
 
     /// Creates or replaces an alert; the answer has its value.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn put_alert(&self, name: &str, rule: &AlertRule) -> Result<AlertView, ClientError> {
         self.call(self.request(Method::PUT, &paths::alert(name)).json(rule)).await
     }
 
     /// Removes an alert.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn remove_alert(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::alert(name))).await
     }

@@ -141,9 +141,6 @@ impl Client {
     }
 
     /// Resolves a reference, now or at a time.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn resolve(
         &self,
         reference: &Reference,
@@ -159,18 +156,12 @@ impl Client {
     }
 
     /// Many references in one consistent read.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn batch(&self, batch: &BatchRequest) -> Result<BatchAnswer, ClientError> {
         let request = self.request(Method::POST, "/v1/resolve").json(batch);
         self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
     }
 
     /// Renders a version with variables.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn render(&self, reference: &Reference, what: &RenderRequest) -> Result<RenderAnswer, ClientError> {
         self.post(&paths::render(reference), what).await
     }
@@ -190,50 +181,32 @@ impl Client {
     }
 
     /// A prompt and what its labels serve.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn prompt(&self, name: &PromptName) -> Result<PromptView, ClientError> {
         self.call(self.request(Method::GET, &paths::prompt(name))).await
     }
 
     /// One version with its content.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn version(&self, name: &PromptName, number: u64) -> Result<VersionView, ClientError> {
         self.call(self.request(Method::GET, &paths::version(name, number))).await
     }
 
     /// The diff between two versions.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn diff(&self, name: &PromptName, from: &Selector, to: &Selector) -> Result<DiffAnswer, ClientError> {
         let query = [("from", from.to_string()), ("to", to.to_string())];
         self.call(self.request(Method::GET, &paths::diff(name)).query(&query)).await
     }
 
     /// Publishes a version.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn publish(&self, name: &PromptName, what: &PublishRequest) -> Result<Published, ClientError> {
         self.post(&paths::versions(name), what).await
     }
 
     /// Moves labels.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn deploy(&self, what: &DeployRequest) -> Result<Deployed, ClientError> {
         self.post("/v1/deployments", what).await
     }
 
     /// Rolls a label back to an earlier deployment.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn rollback(
         &self,
         name: &PromptName,
@@ -244,9 +217,6 @@ impl Client {
     }
 
     /// Removes a label.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn unlabel(
         &self,
         name: &PromptName,
@@ -257,73 +227,46 @@ impl Client {
     }
 
     /// Removes a prompt; its history is kept.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn remove(&self, name: &PromptName, why: &RemoveRequest) -> Result<Deployed, ClientError> {
         self.call(self.request(Method::DELETE, &paths::prompt(name)).json(why)).await
     }
 
     /// Retires a version, so it can no longer be deployed.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn retire(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::POST, &paths::retirement(name, number)).json(why)).await
     }
 
     /// Un-retires a version.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn reinstate(&self, name: &PromptName, number: u64, why: &MessageRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::retirement(name, number)).json(why)).await
     }
 
     /// Imports changes of another library.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn import(&self, what: &ImportRequest) -> Result<Imported, ClientError> {
         self.post("/v1/import", what).await
     }
 
     /// Creates an access token; only the answer contains it.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn create_token(&self, what: &TokenRequest) -> Result<TokenView, ClientError> {
         self.post("/v1/tokens", what).await
     }
 
     /// Every access token, without the tokens themselves.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn tokens(&self) -> Result<Vec<TokenView>, ClientError> {
         self.call(self.request(Method::GET, "/v1/tokens")).await
     }
 
     /// Revokes an access token immediately.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn revoke_token(&self, name: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::token(name))).await
     }
 
     /// The status of the node.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.call(self.request(Method::GET, "/v1/status")).await
     }
 
     /// Verifies the audit log.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn verify_audit(&self) -> Result<AuditVerdict, ClientError> {
         self.call(self.request(Method::GET, "/v1/audit/verify")).await
     }

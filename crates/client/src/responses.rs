@@ -7,17 +7,11 @@ use crate::api::telemetry::RecordedResponses;
 
 impl Client {
     /// The response with an ID and the others of its trace, or all responses of a trace.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn response(&self, id: &str) -> Result<RecordedResponses, ClientError> {
         self.call(self.request(Method::GET, &paths::below("/v1/responses", id))).await
     }
 
     /// All responses of a session, oldest first.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn session(&self, id: &str) -> Result<RecordedResponses, ClientError> {
         self.call(self.request(Method::GET, &paths::below("/v1/sessions", id))).await
     }

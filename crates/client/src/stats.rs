@@ -9,9 +9,6 @@ use crate::model::since::Since;
 
 impl Client {
     /// What was counted for one prompt.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn prompt_stats(
         &self,
         name: &PromptName,
@@ -25,9 +22,6 @@ impl Client {
     }
 
     /// What was counted for all prompts, the most expensive first.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn usage_stats(
         &self,
         since: Since,

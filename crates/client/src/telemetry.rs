@@ -25,41 +25,26 @@ impl Client {
     }
 
     /// Trusts a key with the telemetry files of a replica.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn trust_telemetry_key(&self, node: &str, key: &TelemetryKeyRequest) -> Result<(), ClientError> {
         self.done(self.request(Method::PUT, &paths::below("/v1/telemetry/keys", node)).json(key)).await
     }
 
     /// What the primary has of the telemetry of a replica.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn telemetry_progress(&self, node: &str) -> Result<TelemetryProgress, ClientError> {
         self.call(self.request(Method::GET, &paths::below("/v1/telemetry/spools", node))).await
     }
 
     /// Erases inputs, outputs, sessions and users of recorded responses.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn erase_telemetry(&self, what: &EraseTelemetryRequest) -> Result<ErasedTelemetry, ClientError> {
         self.post("/v1/telemetry/erasures", what).await
     }
 
     /// Stops waiting for the telemetry of a replica.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn forget_telemetry_of(&self, replica: &str) -> Result<(), ClientError> {
         self.done(self.request(Method::DELETE, &paths::below("/v1/telemetry/replicas", replica))).await
     }
 
     /// Sends a batch of a telemetry file; `query` has the parameters of `POST /v1/telemetry/batches`.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
     pub async fn import_telemetry(
         &self,
         query: &[(&str, String)],

@@ -16,9 +16,6 @@ use crate::trust::checkpoint::{CHECKPOINT_BYTES_MAX, Checkpoint};
 
 impl ReadTxn {
     /// Audit entries from the commit `from` (inclusive), oldest first; at most `limit`.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn audit_from(&self, from: u64, limit: usize) -> Result<Vec<AuditEntry>, StoreError> {
         let table = self.raw().open_table(tables::AUDIT)?;
         table
@@ -32,9 +29,6 @@ impl ReadTxn {
     }
 
     /// Calls `visitor` with audit entries before the commit `before`, newest first, until it stops.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn visit_audit_before(
         &self,
         before: u64,
@@ -51,9 +45,6 @@ impl ReadTxn {
     }
 
     /// The hash of the newest audit entry, as hex.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn audit_head(&self) -> Result<String, StoreError> {
         match self.raw().open_table(tables::AUDIT)?.last()? {
             Some((_, value)) => Ok(decode_link(value.value())?.hash),
@@ -62,9 +53,6 @@ impl ReadTxn {
     }
 
     /// Whether the newest checkpoint names this audit entry as the last; absent on a replica, which has no log.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn anchored(&self, head: &str) -> Result<Option<bool>, StoreError> {
         if self.role()? == Some(NodeRole::Replica) || head == AuditEntry::genesis() {
             return Ok(None);

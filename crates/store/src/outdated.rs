@@ -19,9 +19,6 @@ impl Outdated {
 
 impl ReadTxn {
     /// Whether newer state was published than this directory contains.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn outdated(&self) -> Result<Option<Outdated>, StoreError> {
         Ok(Outdated::since(self.meta(&meta::OUTDATED)?, self.head()?.position))
     }
@@ -29,9 +26,6 @@ impl ReadTxn {
 
 impl WriteTxn<'_> {
     /// Records a signed checkpoint that this directory does not contain.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn set_outdated(&mut self, outdated: Outdated, note: &[u8]) -> Result<(), StoreError> {
         if !note.is_empty() {
             self.put_meta(&meta::OUTDATED_NOTE, &note.to_vec())?;

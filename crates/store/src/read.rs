@@ -36,9 +36,6 @@ pub type Visitor<'a> = dyn FnMut(&[u8], u64, &[u8]) -> Visit + 'a;
 /// The map of entries, for readers and writers.
 pub trait Entries {
     /// The entry with this encoded key.
-    ///
-    /// # Errors
-    /// The database fails.
     fn entry(&self, key: &[u8]) -> Result<Option<Entry>, StoreError>;
 
     /// Visits the entries from `from` (inclusive) to `to` (exclusive) in order, or from the end.
@@ -51,9 +48,6 @@ pub trait Entries {
     fn notice_damage(&self, _damage: &StoreError) {}
 
     /// The versions that include the prompt `name`.
-    ///
-    /// # Errors
-    /// The database fails.
     fn dependents(&self, name: &str) -> Result<Vec<Dependent>, StoreError>;
 }
 
@@ -155,17 +149,11 @@ impl ReadTxn {
     }
 
     /// The position of this state.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn head(&self) -> Result<Head, StoreError> {
         Ok(self.meta(&meta::HEAD)?.unwrap_or_default())
     }
 
     /// The role of the node of this directory; absent until it is decided.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn role(&self) -> Result<Option<NodeRole>, StoreError> {
         self.meta(&meta::ROLE)
     }
@@ -180,9 +168,6 @@ impl ReadTxn {
     }
 
     /// The state of each namespace that has entries, sorted by name.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn namespaces(&self) -> Result<Vec<(String, NamespaceState)>, StoreError> {
         let table = self.txn.open_table(tables::LATTICES)?;
         table
@@ -194,27 +179,18 @@ impl ReadTxn {
     }
 
     /// Count, size and hash of all entries, as stored.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn view_state(&self) -> Result<ViewState, StoreError> {
         let namespaces = self.namespaces()?;
         Ok(view_state(namespaces.iter().map(|(name, state)| (name.as_str(), state))))
     }
 
     /// Names of the namespaces that have entries, sorted.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn namespace_names(&self) -> Result<Vec<String>, StoreError> {
         let table = self.txn.open_table(tables::LATTICES)?;
         table.iter()?.map(|item| Ok(item?.0.value().to_owned())).collect()
     }
 
     /// A namespace that contains the content with this hash.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn content_home(&self, hash: &[u8; 32]) -> Result<Option<String>, StoreError> {
         let table = self.txn.open_table(tables::CONTENT_HOMES)?;
         let Some(item) = table.range((*hash, "")..)?.next() else { return Ok(None) };
@@ -224,9 +200,6 @@ impl ReadTxn {
     }
 
     /// Keys that changed after `seq`, in order of change; at most `limit`.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<ChangedKey>, StoreError> {
         let table = self.txn.open_table(tables::CHANGES)?;
         let from: (u64, &[u8]) = (seq.saturating_add(1), &[]);
@@ -263,25 +236,16 @@ impl ReadTxn {
     }
 
     /// The signed root document with this number.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn root(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.txn.open_table(tables::ROOTS)?.get(number)?.map(|value| value.value().to_vec()))
     }
 
     /// The signed record of this epoch.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn epoch(&self, number: u64) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.txn.open_table(tables::EPOCHS)?.get(number)?.map(|value| value.value().to_vec()))
     }
 
     /// All signed root documents and all epoch records, each in order.
-    ///
-    /// # Errors
-    /// The database fails.
     #[allow(clippy::type_complexity, reason = "two lists of signed notes")]
     pub fn trust(&self) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), StoreError> {
         let all = |table: ReadOnlyTable<u64, &'static [u8]>| {

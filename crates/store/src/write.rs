@@ -235,9 +235,6 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Drops records of deletions before a time, which raises the floor for deltas.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn purge_tombstones(&mut self, before: Timestamp) -> Result<u64, StoreError> {
         let mut old = Vec::new();
         for item in self.tombstones.iter()? {
@@ -362,9 +359,6 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// The hash of the newest audit entry, as hex.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn audit_head(&mut self) -> Result<String, StoreError> {
         if let Some(head) = &self.audit_head {
             return Ok(head.clone());
@@ -393,17 +387,11 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// The commit that imported a change, if any.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn imported(&self, id: &str) -> Result<Option<u64>, StoreError> {
         Ok(self.imports.get(id)?.map(|seq| seq.value()))
     }
 
     /// Records which commit imported a change.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn remember_import(&mut self, id: &str, seq: u64) -> Result<(), StoreError> {
         self.mutations += 1;
         self.imports.insert(id, seq)?;
@@ -411,9 +399,6 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Stores a signed root document under its number.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn put_root(&mut self, number: u64, note: &[u8]) -> Result<(), StoreError> {
         self.mutations += 1;
         self.roots.insert(number, note)?;
@@ -421,9 +406,6 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Stores a signed epoch record under its number.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn put_epoch(&mut self, number: u64, note: &[u8]) -> Result<(), StoreError> {
         self.mutations += 1;
         self.epochs.insert(number, note)?;
@@ -431,18 +413,12 @@ impl<'t> WriteTxn<'t> {
     }
 
     /// Makes this the directory of a replica with this trusted root key.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn follow(&mut self, root_key: &RootKeyId) -> Result<(), StoreError> {
         self.put_meta(&meta::ROLE, &NodeRole::Replica)?;
         self.put_meta(&meta::TRUSTED_ROOT, root_key)
     }
 
     /// Stores a value in a cell.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn put_meta<T: CellValue>(&mut self, cell: &Cell<T>, value: &T) -> Result<(), StoreError> {
         self.mutations += 1;
         self.meta.insert(cell.name(), value.encode()?.as_slice())?;

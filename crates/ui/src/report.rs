@@ -42,9 +42,6 @@ struct Overview {
 }
 
 /// Writes the report page; returns its totals. The report is read twice, because the top of the page needs the totals.
-///
-/// # Errors
-/// Reading or writing fails.
 pub fn write_page<S: Source>(
     report: &Report<'_, S>,
     system: &SystemInfo,

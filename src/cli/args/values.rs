@@ -44,9 +44,6 @@ pub struct OverrideArgs {
 }
 
 /// Reads `key=value`.
-///
-/// # Errors
-/// The expected form.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -55,9 +52,6 @@ pub fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// Parses `name=text`, or `name:=JSON` for a number, a list, an object, true or false.
-///
-/// # Errors
-/// The expected form.
 pub fn variable(text: &str) -> Result<(String, Value), String> {
     let (key, value) = pair(text)?;
     match key.strip_suffix(':') {
@@ -81,9 +75,6 @@ pub struct WeightedVersion {
 }
 
 /// Parses `name@7`, or `name@7=90`.
-///
-/// # Errors
-/// The expected form.
 pub fn choice(text: &str) -> Result<WeightedVersion, String> {
     let Some((_, selector)) = text.split_once('@') else {
         let reference = text.parse().map_err(|error| format!("{error}"))?;
@@ -100,9 +91,6 @@ pub fn choice(text: &str) -> Result<WeightedVersion, String> {
 }
 
 /// Parses a reference with a version, such as `support/agent@7`.
-///
-/// # Errors
-/// The expected form.
 pub fn versioned(text: &str) -> Result<Reference, String> {
     choice(text).and_then(|choice| match choice {
         WeightedVersion { versioned: false, .. } => {
@@ -114,9 +102,6 @@ pub fn versioned(text: &str) -> Result<Reference, String> {
 }
 
 /// Parses a rule such as `locale=de*,tier=power:8`, which serves version 8 to matching callers.
-///
-/// # Errors
-/// The expected form.
 pub fn rule(text: &str) -> Result<RuleRequest, String> {
     let wrong = || "write it as attribute=pattern:version, e.g. locale=de*:8".to_owned();
     let (patterns, version) = text.rsplit_once(':').ok_or_else(wrong)?;
@@ -126,9 +111,6 @@ pub fn rule(text: &str) -> Result<RuleRequest, String> {
 }
 
 /// Parses `90d`, `24h`, `30m` or `45s` as seconds.
-///
-/// # Errors
-/// The expected form.
 pub fn duration(text: &str) -> Result<u64, String> {
     const UNITS_S: [(char, u64); 4] = [('d', 24 * 3_600), ('h', 3_600), ('m', 60), ('s', 1)];
     let wrong = || "use a whole number followed by d, h, m or s, e.g. 90d or 24h".to_owned();
@@ -142,9 +124,6 @@ pub fn duration(text: &str) -> Result<u64, String> {
 }
 
 /// The same, but not zero.
-///
-/// # Errors
-/// The expected form.
 pub fn lifetime(text: &str) -> Result<u64, String> {
     match duration(text)? {
         0 => Err("the duration must be greater than zero, e.g. 90d".to_owned()),
@@ -153,17 +132,11 @@ pub fn lifetime(text: &str) -> Result<u64, String> {
 }
 
 /// Parses the name of a principal, role, access token, rule set or draft.
-///
-/// # Errors
-/// The expected form.
 pub fn handle(text: &str) -> Result<String, String> {
     if is_handle(text) { Ok(text.to_owned()) } else { Err("use 1 to 64 of a-z 0-9 . _ - @".to_owned()) }
 }
 
 /// Parses `role`, `role:prompts` or `role:prompts:labels`; for a pattern with a `:` use `principal grant`.
-///
-/// # Errors
-/// The expected form.
 pub fn grant(text: &str) -> Result<Grant, String> {
     let parts: Vec<&str> = text.split(':').collect();
     let pattern = |text: &str| text.parse().map_err(|error| format!("{error}"));
@@ -184,9 +157,6 @@ pub fn grant(text: &str) -> Result<Grant, String> {
 }
 
 /// Parses the state of a change request.
-///
-/// # Errors
-/// The expected form.
 pub fn request_state(text: &str) -> Result<RequestState, String> {
     const STATES: [RequestState; 5] = [
         RequestState::Open,

@@ -64,9 +64,6 @@ impl Registry {
     }
 
     /// Open change requests whose prompts the caller can read, newest first.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn open_change_requests(&self, view: &CatalogueView) -> Result<Vec<ChangeRequest>, RegistryError> {
         let mut open = open_requests(view.txn())?;
         open.retain(|request| reads_all(view, request));
@@ -75,9 +72,6 @@ impl Registry {
     }
 
     /// Number of open change requests, for metrics.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn open_change_request_count(&self) -> Result<usize, StoreError> {
         let mut count = 0;
         self.0.store.read()?.visit_documents(&Scan::<OpenRequest>::all(), &mut |_| {
@@ -88,9 +82,6 @@ impl Registry {
     }
 
     /// Why a principal cannot approve a change request as it is now; absent if they can.
-    ///
-    /// # Errors
-    /// The store fails.
     pub fn approval_barred(
         &self,
         view: &CatalogueView,

@@ -248,9 +248,6 @@ impl WriteTxn<'_> {
     }
 
     /// Removes a document; returns whether it existed.
-    ///
-    /// # Errors
-    /// The database fails.
     pub fn remove<D: Document>(&mut self, key: D::Key<'_>) -> Result<bool, StoreError> {
         // Removing an absent one is no change, so that a command that finds nothing changes nothing.
         let Some(key) = key.text().map(|key| encoded(D::KIND, &key)) else { return Ok(false) };

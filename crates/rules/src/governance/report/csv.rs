@@ -60,9 +60,6 @@ const COLUMNS: [&str; 36] = [
 ];
 
 /// Writes a report as a table with a heading; returns its totals.
-///
-/// # Errors
-/// Reading or writing fails.
 pub fn write_csv<S: Source>(
     report: &Report<'_, S>,
     system: &SystemInfo,
@@ -76,9 +73,6 @@ pub fn write_csv<S: Source>(
 }
 
 /// Writes one row of a table for spreadsheets; no cell becomes a formula.
-///
-/// # Errors
-/// Writing fails.
 pub fn write_row(out: &mut dyn Write, cells: &[String]) -> io::Result<()> {
     for (index, cell) in cells.iter().enumerate() {
         if index > 0 {

@@ -25,9 +25,6 @@ pub const SERVED: &str = "served";
 const TIME_SOURCE: &str = "system clock";
 
 /// Writes a report line by line; returns its totals.
-///
-/// # Errors
-/// Reading or writing fails.
 pub fn write_jsonl<S: Source>(
     report: &Report<'_, S>,
     system: &SystemInfo,
