@@ -47,8 +47,8 @@ pub const NAMED_EVENTS: [(&str, &str); 10] = [
     ("prompt.version.retired", "a version was retired"),
     ("prompt.version.reinstated", "a retired version was reinstated"),
     (PROMPT_REMOVED, "a prompt was removed"),
-    (ALERT_FIRING, "what an alert watches exceeds its threshold"),
-    (ALERT_RESOLVED, "what an alert watches no longer exceeds its threshold"),
+    (ALERT_FIRING, "an alert exceeds its threshold"),
+    (ALERT_RESOLVED, "an alert no longer exceeds its threshold"),
 ];
 
 /// The events without a name of their own, as filters name them: `approve.granted` and `approve.denied`.
