@@ -1,6 +1,20 @@
-//! Of which calls inputs and outputs are recorded.
+//! Of which calls inputs and outputs are recorded, and what is replaced in them before anything is written.
 
-use crate::telemetry::event::Response;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::Value;
+
+use crate::governance::risk::Classifier;
+use crate::telemetry::event::{Body, Event, Response};
+use crate::telemetry::system_text::SentText;
+
+/// The risk rules that come with the program; `None` if they do not compile, and then no text is recorded.
+static BUILT_IN: LazyLock<Option<Classifier>> = LazyLock::new(|| {
+    Classifier::new(true, &[])
+        .inspect_err(|error| tracing::error!(%error, "inputs and outputs are not recorded: they cannot be redacted"))
+        .ok()
+});
 
 /// The whole, in the unit of samples.
 const WHOLE: u16 = 1_000;
@@ -46,6 +60,92 @@ impl ContentSample {
         let mut bytes = [0; 8];
         hasher.finalize_xof().fill(&mut bytes);
         u64::from_le_bytes(bytes) % u64::from(WHOLE) < u64::from(self.0)
+    }
+}
+
+/// What replaces credentials and personal data in texts that are recorded.
+#[derive(Clone)]
+pub struct Redactor(Arc<dyn Fn(&mut Value) + Send + Sync>);
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redactor")
+    }
+}
+
+impl Redactor {
+    /// By the rules of a registry.
+    pub fn new(redact: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(redact))
+    }
+
+    /// By the rules that come with the program.
+    #[must_use]
+    pub fn built_in() -> Self {
+        Self::new(|json| match &*BUILT_IN {
+            Some(rules) => drop(rules.redact(json)),
+            None => *json = Value::Null,
+        })
+    }
+
+    /// Redacts the texts of events. Blocks, longer for large texts.
+    pub(super) fn redact(&self, texts: &mut Texts) {
+        match texts {
+            Texts::Response(body, system) => {
+                for text in body.iter_mut().flat_map(|body| [&mut body.input, &mut body.output]).flatten() {
+                    *text = self.json(text);
+                }
+                if let Some(SentText::Text(text)) = system {
+                    *text = self.plain(std::mem::take(text));
+                }
+            }
+            Texts::Explanation(text) => *text = self.plain(std::mem::take(text)),
+        }
+    }
+
+    fn json(&self, text: &str) -> String {
+        // What is no JSON is one text.
+        let mut json = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        (self.0)(&mut json);
+        json.to_string()
+    }
+
+    fn plain(&self, text: String) -> String {
+        let mut json = Value::String(text);
+        (self.0)(&mut json);
+        json.as_str().map(str::to_owned).unwrap_or_default()
+    }
+}
+
+/// The texts of an event that can have credentials and personal data in them.
+#[derive(Debug)]
+pub(super) enum Texts {
+    Response(Option<Box<Body>>, Option<SentText>),
+    Explanation(String),
+}
+
+impl Texts {
+    /// Takes the texts out of an event, if it has any.
+    pub(super) fn take(event: &mut Event) -> Option<Self> {
+        match event {
+            Event::Response(response) => {
+                let has_any = response.body.is_some() || response.system_text.is_some();
+                has_any.then(|| Self::Response(response.body.take(), response.system_text.take()))
+            }
+            Event::Score(score) => score.explanation.take().map(Self::Explanation),
+        }
+    }
+
+    /// Puts them back.
+    pub(super) fn put(self, event: &mut Event) {
+        match (self, event) {
+            (Self::Response(body, system_text), Event::Response(response)) => {
+                response.body = body;
+                response.system_text = system_text;
+            }
+            (Self::Explanation(text), Event::Score(score)) => score.explanation = Some(text),
+            (Self::Response(..), Event::Score(_)) | (Self::Explanation(_), Event::Response(_)) => {}
+        }
     }
 }
 

@@ -26,7 +26,8 @@ use crate::telemetry::event::{Attribution, Event, Response};
 use crate::telemetry::price::PriceBook;
 use crate::telemetry::store::{Outcome, Recorded, Retention, SentBatch, SpoolId, TelemetryError, TelemetryStore};
 
-pub use content::ContentSample;
+use content::Texts;
+pub use content::{ContentSample, Redactor};
 pub use error::IngestError;
 pub use otlp::Received;
 
@@ -50,13 +51,20 @@ pub struct RecordingOptions {
     pub prices: PriceBook,
     /// Of which calls what is sent to models and what they answer is recorded.
     pub content: ContentSample,
+    /// What replaces credentials and personal data in it.
+    pub redactor: Redactor,
     /// How long it is kept, on a primary.
     pub retention: Retention,
 }
 
 impl Default for RecordingOptions {
     fn default() -> Self {
-        Self { prices: PriceBook::embedded(), content: ContentSample::NONE, retention: Retention::default() }
+        Self {
+            prices: PriceBook::embedded(),
+            content: ContentSample::NONE,
+            redactor: Redactor::built_in(),
+            retention: Retention::default(),
+        }
     }
 }
 
@@ -182,9 +190,10 @@ impl Recorder {
         }
     }
 
-    /// Attributes by their text the responses that name no prompt, and leaves out what is not to be recorded here.
-    async fn finish(&self, events: Vec<&mut Event>) {
-        let responses = events.into_iter().filter_map(|event| match event {
+    /// Attributes by their text the responses that name no prompt, leaves out what is not to be recorded here, and
+    /// replaces credentials and personal data in the rest.
+    async fn finish(&self, mut events: Vec<&mut Event>) {
+        let responses = events.iter_mut().filter_map(|event| match event {
             Event::Response(response) => Some(&mut **response),
             Event::Score(_) => None,
         });
@@ -192,6 +201,28 @@ impl Recorder {
         texts::attribute(&self.0.texts, &mut responses).await;
         for response in responses {
             self.limit_content(response);
+        }
+        let (mut of, mut texts) = (Vec::new(), Vec::new());
+        for event in events {
+            if let Some(found) = Texts::take(event) {
+                of.push(event);
+                texts.push(found);
+            }
+        }
+        if texts.is_empty() {
+            return;
+        }
+        let redactor = self.0.options.redactor.clone();
+        let redact = move || {
+            texts.iter_mut().for_each(|texts| redactor.redact(texts));
+            texts
+        };
+        let redacted = tokio::task::spawn_blocking(redact).await.unwrap_or_else(|error| {
+            tracing::error!(reason = error.to_string(), "texts are left out: they cannot be redacted");
+            Vec::new()
+        });
+        for (event, texts) in of.into_iter().zip(redacted) {
+            texts.put(event);
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use super::content::Texts;
 use super::{IngestError, Recorder};
 use crate::telemetry::event::Event;
 use crate::telemetry::otlp::{self, Encoding, Options, Settled, Signal, TraceMemory};
@@ -57,6 +58,10 @@ impl Recorder {
         for event in &mut settled.parked {
             if let Event::Response(response) = event {
                 self.limit_content(response);
+            }
+            if let Some(mut texts) = Texts::take(event) {
+                self.0.options.redactor.redact(&mut texts);
+                texts.put(event);
             }
         }
         Ok(Received { settled, answer })

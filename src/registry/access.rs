@@ -213,16 +213,20 @@ impl Rules {
 }
 
 impl Rules {
-    /// The findings in a content, worst first.
-    pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
-        let made = self.classifier.get_or_init(|| {
+    /// The risk rules.
+    fn classifier(&self) -> &Classifier {
+        self.classifier.get_or_init(|| {
             // Only the built-in rules are compiled here, and tests show that they compile.
             Classifier::new(true, &[]).unwrap_or_else(|error| {
                 tracing::error!(%error, "prompts are not classified");
                 Classifier::default()
             })
-        });
-        let mut findings = made.classify(content, &self.key);
+        })
+    }
+
+    /// The findings in a content, worst first.
+    pub(super) fn classify(&self, content: &Content) -> Vec<Finding> {
+        let mut findings = self.classifier().classify(content, &self.key);
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         findings
     }
@@ -323,6 +327,11 @@ impl AuthState {
 }
 
 impl Registry {
+    /// Replaces credentials and personal data in a JSON value, as the risk rules find them.
+    pub fn redact(&self, json: &mut serde_json::Value) {
+        self.0.known.load().rules.classifier().redact(json);
+    }
+
     /// The caller with this access token; absent if it is unknown or expired.
     pub fn authenticate(&self, presented: &AccessToken) -> Option<Arc<AuthContext>> {
         // The lookup is by hash, so its duration reveals nothing about a token.

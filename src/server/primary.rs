@@ -149,7 +149,7 @@ pub async fn start_primary_announcing(
         let watching = folder::watch(directory, watch_quiet, registry, watch_report, stop);
         tasks.push(("folder", tokio::spawn(watching)));
     }
-    let recorder = telemetry::keeping(&node, &resolver, &clock).await;
+    let recorder = telemetry::keeping(&node, &registry, &resolver, &clock).await;
     for job in recorder.iter().flat_map(jobs::of_telemetry) {
         tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
     }

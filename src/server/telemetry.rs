@@ -5,20 +5,27 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Settings;
-use crate::ingest::{Recorder, RecordingOptions};
+use crate::ingest::{Recorder, RecordingOptions, Redactor};
+use crate::registry::Registry;
 use crate::replication::telemetry_file::FileSigner;
 use crate::resolve::Resolver;
 use crate::telemetry::price::{PriceBook, PriceTable};
 use crate::telemetry::store::{Role, TelemetryStore};
 
 /// What keeps telemetry on a primary.
-pub(super) async fn keeping(node: &Settings, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Option<Recorder> {
-    open(node, Role::Keep, resolver, clock).await
+pub(super) async fn keeping(
+    node: &Settings,
+    registry: &Registry,
+    resolver: &Resolver,
+    clock: &Arc<dyn Clock>,
+) -> Option<Recorder> {
+    let registry = registry.clone();
+    open(node, Role::Keep, Redactor::new(move |json| registry.redact(json)), resolver, clock).await
 }
 
 /// What spools telemetry on a replica.
 pub(super) async fn spooling(node: &Settings, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Option<Recorder> {
-    open(node, Role::Spool { bytes_max: node.spool_bytes_max }, resolver, clock).await
+    open(node, Role::Spool { bytes_max: node.spool_bytes_max }, Redactor::built_in(), resolver, clock).await
 }
 
 /// What signs telemetry files of a replica; none, with the reason in the log, if its key cannot be used.
@@ -28,9 +35,16 @@ pub(super) fn file_signer(data: &Path, replica: &str) -> Option<FileSigner> {
         .ok()
 }
 
-async fn open(node: &Settings, role: Role, resolver: &Resolver, clock: &Arc<dyn Clock>) -> Option<Recorder> {
+async fn open(
+    node: &Settings,
+    role: Role,
+    redactor: Redactor,
+    resolver: &Resolver,
+    clock: &Arc<dyn Clock>,
+) -> Option<Recorder> {
     let tables = std::iter::once(PriceTable::embedded().clone()).chain(node.prices.clone());
-    let options = RecordingOptions { prices: PriceBook::new(tables), content: node.content, retention: node.retention };
+    let options =
+        RecordingOptions { prices: PriceBook::new(tables), content: node.content, redactor, retention: node.retention };
     let (directory, resolver, clock) = (node.data.clone(), resolver.clone(), Arc::clone(clock));
     let open = move || Recorder::new(TelemetryStore::open(&directory, role)?, resolver, clock, options);
     let opened = tokio::task::spawn_blocking(open).await;

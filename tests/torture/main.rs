@@ -22,6 +22,7 @@ mod power;
 mod proxy;
 mod replay;
 mod run;
+mod telemetry;
 mod writers;
 
 /// The parts of the integration tests' support that start processes and speak HTTP.

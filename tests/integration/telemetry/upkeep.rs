@@ -97,3 +97,34 @@ fn erasing_needs_one_id_the_permission_and_a_primary() {
     let refused = replica.change("POST", "/v1/telemetry/erasures", &json!({"user": "ada"}));
     let _detail = refused.problem(403, "primary_only");
 }
+
+#[test]
+fn credentials_and_personal_data_are_replaced_before_content_is_recorded_or_sent() {
+    let primary = Launch::primary().args(["--record-content"]).start();
+    primary.publish("support/agent", "text");
+    let rules = "[[rule]]\nid = \"customer-number\"\nversion = 1\ndescription = \"A customer number\"\n\
+        category = \"personal_data\"\nseverity = \"high\"\nregex = 'KD-[0-9]{6}'\nkeywords = [\"kd-\"]\n\
+        test_pos = [\"KD-123456\"]\ntest_neg = [\"KD-\"]\n";
+    let kept = primary.change("PUT", "/v1/rules/globe", &json!({"toml": rules}));
+    assert!(kept.status < 300, "{}", kept.text());
+    let replica = Launch::replica_of(&primary).args(["--record-content"]).start();
+    replica.follow(&primary);
+    let said = "I am grace.hopper@gmail.com, customer KD-123456";
+    for (node, id) in [(&primary, "r-1"), (&replica, "r-2")] {
+        let response = json!({"id": id, "prompt": "support/agent", "output": {"text": [said]}});
+        assert_eq!(node.change("POST", "/v1/responses", &json!({"responses": [response]})).status, 200);
+        let score =
+            json!({"id": format!("s-{id}"), "response": id, "name": "tone", "value": true, "explanation": said});
+        assert_eq!(node.change("POST", "/v1/scores", &json!({"scores": [score]})).status, 200);
+    }
+    let expected = "I am [redacted: personal.email], customer [redacted: customer-number]";
+    for id in ["r-1", "r-2"] {
+        let response = primary.until("it is recorded with its score", || {
+            let answer = primary.send("GET", &format!("/v1/responses/{id}"), &[], b"");
+            let response = (answer.status == 200).then(|| answer.json()["responses"][0].clone())?;
+            (response["scores"].as_array().is_some_and(|scores| !scores.is_empty())).then_some(response)
+        });
+        assert_eq!(response["output"], json!({"text": [expected]}), "{id}");
+        assert_eq!(response["scores"][0]["explanation"], json!(expected), "{id}");
+    }
+}

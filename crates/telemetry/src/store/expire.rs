@@ -155,7 +155,7 @@ impl Expiry {
 
     fn index(&self, database: &Database) -> Result<Step, TelemetryError> {
         let oldest = index_key(day(self.before(self.retention.events_days)), Kind::Span, &[0; 16], Place::FIRST);
-        if !database.begin_read()?.open_table(INDEX)?.first()?.is_some_and(|(first, _)| *first.value() < oldest) {
+        if database.begin_read()?.open_table(INDEX)?.first()?.is_none_or(|(first, _)| *first.value() >= oldest) {
             return Ok(Step::Bodies);
         }
         let txn = database.begin_write()?;

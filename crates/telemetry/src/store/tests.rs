@@ -1,4 +1,5 @@
 mod merging;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -269,6 +269,22 @@ mod tests {
     }
 
     #[test]
+    fn page_says_up_to_when_it_is_complete_and_who_is_behind() {
+        let mut behind = data(8);
+        behind.usage.completeness = serde_json::from_value(json!({
+            "complete_until": "2026-03-20T10:42:00Z", "more_behind": 2,
+            "behind": [{"replica": "edge-<3>", "complete_until": "2026-03-20T10:42:00Z", "heard": "2026-03-20T10:42:30Z"}],
+        }))
+        .expect("a completeness");
+        let html = page(&sample(Who::Local), &behind);
+        for part in
+            ["Complete up to ", "Replica edge-&lt;3&gt; has not sent what it recorded since ", ", nor have 2 more."]
+        {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+    }
+
+    #[test]
     fn page_without_calls_says_how_to_report_them() {
         let mut empty = data(0);
         empty.usage.previous =

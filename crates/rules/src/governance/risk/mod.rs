@@ -13,6 +13,7 @@ mod detectors;
 mod gitleaks;
 mod negation;
 mod places;
+mod redact;
 mod rule;
 mod scan;
 mod set;

@@ -102,17 +102,10 @@ impl Classifier {
 
     fn scan(&self, place: &Place<'_>, key: &[u8; 32], work: &mut Work, collected: &mut FindingCollector) {
         let mut hits: Vec<(&Rule, Hits)> = Vec::new();
-        for rule in self.rules_for(&place.text).into_iter().filter_map(|index| self.rules.get(index)) {
-            let looks = match place.only {
-                Only::All => true,
-                Only::Secrets => rule.category == Category::Secrets,
-                Only::Others => rule.category != Category::Secrets,
-            };
-            if looks && place.is_in(&rule.targets) {
-                let found = rule.find(place, work);
-                if !found.spans.is_empty() || found.more > 0 || found.unfinished {
-                    hits.push((rule.as_ref(), found));
-                }
+        for rule in self.rules_of(place) {
+            let found = rule.find(place, work);
+            if !found.spans.is_empty() || found.more > 0 || found.unfinished {
+                hits.push((rule, found));
             }
         }
         let lines = LineIndex::new(&place.text, place.offset);
@@ -130,6 +123,20 @@ impl Classifier {
                 }
             }
         }
+    }
+
+    /// The rules that search a place, and whose keywords match it, in order.
+    pub(super) fn rules_of(&self, place: &Place<'_>) -> Vec<&Rule> {
+        let looks = |rule: &&Rule| {
+            let is_asked = match place.only {
+                Only::All => true,
+                Only::Secrets => rule.category == Category::Secrets,
+                Only::Others => rule.category != Category::Secrets,
+            };
+            is_asked && place.is_in(&rule.targets)
+        };
+        let rules = self.rules_for(&place.text).into_iter().filter_map(|index| self.rules.get(index));
+        rules.map(AsRef::as_ref).filter(looks).collect()
     }
 
     /// The rules whose keywords match a text, in order.
