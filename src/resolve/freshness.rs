@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn age_since_a_contact_before_the_start_is_the_wall_clocks_but_no_less_than_the_uptime() {
+    fn age_since_an_earlier_start_is_by_wall_clock_and_at_least_the_uptime() {
         let clock = ManualClock::at(START_MS);
         let before = Contact { wall_ms: START_MS - 60_000, monotonic_ms: None };
         let cell = replica(Some(before), Some(i64::MAX), &clock);

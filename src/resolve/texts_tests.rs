@@ -30,7 +30,7 @@ fn found(index: &Index, text: &str) -> Option<String> {
 }
 
 #[test]
-fn version_that_production_serves_is_meant_then_one_with_a_label_then_the_newest() {
+fn ambiguous_text_means_the_version_on_production_then_labelled_then_newest() {
     let mut index = Index::default();
     let text = "You are the support agent of Globe.";
     index.replace(name("a"), vec![version(1, Served::Nowhere, text), version(9, Served::Nowhere, text)]);

@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn signatures_continue_at_half_speed_after_a_small_step_back_until_the_clock_has_caught_up() {
+    fn signature_time_runs_at_half_speed_after_a_small_step_back() {
         let (manual, clock) = clock(NOW_MS, false);
         manual.set(NOW_MS - BACK_MS_MAX);
         let mut last_s = NOW_MS / 1_000;

@@ -53,7 +53,7 @@ fn one_access_token_has_32_streams_of_each_kind_and_leaves_those_of_others() {
 }
 
 #[test]
-fn those_without_an_access_token_share_half_of_the_streams_and_leave_the_other_half() {
+fn anonymous_clients_share_half_of_the_streams() {
     let node = Node::primary();
     let rita = token(&node, "rita", "reader");
     let taken: Vec<TcpStream> = (0..300).map_while(|_| open(&node, "/v1/events", "").ok()).collect();
@@ -120,7 +120,7 @@ fn write_quota_is_per_principal_across_entry_points() {
 }
 
 #[test]
-fn one_principal_has_200_drafts_wherever_they_lie_and_others_begin_theirs() {
+fn draft_limit_counts_all_prompts_of_one_principal() {
     let node = Launch::primary().start();
     let (mallory, ann) = (token(&node, "mallory", "author"), token(&node, "ann", "author"));
     let save = |bearer: &str, prompt: &str, draft: &str, text: &str| {

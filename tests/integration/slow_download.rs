@@ -97,7 +97,7 @@ impl Slow {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_download_shows_its_age_in_every_answer_and_bundles_and_reports_go_on() {
+async fn slow_download_shows_its_age_and_does_not_stop_bundles_or_reports() {
     let primary = Primary::found();
     primary.publish("a", "first").await;
     let mut upstream = Upstream::start().await;

@@ -35,7 +35,7 @@ fn close(one: f64, other: f64, share: f64) -> bool {
 }
 
 #[test]
-fn bins_cover_all_of_u64_and_their_ends_are_the_exact_powers_where_those_are_known() {
+fn bins_cover_u64_and_end_at_exact_powers() {
     assert_eq!(HIGHEST.first(), Some(&1));
     assert_eq!(HIGHEST.last(), Some(&u64::MAX));
     assert!(HIGHEST.is_sorted());
@@ -86,7 +86,7 @@ fn small_values_and_zeros_are_exact() {
 }
 
 #[test]
-fn a_quantile_needs_values_and_a_share() {
+fn quantile_of_no_values_or_an_invalid_share_is_absent() {
     assert_eq!(Sketch::new().quantile(0.5), None);
     for q in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
         assert_eq!(sketch(&[1]).quantile(q), None, "q {q}");
@@ -94,7 +94,7 @@ fn a_quantile_needs_values_and_a_share() {
 }
 
 #[test]
-fn the_largest_values_and_counts_stay_where_they_are() {
+fn largest_values_and_counts_saturate() {
     let mut full = Sketch::new();
     full.add_n(u64::MAX, u64::MAX);
     full.add_n(0, u64::MAX);
@@ -111,7 +111,7 @@ fn the_largest_values_and_counts_stay_where_they_are() {
 }
 
 #[test]
-fn a_sketch_of_every_bin_fits_into_its_limit() {
+fn sketch_with_every_bin_fits_its_limit() {
     let mut full = Sketch::new();
     for highest in HIGHEST {
         full.add_n(highest, u64::MAX);

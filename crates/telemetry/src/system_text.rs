@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn long_text_is_known_by_its_hash_alone() {
+    fn long_text_is_indexed_by_its_hash() {
         let long = "x".repeat(SYSTEM_TEXT_BYTES_MAX + 1);
         let found = SystemText::of([long.as_str()]).expect("a text");
         assert_eq!((found.hash, found.text), (*blake3::hash(long.as_bytes()).as_bytes(), SentText::TooLong));

@@ -230,7 +230,7 @@ const RECORDINGS: [Recording; 11] = {
 };
 
 #[test]
-fn the_same_ten_calls_are_the_same_from_every_real_instrumentation() {
+fn ten_calls_are_equal_from_every_instrumentation() {
     let system = SystemText::of(["You are the support agent of Globe. Be kind."]).expect("a text").hash;
     let mut wrong = Vec::new();
     for recording in RECORDINGS {

@@ -82,7 +82,7 @@ fn count(batch: &bookholder_telemetry::otlp::Batch, reason: Reason) -> u64 {
 }
 
 #[test]
-fn a_call_takes_the_prompt_of_a_span_that_arrives_later() {
+fn call_takes_the_prompt_of_a_later_span() {
     let prompt = vec![text("gen_ai.prompt.name", "a"), text("gen_ai.prompt.version", "3")];
     let bodies = vec![vec![call(1, 2, vec![])], vec![span(2, 3, vec![])], vec![span(3, 0, prompt)]];
     let (at_once, late) = settled(bodies);
@@ -92,20 +92,20 @@ fn a_call_takes_the_prompt_of_a_span_that_arrives_later() {
 }
 
 #[test]
-fn a_call_below_a_span_that_never_arrives_is_released_when_due() {
+fn call_below_a_span_that_never_arrives_is_released_when_due() {
     let (at_once, late) = settled(vec![vec![call(1, 2, vec![])]]);
     assert_eq!((at_once.len(), late.len()), (0, 1));
 }
 
 #[test]
-fn a_call_without_a_parent_or_with_a_prompt_does_not_wait() {
+fn call_without_a_parent_or_with_a_prompt_does_not_wait() {
     let named = call(2, 9, vec![text("gen_ai.prompt.name", "a")]);
     let (at_once, late) = settled(vec![vec![call(1, 0, vec![]), named]]);
     assert_eq!((at_once.len(), late.len()), (2, 0));
 }
 
 #[test]
-fn the_nearest_prompt_counts() {
+fn nearest_prompt_is_used() {
     let outer = vec![text("gen_ai.prompt.name", "outer")];
     let inner = vec![text("gen_ai.prompt.name", "inner")];
     let (at_once, _) = settled(vec![vec![call(1, 2, vec![]), span(2, 3, inner), span(3, 0, outer)]]);
@@ -113,7 +113,7 @@ fn the_nearest_prompt_counts() {
 }
 
 #[test]
-fn a_span_around_calls_is_not_counted_though_it_arrives_in_another_body() {
+fn parent_span_in_another_body_is_not_counted() {
     let sum = vec![attribute("gen_ai.usage.input_tokens", Value::IntValue(10)), text("gen_ai.prompt.name", "a")];
     let bodies = vec![vec![call(1, 4, vec![]), call(2, 4, vec![])], vec![span(4, 5, vec![])], vec![span(5, 0, sum)]];
     let (at_once, late) = settled(bodies);
@@ -150,7 +150,7 @@ fn hash_of(text: &str) -> [u8; 32] {
 }
 
 #[test]
-fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
+fn system_text_in_a_log_record_reaches_its_call_in_either_order() {
     let log = LogRecord {
         trace_id: vec![7; 16],
         span_id: vec![1; 8],
@@ -192,7 +192,7 @@ fn a_system_text_in_a_log_record_reaches_its_call_in_either_order() {
 }
 
 #[test]
-fn a_flood_of_waiting_calls_goes_on_without_waiting_above_the_limit() {
+fn calls_above_the_waiting_limit_do_not_wait() {
     let limits = MemoryLimits { parked: 3, parked_per_trace: 2, spans: 4, ..MemoryLimits::default() };
     let mut memory = TraceMemory::new(limits);
     let mut spans = Vec::new();
@@ -209,7 +209,7 @@ fn a_flood_of_waiting_calls_goes_on_without_waiting_above_the_limit() {
 }
 
 #[test]
-fn a_clock_that_is_set_back_does_not_hold_calls_back() {
+fn clock_set_back_does_not_delay_calls() {
     let mut memory = TraceMemory::new(MemoryLimits::default());
     let batch = read_traces(&bytes(vec![call(1, 2, vec![])]), Encoding::Protobuf, &OPTIONS).expect("a readable body");
     assert_eq!(memory.settle(batch, NOW_MS).into_events().len(), 0);
@@ -257,7 +257,7 @@ fn one_wrong_span_takes_no_other_with_it() {
 }
 
 #[test]
-fn a_span_with_ten_thousand_attributes_keeps_those_that_are_known() {
+fn span_with_ten_thousand_attributes_keeps_the_known_ones() {
     let mut attributes: Vec<_> = (0..10_000).map(|index| text(&format!("a.{index}"), "x")).collect();
     attributes.extend((0..10_000).map(|index| text(&format!("gen_ai.prompt.{index}.content"), "x")));
     attributes.push(text("gen_ai.prompt.name", "a"));
@@ -301,7 +301,7 @@ fn spans_above_the_limit_of_a_request_are_rejected_and_small_in_memory() {
 }
 
 #[test]
-fn a_body_that_claims_two_billion_bytes_of_spans_is_refused() {
+fn body_with_a_two_billion_byte_length_is_refused() {
     for body in
         [b"\x0a\xff\xff\xff\xff\x07".as_slice(), b"\x0a\x06\x12\xff\xff\xff\xff\x07", b"\xff", b"\x0a", b"\x0b\x0c"]
     {
@@ -471,7 +471,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_body_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+    fn damaged_body_never_panics(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
         let attributes = vec![text("gen_ai.prompt.name", "a"), text("gen_ai.input.messages", "[{\"role\":\"system\",\"content\":\"x\"}]")];
         let request = request(vec![call(1, 2, attributes), span(2, 0, vec![text("session.id", "s")])]);
         for (mut body, encoding) in [(request.encode_to_vec(), Encoding::Protobuf), (serde_json::to_vec(&request).expect("a readable body"), Encoding::Json)] {

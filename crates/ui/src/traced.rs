@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn model_is_another_one_unless_it_is_a_release_of_the_one_that_the_version_names() {
+    fn dated_release_of_the_requested_model_is_the_same_model() {
         for (named, requested, used, other) in [
             ("gpt-5", "gpt-5", "gpt-5-2026-05-01", None),
             ("openai/gpt-5", "gpt-5", "gpt-5", None),

@@ -194,7 +194,7 @@ async fn long_answers_are_compressed_on_request_except_pages_and_resolved_prompt
 }
 
 #[tokio::test]
-async fn large_answers_are_compressed_as_heavy_work_and_sent_as_they_are_where_there_is_too_much_of_it() {
+async fn large_answers_are_compressed_unless_heavy_work_is_saturated() {
     let node = Node::start(true);
     let encoding = async |path: &str| {
         let (status, headers, bytes) = node.send(REMOTE, ask("GET", path, &[("accept-encoding", "gzip")])).await;

@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_lie_in_the_folder_that_was_chosen() {
+    fn files_are_in_the_chosen_folder() {
         for (field, path, expected) in [
             ("folder", "prompts/support/agent.prompt", Some("support/agent.prompt")),
             ("folder", "agent.prompt", Some("agent.prompt")),

@@ -104,7 +104,7 @@ fn pipe(path: &Path) {
 }
 
 #[test]
-fn replica_starts_without_its_inbox_says_so_and_takes_what_is_plugged_in_later() {
+fn replica_starts_without_its_inbox_and_imports_what_appears_later() {
     let primary = Node::primary();
     primary.publish("a", "from the stick");
     let bundle = export(&primary, "bundle");
@@ -189,7 +189,7 @@ fn newest_of_1300_bundles_is_imported() {
 }
 
 #[test]
-fn trouble_of_a_half_copied_bundle_ends_when_it_is_whole_or_gone() {
+fn warning_of_a_half_copied_bundle_ends_when_it_is_complete_or_removed() {
     let primary = Node::primary();
     primary.publish("a", "first");
     let bundle = export(&primary, "bundle");

@@ -65,7 +65,7 @@ fn replicas_follow_a_restored_primary_into_its_new_epoch() {
 }
 
 #[test]
-fn drill_on_a_restored_registry_does_nothing_by_itself_while_automation_is_held() {
+fn held_automation_does_nothing_on_a_restored_registry() {
     let primary = Node::primary();
     primary.publish("a", "first");
     let staged = primary.publish_content("a", &json!({"text": "second"}), &["staging"]);

@@ -103,7 +103,7 @@ fn primary_on_a_backup_from_before_a_change_of_keys_stops_without_a_replica() {
 }
 
 #[test]
-fn primary_set_back_to_before_a_change_of_keys_learns_the_keys_from_its_replica_and_stops() {
+fn primary_reverted_before_a_key_change_learns_of_it_from_its_replica_and_stops() {
     let mut primary = Node::primary();
     let address = primary.address().to_string();
     primary.publish("a", "in the snapshot");

@@ -335,7 +335,7 @@ fn unused_signals_do_not_stop_a_node() {
 }
 
 #[test]
-fn replica_with_a_replica_as_upstream_is_told_to_follow_the_primary() {
+fn replica_of_a_replica_is_refused_and_named_the_primary() {
     let primary = Node::primary();
     let replica = Node::replica(&primary);
     let launch = Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", &replica.url()]);

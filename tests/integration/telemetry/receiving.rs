@@ -144,7 +144,7 @@ fn call_takes_the_prompt_of_the_span_around_it_that_arrives_later() {
 }
 
 #[test]
-fn content_is_recorded_only_where_the_node_is_told_to() {
+fn content_is_recorded_only_if_the_setting_allows_it() {
     let content = |node: &Node| -> Value {
         node.publish("support/agent", "You are a support agent of Globe.");
         let _answer = export(node, "/v1/traces", JSON, &fixture("otel-new.traces.json")).ok();

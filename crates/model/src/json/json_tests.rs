@@ -79,7 +79,7 @@ fn numbers_are_laid_out_by_the_rule() {
 }
 
 #[test]
-fn number_between_two_shortest_ones_is_written_with_the_even_digit_as_other_languages_do() {
+fn shortest_number_ties_are_written_with_the_even_digit() {
     for (exact, shortest) in [
         ("652868501553132.25", "652868501553132.2"),
         ("652868501553132.75", "652868501553132.8"),

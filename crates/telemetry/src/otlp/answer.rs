@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_a_status_of_google_rpc() {
+    fn error_is_a_google_rpc_status() {
         assert_eq!(refused(Encoding::Protobuf, RpcCode::InvalidArgument, "no"), b"\x08\x03\x12\x02no");
         let json = refused(Encoding::Json, RpcCode::Unavailable, "later");
         assert_eq!(String::from_utf8(json).unwrap(), r#"{"code":14,"message":"later"}"#);

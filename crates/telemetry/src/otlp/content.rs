@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_text_is_found_in_every_form() {
+    fn system_text_is_found_in_every_form() {
         let forms = [
             r#"[{"role":"system","content":"Be kind."},{"role":"user","content":"Hi"}]"#,
             r#"[{"role":"system","parts":[{"type":"text","content":"Be kind."}]}]"#,
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_conversation_keeps_its_system_text_and_its_end() {
+    fn long_conversation_keeps_its_system_text_and_end() {
         let message =
             |role: &str, text: &str| Message { role: role.to_owned(), text: text.to_owned(), others: Vec::new() };
         let mut messages = vec![message("system", "Be kind.")];

@@ -70,7 +70,7 @@ fn details_for_nothing_are_billed_as_what_they_are_part_of() {
 }
 
 #[test]
-fn cheap_hours_come_over_unless_they_go_past_midnight_or_follow_another_time_zone() {
+fn off_peak_hours_are_imported_within_one_utc_day() {
     let rates = |hours: Value, zone: Option<&str>| {
         let mut cheap = serde_json::json!({
             "input_cost_per_token": 1e-6, "windows": [{ "hours_utc": hours, "weekdays": [4, 5] }],

@@ -64,7 +64,7 @@ fn embedded_models_are_found_under_the_names_of_gateways_and_clouds() {
 }
 
 #[test]
-fn names_that_only_look_alike_are_unknown() {
+fn similar_names_are_unknown() {
     let table = PriceTable::embedded();
     for model in [
         "",
@@ -84,7 +84,7 @@ fn names_that_only_look_alike_are_unknown() {
 }
 
 #[test]
-fn the_price_of_the_provider_comes_first_and_then_the_one_of_none() {
+fn provider_price_precedes_the_generic_one() {
     let table =
         table(&[("a", "groq", &["m"], &[], 1), ("b", "together_ai", &["m"], &[], 2), ("c", "", &["m"], &[], 3)]);
     assert_eq!(found(&table, "groq", "m").as_deref(), Some("a"));
@@ -95,7 +95,7 @@ fn the_price_of_the_provider_comes_first_and_then_the_one_of_none() {
 }
 
 #[test]
-fn a_name_with_several_prices_needs_a_provider() {
+fn name_with_several_prices_needs_a_provider() {
     let differ = table(&[("a", "groq", &["m"], &[], 1), ("b", "together_ai", &["m"], &[], 2)]);
     assert_eq!(found(&differ, "", "m"), None);
     let agree = table(&[("a", "groq", &["m"], &[], 1), ("b", "together_ai", &["m"], &[], 1)]);
@@ -146,7 +146,7 @@ fn providers_have_one_spelling() {
 }
 
 #[test]
-fn a_name_of_many_slashes_is_looked_at_from_its_end() {
+fn name_with_many_slashes_is_matched_from_its_end() {
     let model = "a/".repeat(1_000) + "gpt-5";
     assert_eq!(found(PriceTable::embedded(), "", &model).as_deref(), Some("gpt-5"));
     assert!(forms(&model).len() <= (SEGMENTS_MAX + 1) * 7);

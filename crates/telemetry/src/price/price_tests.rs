@@ -72,7 +72,7 @@ fn cached_input_and_reasoning_are_not_billed_twice() {
 }
 
 #[test]
-fn an_hour_in_the_cache_has_its_own_rate_or_that_of_five_minutes_or_of_input() {
+fn one_hour_cache_writes_fall_back_to_five_minute_then_input_rate() {
     let cost = |rates: &str| {
         let model =
             format!(r#"{{ "id": "m", "tiers": [{{ "when": {{}}, "rate": {{ "input": 10, "output": 0{rates} }} }}] }}"#);
@@ -102,7 +102,7 @@ fn details_above_their_total_are_cut_to_it() {
 }
 
 #[test]
-fn a_request_above_a_threshold_is_billed_at_the_higher_rate_as_a_whole() {
+fn request_above_a_threshold_is_billed_whole_at_the_higher_rate() {
     let book = PriceBook::embedded();
     let cost =
         |input| book.cost(&response("gcp.gemini", "gemini-2.5-pro", tokens(input, 1_000))).expect("a cost").pico_usd;
@@ -119,7 +119,7 @@ fn tokens_from_caches_count_towards_a_threshold() {
 }
 
 #[test]
-fn a_service_tier_has_its_own_rates_and_unknown_ones_are_standard() {
+fn unknown_service_tier_is_billed_as_standard() {
     let book = PriceBook::embedded();
     let cost = |tier: Option<&str>| {
         let response = Response { service_tier: tier.map(str::to_owned), ..response("openai", "gpt-5", tokens(1, 0)) };
@@ -130,7 +130,7 @@ fn a_service_tier_has_its_own_rates_and_unknown_ones_are_standard() {
 }
 
 #[test]
-fn a_response_at_cheap_hours_is_billed_at_their_rate() {
+fn off_peak_response_is_billed_at_the_off_peak_rate() {
     let book = PriceBook::embedded();
     let cost = |at: &str| {
         let ended_ms = at.parse::<Timestamp>().expect("a time").ms();
@@ -143,7 +143,7 @@ fn a_response_at_cheap_hours_is_billed_at_their_rate() {
 }
 
 #[test]
-fn a_reported_cost_wins_even_for_a_model_that_is_known() {
+fn reported_cost_overrides_a_known_model() {
     let reported = Cost { pico_usd: 42, source: CostSource::Reported };
     let given = |model: &str| Response { cost: Some(reported), ..response("openai", model, tokens(1_000, 1_000)) };
     let book = PriceBook::embedded();
@@ -152,7 +152,7 @@ fn a_reported_cost_wins_even_for_a_model_that_is_known() {
 }
 
 #[test]
-fn a_cost_from_another_table_is_computed_anew() {
+fn cost_from_another_table_is_recomputed() {
     let cost = Some(Cost { pico_usd: 42, source: CostSource::Table([7; 8]) });
     let book = PriceBook::embedded();
     let again = book.cost(&Response { cost, ..response("openai", "gpt-5", tokens(1, 0)) }).expect("a cost");
@@ -189,7 +189,7 @@ fn embeddings_need_no_output() {
 }
 
 #[test]
-fn the_model_that_answered_counts_and_not_the_one_that_was_asked_for() {
+fn price_uses_the_response_model_not_the_requested_one() {
     let book = PriceBook::embedded();
     let mut response = response("openai", "gpt-4o-mini-2024-07-18", tokens(1, 0));
     response.model_requested = Some("gpt-5".to_owned());
@@ -201,7 +201,7 @@ fn the_model_that_answered_counts_and_not_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn a_price_holds_from_its_first_moment_to_before_its_last() {
+fn price_interval_is_half_open() {
     let models = [
         flat("m", r#", "valid_to": "2026-01-01T00:00:00Z""#, 10),
         flat("m", r#", "valid_from": "2026-01-01T00:00:00Z", "valid_to": "2026-06-01T00:00:00Z""#, 20),
@@ -235,7 +235,7 @@ fn later_tables_override_earlier_ones_and_the_id_covers_all() {
 }
 
 #[test]
-fn the_id_of_a_table_does_not_depend_on_how_it_is_laid_out() {
+fn table_id_does_not_depend_on_layout() {
     let one = r#"{ "id": "m", "provider": "p", "tiers": [{ "when": {}, "rate": { "input": 1, "output": 2 } }] }"#;
     let other = r#"{"tiers":[{"rate":{"output":2,"input":1},"when":{}}],"match":["m"],"provider":"p","id":"m"}"#;
     let (one, other) = (table(one).expect("a table"), table(other).expect("a table"));

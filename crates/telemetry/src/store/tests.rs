@@ -128,7 +128,7 @@ fn response_is_found_by_its_id_span_trace_and_session_with_its_scores() {
 }
 
 #[test]
-fn the_same_event_counts_once_however_often_it_comes() {
+fn duplicate_event_counts_once() {
     let (_directory, store) = keep();
     let judged = score(ScoreTarget::Response("a".to_owned()), 1.0, NOON);
     let events = || vec![recorded(response("a", 1, NOON)), recorded(judged.clone())];
@@ -232,7 +232,7 @@ fn batch_out_of_turn_or_with_another_content_is_refused() {
 }
 
 #[test]
-fn copy_of_a_running_spool_is_numbered_anew_and_loses_nothing() {
+fn copied_spool_gets_a_new_number_and_loses_nothing() {
     let (_directory, primary) = keep();
     let directories = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
     let spool = reopen(directories[0].path(), SPOOL);

@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_go_on_where_they_stopped() {
+    fn lists_continue_after_the_cursor() {
         let names: Vec<String> = (0..250).map(|number| format!("n{number:03}")).collect();
         let name = String::as_str;
         let (first, next) = page_of(names.clone(), name, "n", "");

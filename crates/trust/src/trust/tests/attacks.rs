@@ -4,7 +4,7 @@ use super::*;
 use crate::trust::accept::Verdict;
 
 #[test]
-fn valid_checkpoint_is_new_then_known_then_refreshed() {
+fn valid_checkpoint_is_new_then_repeated_then_refreshed() {
     let mut replica = Replica::fresh();
     let page = checkpoint(1, 100);
     let accepted = replica.offer(&signed(&page)).unwrap();

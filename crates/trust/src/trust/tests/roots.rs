@@ -121,7 +121,7 @@ fn root_change_needs_a_threshold_of_old_and_new_keys() {
 }
 
 #[test]
-fn one_bad_signature_of_a_known_key_spoils_a_root_document() {
+fn bad_signature_of_a_known_key_refuses_a_root_document() {
     let mut chain = chain_of_three();
     let next = RootDocument { version: 2, ..two_of_three() };
     let good = sign_root(&next, &[&key(11), &key(12)]).unwrap();
