@@ -48,5 +48,7 @@ impl Clearance {
     }
 
     /// Ends without an entry: the audit log records only denials of this command.
-    pub(super) fn unrecorded(self) {}
+    pub(super) fn unrecorded(self) {
+        drop(self);
+    }
 }

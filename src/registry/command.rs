@@ -145,9 +145,9 @@ impl Ctx {
         clearance: Clearance,
         command: Command,
         subject: Subject,
-        change: SettingsChange<'_, T>,
+        SettingsChange { before, after }: SettingsChange<'_, T>,
     ) -> Result<(), StoreError> {
-        let change = AuditChange::settings(subject.clone(), change.before, change.after);
+        let change = AuditChange::settings(subject.clone(), before, after);
         let audit = self.audit(clearance, command, vec![subject], String::new(), vec![change]);
         txn.commit(self.now, Vec::new(), audit)?;
         Ok(())
