@@ -13,8 +13,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::globals::Globals;
 use super::{
     alert, archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history,
-    import, list, log, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire, role,
-    rollback, rules, show, stats, status, telemetry, token, trace, unlabel, webhook, whoami,
+    import, list, log, observed, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire,
+    role, rollback, rules, show, stats, status, telemetry, token, trace, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -99,6 +99,8 @@ pub enum Command {
     Trace(trace::TraceArgs),
     /// Show which prompts cost most
     Costs(costs::CostsArgs),
+    /// Find prompts in applications that are not in the registry yet
+    Observed(observed::ObservedArgs),
     /// Set limits on spend, errors and latency
     Alert(alert::AlertArgs),
     /// Carry telemetry across an air gap, and erase it
@@ -153,7 +155,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
-    ("Measure", &["trace", "stats", "costs", "alert", "telemetry"]),
+    ("Measure", &["trace", "stats", "costs", "observed", "alert", "telemetry"]),
     ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
     (
         "Maintenance",

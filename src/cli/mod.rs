@@ -33,6 +33,7 @@ mod import;
 mod keys;
 mod list;
 mod log;
+mod observed;
 pub mod output;
 mod policy;
 mod principal;
@@ -160,6 +161,7 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Telemetry(args) => ask(globals, |context| telemetry::run(args, context)),
         Command::Trace(args) => ask(globals, |context| trace::run(args, context)),
         Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
+        Command::Observed(args) => ask(globals, |context| observed::run(args, context)),
         Command::Alert(args) => ask(globals, |context| alert::run(args, context)),
         Command::Status(args) => ask(globals, |context| status::run(args, context)),
         Command::Whoami(_) => ask(globals, whoami::run),

@@ -519,6 +519,7 @@ fn ingest(error: &IngestError) -> ErrorFormat {
             (ErrorCode::Forbidden, hint(way))
         }
         IngestError::Telemetry(error) => telemetry(error),
+        IngestError::Resolve(error) => resolve(error),
     }
 }
 

@@ -30,6 +30,7 @@ mod library;
 pub mod listen;
 mod measure;
 mod names;
+mod observed;
 pub mod openapi;
 mod operate;
 mod otlp;

@@ -13,8 +13,8 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, alerts, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report,
-    responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
+    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, read, replicate,
+    report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
 };
 
 /// All operations.
@@ -30,6 +30,9 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/v1/scores",                                          || post(telemetry::scores)),
     Route::new("GET",    "/v1/stats",                                           || get(stats::all)),
     Route::new("GET",    "/v1/prompts/{name}/stats",                            || get(stats::prompt)),
+    Route::new("GET",    "/v1/observed",                                        || get(observed::list)),
+    Route::new("GET",    "/v1/observed/{id}",                                   || get(observed::one)),
+    Route::new("POST",   "/v1/observed/{id}/adopt",                             || post(observed::adopt)),
     Route::new("GET",    "/v1/alerts",                                          || get(alerts::alerts)),
     Route::new("PUT",    "/v1/alerts/{name}",                                   || put(alerts::put_alert)),
     Route::new("DELETE", "/v1/alerts/{name}",                                   || delete(alerts::remove_alert)),
@@ -168,7 +171,7 @@ pub(super) fn class(path: &str) -> &'static str {
     {
         "governance"
     } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/telemetry", "/v1/traces"])
-        || under(&["/v1/logs", "/v1/metrics", "/v1/stats", "/v1/alerts"])
+        || under(&["/v1/logs", "/v1/metrics", "/v1/stats", "/v1/alerts", "/v1/observed"])
     {
         "telemetry"
     } else if under(&["/ui/"]) {

@@ -1,9 +1,10 @@
-//! Why a report is not recorded.
+//! Why a report is not recorded or read.
 
+use crate::resolve::ResolveError;
 use crate::telemetry::otlp::DecodeError;
 use crate::telemetry::store::TelemetryError;
 
-/// Why a report is not recorded.
+/// Why a report is not recorded or read.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum IngestError {
@@ -19,4 +20,6 @@ pub enum IngestError {
     Otlp(#[from] DecodeError),
     #[error(transparent)]
     Telemetry(#[from] TelemetryError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
 }

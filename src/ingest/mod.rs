@@ -10,6 +10,7 @@ mod content;
 mod error;
 pub mod exports;
 mod lookup;
+mod observed;
 mod otlp;
 mod report;
 pub mod stats;
@@ -29,6 +30,7 @@ use crate::telemetry::store::{Outcome, Recorded, Retention, SentBatch, SpoolId, 
 use content::Texts;
 pub use content::{ContentSample, Redactor};
 pub use error::IngestError;
+pub use observed::Adoption;
 pub use otlp::Received;
 
 /// Records telemetry; clones share it.

@@ -128,6 +128,10 @@ const STORY: &[(&str, &str, &str)] = &[
     ("POST",   "/otlp/v1/logs", r#"{"resourceLogs":[]}"#),
     ("POST",   "/v1/metrics", r#"{"resourceMetrics":[]}"#),
     ("GET",    "/v1/responses/chatcmpl-9x", ""),
+    ("POST",   "/v1/responses", r#"{"responses":[{"id":"r-3","model":"gpt-5","input":[{"role":"system","content":"Nobody published this text."}]}]}"#),
+    ("GET",    "/v1/observed?limit=10", ""),
+    ("GET",    "/v1/observed/{OBSERVED}", ""),
+    ("POST",   "/v1/observed/{OBSERVED}/adopt", EXAMPLE),
     ("POST",   "/v1/responses", r#"{"responses":[{"id":"r-2","session":"chat-1","prompt":"support/tone","model":"gpt-5","input_tokens":9,"output_tokens":1}]}"#),
     ("GET",    "/v1/sessions/chat-1", ""),
     ("POST",   "/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "{BATCH}"),
@@ -153,7 +157,7 @@ fn example(document: &Value, id: &str) -> String {
 
 #[test]
 fn every_operation_matches_the_openapi_document() {
-    let node = Launch::primary().args(["--webhook-allow", "127.0.0.0/8"]).start();
+    let node = Launch::primary().args(["--webhook-allow", "127.0.0.0/8", "--record-content"]).start();
     let document = node.get("/openapi.json").ok();
     let mut done = BTreeSet::from(["stream_events"]);
     let batch = Batch { at_ms: 0, events: Vec::new() }.encode().expect("bytes");
@@ -162,7 +166,10 @@ fn every_operation_matches_the_openapi_document() {
         let id = contract::operation(method, path.split('?').next().unwrap_or(path)).expect("an operation");
         let content =
             || node.get("/v1/prompts/support%2Fagent/versions/1").ok()["content_id"].as_str().map(str::to_owned);
-        let path = if path.contains("{CONTENT}") {
+        let path = if path.contains("{OBSERVED}") {
+            let observed = node.send("GET", "/v1/observed", &[], b"").ok();
+            path.replace("{OBSERVED}", observed["prompts"][0]["id"].as_str().expect("an observed prompt"))
+        } else if path.contains("{CONTENT}") {
             path.replace("{CONTENT}", &content().expect("a content id"))
         } else {
             (*path).to_owned()

@@ -9,18 +9,20 @@ use std::io::{BufRead, BufReader, Write};
 use serde_json::{Value, json};
 
 use crate::support::answer::{Answer, head};
-use crate::support::node::{Node, segment};
+use crate::support::node::{Launch, Node, segment};
 use crate::ui::Browser;
 
 /// A prompt that exists and is hidden, and one that does not exist.
 const TYPED: [&str; 2] = ["secret/plan", "secret/none"];
 /// Change requests about hidden prompts, and one that is not there.
 const REQUESTS: [&str; 3] = ["1", "3", "99"];
+/// A system text that belongs to no prompt, and is there for readers of all.
+const OBSERVED: &str = "Go deeper into what the customer says.";
 /// Parts of names that must not occur in any answer.
 const NEVER: [&str; 5] = ["deeper", "aaa-first", "merger", "zzz-last", "withdrawn-name"];
 
 /// What is asked of one operation: a path with query, and a body. `{N}` is a name, `{S}` a name as one segment, `{R}` the
-/// number of a change request.
+/// number of a change request, `{O}` the ID of an observed prompt.
 type Ask = (&'static str, &'static str);
 
 /// Every operation of the OpenAPI document.
@@ -146,6 +148,9 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("POST",   "/v1/responses", &[("/v1/responses", r#"{"responses":[{"prompt":"{N}"},{"stamp":"{N}@1"}]}"#)]),
     ("GET",    "/v1/stats", &[("/v1/stats", ""), ("/v1/stats?since=30d&limit=1", "")]),
     ("GET",    "/v1/prompts/{name}/stats", &[("/v1/prompts/{S}/stats", ""), ("/v1/prompts/{S}/stats?by=model&since=1h", "")]),
+    ("GET",    "/v1/observed", &[("/v1/observed", ""), ("/v1/observed?limit=1", "")]),
+    ("GET",    "/v1/observed/{id}", &[("/v1/observed/{O}", ""), ("/v1/observed/x", "")]),
+    ("POST",   "/v1/observed/{id}/adopt", &[("/v1/observed/{O}/adopt", r#"{"name":"support/taken"}"#)]),
     ("GET",    "/v1/alerts", &[("/v1/alerts", "")]),
     ("PUT",    "/v1/alerts/{name}", &[("/v1/alerts/a", r#"{"metric":"spend","threshold":1,"prompts":"{N}","per_s":3600}"#)]),
     ("DELETE", "/v1/alerts/{name}", &[("/v1/alerts/a", "")]),
@@ -191,6 +196,8 @@ const PAGES: &[(&str, &[&str])] = &[
         &["/ui/responses/r-{S}", "/ui/responses/r-visible", "/ui/responses/0123456789abcdef0123456789abcdef"],
     ),
     ("/ui/sessions/{id}", &["/ui/sessions/s-{S}", "/ui/sessions/s-mixed"]),
+    ("/ui/observed", &["/ui/observed"]),
+    ("/ui/observed/{id}", &["/ui/observed/{O}"]),
     ("/ui/prompts/{*name}", &["/ui/prompts/{N}", "/ui/prompts/support/agent", "/ui/prompts/support/part"]),
     ("/ui/diff/{*name}", &["/ui/diff/{N}?from=1&to=2", "/ui/diff/support/agent?from=1&to=2"]),
     ("/ui/new", &["/ui/new", "/ui/new?name={N}"]),
@@ -233,7 +240,7 @@ fn publish(node: &Node, name: &str, text: &str) {
 }
 
 fn world() -> World {
-    let node = Node::primary();
+    let node = Launch::primary().args(["--record-content"]).start();
     for name in ["aaa-first/one", "secret/plan", "secret/deeper", "secret/merger", "zzz-last/one"] {
         publish(&node, name, "hidden words");
         publish(&node, name, "Hidden words: advise the customer which loan to take.");
@@ -295,6 +302,8 @@ fn world() -> World {
             "trace_id": "0123456789abcdef0123456789abcdef", "span_id": "00000000000000aa"},
     ]});
     let _recorded = node.change("POST", "/v1/responses", &responses).ok();
+    let input = json!([{"role": "system", "content": OBSERVED}]);
+    let _observed = node.change("POST", "/v1/responses", &json!({"responses": [{"id": "o-1", "input": input}]})).ok();
     World { node, narrow }
 }
 
@@ -313,7 +322,8 @@ impl World {
 
 /// What is asked with each of the names or numbers that it has a place for.
 fn filled(text: &str, with: &str) -> String {
-    text.replace("{N}", with).replace("{S}", &segment(with)).replace("{R}", with)
+    let id = blake3::hash(OBSERVED.as_bytes()).to_hex();
+    text.replace("{N}", with).replace("{S}", &segment(with)).replace("{R}", with).replace("{O}", &id[..16])
 }
 
 /// Input for a form field; nothing if it is left empty.

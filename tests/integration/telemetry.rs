@@ -5,6 +5,7 @@ mod by_text;
 mod exporting;
 mod forwarding;
 mod instrumentations;
+mod observing;
 mod receiving;
 mod tracing;
 mod upkeep;

@@ -7,6 +7,7 @@ mod alerts;
 mod error;
 mod govern;
 mod lists;
+mod observed;
 mod paths;
 mod proposals;
 mod responses;

@@ -18,8 +18,8 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, alerts, change_requests, drafts, events, govern, library, operate, otlp, read, replicate, report,
-    responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
+    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, read, replicate,
+    report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
 };
 use crate::api::problem::Problem;
 use crate::api::telemetry::RpcStatus;
@@ -61,6 +61,7 @@ use crate::web::docs;
     ),
     paths(
         read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
+        observed::list, observed::one, observed::adopt,
         alerts::alerts, alerts::put_alert, alerts::remove_alert,
         responses::response, responses::session, telemetry_files::export, telemetry_files::trust, telemetry_files::progress,
         telemetry_files::batch, telemetry_files::forget, telemetry_files::erase, otlp::traces, otlp::logs, otlp::metrics,

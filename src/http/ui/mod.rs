@@ -16,6 +16,7 @@ mod lifecycle;
 mod live;
 mod merge;
 pub(super) mod news;
+mod observed;
 mod prompt;
 mod prompts;
 mod replicas;

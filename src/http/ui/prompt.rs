@@ -36,7 +36,8 @@ const DEPLOYMENTS_MAX: usize = 10 * PAGE_ROWS_MAX;
 /// How long the arrival of a deployment is shown: a minute, in milliseconds.
 const ARRIVING_MS: i64 = 60_000;
 /// The confirmation, by the word in the URL.
-const DONE: [(&str, &str); 11] = [
+const DONE: [(&str, &str); 12] = [
+    ("adopted", "Adopted. Calls with this text belong to this version from now on."),
     ("retired", "Retired. This version can no longer be deployed."),
     ("reinstated", "Reinstated. This version can be deployed again."),
     ("removed", "Removed. Its labels no longer serve anything."),

@@ -5,8 +5,8 @@ use axum::routing::{get, post};
 use super::super::route::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
-    about, alerts, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, prompt, prompts, replicas,
-    responses, review, rollback, sign_in, sign_in_link, usage,
+    about, alerts, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, observed, prompt, prompts,
+    replicas, responses, review, rollback, sign_in, sign_in_link, usage,
 };
 
 /// All pages, their assets, and the targets of their forms.
@@ -32,6 +32,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::new("GET",  "/ui/responses",       || get(responses::find)),
     Route::new("GET",  "/ui/responses/{id}",  || get(responses::response)),
     Route::new("GET",  "/ui/sessions/{id}",   || get(responses::session)),
+    Route::new("GET",  "/ui/observed",        || get(observed::list)),
+    Route::new("GET",  "/ui/observed/{id}",   || get(observed::one).post(observed::adopt)),
     Route::new("GET",  "/ui/audit",           || get(audit::audit)),
     Route::new("GET",  "/ui/access",                  || get(people::list).post(people::create)),
     Route::new("GET",  "/ui/access/who/{name}",       || get(people::one).post(people::act)),

@@ -10,7 +10,7 @@ use crate::support::node::{Launch, Node};
 const AGENT: &str = "You are the support agent of Globe. Be kind.";
 
 /// A call that records its system text and names no prompt.
-fn call_with(trace: u64, span: u64, system: &str) -> Value {
+pub(super) fn call_with(trace: u64, span: u64, system: &str) -> Value {
     let mut call = call(trace, span, 0, "");
     let instructions = json!([{"type": "text", "content": system}]).to_string();
     let said = json!({"key": "gen_ai.system_instructions", "value": {"stringValue": instructions}});
@@ -19,7 +19,7 @@ fn call_with(trace: u64, span: u64, system: &str) -> Value {
 }
 
 /// Spans as an application sends them that knows of no registry.
-fn without_prompt(traces: &[u8]) -> Vec<u8> {
+pub(super) fn without_prompt(traces: &[u8]) -> Vec<u8> {
     let mut request = ExportTraceServiceRequest::decode(traces).expect("traces");
     let scopes = request.resource_spans.iter_mut().flat_map(|resource| &mut resource.scope_spans);
     for span in scopes.flat_map(|scope| &mut scope.spans) {
@@ -29,7 +29,7 @@ fn without_prompt(traces: &[u8]) -> Vec<u8> {
 }
 
 /// Which version a recorded response belongs to, and how that was found.
-fn found(primary: &Node, id: &str) -> (String, String) {
+pub(super) fn found(primary: &Node, id: &str) -> (String, String) {
     let response = recorded(primary, id)["responses"][0].clone();
     let version = &response["version"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -8,6 +8,7 @@ pub mod completeness;
 pub mod erasure;
 pub mod govern;
 pub mod limits;
+pub mod observed;
 pub mod problem;
 pub mod read;
 pub mod stats;

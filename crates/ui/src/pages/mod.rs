@@ -19,6 +19,7 @@ pub mod in_use;
 mod lifecycle;
 pub mod merge;
 pub mod new;
+pub mod observed;
 pub mod problem;
 pub mod prompt;
 pub mod prompts;

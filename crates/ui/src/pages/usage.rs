@@ -195,6 +195,7 @@ fn reasons(unattributed: &UnattributedUsage, total: &StatsCounts) -> Markup {
                     }
                 }
             }
+            p { a href="/ui/observed" { "Observed prompts" } " shows the texts of calls that name no prompt." }
             p.quiet {
                 "To attribute a call, report the " code { "stamp" } " of the resolved prompt with it. "
                 a href="/docs#post-v1-responses" { "How to report responses" }
