@@ -126,6 +126,8 @@ test("lists, searches, the queue, change requests and the log show hostile texts
     `/ui/?folder=${asked}`,
     "/ui/usage",
     "/ui/alerts",
+    "/ui/observed",
+    `/ui/observed/${team.observed}`,
     ...NAMES.map((_, index) => `/ui/responses/hostile-${index}`),
     `/ui/responses/${asked}`,
     ...PAYLOADS.slice(0, 2).map((payload) => `/ui/sessions/${segment(payload.slice(0, 100))}`),

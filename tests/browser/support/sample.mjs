@@ -120,7 +120,7 @@ export class Sample {
   /** Fills a node; with replicas of these names, and with an empty node beside it, where they are wanted. */
   static async start({ replicas = [], empty = false } = {}) {
     const sample = new Sample();
-    sample.team = await Team.start({ args: ["--registry", "lighthouse"], people: PEOPLE });
+    sample.team = await Team.start({ args: ["--registry", "lighthouse", "--record-content"], people: PEOPLE });
     await sample.#past(sample.team);
     await sample.#present(sample.team);
     sample.replicas = await Promise.all(replicas.map((name) => Node.replicaOf(sample.team.node, name)));
@@ -199,6 +199,11 @@ export class Sample {
     const chance = () => (seed = (seed * 16_807) % 2_147_483_647) / 2_147_483_647;
     const responses = [];
     const scores = [];
+    // What an application says whose prompts are in its code.
+    const hardCoded = (hour) =>
+      hour % 5 === 0
+        ? "Translate what follows into French, word by word."
+        : `You write notes to customers of Globe.\n\nGreet ${["Ann", "Bob", "Eve"][hour % 3]} of ${["Rome", "Oslo"][hour % 2]} by name, and promise nothing.`;
     const call = (prompt, version, hoursAgo, { cost = 0.004, latency = 900, failing = 0.02, score } = {}) => {
       const id = `call-${responses.length}`;
       const input = Math.round(900 + chance() * 900);
@@ -215,6 +220,7 @@ export class Sample {
         cost_usd: chance() > 0.05 ? Number((cost * (0.7 + chance() * 0.6)).toFixed(6)) : undefined,
         error: chance() < failing ? "rate_limited" : undefined,
         environment: "production",
+        input: prompt ? undefined : [{ role: "system", content: hardCoded(hoursAgo) }],
       });
       if (score && chance() < 0.3) {
         const value = Number(Math.min(1, score - 0.1 + chance() * 0.2).toFixed(2));
@@ -259,6 +265,8 @@ export class Sample {
       await team.node.send("POST", "/v1/responses", { responses: responses.slice(at, at + 500) });
     }
     await team.node.send("POST", "/v1/scores", { scores });
+    const observed = await team.send("admin", "GET", "/v1/observed");
+    this.observed = observed.prompts[0].id;
     const spend = { metric: "spend", prompts: "support/**", per_s: 86_400 };
     await team.send("admin", "PUT", "/v1/alerts/support-spend", { ...spend, threshold: 0.01 });
     await team.send("admin", "PUT", "/v1/alerts/all-spend", { metric: "spend", threshold: 500, per_s: 604_800 });

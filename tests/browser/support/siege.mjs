@@ -40,6 +40,11 @@ function changes(name, index) {
 async function reported(team) {
   const word = (index) => PAYLOADS[index % PAYLOADS.length].slice(0, 100);
   const unknown = { id: PAYLOADS[1], session: PAYLOADS[2], prompt: PAYLOADS[3], stamp: PAYLOADS[4] };
+  const observed = NAMES.map((_, index) => ({
+    id: `observed-${index}`,
+    model: word(index),
+    input: [{ role: "system", content: `${EVERYTHING.slice(0, 4_000)} ${PAYLOADS[index % PAYLOADS.length]}` }],
+  }));
   const responses = NAMES.map((prompt, index) => ({
     id: `hostile-${index}`,
     prompt,
@@ -56,7 +61,7 @@ async function reported(team) {
     latency_ms: 900 + index,
     cost_usd: 0.01 * index,
   }));
-  await team.node.send("POST", "/v1/responses", { responses: [...responses, unknown] });
+  await team.node.send("POST", "/v1/responses", { responses: [...responses, unknown, ...observed] });
   const scores = NAMES.flatMap((_, index) => [
     { response: `hostile-${index}`, name: word(index), value: 0.5, evaluator: word(index + 2), explanation: EVERYTHING },
     { response: `hostile-${index}`, name: word(index), value: word(index + 1) },
@@ -66,7 +71,7 @@ async function reported(team) {
 
 /** Starts it; the team, with the numbers of what it made. */
 export async function besieged() {
-  const team = await Team.start();
+  const team = await Team.start({ args: ["--record-content"] });
   await team.node.send("PUT", "/v1/rules/hostile", { toml: RULES });
   for (const [index, name] of NAMES.entries()) await team.import(changes(name, index), { syntax: "plain" });
   const freeze = [{ from: "2020-01-01T00:00:00Z", to: "2100-01-01T00:00:00Z", why: PAYLOADS[1] }];
@@ -83,6 +88,7 @@ export async function besieged() {
   await team.review("cy", team.rejected, "reject", PAYLOADS[1]);
   await team.deploy("rob", first, "production", team.version, PAYLOADS[2], { fails: 403 });
   await reported(team);
+  team.observed = (await team.node.send("GET", "/v1/observed")).prompts[0].id;
   const alert = { metric: "spend", threshold: 1, prompts: `hostile/${PAYLOADS[1].slice(0, 150)}`, per_s: 3_600 };
   await team.node.send("PUT", "/v1/alerts/hostile", alert);
   return team;

@@ -43,7 +43,9 @@ pub fn list(frame: &Frame, observed: &ObservedPrompts) -> String {
             }
         }
         @if let Some(other) = &observed.other {
-            p.quiet { (grouped(other.calls)) " calls had a text that is too long, or came when there was no more room." }
+            p.quiet {
+                (grouped(other.calls)) " calls had a text that is too long, or came when there was no more room."
+            }
         }
     };
     let above = [("Usage", "/ui/usage".to_owned())];
@@ -96,7 +98,9 @@ pub fn one(frame: &Frame, prompt: &ObservedPrompt) -> String {
             h2 #text { "Text" }
             (conversation(&content))
             @if prompt.variables > 0 {
-                p.quiet { "Variables are where the texts of calls differ. You can rename them in the editor after adopting." }
+                p.quiet {
+                    "Variables are where the texts of calls differ. You can rename them in the editor after adopting."
+                }
             }
         }
         section aria-labelledby="models" {
