@@ -7,6 +7,7 @@ mod forwarding;
 mod instrumentations;
 mod observing;
 mod receiving;
+mod tour;
 mod tracing;
 mod upkeep;
 
@@ -46,6 +47,18 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).expect("memory");
     encoder.finish().expect("memory")
+}
+
+/// A recorded request of a call with `support/agent@7`, with the stamp of that version of this registry.
+fn of_this_registry(node: &Node, mut body: Vec<u8>) -> Vec<u8> {
+    /// The end of the stamp in the recordings.
+    const RECORDED_ID: &[u8] = b"3f9a1c2b7d41";
+    let answer = node.get("/v1/resolve/support/agent@7").ok();
+    let id = answer["stamp"].as_str().and_then(|stamp| stamp.split('+').next_back()).expect("a stamp").as_bytes();
+    while let Some(at) = body.windows(id.len()).position(|part| part == RECORDED_ID) {
+        body[at..at + id.len()].copy_from_slice(id);
+    }
+    body
 }
 
 /// Sends a body as an exporter on the same machine does: without an access token.

@@ -134,7 +134,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, ClientError>) -> (u16, String) 
 }
 
 /// What arrived at a receiver.
-struct Arrived {
+pub struct Arrived {
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -153,7 +153,7 @@ impl Arrived {
         self.header("webhook-timestamp").parse().expect("a number")
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 
@@ -164,17 +164,17 @@ impl Arrived {
 }
 
 /// A server on loopback that takes events.
-struct Receiver {
-    url: String,
+pub struct Receiver {
+    pub url: String,
     arrived: UnboundedReceiver<Arrived>,
 }
 
 /// A status, and for how long to leave the receiver alone.
-type Answered = (u16, Option<&'static str>);
+pub type Answered = (u16, Option<&'static str>);
 
 impl Receiver {
     /// Answers with these, one after the other, and then with 204.
-    async fn start(answers: &[Answered]) -> Self {
+    pub async fn start(answers: &[Answered]) -> Self {
         let (sender, arrived) = unbounded_channel();
         let said = Arc::new(Mutex::new(VecDeque::from(answers.to_vec())));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -195,7 +195,7 @@ impl Receiver {
     }
 
     /// Waits for the next event.
-    async fn next(&mut self) -> Arrived {
+    pub async fn next(&mut self) -> Arrived {
         let arrived = tokio::time::timeout(PATIENCE, self.arrived.recv()).await;
         arrived.expect("an event arrives").expect("a receiver")
     }
