@@ -70,7 +70,7 @@ async fn published_version_is_called_by_an_sdk_traced_counted_shown_and_alerted_
     {
         assert!(said.stdout.contains(part), "{part}: {said:#?}");
     }
-    let _said = run(&primary, &["stats", "support/agent", "--by", "version"]).ok().says("@7").says("1 (10%)");
+    let _said = run(&primary, &["stats", "support/agent", "--by", "version"]).ok().says("v7").says("1 (10%)");
     let page = primary.get("/ui/responses/chatcmpl-3").text();
     assert!(page.contains("Say who we are") && page.contains("Rude."), "{page}");
     let page = primary.get("/ui/prompts/support/agent").text();
