@@ -27,7 +27,7 @@ use crate::model::audit::{Command, Subject};
 use crate::model::principal::Permission;
 use crate::model::time::Timestamp;
 use crate::replication::publish_error::PublishError;
-use crate::replication::telemetry_file::{FileBatch, TelemetryFileError, is_signed};
+use crate::replication::telemetry_file::{FileBatch, FileSigner, TelemetryFileError, is_signed};
 use crate::telemetry::event::hex;
 use crate::telemetry::store::{Erase, SentBatch, SpoolId, TelemetryError};
 
@@ -56,7 +56,7 @@ impl FromRequestParts<App> for Exporter {
         }
         let shown = parts.headers.get(header::AUTHORIZATION).ok_or(RequestError::TokenMissing)?;
         let shown = shown.to_str().ok().and_then(|shown| AccessToken::parse(shown.strip_prefix("Bearer ")?).ok());
-        let own = app.file_signer.as_ref().and_then(|signer| signer.token());
+        let own = app.file_signer.as_ref().and_then(FileSigner::token);
         match (shown, own) {
             (Some(shown), Some(own)) if shown.hash() == own.hash() => Ok(Self),
             (_, None) => Err(IngestError::Off.into()),

@@ -216,7 +216,9 @@ impl Recorder {
         }
         let redactor = self.0.options.redactor.clone();
         let redact = move || {
-            texts.iter_mut().for_each(|texts| redactor.redact(texts));
+            for texts in &mut texts {
+                redactor.redact(texts);
+            }
             texts
         };
         let redacted = tokio::task::spawn_blocking(redact).await.unwrap_or_else(|error| {

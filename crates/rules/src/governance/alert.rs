@@ -121,7 +121,7 @@ pub fn summary(rule: &AlertRule, reading: Option<&AlertReading>) -> String {
 /// A length of time in the largest unit that divides it.
 pub fn period(seconds: u64) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
-    let (unit_s, unit) = units.into_iter().find(|(unit_s, _)| seconds % unit_s == 0).unwrap_or((1, "second"));
+    let (unit_s, unit) = units.into_iter().find(|(unit_s, _)| seconds.is_multiple_of(*unit_s)).unwrap_or((1, "second"));
     let number = seconds / unit_s;
     if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
 }

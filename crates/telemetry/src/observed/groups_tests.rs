@@ -13,8 +13,8 @@ fn call(number: u64) -> Response {
         ended_ms: i64::try_from(number).expect("small"),
         model_used: Some(format!("model-{}", number % 3)),
         tokens: Tokens { input: Some(number), output: Some(1), ..Tokens::default() },
-        cost: (number % 2 == 0).then_some(Cost { pico_usd: number, source: CostSource::Reported }),
-        error: (number % 5 == 0).then(|| "timeout".to_owned()),
+        cost: number.is_multiple_of(2).then_some(Cost { pico_usd: number, source: CostSource::Reported }),
+        error: number.is_multiple_of(5).then(|| "timeout".to_owned()),
         ..Response::default()
     }
 }

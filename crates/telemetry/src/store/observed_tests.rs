@@ -118,7 +118,7 @@ fn text_that_is_too_long_is_counted_with_others() {
 fn calls_at_two_replicas_are_observed_at_the_primary_as_if_they_had_come_there() {
     let calls = |from: u64| {
         let text = |number: u64| {
-            if number % 3 == 0 { "Translate into French.".to_owned() } else { hello(&format!("N{number}")) }
+            if number.is_multiple_of(3) { "Translate into French.".to_owned() } else { hello(&format!("N{number}")) }
         };
         (from..from + 6).map(move |number| recorded(unknown(&number.to_string(), "ann", &text(number), NOON))).collect()
     };

@@ -257,7 +257,6 @@ impl World {
                 let copy = self.replica(*replica).disk.copy();
                 self.replicas.push(Node::on(copy, SPOOL));
             }
-            Step::Copy { .. } => {}
             Step::Export { replica } => {
                 let replica = self.replica(*replica);
                 if let Some(file) = replica.attempt(async |store| store.spooled()) {
@@ -272,7 +271,7 @@ impl World {
                     }
                 }
             }
-            Step::Import { .. } => {}
+            Step::Copy { .. } | Step::Import { .. } => {}
         }
     }
 
