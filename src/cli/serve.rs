@@ -24,6 +24,8 @@ pub fn run(args: ServeArgs, output: Output) -> Result<Verdict, CliError> {
     let webhook_allow = given(args.webhook_allow);
     let flags = Layer {
         watch: args.watch,
+        parquet: args.parquet,
+        parquet_every_s: args.parquet_every_s,
         forward_otlp: args.forward_otlp,
         forward_otlp_ca: args.forward_otlp_ca,
         watch_quiet_ms: args.watch_quiet_ms,

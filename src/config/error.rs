@@ -36,6 +36,8 @@ pub enum ConfigError {
     RootKey { given: String, reason: String },
     #[error("invalid upstream `{url}`: it must start with http:// or https://")]
     Upstream { url: String },
+    #[error("invalid parquet_every_s {given}: use 1 to 86,400")]
+    ParquetEvery { given: u64 },
     #[error("invalid forward_otlp `{url}`: it must start with http:// or https://")]
     ForwardOtlp { url: String },
     #[error("invalid forward_otlp_headers: write NAME=VALUE, separated by commas")]

@@ -123,6 +123,10 @@ pub struct Layer {
     pub telemetry_events_mib: Option<u64>,
     /// Most space of what a replica keeps for its primary, in MiB.
     pub telemetry_spool_mib: Option<u64>,
+    /// A folder for recorded telemetry as Parquet files.
+    pub parquet: Option<PathBuf>,
+    /// How long events wait for others to be in a Parquet file with, in seconds.
+    pub parquet_every_s: Option<u64>,
     /// The collector of OpenTelemetry that recorded telemetry is sent to.
     pub forward_otlp: Option<String>,
     /// Headers of these requests, as `NAME=VALUE`; a list, or a text with commas.
@@ -152,7 +156,7 @@ impl Layer {
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, hold_automation, prices, record_content, record_content_sample,
             telemetry_events_days, telemetry_content_days, telemetry_minutes_days, telemetry_hours_days,
-            telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, forward_otlp, forward_otlp_headers,
+            telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, parquet, parquet_every_s, forward_otlp, forward_otlp_headers,
             forward_otlp_ca, provider, intended_purpose)
     }
 

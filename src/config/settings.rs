@@ -82,6 +82,11 @@ const WATCH_QUIET_MS: u64 = 2_000;
 /// Longest such time: an hour.
 const WATCH_QUIET_MS_MAX: u64 = 3_600_000;
 
+/// Default time between two Parquet files: an hour.
+const PARQUET_EVERY_S: u64 = 3_600;
+/// What can be set: to a day.
+const PARQUET_S: std::ops::RangeInclusive<u64> = 1..=86_400;
+
 /// A certificate and its key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the two files")]
@@ -109,6 +114,8 @@ pub struct PrimarySettings {
     pub archive_unused_days: Option<u32>,
     /// Whether it does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
     pub hold_automation: bool,
+    /// The folder for Parquet files, and how long events wait for others to be in a file with.
+    pub parquet: Option<(PathBuf, Duration)>,
     /// The collector that recorded telemetry is sent to.
     pub collector: Option<CollectorOptions>,
     /// The provider of the system, with contact; for reports.
@@ -182,12 +189,18 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
     }
     let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
     let collector = collector(&layer)?;
+    let every_s = layer.parquet_every_s.unwrap_or(PARQUET_EVERY_S);
+    if !PARQUET_S.contains(&every_s) {
+        return Err(ConfigError::ParquetEvery { given: every_s });
+    }
+    let parquet = layer.parquet.map(|folder| (folder, Duration::from_secs(every_s)));
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
     if let Some(days) = layer.archive_unused_days.filter(|days| *days < RETENTION_FLOOR_DAYS) {
         return Err(ConfigError::Retention { days });
     }
     Ok(PrimarySettings {
+        parquet,
         collector,
         node,
         watch: layer.watch,

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::PrimarySettings;
 use crate::crypto::secret::AccessToken;
 use crate::http::{About, AppState};
-use crate::ingest::exports::{self, collector::Collector};
+use crate::ingest::exports::{self, collector::Collector, files::Files};
 use crate::metrics::{Metrics, Role};
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
@@ -84,6 +84,7 @@ pub async fn start_primary_announcing(
         archive_unused_days,
         hold_automation,
         collector,
+        parquet,
         provider,
         intended_purpose,
         trust_clock,
@@ -160,6 +161,10 @@ pub async fn start_primary_announcing(
     if let Some((recorder, options)) = recorder.as_ref().zip(collector).filter(|_| !hold_automation) {
         let collector = Collector::new(recorder.store().clone(), options).map_err(StartError::Collector)?;
         tasks.push(("forwarding", tokio::spawn(exports::run(collector, metrics.clone(), stop.clone()))));
+    }
+    if let Some((recorder, (folder, every))) = recorder.as_ref().zip(parquet).filter(|_| !hold_automation) {
+        let files = Files::new(recorder.store().clone(), folder, every);
+        tasks.push(("parquet", tokio::spawn(exports::run(files, metrics.clone(), stop.clone()))));
     }
     let state = AppState {
         recorder,

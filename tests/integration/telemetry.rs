@@ -6,6 +6,7 @@ mod exporting;
 mod forwarding;
 mod instrumentations;
 mod observing;
+mod parquet_files;
 mod receiving;
 mod tour;
 mod tracing;

@@ -10,6 +10,7 @@ pub mod event;
 pub mod moments;
 pub mod observed;
 pub mod otlp;
+pub mod parquet;
 pub mod price;
 pub mod rollup;
 pub mod sketch;

@@ -118,6 +118,12 @@ pub struct ServeArgs {
     /// Milliseconds a file must stay unchanged before it is published [default: 2000]
     #[arg(long, value_name = "MS")]
     pub watch_quiet_ms: Option<u64>,
+    /// Folder to write recorded telemetry to as Parquet files, by day
+    #[arg(long, value_name = "DIR")]
+    pub parquet: Option<PathBuf>,
+    /// Seconds between two Parquet files [default: 3600]
+    #[arg(long, value_name = "SECONDS")]
+    pub parquet_every_s: Option<u64>,
     /// Collector of OpenTelemetry to send recorded telemetry to, with the prompt and version of each response
     #[arg(long, value_name = "URL")]
     pub forward_otlp: Option<String>,

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 
-use super::{Destination, ExportError, Step, waiting};
+use super::{Destination, ExportError, Step, body_bytes, waiting};
 use crate::client::{CONNECT_TIMEOUT, USER_AGENT};
 use crate::crypto::tls::{trusting, use_ring};
 use crate::telemetry::event::Event;
@@ -142,12 +142,6 @@ fn parts(events: &[Event]) -> impl Iterator<Item = &[Event]> {
         rest = left;
         (!part.is_empty()).then_some(part)
     })
-}
-
-fn body_bytes(event: &Event) -> usize {
-    let Event::Response(response) = event else { return 0 };
-    let Some(body) = &response.body else { return 0 };
-    [&body.input, &body.output].into_iter().flatten().map(String::len).sum()
 }
 
 fn compressed(body: &[u8]) -> std::io::Result<Vec<u8>> {

@@ -4,12 +4,14 @@
 //! as far as events are still kept, and one that is slow slows down nobody else.
 
 pub mod collector;
+pub mod files;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{Kind, Metrics};
+use crate::telemetry::event::Event;
 use crate::telemetry::store::{ExportDue, TelemetryError};
 
 /// How often new blocks are looked for.
@@ -88,6 +90,13 @@ pub async fn run<D: Destination>(destination: D, metrics: Metrics, stop: Cancell
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// The size of a recorded input and output.
+fn body_bytes(event: &Event) -> usize {
+    let Event::Response(response) = event else { return 0 };
+    let Some(body) = &response.body else { return 0 };
+    [&body.input, &body.output].into_iter().flatten().map(String::len).sum()
 }
 
 /// Blocks that wait.
