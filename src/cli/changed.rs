@@ -62,8 +62,18 @@ pub fn published(output: Output, published: &Published) -> Result<(), CliError> 
         output.note(format!("{}: {place}{}", paint(WARN.bold(), "warning"), one_line(&warning.message)));
     }
     if !published.dependents.is_empty() {
-        let names = listed(&published.dependents);
-        output.note(format!("{}: these include an older version: {}", paint(ACCENT.bold(), "note"), names));
+        output.note(format!("{}: {}", paint(ACCENT.bold(), "note"), outdated(published)));
     }
     Ok(())
+}
+
+/// Who still has the text of an earlier version: includes are filled in when the including prompt is published.
+fn outdated(Published { name, version, dependents, deployment, .. }: &Published) -> String {
+    let (have, them) = if dependents.len() == 1 { ("has", "it") } else { ("have", "them") };
+    // An include without a version takes what a label serves.
+    let first = if deployment.is_none() { format!("deploy {name}@{}, then ", version.number) } else { String::new() };
+    let names = listed(dependents);
+    format!(
+        "{names} still {have} the text of an earlier version of {name}; {first}publish {them} again to take the new one"
+    )
 }

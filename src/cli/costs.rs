@@ -29,7 +29,7 @@ pub struct CostsArgs {
     /// Start of the period: an age such as 24h or 7d, or a date or time (UTC)
     #[arg(long, value_name = "TIME", default_value = "30d")]
     since: Since,
-    /// End of the period, written like its start [default: now]
+    /// End of the period, written like its start; a date is included [default: now]
     #[arg(long, value_name = "TIME")]
     until: Option<Since>,
     /// Maximum number of prompts

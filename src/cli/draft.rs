@@ -101,7 +101,7 @@ enum DraftCommand {
         #[arg(short, long, value_name = "LABEL")]
         label: Vec<Label>,
         /// Semver bump [default: detected]
-        #[arg(long, value_name = "HOW", value_parser = bump)]
+        #[arg(long, value_name = "HOW", value_parser = bump())]
         bump: Option<Bump>,
         /// Deploy even if it breaks current callers; without it, you are asked on a terminal
         #[arg(long)]

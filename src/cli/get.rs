@@ -51,7 +51,7 @@ pub struct GetArgs {
     /// Fail on unused variables or messages, and on placeholders without messages
     #[arg(long)]
     strict: bool,
-    /// Fetch what was served at this time (UTC), e.g. 2026-03-20 (end of that day) or '2026-03-20 15:00'
+    /// Fetch what was served at this time (UTC), e.g. 2026-03-20 (00:00 on that day) or '2026-03-20 15:00'
     #[arg(long, value_name = "TIME")]
     at: Option<AsOf>,
     /// Stable ID for split assignment, e.g. a user ID

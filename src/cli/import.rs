@@ -13,6 +13,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::args::values::one_of;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, DIM, GOOD, count, one_line, paint};
@@ -58,7 +59,7 @@ pub struct ImportArgs {
     #[arg(short, long, value_name = "LABEL", default_value = "production")]
     label: Label,
     /// Template syntax of the history
-    #[arg(long, value_name = "SYNTAX", default_value = "plain", value_parser = syntax)]
+    #[arg(long, value_name = "SYNTAX", default_value = "plain", value_parser = one_of(["plain", "mustache", "jinja"], syntax))]
     syntax: Syntax,
     /// Message, for a folder (a history contains its own messages)
     #[arg(short, long, value_name = "WHY")]

@@ -2,7 +2,7 @@
 //!
 //! Nothing is shown without a terminal on standard error, or for JSON output.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -19,6 +19,10 @@ const TICK: Duration = Duration::from_millis(120);
 pub fn bytes(output: Output, message: &'static str, total: Option<u64>) -> ProgressBar {
     let shown = std::io::stderr().is_terminal() && !output.json;
     let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    if shown {
+        // A bar fills its line: after other text, such as a prompt, it would wrap, and only its last line be cleared.
+        let _unwritten = std::io::stderr().write_all(b"\r");
+    }
     let bar = ProgressBar::with_draw_target(total, target).with_message(message);
     style(&bar);
     if shown && total.is_none() {

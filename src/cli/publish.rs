@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::TypedValueParser;
 
-use super::args::values::{OverrideArgs, WhyArgs};
+use super::args::values::{OverrideArgs, WhyArgs, one_of};
 use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
@@ -43,7 +44,7 @@ pub struct PublishArgs {
     #[arg(short, long, value_name = "LABEL")]
     label: Vec<Label>,
     /// Semver bump [default: detected]
-    #[arg(long, value_name = "HOW", value_parser = bump)]
+    #[arg(long, value_name = "HOW", value_parser = bump())]
     bump: Option<Bump>,
     /// Fail unless this is the latest version (0: no version may exist yet)
     #[arg(long, value_name = "N")]
@@ -53,13 +54,10 @@ pub struct PublishArgs {
 }
 
 /// Parses the effect of a version on callers.
-pub fn bump(text: &str) -> Result<Bump, String> {
-    match text {
-        "major" => Ok(Bump::Major),
-        "minor" => Ok(Bump::Minor),
-        "patch" => Ok(Bump::Patch),
-        _ => Err("use major, minor or patch".to_owned()),
-    }
+pub fn bump() -> impl TypedValueParser<Value = Bump> {
+    one_of(Bump::ALL.map(Bump::as_str), |word| {
+        Bump::ALL.into_iter().find(|bump| bump.as_str() == word).ok_or("use major, minor or patch")
+    })
 }
 
 pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliError> {

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::args::values::{OverrideArgs, WeightedVersion, WhyArgs, choice, request_state, rule};
+use super::args::values::{OverrideArgs, WeightedVersion, WhyArgs, choice, one_of, rule};
 use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
@@ -58,8 +58,8 @@ enum RequestCommand {
     Propose(ProposeArgs),
     /// List change requests, newest first
     List {
-        /// Only requests in this state: open, applied, rejected, withdrawn or expired
-        #[arg(long, value_name = "STATE", value_parser = request_state)]
+        /// Only requests in this state
+        #[arg(long, value_name = "STATE", value_parser = one_of(RequestState::ALL.map(RequestState::as_str), str::parse::<RequestState>))]
         state: Option<RequestState>,
         /// Maximum number of results
         #[arg(long, value_name = "N", default_value_t = 50)]
@@ -119,7 +119,7 @@ struct ProposeArgs {
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Semver bump of the new version [default: detected]
-    #[arg(long, value_name = "HOW", value_parser = bump, requires = "file")]
+    #[arg(long, value_name = "HOW", value_parser = bump(), requires = "file")]
     bump: Option<Bump>,
     /// Fail unless this is the latest version (0: no version may exist yet)
     #[arg(long, value_name = "N", requires = "file")]

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, Subcommand};
 
 use super::Verdict;
-use super::args::values::{YesArgs, handle};
+use super::args::values::{YesArgs, handle, one_of};
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
@@ -17,10 +18,7 @@ const EXAMPLES: &str = "\
 Examples:
   bookholder role list
   bookholder role set on-call read deploy --description 'Rolls back at night'
-  bookholder role remove on-call
-
-Permissions: read, follow, publish, deploy, retire, remove, import, review,
-audit, access, policy, webhooks, operate, override, telemetry.";
+  bookholder role remove on-call";
 
 /// `role`
 #[derive(Clone, Debug, Args)]
@@ -40,7 +38,7 @@ enum RoleCommand {
         #[arg(value_parser = handle)]
         name: String,
         /// All of its permissions
-        #[arg(required = true, value_name = "PERMISSION")]
+        #[arg(required = true, value_name = "PERMISSION", value_parser = permission())]
         permissions: Vec<Permission>,
         /// Description of the role
         #[arg(long, default_value = "")]
@@ -53,6 +51,11 @@ enum RoleCommand {
         #[command(flatten)]
         yes: YesArgs,
     },
+}
+
+fn permission() -> impl TypedValueParser<Value = Permission> {
+    let value = |permission: Permission| PossibleValue::new(permission.as_str()).help(permission.allows());
+    one_of(Permission::ALL.map(value), str::parse::<Permission>)
 }
 
 pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> {

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Verdict;
+use super::args::values::one_of;
 use super::context::Context;
 use super::error::CliError;
 use super::figures::{csv, sparkline};
@@ -31,13 +32,14 @@ A call whose cost is not known counts as a call, but not in cost or COST/CALL.";
 pub struct StatsArgs {
     /// Name of the prompt
     name: PromptName,
-    /// Group by version, model, label, arm or environment
-    #[arg(long, value_name = "WHAT", default_value = "version", conflicts_with = "compare")]
+    /// What to group by
+    #[arg(long, value_name = "WHAT", default_value = "version", conflicts_with = "compare",
+        value_parser = one_of(StatsBy::ALL.map(StatsBy::as_str), str::parse::<StatsBy>))]
     by: StatsBy,
     /// Start of the period: an age such as 24h or 7d, or a date or time (UTC)
     #[arg(long, value_name = "TIME", default_value = "7d")]
     since: Since,
-    /// End of the period, written like its start [default: now]
+    /// End of the period, written like its start; a date is included [default: now]
     #[arg(long, value_name = "TIME")]
     until: Option<Since>,
     /// Compare two versions, e.g. @6 @7

@@ -58,7 +58,7 @@ pub struct TraceArgs {
     /// Show what a label of this prompt served; a name alone means production
     #[arg(long, value_name = "NAME[@LABEL]")]
     prompt: Option<Reference>,
-    /// Time (UTC) for --prompt, e.g. 2026-03-20 (end of that day) or '2026-03-20 15:00' [default: now]
+    /// Time (UTC) for --prompt, e.g. 2026-03-20 (00:00 on that day) or '2026-03-20 15:00' [default: now]
     #[arg(long, value_name = "TIME", requires = "prompt")]
     at: Option<AsOf>,
     /// Print the whole text of the version
@@ -173,7 +173,7 @@ async fn served(args: &TraceArgs, context: &Context, reference: &Reference) -> R
             break;
         }
     }
-    let nothing = || CliError::no(format!("{reference} served nothing at {at}"));
+    let nothing = || CliError::no(format!("{reference} served nothing at {} UTC", moment(at)));
     let deployment = deployment.ok_or_else(nothing)?;
     let serving = deployment.to.as_ref().ok_or_else(nothing)?;
     let mut versions = Vec::new();

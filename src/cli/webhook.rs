@@ -27,9 +27,9 @@ Examples:
 /// Width of the lists in the help.
 const HELP_COLUMNS: usize = 80;
 
-/// The help after the options: examples, and every event.
-fn after_help() -> String {
-    let mut help = format!("{EXAMPLES}\n\nEvents, one for each effect of an audit entry:\n");
+/// Every event, for the help after the options.
+fn events() -> String {
+    let mut help = "Events, one for each effect of an audit entry:\n".to_owned();
     let width = NAMED_EVENTS.iter().map(|(event, _)| event.len()).max().unwrap_or_default();
     for (event, means) in NAMED_EVENTS {
         help.extend([format!("  {event:<width$}  {means}\n")]);
@@ -56,7 +56,7 @@ const ROWS: usize = 20;
 
 /// `webhook`
 #[derive(Clone, Debug, Args)]
-#[command(after_help = after_help())]
+#[command(after_help = format!("{EXAMPLES}\n\n{}", events()))]
 pub struct WebhookArgs {
     #[command(subcommand)]
     command: WebhookCommand,
@@ -65,6 +65,7 @@ pub struct WebhookArgs {
 #[derive(Clone, Debug, Subcommand)]
 enum WebhookCommand {
     /// Create or replace a webhook; a new secret is shown once
+    #[command(after_help = events())]
     Add(AddArgs),
     /// List webhooks
     List,

@@ -18,6 +18,7 @@ use super::exporter;
 use super::request::RequestError;
 use super::request_id::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
+use crate::governance::interface::InterfaceError;
 use crate::ingest::IngestError;
 use crate::model::content::ContentError;
 use crate::model::name::NameError;
@@ -127,11 +128,43 @@ impl Failure {
     pub(super) fn refusal(&self) -> Option<(StatusCode, FormError)> {
         let (code, hint) = self.saying();
         let status = status(code);
-        let refusal = || FormError { says: self.to_string(), errors: self.errors(), hint };
-        (!status.is_server_error()).then(|| (status, refusal()))
+        let refusal = |(says, errors)| FormError { says, errors, hint };
+        (!status.is_server_error()).then(|| (status, refusal(self.said())))
     }
 
-    /// The individual errors, if there can be several.
+    /// The error in a sentence, and the individual errors if there are several; a single one is in the sentence.
+    fn said(&self) -> (String, Vec<String>) {
+        let errors = self.errors();
+        let count = errors.len();
+        if count < 2 {
+            return (self.to_string(), Vec::new());
+        }
+        let sentence = match self {
+            Self::Registry(RegistryError::PolicyNotMet { place, .. }) => {
+                format!("cannot deploy to {place}: {count} requirements are not met")
+            }
+            Self::Registry(RegistryError::BreaksCallers { place, .. }) => {
+                format!("cannot deploy to {place}: it would break current callers")
+            }
+            Self::Registry(RegistryError::HoldsSecrets { name, .. }) => {
+                format!("the content of `{name}` contains {count} secrets")
+            }
+            Self::Registry(RegistryError::StillIncluded { name, hidden, .. }) => {
+                let hidden = if *hidden > 0 { " and others that you cannot read" } else { "" };
+                format!("`{name}` is included by {count} prompts{hidden}; change those first")
+            }
+            Self::Registry(RegistryError::Interface(InterfaceError { declared, required, .. })) => {
+                format!("declared as {declared}, but this is a {required} change; declare {required}")
+            }
+            Self::Resolve(ResolveError::Render(RenderError::Variables(_))) => {
+                format!("{count} variables or messages do not fit this prompt")
+            }
+            _ => self.to_string(),
+        };
+        (sentence, errors)
+    }
+
+    /// The individual errors of kinds that can have several.
     fn errors(&self) -> Vec<String> {
         match self {
             Self::Resolve(ResolveError::Render(RenderError::Variables(problems))) => list(problems),
@@ -152,6 +185,7 @@ impl Failure {
     pub(super) fn problem(&self, id: RequestId) -> Problem {
         let (code, hint) = self.saying();
         let status = status(code);
+        let (said, errors) = self.said();
         let (detail, hint) = if code == ErrorCode::Internal {
             tracing::error!(request = %id, error = chain(self), "a request failed with an internal error");
             ("internal error".to_owned(), Some(format!("see the log for request {id}")))
@@ -164,9 +198,8 @@ impl Failure {
             } else if status.is_server_error() {
                 tracing::warn!(request = %id, error = chain(self), "a request failed");
             }
-            (self.to_string(), hint)
+            (said, hint)
         };
-        let errors = self.errors();
         Problem { title: title(code).to_owned(), status: status.as_u16(), code, detail, hint, errors }
     }
 }

@@ -45,7 +45,7 @@ fn period(app: &Shared, params: &mut Params) -> Result<Plan, Failure> {
             `environment`; version by default.", pattern = "^(version|model|label|arm|environment)$"),
         ("since" = Option<Since>, Query, description = "The start of the period: how long ago, such as `7d` or `24h`, \
             or when, such as `2026-03-20` or `2026-03-20T15:00:00Z`; a week ago by default.", example = "7d"),
-        ("until" = Option<Since>, Query, description = "The end of the period, written like its start; now by default."),
+        ("until" = Option<Since>, Query, description = "The end of the period, written like its start: a time, or a day that is part of it; now by default."),
     ),
     responses((status = 200, body = PromptStats)),
 )]
@@ -75,7 +75,7 @@ pub(super) async fn prompt(
     params(
         ("since" = Option<Since>, Query, description = "The start of the period: how long ago, such as `7d` or `24h`, \
             or when, such as `2026-03-20` or `2026-03-20T15:00:00Z`; a week ago by default.", example = "30d"),
-        ("until" = Option<Since>, Query, description = "The end of the period, written like its start; now by default."),
+        ("until" = Option<Since>, Query, description = "The end of the period, written like its start: a time, or a day that is part of it; now by default."),
         ("limit" = Option<u32>, Query, description = "Prompts in the answer.", minimum = 1, maximum = 1000),
     ),
     responses((status = 200, body = UsageStats)),

@@ -44,8 +44,8 @@ pub enum StatsError {
 /// It ends before it begins.
 pub fn plan(since: Since, until: Option<Since>, now_ms: i64) -> Result<Plan, StatsError> {
     let now = Timestamp::from_ms(now_ms);
-    let until = until.map_or(now, |until| until.moment(now).min(now));
-    let since = since.moment(now);
+    let until = until.map_or(now, |until| until.end(now).min(now));
+    let since = since.start(now);
     if since >= until {
         return Err(StatsError::Period { since, until });
     }

@@ -408,7 +408,7 @@ fn every_page_of_a_real_library_answers() {
     let war = browser.page(&format!("/ui/prompts/{name}"));
     assert!(war.contains("class=\"timeline\""), "the edit war is drawn");
     let then = browser.page(&format!("/ui/prompts/{name}?at=2026-01-01T00:00"));
-    assert!(then.contains("At <b>2026-01-01 00:00:59 UTC</b>"), "{then}");
+    assert!(then.contains("At <b>2026-01-01 00:00:00 UTC</b>"), "{then}");
     let found = browser.page("/ui/?q=linux");
     assert!(found.to_lowercase().contains("linux"), "{found}");
 }

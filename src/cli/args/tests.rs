@@ -3,6 +3,10 @@
 use clap::Parser;
 
 use super::*;
+use crate::api::stats::StatsBy;
+use crate::model::change_request::RequestState;
+use crate::model::principal::Permission;
+use crate::model::version::Bump;
 
 #[test]
 fn command_tree_is_valid() {
@@ -101,6 +105,23 @@ fn help_examples_parse() {
 }
 
 #[test]
+fn help_lists_every_word_of_a_closed_set() {
+    for (line, words) in [
+        ("bookholder role set --help", Permission::ALL.map(Permission::as_str).to_vec()),
+        ("bookholder request list --help", RequestState::ALL.map(RequestState::as_str).to_vec()),
+        ("bookholder stats --help", StatsBy::ALL.map(StatsBy::as_str).to_vec()),
+        ("bookholder publish --help", Bump::ALL.map(Bump::as_str).to_vec()),
+        ("bookholder import --help", vec!["plain", "mustache", "jinja"]),
+        ("bookholder webhook add --help", vec!["prompt.label.moved", "propose"]),
+    ] {
+        let help = Cli::try_parse_from(line.split(' ')).expect_err(line).to_string();
+        for word in words {
+            assert!(help.contains(word), "{line}: {word} in {help}");
+        }
+    }
+}
+
+#[test]
 fn invalid_values_are_rejected_with_the_reason() {
     for (line, part) in [
         ("bookholder publish a@b --file x -m why", "`@`"),
@@ -115,9 +136,9 @@ fn invalid_values_are_rejected_with_the_reason() {
         ("bookholder token create ci --role replica --view EU", "a-z 0-9"),
         ("bookholder principal add Ann", "a-z 0-9"),
         ("bookholder principal add ann --grant author:", "invalid pattern"),
-        ("bookholder role set x fly", "unknown permission `fly`"),
+        ("bookholder role set x fly", "possible values: read, follow, publish"),
         ("bookholder role set x", "PERMISSION"),
-        ("bookholder request list --state closed", "use open"),
+        ("bookholder request list --state closed", "possible values: open, applied"),
         ("bookholder request propose a@7 -m why", "--to"),
         ("bookholder request propose a@7 --to p -m why --request 1 --auto", "cannot be used with"),
         ("bookholder request propose a@7 --to p -m why --expires-days 0", "0"),

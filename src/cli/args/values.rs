@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::Value;
 
 use crate::api::write::RuleRequest;
-use crate::model::change_request::RequestState;
 use crate::model::handle::is_handle;
 use crate::model::principal::Grant;
 use crate::model::reference::Reference;
@@ -41,6 +41,18 @@ pub struct OverrideArgs {
     /// Override unmet policies, giving a reason; audited
     #[arg(long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub break_glass: Option<String>,
+}
+
+/// A parser of one of a closed set of words, which the help and completions list.
+pub fn one_of<T, E>(
+    words: impl IntoIterator<Item = impl Into<PossibleValue>>,
+    parse: fn(&str) -> Result<T, E>,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + 'static,
+{
+    PossibleValuesParser::new(words).try_map(move |word| parse(&word))
 }
 
 /// Reads `key=value`.
@@ -156,19 +168,6 @@ pub fn grant(text: &str) -> Result<Grant, String> {
     Ok(grant)
 }
 
-/// Parses the state of a change request.
-pub fn request_state(text: &str) -> Result<RequestState, String> {
-    const STATES: [RequestState; 5] = [
-        RequestState::Open,
-        RequestState::Applied,
-        RequestState::Rejected,
-        RequestState::Withdrawn,
-        RequestState::Expired,
-    ];
-    let found = STATES.into_iter().find(|state| state.to_string() == text);
-    found.ok_or_else(|| "use open, applied, rejected, withdrawn or expired".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -243,13 +242,5 @@ mod tests {
             assert!(error.contains(part), "{text}: {error}");
         }
         assert!(handle("ann@example.org").is_ok() && handle("Ann").is_err() && handle("").is_err());
-    }
-
-    #[test]
-    fn states_are_those_of_a_change_request() {
-        for text in ["open", "applied", "rejected", "withdrawn", "expired"] {
-            assert_eq!(request_state(text).map(|state| state.to_string()), Ok(text.to_owned()));
-        }
-        assert!(request_state("Open").expect_err("no state").contains("use open"));
     }
 }

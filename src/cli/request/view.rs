@@ -8,6 +8,7 @@ use super::super::output::{
 use super::super::{findings, requirements};
 use crate::api::govern::{MoveReview, RequestView};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent, RequestState};
+use crate::model::serving::Serving;
 
 /// One row per change request.
 pub fn table(requests: &[ChangeRequest]) -> Table {
@@ -30,10 +31,11 @@ pub fn table(requests: &[ChangeRequest]) -> Table {
 pub fn movement(one: &ProposedMove, review: &MoveReview) -> String {
     let to = one.serving.to_string();
     // Rules contain arrows themselves.
-    let arrow = if to.contains('→') { "⇒" } else { "→" };
-    // After it was applied, the label serves the proposal.
-    let from = review.from.filter(|number| one.serving.fixed() != Some(*number));
-    let from = from.map(|number| format!("{number} {arrow} ")).unwrap_or_default();
+    let rules = |serving: &Serving| !serving.rules.is_empty();
+    let arrow = if rules(&one.serving) || review.from.as_ref().is_some_and(rules) { "⇒" } else { "→" };
+    // Another command may have deployed it.
+    let from = review.from.as_ref().filter(|from| **from != one.serving);
+    let from = from.map(|from| format!("{from} {arrow} ")).unwrap_or_default();
     format!("{} {}: {}", paint(ACCENT, &one.name), one.label, one_line(&format!("{from}{to}")))
 }
 
@@ -173,7 +175,7 @@ mod tests {
             "expires":"2026-04-19T15:00:00Z","state":"open","automatic":true,"moves":[{"name":"support/agent",
             "label":"production","serving":{"version":7},"contents":{},"fingerprint":"f"}],
             "events":[{"at":"2026-03-20T16:00:00Z","by":"cy","roles":["compliance"],"kind":"approve","message":"Fine\u001b[1m"}]},
-            "moves":[{"name":"support/agent","label":"production","from":6,"findings":[],
+            "moves":[{"name":"support/agent","label":"production","from":{"version":6},"findings":[],
             "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (1 so far)"}],
             "reviewers":[{"name":"bo","roles":["releaser"]}],"dependents":["support/router@3"],"used_by":["shop"]}],
             "complete":false}"#;
@@ -205,7 +207,7 @@ included by support/router@3
         let free = MoveReview { requirements: Vec::new(), ..view.moves[0].clone() };
         assert!(plain(&around(&free, true)).contains("no policy applies"));
         assert!(!plain(&around(&free, false)).contains("no policy"), "a closed request is asked nothing any more");
-        let applied = MoveReview { from: Some(7), ..view.moves[0].clone() };
+        let applied = MoveReview { from: Some(Serving::version(7)), ..view.moves[0].clone() };
         assert_eq!(plain(&movement(&view.request.moves[0], &applied)), "support/agent production: 7");
     }
 

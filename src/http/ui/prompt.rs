@@ -96,7 +96,7 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
     ways.iter().find_map(|text| text.parse().ok()).ok_or_else(|| wrong().into())
 }
 
-/// A past time, at the end of the given unit; absent if that is now.
+/// A past time; absent if that is now.
 fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
     let wrong = |error: AsOfError| RequestError::Parameter { name: "at", reason: error.to_string() };
     let as_of = text.parse::<AsOf>().map_err(wrong)?;

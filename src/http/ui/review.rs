@@ -10,9 +10,10 @@ use super::super::rule_sets::primary;
 use super::super::state::{App, Shared};
 use super::visitor::{SubmittedForm, Visitor, field, redirect};
 use super::{html, said};
-use crate::api::govern::{ApplyRequest, CanAnswer, RequestView, ReviewRequest};
+use crate::api::govern::{ApplyRequest, CanAnswer, MoveReview, RequestView, ReviewRequest};
 use crate::clock::Cancellation;
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestState};
+use crate::model::content::Content;
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
 use crate::model::time::Timestamp;
@@ -22,7 +23,7 @@ use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
 use crate::web::layout::{query, request_path};
 use crate::web::pages::queue::{Queue, QueueRow};
-use crate::web::pages::review::{AllowedActions, ReviewPageData, Side};
+use crate::web::pages::review::{AllowedActions, ReviewPageData};
 use crate::web::pages::{queue as queue_page, review as review_page};
 
 /// Rows per page of the queue: each is evaluated fully.
@@ -81,7 +82,7 @@ fn queue_row(
         }
         _ => false,
     };
-    let from = view.moves.iter().map(|one| one.from).collect();
+    let from = view.moves.iter().map(|one| one.from.clone()).collect();
     let named = |actor: &Actor| view.request.reviewers.contains(&actor.name) && !approves(&view, actor);
     let asked = visitor.actor().is_some_and(named);
     Ok(QueueRow { request: view.request, from, missing: Some(missing), mine, asked, waits })
@@ -112,21 +113,20 @@ pub(super) async fn request(
     let work = move |_: &Cancellation| {
         let state = visitor.view(&app)?;
         let view = registry.change_request(&state, id)?;
-        let sides = view.request.moves.iter().map(|one| side(&state, one)).collect();
+        let contents =
+            view.request.moves.iter().zip(&view.moves).map(|(one, review)| alone(&state, one, review)).collect();
         let actor = visitor.signed().filter(|_| is_open(&app, &view.request));
         let may = actor.map(|actor| may(&registry, &state, actor, &view)).transpose()?;
-        let matter = ReviewPageData { view, sides, may, done };
+        let matter = ReviewPageData { view, contents, may, done };
         Ok::<_, Failure>(review_page::page(&visitor.frame(&app, &state), &matter))
     };
     Ok(html(held.work.heavy(work).await??))
 }
 
-/// The context of a move; what cannot be read is left out.
-fn side(state: &CatalogueView, one: &ProposedMove) -> Side {
-    let now = state.label(&one.name, &one.label).ok().map(|state| state.serving);
-    let alone = one.serving.fixed().filter(|_| now.is_none());
-    let content = alone.and_then(|number| state.version(&one.name, &Selector::Version(number)).ok());
-    Side { now, content: content.map(|view| view.content) }
+/// The content of a move that there is nothing to compare with; absent if it cannot be read.
+fn alone(state: &CatalogueView, one: &ProposedMove, review: &MoveReview) -> Option<Content> {
+    let number = one.serving.fixed().filter(|_| review.from.is_none())?;
+    state.version(&one.name, &Selector::Version(number)).ok().map(|view| view.content)
 }
 
 fn may(

@@ -157,7 +157,7 @@ impl Registry {
         let rules = &self.0.known.load().rules;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
         let review = |one: &ProposedMove| {
-            let from = txn.label(&one.name, &one.label)?.map(|state| state.serving);
+            let from = served_before(txn, &request, one)?;
             let asked = (request.state == RequestState::Open).then(|| DeployAttempt {
                 now,
                 message: &request.message,
@@ -174,6 +174,24 @@ impl Registry {
         let waits_for = if complete { self.waits_for(txn, rules, &request, now)? } else { None };
         Ok(RequestView { request, moves, complete, waits_for })
     }
+}
+
+/// What a label serves without a change request: now if it is open, and otherwise when it was closed, before it was
+/// deployed.
+fn served_before(txn: &ReadTxn, request: &ChangeRequest, one: &ProposedMove) -> Result<Option<Serving>, RegistryError> {
+    if request.state == RequestState::Open {
+        return Ok(txn.label(&one.name, &one.label)?.map(|state| state.serving));
+    }
+    // Closing is the last event; the commit that deployed it comes before the one of its event.
+    let closed = request.events.last().map_or(u64::MAX, |event| event.commit);
+    let mut before = None;
+    txn.visit_deployments(&one.name, &one.label, closed, &mut |deployment| {
+        // A request about several labels can be deployed in parts, with other commands.
+        let fulfils = deployment.id > request.commit && deployment.to.as_ref() == Some(&one.serving);
+        before = if fulfils { deployment.from } else { deployment.to };
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(before)
 }
 
 /// A change request all of whose prompts can be read.
@@ -211,12 +229,11 @@ pub(in crate::registry) fn review_of(
     for number in wanted.new_versions() {
         findings.extend(move_policy::findings_of(txn, name, number)?);
     }
-    let served = from.and_then(Serving::fixed);
-    let pair = served.zip(to.and_then(Serving::fixed)).filter(|(old, new)| old != new);
+    let pair = from.and_then(Serving::fixed).zip(to.and_then(Serving::fixed)).filter(|(old, new)| old != new);
     let mut review = MoveReview {
         name: name.clone(),
         label: label.clone(),
-        from: served,
+        from: from.cloned(),
         diff: None,
         interface: None,
         findings,
@@ -224,7 +241,7 @@ pub(in crate::registry) fn review_of(
         approved_by: Vec::new(),
         reviewers: Vec::new(),
         dependents: live_dependents(txn, name, u64::MAX)?,
-        used_by: from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?,
+        used_by: Vec::new(),
     };
     if let Some((old, new)) = pair
         && let (Some(old), Some(new)) = (move_policy::content(txn, name, old)?, move_policy::content(txn, name, new)?)
@@ -233,6 +250,7 @@ pub(in crate::registry) fn review_of(
         review.interface = Some(interface::between(&old, &new));
     }
     let Some(attempt) = attempt else { return Ok(review) };
+    review.used_by = from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?;
     (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, attempt)?;
     review.reviewers = reviewers_of(rules, name, label);
     Ok(review)

@@ -73,6 +73,28 @@ fn breaking_deployment_asks_on_a_terminal_and_fails_in_a_script() {
 }
 
 #[test]
+fn progress_begins_at_the_start_of_its_line_and_is_cleared() {
+    if !has_terminal() {
+        return;
+    }
+    let node = Node::primary();
+    let _published = publish(&node, "a", "Hi", &["--label", "production"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    for line in [
+        format!("bundle export {}", folder.path().join("bundle").display()),
+        format!("backup {}", folder.path().join("backup").display()),
+        format!("report --from 2026-01-01 --out {}", folder.path().join("report.html").display()),
+    ] {
+        let said = typed(&node, &line, "").says("exit 0");
+        let bar = said.stdout.find("0 B/s").expect("a bar");
+        let begun = said.stdout.find('\r').expect("a return");
+        assert!(begun < bar, "{line}: it is drawn over what is left of it: {said:#?}");
+        let after = said.stdout.rsplit("B/s").next().expect("text after the bar");
+        assert!(after.trim_start().starts_with("\u{1b}[2K"), "{line}: {said:#?}");
+    }
+}
+
+#[test]
 fn terminal_of_unknown_width_gets_unwrapped_text() {
     if !has_terminal() {
         return;

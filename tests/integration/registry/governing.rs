@@ -35,12 +35,12 @@ pub async fn policy(primary: &Primary, rest: &str) {
     primary.registry.put_policy(&primary.admin, policy).await.expect("a policy");
 }
 
-async fn publish_as(primary: &Primary, who: &str, text: &str) -> u64 {
+pub async fn publish_as(primary: &Primary, who: &str, text: &str) -> u64 {
     let published = primary.registry.publish(&person(who), name(AGENT), request(text)).await.expect("hers");
     published.version.number
 }
 
-async fn deploy_as(primary: &Primary, who: &str, version: u64) -> Result<(), RegistryError> {
+pub async fn deploy_as(primary: &Primary, who: &str, version: u64) -> Result<(), RegistryError> {
     deploy(primary, who, version, DeployRequest { message: "OPS-1 now".to_owned(), ..DeployRequest::default() }).await
 }
 
@@ -49,7 +49,7 @@ async fn deploy(primary: &Primary, who: &str, version: u64, request: DeployReque
     primary.registry.deploy(&person(who), request).await.map(|_| ())
 }
 
-async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) -> ChangeRequest {
+pub async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) -> ChangeRequest {
     let request = ProposeRequest {
         message: "OPS-1 be kinder".to_owned(),
         moves: vec![moving(AGENT, "production", fixed(version))],
@@ -60,7 +60,7 @@ async fn propose(primary: &Primary, who: &str, version: u64, automatic: bool) ->
     primary.registry.propose(&person(who), request).await.expect("a proposal")
 }
 
-async fn review(primary: &Primary, who: &str, id: u64, kind: EventKind) -> Result<ChangeRequest, RegistryError> {
+pub async fn review(primary: &Primary, who: &str, id: u64, kind: EventKind) -> Result<ChangeRequest, RegistryError> {
     let seen = primary.registry.change_request(&primary.view(), id).expect("it").request;
     let fingerprints = seen.moves.into_iter().map(|one| one.fingerprint).collect();
     let request = ReviewRequest { kind, message: "I looked".to_owned(), fingerprints };

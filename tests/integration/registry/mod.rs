@@ -2,6 +2,7 @@
 
 mod access;
 mod automation;
+mod closing;
 mod dating;
 mod deploying;
 mod governing;

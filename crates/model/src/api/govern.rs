@@ -318,9 +318,10 @@ pub struct MoveReview {
     pub name: PromptName,
     /// The label.
     pub label: Label,
-    /// The version that the label serves now, which the new one is compared with.
+    /// What the label serves now, which the proposal is compared with; once the request is closed, what it served then,
+    /// before the deployment. Absent if it served nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<u64>,
+    pub from: Option<Serving>,
     /// The diff, if one version replaces another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<crate::model::comparison::Diff>,
@@ -329,7 +330,7 @@ pub struct MoveReview {
     pub interface: Option<InterfaceChange>,
     /// The findings of the risk rules.
     pub findings: Vec<Finding>,
-    /// The requirements of the label's policies, met or not.
+    /// The requirements of the label's policies, met or not; none once the request is closed.
     pub requirements: Vec<Requirement>,
     /// Approvers of exactly this change who count now: they still have permission to review, and the label was not
     /// moved away from it since.
@@ -339,7 +340,7 @@ pub struct MoveReview {
     pub reviewers: Vec<Reviewer>,
     /// Prompts that include this one.
     pub dependents: Vec<VersionRef>,
-    /// Callers that used the currently served version in the last 24 hours.
+    /// Callers that used the currently served version in the last 24 hours; none once the request is closed.
     pub used_by: Vec<String>,
 }
 

@@ -5,15 +5,16 @@ use std::str::FromStr;
 use super::time::Timestamp;
 
 const SECOND_MS: i64 = 1_000;
-const MINUTE_MS: i64 = 60 * SECOND_MS;
-const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
-/// A time in a question about the past. It means the end of the given unit, so that a printed time without milliseconds
-/// finds what happened in that second.
+/// A time in a question about the past: parts that are left out are zero, so a date means its first moment.
+///
+/// A time to the second means all of that second: times are printed without milliseconds, and a printed one finds what
+/// happened then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AsOf {
     first: Timestamp,
     last: Timestamp,
+    is_date: bool,
 }
 
 /// Why a text is not a valid past time.
@@ -30,12 +31,17 @@ pub enum AsOfError {
 }
 
 impl AsOf {
-    /// The start of the given unit.
+    /// The first moment that it can mean.
     pub const fn first(self) -> Timestamp {
         self.first
     }
 
-    /// The time to query; absent if the given unit is not over, which means now.
+    /// Whether it is a date alone.
+    pub const fn is_date(self) -> bool {
+        self.is_date
+    }
+
+    /// The time to query; absent if that is now.
     ///
     /// # Errors
     /// It is in the future.
@@ -56,17 +62,18 @@ impl FromStr for AsOf {
         let (date, rest) = whole.split_once('T').unwrap_or((&whole, ""));
         let zone_at = rest.find(['Z', 'z', '+', '-']).unwrap_or(rest.len());
         let (time, zone) = rest.split_at_checked(zone_at).ok_or_else(wrong)?;
-        let (time, unit_ms) = match time.len() {
-            0 if rest.is_empty() && !whole.ends_with('T') => ("00:00:00".to_owned(), DAY_MS),
-            5 => (format!("{time}:00"), MINUTE_MS),
-            8 => (time.to_owned(), SECOND_MS),
-            9.. => (time.to_owned(), 1),
+        let is_date = rest.is_empty() && !whole.ends_with('T');
+        let (time, more_ms) = match time.len() {
+            0 if is_date => ("00:00:00".to_owned(), 0),
+            5 => (format!("{time}:00"), 0),
+            8 => (time.to_owned(), SECOND_MS - 1),
+            9.. => (time.to_owned(), 0),
             _ => return Err(wrong()),
         };
         let zone = if zone.is_empty() { "Z" } else { zone };
         let first: Timestamp = format!("{date}T{time}{zone}").parse().map_err(|_| wrong())?;
-        let last = Timestamp::from_ms(first.ms().saturating_add(unit_ms - 1));
-        Ok(Self { first, last })
+        let last = Timestamp::from_ms(first.ms().saturating_add(more_ms));
+        Ok(Self { first, last, is_date })
     }
 }
 
@@ -75,18 +82,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_means_the_end_of_the_unit_that_was_given() {
+    fn date_and_minute_mean_their_start_and_a_second_means_all_of_it() {
         let now: Timestamp = "2026-11-28T12:00:00.500Z".parse().expect("a time");
         for (text, expected) in [
-            ("2026-03-20", Some("2026-03-20T23:59:59.999Z")),
-            ("2026-03-20 15:00", Some("2026-03-20T15:00:59.999Z")),
-            ("2026-03-20T15:00", Some("2026-03-20T15:00:59.999Z")),
+            ("2026-03-20", Some("2026-03-20T00:00:00Z")),
+            ("2026-03-20 15:00", Some("2026-03-20T15:00:00Z")),
+            ("2026-03-20T15:00", Some("2026-03-20T15:00:00Z")),
             ("2026-03-20 15:00:07", Some("2026-03-20T15:00:07.999Z")),
             ("2026-03-20T15:00:07Z", Some("2026-03-20T15:00:07.999Z")),
             ("2026-03-20T15:00:07+02:00", Some("2026-03-20T13:00:07.999Z")),
             ("2026-03-20T15:00:07.125Z", Some("2026-03-20T15:00:07.125Z")),
             ("2026-11-28T12:00:00Z", None),
-            ("2026-11-28", None),
+            ("2026-11-28", Some("2026-11-28T00:00:00Z")),
         ] {
             let as_of: AsOf = text.parse().expect(text);
             let moment = as_of.moment(now).expect(text);

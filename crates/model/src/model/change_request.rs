@@ -67,6 +67,18 @@ pub enum RequestState {
 impl RequestState {
     /// Every state, the open one first.
     pub const ALL: [Self; 5] = [Self::Open, Self::Applied, Self::Rejected, Self::Withdrawn, Self::Expired];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Applied => "applied",
+            Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 impl std::str::FromStr for RequestState {
@@ -85,13 +97,7 @@ pub struct RequestStateError(String);
 
 impl std::fmt::Display for RequestState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::Applied => "applied",
-            Self::Rejected => "rejected",
-            Self::Withdrawn => "withdrawn",
-            Self::Expired => "expired",
-        })
+        f.write_str(self.as_str())
     }
 }
 

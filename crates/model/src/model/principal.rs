@@ -72,6 +72,28 @@ impl Permission {
         Self::Telemetry,
     ];
 
+    /// What it allows.
+    #[must_use]
+    pub const fn allows(self) -> &'static str {
+        match self {
+            Self::Read => "resolve and read prompts with their history",
+            Self::Follow => "replicate the registry",
+            Self::Publish => "publish versions, edit drafts, open change requests",
+            Self::Deploy => "deploy, roll back and remove labels",
+            Self::Retire => "retire and un-retire versions",
+            Self::Remove => "remove prompts",
+            Self::Import => "import history with its original authors and times",
+            Self::Review => "approve and reject change requests",
+            Self::Audit => "read the audit log, create reports, erase telemetry",
+            Self::Access => "manage principals, access tokens, roles and grants",
+            Self::Policy => "manage label policies, risk rules and retention",
+            Self::Webhooks => "manage webhooks and alerts",
+            Self::Operate => "create backups and bundles, and operate the node",
+            Self::Override => "override a policy with a reason",
+            Self::Telemetry => "report telemetry and scores",
+        }
+    }
+
     /// Its name in JSON, for example `deploy`.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -7,17 +7,22 @@ use super::as_of::AsOf;
 use super::schema::{built_schema, format, text};
 use super::time::Timestamp;
 
+const DAY_MS: i64 = 86_400_000;
 /// Units of a length of time, in milliseconds.
-const UNITS_MS: [(char, i64); 5] =
-    [('w', 7 * 86_400_000), ('d', 86_400_000), ('h', 3_600_000), ('m', 60_000), ('s', 1_000)];
+const UNITS_MS: [(char, i64); 5] = [('w', 7 * DAY_MS), ('d', DAY_MS), ('h', 3_600_000), ('m', 60_000), ('s', 1_000)];
 
-/// A moment: so many milliseconds ago, or a time.
+/// Length of a date such as `2026-03-20`.
+const DATE_CHARACTERS: usize = 10;
+
+/// A moment: so many milliseconds ago, a time, or a day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
     /// This many milliseconds ago.
     Ago(i64),
     /// At this time.
     At(Timestamp),
+    /// On the day with this first moment, in UTC.
+    Day(Timestamp),
 }
 
 built_schema!(
@@ -35,16 +40,23 @@ pub struct SinceError(String);
 
 impl Since {
     /// So many days ago.
-    #[must_use]
     pub const fn days(days: i64) -> Self {
-        Self::Ago(days.saturating_mul(86_400_000))
+        Self::Ago(days.saturating_mul(DAY_MS))
     }
 
-    /// The time that it means at a time.
-    pub const fn moment(self, now: Timestamp) -> Timestamp {
+    /// The start of a period, at a time.
+    pub const fn start(self, now: Timestamp) -> Timestamp {
         match self {
             Self::Ago(ms) => Timestamp::from_ms(now.ms().saturating_sub(ms)),
-            Self::At(at) => at,
+            Self::At(at) | Self::Day(at) => at,
+        }
+    }
+
+    /// The end of a period (exclusive), at a time: a day is part of it.
+    pub const fn end(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Day(at) => Timestamp::from_ms(at.ms().saturating_add(DAY_MS)),
+            Self::Ago(_) | Self::At(_) => self.start(now),
         }
     }
 }
@@ -53,6 +65,7 @@ impl fmt::Display for Since {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::At(at) => at.fmt(f),
+            Self::Day(at) => f.write_str(at.to_string().get(..DATE_CHARACTERS).unwrap_or_default()),
             Self::Ago(ms) => {
                 // The largest unit that divides it; weeks are written as days.
                 let unit = UNITS_MS.iter().skip(1).find(|(_, unit_ms)| ms % unit_ms == 0).unwrap_or(&('s', 1_000));
@@ -74,7 +87,11 @@ impl FromStr for Since {
                 let ms = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit_ms));
                 ms.filter(|ms| *ms > 0).map(Self::Ago).ok_or_else(wrong)
             }
-            None => text.parse::<AsOf>().map(|at| Self::At(at.first())).map_err(|_| wrong()),
+            None => match text.parse::<AsOf>() {
+                Ok(at) if at.is_date() => Ok(Self::Day(at.first())),
+                Ok(at) => Ok(Self::At(at.first())),
+                Err(_) => Err(wrong()),
+            },
         }
     }
 }
@@ -82,6 +99,21 @@ impl FromStr for Since {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_period_ends_after_a_day_and_exactly_at_a_time() {
+        let now: Timestamp = "2026-11-28T12:00:00Z".parse().expect("a time");
+        for (text, expected) in [
+            ("2026-03-31", "2026-04-01T00:00:00Z"),
+            ("2026-03-31 15:00", "2026-03-31T15:00:00Z"),
+            ("2026-03-31T15:00:07Z", "2026-03-31T15:00:07Z"),
+            ("1d", "2026-11-27T12:00:00Z"),
+        ] {
+            let since: Since = text.parse().expect(text);
+            assert_eq!(since.end(now).to_string(), expected, "{text}");
+            assert_eq!(since.to_string().parse(), Ok(since), "{text}: a client sends it as it was written");
+        }
+    }
 
     #[test]
     fn periods_begin_so_long_ago_or_at_the_start_of_the_given_unit() {
@@ -92,13 +124,13 @@ mod tests {
             ("90m", "2026-11-28T10:30:00Z", "90m"),
             ("2w", "2026-11-14T12:00:00Z", "14d"),
             (" 30s ", "2026-11-28T11:59:30Z", "30s"),
-            ("2026-11-20", "2026-11-20T00:00:00Z", "2026-11-20T00:00:00Z"),
+            ("2026-11-20", "2026-11-20T00:00:00Z", "2026-11-20"),
             ("2026-11-20 15:00", "2026-11-20T15:00:00Z", "2026-11-20T15:00:00Z"),
             ("2026-11-20T15:00:00.5Z", "2026-11-20T15:00:00.5Z", "2026-11-20T15:00:00.5Z"),
         ] {
             let since: Since = text.parse().expect(text);
             assert_eq!(
-                (since.moment(now).to_string().as_str(), since.to_string().as_str()),
+                (since.start(now).to_string().as_str(), since.to_string().as_str()),
                 (expected, shown),
                 "{text}"
             );

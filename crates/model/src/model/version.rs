@@ -89,13 +89,24 @@ impl Bump {
     }
 }
 
-impl std::fmt::Display for Bump {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
+impl Bump {
+    /// Every bump, the smallest first.
+    pub const ALL: [Self; 3] = [Self::Patch, Self::Minor, Self::Major];
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Patch => "patch",
             Self::Minor => "minor",
             Self::Major => "major",
-        })
+        }
+    }
+}
+
+impl std::fmt::Display for Bump {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

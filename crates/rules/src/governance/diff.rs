@@ -140,6 +140,8 @@ impl Comparison {
         let old: Vec<&str> = before.split_inclusive('\n').collect();
         let new: Vec<&str> = after.split_inclusive('\n').collect();
         let operations = self.operations(&old, &new);
+        // Most texts end without a line break: that is worth a line only where one of the two has it.
+        let marked = before.ends_with('\n') != after.ends_with('\n') && !before.is_empty() && !after.is_empty();
         let mut output = String::new();
         let context = match self.context {
             Context::Around => CONTEXT_LINES,
@@ -154,9 +156,9 @@ impl Comparison {
             for operation in &hunk {
                 let (tag, old_range, new_range) = operation.as_tag_tuple();
                 let sign = if tag == DiffTag::Equal { ' ' } else { '-' };
-                push_lines(&mut output, sign, old.get(old_range).unwrap_or_default());
+                push_lines(&mut output, sign, old.get(old_range).unwrap_or_default(), marked);
                 if tag != DiffTag::Equal {
-                    push_lines(&mut output, '+', new.get(new_range).unwrap_or_default());
+                    push_lines(&mut output, '+', new.get(new_range).unwrap_or_default(), marked);
                 }
             }
         }
@@ -196,12 +198,13 @@ fn lines(range: &std::ops::Range<usize>) -> String {
     }
 }
 
-fn push_lines(output: &mut String, sign: char, lines: &[&str]) {
+/// Writes lines with their sign; `marked` says which of them has no line break.
+fn push_lines(output: &mut String, sign: char, lines: &[&str], marked: bool) {
     for line in lines {
         output.push(sign);
         output.push_str(line);
         if !line.ends_with('\n') {
-            output.push_str("\n\\ No newline at end of text\n");
+            output.push_str(if marked { "\n\\ No newline at end of text\n" } else { "\n" });
         }
     }
 }
@@ -331,11 +334,10 @@ mod tests {
             r#"{"text":"1\n2\n3\n4\nfive\n6\n7\n8\n9\n"}"#,
             "text\n@@ -2,7 +2,7 @@\n 2\n 3\n 4\n-5\n+five\n 6\n 7\n 8\n",
         );
-        check(
-            r#"{"text":"a"}"#,
-            r#"{"text":"a\nb"}"#,
-            "text\n@@ -1 +1,2 @@\n-a\n\\ No newline at end of text\n+a\n+b\n\\ No newline at end of text\n",
-        );
+        check(r#"{"text":"a"}"#, r#"{"text":"a\nb"}"#, "text\n@@ -1 +1,2 @@\n-a\n+a\n+b\n");
+        check(r#"{"text":"a"}"#, r#"{"text":"a\n"}"#, "text\n@@ -1 +1 @@\n-a\n\\ No newline at end of text\n+a\n");
+        check(r#"{"text":"a\n"}"#, r#"{"text":"b"}"#, "text\n@@ -1 +1 @@\n-a\n+b\n\\ No newline at end of text\n");
+        check(r#"{"text":""}"#, r#"{"text":"a"}"#, "text\n@@ -0,0 +1 @@\n+a\n");
         check(r#"{"text":""}"#, r#"{"text":"a\n"}"#, "text\n@@ -0,0 +1 @@\n+a\n");
         check(
             r#"{"text":"a\n"}"#,

@@ -292,14 +292,18 @@ fn rollback(matter: &PromptPageData, state: &LabelState, before: &Serving, form:
 /// The timeline, and the form for a time.
 fn history(frame: &Frame, matter: &PromptPageData) -> Markup {
     let at = matter.at.as_ref();
-    let value = at.map_or_else(String::new, |at| at.at.to_string().chars().take(16).collect());
+    let value = at.map_or_else(String::new, |at| {
+        let text = at.at.to_string();
+        // To the second, where it has seconds.
+        text.get(..19).map_or(text.as_str(), |text| text.strip_suffix(":00").unwrap_or(text)).to_owned()
+    });
     html! {
         section aria-labelledby="when" {
             div.head {
                 h2 #when { "Deployment history" }
                 form.moment action=(prompt_path(matter.view.prompt.name.as_str())) {
                     label for="at" { "At (UTC)" }
-                    input #at type="datetime-local" name="at" value=(value) required;
+                    input #at type="datetime-local" step="any" name="at" value=(value) required;
                     button type="submit" { "Show" }
                 }
             }

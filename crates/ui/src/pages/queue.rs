@@ -6,6 +6,7 @@ use super::serving;
 use crate::format::{Escaped, when};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::change_request::{ChangeRequest, RequestState};
+use crate::model::serving::Serving;
 
 /// The contents of the page.
 #[derive(Clone, Debug)]
@@ -23,8 +24,8 @@ pub struct Queue {
 pub struct QueueRow {
     /// The change request.
     pub request: ChangeRequest,
-    /// The version that each label serves now, if it is one.
-    pub from: Vec<Option<u64>>,
+    /// What each label serves now.
+    pub from: Vec<Option<Serving>>,
     /// The unmet requirements; absent if it is closed.
     pub missing: Option<usize>,
     /// Whether the visitor opened it.
@@ -122,9 +123,9 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
                         li {
                             a href=(prompt_path(one.name.as_str())) { (Escaped(one.name.as_str())) } " "
                             span.tag { (Escaped(one.label.as_str())) } " "
-                            @let from = row.from.get(index).copied().flatten();
-                            @if let Some(from) = from.filter(|from| one.serving.fixed() != Some(*from)) {
-                                span.version { "v" (from) } " → "
+                            @let from = row.from.get(index).and_then(Option::as_ref);
+                            @if let Some(from) = from.filter(|from| **from != one.serving) {
+                                (serving::brief(from)) " → "
                             }
                             (serving::brief(&one.serving))
                         }
@@ -176,7 +177,14 @@ mod tests {
             "label":"production","serving":{"version":7},"contents":{},"fingerprint":"f"}],
             "events":[{"at":"2026-03-20T16:00:00Z","by":"cy","kind":"approve","fingerprints":["f"]}]}"#;
         let request = serde_json::from_str(json).expect("a change request");
-        QueueRow { request, from: vec![Some(6)], missing: Some(2), mine: true, asked: false, waits: false }
+        QueueRow {
+            request,
+            from: vec![Some(Serving::version(6))],
+            missing: Some(2),
+            mine: true,
+            asked: false,
+            waits: false,
+        }
     }
 
     #[test]

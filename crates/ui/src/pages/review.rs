@@ -11,7 +11,6 @@ use crate::format::{Escaped, start_of, when, with_code};
 use crate::layout::{Frame, Page, Part, back_path, prompt_path, request_path};
 use crate::model::change_request::{ChangeRequest, EventKind, ProposedMove, RequestEvent, RequestState};
 use crate::model::content::Content;
-use crate::model::serving::Serving;
 use crate::model::version::Bump;
 
 /// The contents of the page.
@@ -19,21 +18,12 @@ use crate::model::version::Bump;
 pub struct ReviewPageData {
     /// The change request with everything a reviewer needs.
     pub view: RequestView,
-    /// The context of each move, in order.
-    pub sides: Vec<Side>,
+    /// The new content of each move that there is nothing to compare with, in order.
+    pub contents: Vec<Option<Content>>,
     /// The visitor's actions; absent if they cannot send forms, or it is closed.
     pub may: Option<AllowedActions>,
     /// A confirmation.
     pub done: Option<&'static str>,
-}
-
-/// The context of a move.
-#[derive(Clone, Debug, Default)]
-pub struct Side {
-    /// What the label serves now.
-    pub now: Option<Serving>,
-    /// The new content, if there is nothing to compare it with.
-    pub content: Option<Content>,
 }
 
 /// The visitor's actions on a change request; or why they are not allowed.
@@ -76,7 +66,7 @@ pub fn page(frame: &Frame, matter: &ReviewPageData) -> String {
             div.stack {
                 div.stack #moves data-live data-seen=(seen) {
                     @for (index, (one, review)) in request.moves.iter().zip(&matter.view.moves).enumerate() {
-                        (proposal(request.state, one, review, matter.sides.get(index)))
+                        (proposal(request.state, one, review, matter.contents.get(index).and_then(Option::as_ref)))
                     }
                 }
                 section aria-labelledby="discussion-head" {
@@ -111,9 +101,9 @@ fn summary(matter: &ReviewPageData) -> Markup {
         @for (index, one) in request.moves.iter().enumerate() {
             @if index > 0 { ", " }
             (Escaped(one.name.as_str())) " "
-            @let now = matter.sides.get(index).and_then(|side| side.now.as_ref());
-            @if let Some(now) = now.filter(|now| **now != one.serving) {
-                (serving::brief(now)) " → "
+            @let from = matter.view.moves.get(index).and_then(|review| review.from.as_ref());
+            @if let Some(from) = from.filter(|from| **from != one.serving) {
+                (serving::brief(from)) " → "
             }
             (serving::brief(&one.serving)) " to " b { (Escaped(one.label.as_str())) }
         }
@@ -133,27 +123,27 @@ fn facts(frame: &Frame, request: &ChangeRequest) -> Markup {
     }
 }
 
-fn proposal(state: RequestState, one: &ProposedMove, review: &MoveReview, side: Option<&Side>) -> Markup {
+fn proposal(state: RequestState, one: &ProposedMove, review: &MoveReview, content: Option<&Content>) -> Markup {
     let path = prompt_path(one.name.as_str());
     let version = |number: u64| format!("{path}?version={number}");
     let digits = one.fingerprint.get(..12).unwrap_or(&one.fingerprint);
-    let now = side.and_then(|side| side.now.as_ref());
+    let before = if state == RequestState::Open { "Now" } else { "Before" };
     html! {
         section.proposal {
             h2 { a href=(path) { (Escaped(one.name.as_str())) } " on " (Escaped(one.label.as_str())) }
             div.sides {
                 div.side {
-                    h3 { "Now" }
-                    @match now { Some(now) => (serving::drawn(now, &version)), None => p.quiet { "Nothing." } }
+                    h3 { (before) }
+                    @match &review.from { Some(from) => (serving::drawn(from, &version)), None => p.quiet { "Nothing." } }
                 }
                 div.side { h3 { "Proposed" } (serving::drawn(&one.serving, &version)) }
             }
-            @if state == RequestState::Open { (around(review)) }
+            (around(review))
             @if let Some(changed) = &review.diff { (diff::changes(changed, |name| html! { h3 { (name) } })) }
-            @else if let Some(content) = side.and_then(|side| side.content.as_ref()) {
+            @else if let Some(content) = content {
                 h3 { "Proposed content" }
                 (conversation(content))
-            } @else if state == RequestState::Open && now.is_some_and(|now| *now != one.serving) {
+            } @else if review.from.as_ref().is_some_and(|from| *from != one.serving) {
                 p.quiet { "More than one version is involved. Open each version above to read it." }
             }
             p.quiet { "Fingerprint " code title=(one.fingerprint) { (digits) } }

@@ -8,7 +8,7 @@ fn matter(may: Option<AllowedActions>) -> ReviewPageData {
         "expires":"2026-04-19T15:00:00Z","state":"open","automatic":true,"moves":[{"name":"support/agent",
         "label":"production","serving":{"version":7},"contents":{},"fingerprint":"0123456789abcdef"}],
         "events":[{"at":"2026-03-20T14:30:00Z","by":"cy","roles":["compliance"],"kind":"approve","message":"Fine\u202e<img>"}]},
-        "moves":[{"name":"support/agent","label":"production","from":6,
+        "moves":[{"name":"support/agent","label":"production","from":{"version":6},
         "diff":{"text":"@@ -1 +1 @@\n-Hello\n+Hello <b>you</b>\n"},
         "interface":{"bump":"major","reasons":["`x` is required now"]},
         "findings":[{"rule":"r","rule_version":1,"category":"secrets","severity":"high","target":"text","start":0,"end":1,
@@ -18,7 +18,7 @@ fn matter(may: Option<AllowedActions>) -> ReviewPageData {
         "reviewers":[{"name":"bo","roles":["releaser"]}],"dependents":["support/router@3"],"used_by":["shop"]}],
         "complete":false}"#;
     let view = serde_json::from_str(json).expect("a change request");
-    ReviewPageData { view, sides: vec![Side { now: Some(Serving::version(6)), content: None }], may, done: None }
+    ReviewPageData { view, contents: vec![None], may, done: None }
 }
 
 fn may() -> AllowedActions {
@@ -53,6 +53,20 @@ fn review_page_shows_diff_unmet_requirements_and_discussion() {
     }
     assert!(!shown.contains("<form class=\"stack\""), "nobody is signed in: {shown}");
     assert_eq!(shown.matches("<script").count(), 1, "only the page's own");
+}
+
+#[test]
+fn closed_request_shows_what_was_approved() {
+    let mut closed = matter(None);
+    closed.view.request.state = RequestState::Applied;
+    closed.view.moves[0].requirements.clear();
+    let shown = page(&sample(Who::Local), &closed);
+    for part in
+        ["<h3>Before</h3>", "Major: may break existing callers.", "&lt;u&gt;", "&lt;b&gt;you", "asked to deploy"]
+    {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    assert!(!shown.contains("<h3>Now</h3>"), "{shown}");
 }
 
 #[test]
