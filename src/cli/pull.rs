@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use futures_util::TryStreamExt;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::context::Context;
 use super::error::CliError;
@@ -22,17 +22,22 @@ use crate::files::compare::FileIds;
 use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::files::path::path_of;
 use crate::files::prompt;
+use crate::model::content::Content;
+use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::position::Position;
 use crate::model::serving::Target;
 
 /// How often a pull with several requests starts again because the registry changed in between.
 const ATTEMPTS_MAX: usize = 5;
+/// Most requests for contents at a time.
+const SOURCES_AT_ONCE: usize = 8;
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder pull --label production --out prompts/
   bookholder pull --label production --out prompts/ --check    for CI
+  bookholder pull --label production --out shipped/ --inline   for your app
 
 support/agent is written to support/agent.prompt; bookholder.lock lists each
 version and its content ID. With --check, differences exit with 1.";
@@ -50,6 +55,10 @@ pub struct PullArgs {
     /// Write nothing; list differences, and exit 1 if there are any
     #[arg(long)]
     check: bool,
+    /// Fill in includes: complete texts, for an application to ship; without it, files are as their authors wrote
+    /// them, ready for `push`
+    #[arg(long)]
+    inline: bool,
     /// Overwrite local changes
     #[arg(long, conflicts_with = "check")]
     force: bool,
@@ -61,12 +70,18 @@ struct LabelSnapshot {
     prompts: BTreeMap<PromptName, Resolved>,
     /// Prompts with a split, and the version that was taken.
     split: BTreeMap<PromptName, u64>,
+    /// Contents as their authors wrote them, of versions with includes.
+    sources: BTreeMap<PromptName, (ContentId, Content)>,
 }
 
 pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> {
     let old = folder::read_lockfile(&args.out)?;
     let registry = context.client.status().await?.registry;
-    let served = served(&context, &args.label).await?;
+    let mut served = served(&context, &args.label).await?;
+    if !args.inline {
+        let old = old.as_ref().filter(|old| !old.inline);
+        served.sources = sources(&context, &args.out, old, &served).await?;
+    }
     for (name, version) in &served.split {
         let version = paint(ACCENT, format!("{name}@{version}"));
         let warning = paint(WARN.bold(), "warning");
@@ -76,15 +91,20 @@ pub async fn run(args: PullArgs, context: Context) -> Result<Verdict, CliError> 
     }
     let locked = |(name, resolved): (&PromptName, &Resolved)| {
         let locked = LockedPrompt::new(name.clone(), resolved.version, resolved.content_id);
+        if let Some((id, _)) = served.sources.get(name) {
+            return locked.written_as(*id);
+        }
         // A local file may have the same content in another form: with includes, or without completed variables.
-        match old.as_ref().and_then(|old| old.get(name)).filter(|before| before.content_id == locked.content_id) {
+        let old = old.as_ref().filter(|old| old.inline == args.inline).and_then(|old| old.get(name));
+        match old.filter(|before| before.content_id == locked.content_id) {
             Some(before) => before.written_id.map_or(locked.clone(), |id| locked.written_as(id)),
             None => locked,
         }
     };
     let prompts = served.prompts.iter().map(locked).collect();
-    let new = Lockfile::new(Some(args.label.clone()), registry, served.position, prompts);
-    let changes = changes(&args.out, old.as_ref(), &new);
+    let mut new = Lockfile::new(Some(args.label.clone()), registry, served.position, prompts);
+    new.inline = args.inline;
+    let changes = changes(&args.out, old.as_ref(), &new, &served);
     if args.check {
         return check(&context, &changes, &new, &args.label);
     }
@@ -169,7 +189,32 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<LabelSna
             }
         }
     }
-    Ok(position.map(|position| LabelSnapshot { position, prompts, split }))
+    Ok(position.map(|position| LabelSnapshot { position, prompts, split, sources: BTreeMap::new() }))
+}
+
+/// The contents with includes as their authors wrote them, of all versions that the folder does not have already.
+async fn sources(
+    context: &Context,
+    out: &Path,
+    old: Option<&Lockfile>,
+    served: &LabelSnapshot,
+) -> Result<BTreeMap<PromptName, (ContentId, Content)>, CliError> {
+    let there = |name: &PromptName, resolved: &Resolved| {
+        let before = old.and_then(|old| old.get(name)).filter(|before| before.content_id == resolved.content_id);
+        let ids = folder::read_file(&out.join(path_of(name))).ok().map(|file| file.ids);
+        before.is_some_and(|before| has(ids.as_ref(), before))
+    };
+    let absent = served.prompts.iter().filter(|(name, resolved)| !there(name, resolved));
+    let written = absent.map(|(name, resolved)| async move {
+        let view = context.client.version(name, resolved.version).await?;
+        let id = view.source.as_ref().map(Content::id).transpose();
+        if view.version.content_id != resolved.content_id || id.as_ref() != Ok(&view.version.source_id) {
+            return Err(CliError::server(format!("the server sent the wrong content for {name}@{}", resolved.version)));
+        }
+        Ok(view.version.source_id.zip(view.source).map(|source| (name.clone(), source)))
+    });
+    let written: Vec<_> = stream::iter(written).buffered(SOURCES_AT_ONCE).try_collect().await?;
+    Ok(written.into_iter().flatten().collect())
 }
 
 /// The version of a split with the most weight, the newest of several; absent without a split.
@@ -194,7 +239,7 @@ struct Change {
     local: bool,
 }
 
-fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
+fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &LabelSnapshot) -> Vec<Change> {
     let mut names: Vec<&PromptName> = new.prompts().iter().map(|prompt| &prompt.name).collect();
     names.extend(old.iter().flat_map(|old| old.prompts().iter().map(|prompt| &prompt.name)));
     names.sort();
@@ -204,12 +249,11 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
         let (before, after) = (old.and_then(|old| old.get(name)), new.get(name));
         let path = out.join(path_of(name));
         let present = folder::read_file(&path).ok().map(|written| written.ids);
-        let pulled = |locked: &LockedPrompt| matches_version(present.as_ref(), locked);
-        let pushed = before == after && before.is_some_and(|locked| was_pushed(present.as_ref(), locked));
+        let pulled = |locked: &LockedPrompt| has(present.as_ref(), locked);
         let local = path.symlink_metadata().is_ok() && !before.is_some_and(pulled) && !after.is_some_and(pulled);
         // In a folder that was never pulled, files are compared by content.
         let moved = old.is_some() && before != after;
-        if moved || !(after.is_some_and(pulled) || pushed) {
+        if moved || !after.is_some_and(|after| served.is_written(present.as_ref(), after)) {
             let version = |locked: Option<&LockedPrompt>| locked.map(|locked| locked.version);
             changes.push(Change { name: name.clone(), from: version(before), to: version(after), local });
         }
@@ -217,14 +261,21 @@ fn changes(out: &Path, old: Option<&Lockfile>, new: &Lockfile) -> Vec<Change> {
     changes
 }
 
-/// Whether a file has the content of a version, as served.
-fn matches_version(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
-    present.is_some_and(|ids| ids.contain(&locked.content_id))
+/// Whether a file has the content of a version, as served or as written.
+fn has(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
+    let ids = || std::iter::once(&locked.content_id).chain(&locked.written_id);
+    present.is_some_and(|present| ids().any(|id| present.contain(id)))
 }
 
-/// Whether a file is the source of a pushed version, with its includes.
-fn was_pushed(present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
-    present.is_some_and(|ids| locked.written_id.is_some_and(|id| ids.contain(&id)))
+impl LabelSnapshot {
+    /// Whether a file needs no change: it has the content of the version, with its includes unless they are filled in.
+    /// It is left as its author formatted it, with labels and comments.
+    fn is_written(&self, present: Option<&FileIds>, locked: &LockedPrompt) -> bool {
+        match self.sources.get(&locked.name) {
+            Some((id, _)) => present.is_some_and(|present| present.contain(id)),
+            None => has(present, locked),
+        }
+    }
 }
 
 fn check(context: &Context, changes: &[Change], new: &Lockfile, label: &Label) -> Result<Verdict, CliError> {
@@ -261,10 +312,9 @@ fn write(out: &Path, old: Option<&Lockfile>, new: &Lockfile, served: &LabelSnaps
     for (name, resolved) in &served.prompts {
         let path = out.join(path_of(name));
         let present = folder::read_file(&path).ok().map(|written| written.ids);
-        // A file with the same content is left as its author formatted it, with labels and comments.
-        if !new.get(name).is_some_and(|new| matches_version(present.as_ref(), new) || was_pushed(present.as_ref(), new))
-        {
-            disk::write(&path, prompt::write(&resolved.content).as_bytes())?;
+        if !new.get(name).is_some_and(|new| served.is_written(present.as_ref(), new)) {
+            let content = served.sources.get(name).map_or(&resolved.content, |(_, source)| source);
+            disk::write(&path, prompt::write(content).as_bytes())?;
         }
     }
     let lockfile = new.write().map_err(|error| CliError::no(error.to_string()))?;
@@ -294,7 +344,7 @@ fn remove_empty_folders(out: &Path, folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::content::{Content, Syntax};
+    use crate::model::content::Syntax;
     use crate::model::response_tags::ResponseTags;
 
     fn served(prompts: &[(&str, u64, &str)]) -> (Lockfile, LabelSnapshot) {
@@ -312,7 +362,7 @@ mod tests {
         let prompts: BTreeMap<_, _> = prompts.iter().map(resolved).collect();
         let locked = prompts.values().map(|r| LockedPrompt::new(r.name.clone(), r.version, r.content_id)).collect();
         let lockfile = Lockfile::new(Some(Label::production()), "main".to_owned(), position, locked);
-        (lockfile, LabelSnapshot { position, prompts, split: BTreeMap::new() })
+        (lockfile, LabelSnapshot { position, prompts, split: BTreeMap::new(), sources: BTreeMap::new() })
     }
 
     #[test]
@@ -320,13 +370,13 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("prompts");
         let (first, state) = served(&[("a", 1, "one"), ("b/c", 2, "two")]);
-        assert_eq!(changes(&out, None, &first).len(), 2);
+        assert_eq!(changes(&out, None, &first, &state).len(), 2);
         write(&out, None, &first, &state).expect("written");
         assert_eq!(folder::read_lockfile(&out).expect("a lock file"), Some(first.clone()));
-        assert!(changes(&out, Some(&first), &first).is_empty());
+        assert!(changes(&out, Some(&first), &first, &state).is_empty());
         fs::write(out.join("b/README.md"), "mine").expect("a file");
         let (second, state) = served(&[("a", 3, "three")]);
-        let found = changes(&out, Some(&first), &second);
+        let found = changes(&out, Some(&first), &second, &state);
         let expected = |name: &str, from, to| Change { name: name.parse().expect(name), from, to, local: false };
         assert_eq!(found, [expected("a", Some(1), Some(3)), expected("b/c", Some(2), None)]);
         write(&out, Some(&first), &second, &state).expect("written");
@@ -340,10 +390,10 @@ mod tests {
         let (lockfile, state) = served(&[("a", 1, "one")]);
         write(folder.path(), None, &lockfile, &state).expect("written");
         fs::write(folder.path().join("a.prompt"), "mine\n").expect("a file");
-        let found = changes(folder.path(), Some(&lockfile), &lockfile);
+        let found = changes(folder.path(), Some(&lockfile), &lockfile, &state);
         assert!(matches!(found.as_slice(), [Change { local: true, .. }]), "{found:?}");
         fs::remove_file(folder.path().join("a.prompt")).expect("removed");
-        let found = changes(folder.path(), Some(&lockfile), &lockfile);
+        let found = changes(folder.path(), Some(&lockfile), &lockfile, &state);
         assert!(matches!(found.as_slice(), [Change { local: false, .. }]), "a lost file is only missing: {found:?}");
     }
 }

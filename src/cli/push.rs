@@ -3,6 +3,8 @@
 //! `bookholder.lock` records what was last done, and `files::compare` decides. Nothing is removed without `--prune`. A
 //! file whose includes are not published yet is retried after the others, as long as a round makes progress.
 
+mod advice;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,7 @@ use clap::Args;
 use futures_util::TryStreamExt;
 use serde::Serialize;
 
+use self::advice::Advice;
 use super::args::values::WhyArgs;
 use super::confirm::confirm;
 use super::context::Context;
@@ -136,6 +139,11 @@ struct PushTask<'a> {
     file: &'a FolderFile,
     labels: BTreeSet<Label>,
     plan: Plan,
+    advice: Advice,
+    /// Whether the label that the folder follows serves the version of the file.
+    in_step: bool,
+    /// Prompts that the latest version includes, and whose text the file has instead.
+    inlined: Vec<String>,
 }
 
 /// Pushes a folder and prints the result for each prompt.
@@ -155,13 +163,24 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
     for (name, file) in &files {
         let labels: BTreeSet<_> = file.file.labels.iter().chain(&what.labels).cloned().collect();
         let last = old.as_ref().and_then(|old| old.get(name)).map(LockedPrompt::done);
-        let present = match prompts.get(name) {
-            Some(view) => Some(present(context, view, &file.ids, &labels, last.as_ref()).await?),
-            None => None,
-        };
-        let plan = compare(&file.ids, &labels, last.as_ref(), present.as_ref());
+        let follows = old.as_ref().and_then(|old| old.label.as_ref());
+        let inline = old.as_ref().is_some_and(|old| old.inline) && last.is_some();
+        let (mut state, mut inlined, mut served) = (None, Vec::new(), None);
+        if let Some(view) = prompts.get(name) {
+            let latest = context.client.version(name, view.prompt.latest).await?.version;
+            if inline && !what.force {
+                inlined.extend(latest.includes.iter().map(|include| include.name.to_string()));
+            }
+            served = view.labels.iter().find(|state| Some(&state.label) == follows);
+            state = Some(present(context, (view, &latest), &file.ids, &labels, last.as_ref()).await?);
+        }
+        let served = served.and_then(|state| state.serving.fixed());
+        let serves_newest = served.is_some() && served == state.as_ref().map(|state| state.newest);
+        let plan = compare(&file.ids, &labels, last.as_ref(), state.as_ref());
         let plan = if what.force { force(plan) } else { plan };
-        waiting.push(PushTask { name: name.clone(), file, labels, plan });
+        let advice = Advice::new((&what.folder, &file.path), (follows, serves_newest), inline);
+        let in_step = served.is_some() && served == last.map(|last| last.version);
+        waiting.push(PushTask { name: name.clone(), file, labels, plan, advice, in_step, inlined });
     }
     let mut gone = Vec::new();
     let live = prompts.values().map(|view| &view.prompt).filter(|prompt| prompt.removed.is_none());
@@ -198,16 +217,15 @@ pub async fn push(context: &Context, what: Push) -> Result<Verdict, CliError> {
 /// The state of the registry for the name of a file.
 async fn present(
     context: &Context,
-    view: &PromptView,
+    (view, latest): (&PromptView, &Version),
     ids: &FileIds,
     labels: &BTreeSet<Label>,
     last: Option<&PublishedFile>,
 ) -> Result<RegistryState, CliError> {
     let (name, newest) = (&view.prompt.name, view.prompt.latest);
-    let latest = context.client.version(name, newest).await?.version;
     let gone = view.prompt.removed.is_some() || latest.retired.is_some();
     let mut present =
-        RegistryState { newest, gone, same: ids.matches(&latest).then_some(newest), labels: BTreeMap::new() };
+        RegistryState { newest, gone, same: ids.matches(latest).then_some(newest), labels: BTreeMap::new() };
     if present.same.is_none() && last.is_none() {
         // The base of the file is unknown: it may have the content of an older version.
         let mut versions = context.client.versions(name, PAGE_ROWS_MAX);
@@ -262,33 +280,37 @@ fn kept_reason(last: Option<&LockedPrompt>, prompt: &Prompt) -> Option<PushResul
 
 /// The result of a plan, unless the server rejects it.
 fn predicted_result(job: PushTask<'_>) -> PushResult {
-    let PushTask { name, file, labels: _, plan } = job;
+    let PushTask { name, plan, advice, in_step, inlined, .. } = job;
     match plan {
+        Plan::Publish { parent } if !inlined.is_empty() => {
+            let included = inlined.join(", ");
+            let reason = format!(
+                "version {parent} includes {included}, and the file was pulled with --inline: publishing it would lose \
+                 that; pull without --inline and edit that file, or use --force to publish it without includes"
+            );
+            PushResult::refused(name, reason)
+        }
         Plan::Publish { parent } => match name.check_new() {
             Err(error) if parent == 0 => PushResult::refused(name, error.to_string()),
             _ => PushResult::new(name, PushOutcome::Published),
         },
-        Plan::Same { version, deploy, left } => {
-            let what = if deploy.is_empty() { PushOutcome::Unchanged } else { PushOutcome::Labelled };
-            PushResult {
-                version: Some(version),
-                reason: labels_left_reason(version, &left),
-                ..PushResult::new(name, what)
-            }
-        }
+        Plan::Same { version, deploy, left } => same(name, version, &deploy, &left),
         Plan::Left(moved) => {
-            let reason = format!("{moved}; get it with `bookholder pull`");
-            PushResult {
-                version: Some(moved.from),
-                reason: Some(reason),
-                ..PushResult::new(name, PushOutcome::Unchanged)
-            }
+            // A file as its label serves it is up to date, also after a rollback.
+            let reason = (!in_step || moved.gone).then(|| format!("{moved}; {}", advice.update()));
+            PushResult { version: Some(moved.from), reason, ..PushResult::new(name, PushOutcome::Unchanged) }
         }
         Plan::Conflict(moved) => {
-            let reason = format!("{moved}; {}", how_to_merge(&name, file, moved));
+            let reason = format!("{moved}; {}", advice.merge(&name, moved));
             PushResult::refused(name, reason)
         }
     }
+}
+
+/// The result for a file that the latest version matches.
+fn same(name: PromptName, version: u64, deploy: &[Label], left: &[Label]) -> PushResult {
+    let what = if deploy.is_empty() { PushOutcome::Unchanged } else { PushOutcome::Labelled };
+    PushResult { version: Some(version), reason: labels_left_reason(version, left), ..PushResult::new(name, what) }
 }
 
 /// Why labels were left unchanged.
@@ -297,19 +319,6 @@ fn labels_left_reason(version: u64, left: &[Label]) -> Option<String> {
     let labels = labels.join(", ");
     (!left.is_empty())
         .then(|| format!("{labels} served version {version} and has been deployed to since; left unchanged"))
-}
-
-/// How to merge a file with what was published since.
-fn how_to_merge(name: &PromptName, file: &FolderFile, moved: RegistryChange) -> String {
-    if moved.gone {
-        return "pull, or use --force to publish it again".to_owned();
-    }
-    format!(
-        "merge both with `bookholder draft save {name} mine --file {} --parent {}` and `bookholder draft merge {name} mine`, \
-         or take the newest with `bookholder pull`; --force publishes the file over it",
-        file.path.display(),
-        moved.from
-    )
 }
 
 /// Executes the plans, included prompts first.
@@ -324,7 +333,7 @@ async fn publish(
         let mut pushed = PushResult::new(job.name.clone(), PushOutcome::Published);
         let written = job.file.ids.written();
         match &job.plan {
-            Plan::Publish { parent } => {
+            Plan::Publish { parent } if job.inlined.is_empty() => {
                 let request = PublishRequest {
                     content: job.file.file.content.clone(),
                     message: message.to_owned(),
@@ -352,15 +361,16 @@ async fn publish(
                     continue;
                 }
             }
-            Plan::Same { version, deploy, .. } => {
-                pushed = predicted_result(PushTask { plan: job.plan.clone(), ..job });
-                let latest = context.client.version(&pushed.name, *version).await?.version;
+            Plan::Same { version, deploy, left } => {
+                let (version, deploy, left) = (*version, deploy.clone(), left.clone());
+                pushed = same(job.name.clone(), version, &deploy, &left);
+                let latest = context.client.version(&pushed.name, version).await?.version;
                 pushed.locked = Some(locked(&pushed.name, &latest, written));
                 if !deploy.is_empty() {
                     let to = |label: &Label| Move {
                         name: pushed.name.clone(),
                         label: label.clone(),
-                        serving: ServingRequest { version: Some(*version), ..ServingRequest::default() },
+                        serving: ServingRequest { version: Some(version), ..ServingRequest::default() },
                         expected_deployment: None,
                     };
                     let request = DeployRequest {
@@ -373,7 +383,7 @@ async fn publish(
                     refuse(&mut pushed, deployed)?;
                 }
             }
-            Plan::Left(_) | Plan::Conflict(_) => pushed = predicted_result(job),
+            Plan::Publish { .. } | Plan::Left(_) | Plan::Conflict(_) => pushed = predicted_result(job),
         }
         done.push(pushed);
     }
@@ -398,10 +408,12 @@ async fn remember(
     // The first of two with one name counts.
     let mut prompts: Vec<LockedPrompt> = done.iter().filter_map(|pushed| pushed.locked.clone()).collect();
     let label = old.as_ref().and_then(|old| old.label.clone());
+    let inline = old.as_ref().is_some_and(|old| old.inline);
     let before = old.iter().flat_map(Lockfile::prompts).filter(|prompt| !removed.contains(&prompt.name)).cloned();
     prompts.extend(before);
     let position = context.client.status().await?.position;
-    let new = Lockfile::new(label, registry, position, prompts);
+    let mut new = Lockfile::new(label, registry, position, prompts);
+    new.inline = inline;
     if old.is_some_and(|old| old.prompts() == new.prompts()) {
         return Ok(());
     }

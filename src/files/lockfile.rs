@@ -30,6 +30,9 @@ pub struct Lockfile {
     /// The label whose versions were pulled; absent in a folder that was only pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<Label>,
+    /// Whether the files have the text of their includes, and not the includes.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inline: bool,
     /// The name of the registry.
     pub registry: String,
     /// The position of the registry.
@@ -101,7 +104,7 @@ impl Lockfile {
     pub fn new(label: Option<Label>, registry: String, position: Position, mut prompts: Vec<LockedPrompt>) -> Self {
         prompts.sort_by(|a, b| a.name.cmp(&b.name));
         prompts.dedup_by(|a, b| a.name == b.name);
-        Self { version: LOCKFILE_VERSION, label, registry, position, prompts }
+        Self { version: LOCKFILE_VERSION, label, inline: false, registry, position, prompts }
     }
 
     /// The prompts, sorted by name without duplicates.

@@ -189,3 +189,52 @@ fn prune_removes_only_own_prompts_without_newer_versions() {
     }
     let _said = push(&["--prune", "--force"]).ok().says("- moved").says("- theirs");
 }
+
+#[test]
+fn pulled_prompt_keeps_its_includes_when_it_is_edited_and_pushed() {
+    let folder = Folder::new(&[]);
+    let _tone = publish(&folder.node, "shared/tone", "Be kind.", &["--label", "production"]);
+    let _agent = publish(&folder.node, "agent", "{{> shared/tone}} Help.", &["--label", "production"]);
+    let _said = folder.pull("production").ok();
+    assert_eq!(read(&folder.path.join("agent.prompt")), "{{> shared/tone}} Help.\n");
+    let _said = folder.pull("production").arg("--check").ok().says("all up to date");
+    folder.write("agent.prompt", "{{> shared/tone}} Help them.\n");
+    let _said = folder.push().ok().says("+ agent@2");
+    let version = folder.node.get("/v1/prompts/agent/versions/2").ok();
+    assert_eq!(version["includes"][0]["name"], "shared/tone", "{version}");
+    let _said = folder.run(&["pull", "--label", "latest", "--out"]).ok();
+
+    // Complete texts, for an application.
+    let _said = folder.pull("latest").arg("--inline").ok();
+    assert_eq!(read(&folder.path.join("agent.prompt")), "Be kind. Help them.\n");
+    let _said = folder.pull("latest").args(&["--inline", "--check"]).ok().says("all up to date");
+    let _said = folder.push().ok().says("2 unchanged");
+    folder.write("agent.prompt", "Be kind. Help them all.\n");
+    for more in [&[][..], &["--dry-run"]] {
+        let _said = folder.push().args(more).exits(1).says("version 2 includes shared/tone").says("--inline");
+    }
+    let _said = folder.pull("latest").arg("--force").ok();
+    assert_eq!(read(&folder.path.join("agent.prompt")), "{{> shared/tone}} Help them.\n");
+}
+
+#[test]
+fn commands_that_a_refused_push_after_a_rollback_names_work() {
+    let folder = Folder::new(&[]);
+    for text in ["one", "two"] {
+        let _published = publish(&folder.node, "shared/tone", text, &["--label", "production"]);
+    }
+    let _said = line(&folder.node, "rollback shared/tone --label production -m harm").ok();
+    let _said = folder.pull("production").ok();
+    let said = folder.push().ok().says("1 unchanged");
+    assert!(!said.stdout.contains("registry is at"), "it is what production serves: {said:#?}");
+    folder.write("shared/tone.prompt", "three\n");
+    let said = folder.push().exits(1).says("file is from version 1");
+    let commands: Vec<&str> = said.stdout.split('`').filter(|part| part.starts_with("bookholder ")).collect();
+    assert_eq!(commands.len(), 3, "{said:#?}");
+    let (merging, pulling) = commands.split_at(2);
+    assert!(merging[0].contains("shared/tone.prompt") && Path::new(&folder.path).is_absolute(), "{said:#?}");
+    for command in [merging[0], pulling[0]] {
+        let _said = bookholder(command.split(' ').skip(1)).server(&folder.node).ok();
+    }
+    assert_eq!(read(&folder.path.join("shared/tone.prompt")), "two\n");
+}
