@@ -39,10 +39,7 @@ fn folder_is_pushed_pulled_and_checked() {
     let _said = pull(&[]).ok().says("✓ 3 prompts of production");
     let _said = pull(&["--check"]).ok().says("all up to date");
     assert_eq!(fs::read_to_string(to.join("shared/tone.prompt")).expect("a file"), "Be kinder.\n");
-    assert_eq!(
-        fs::read_to_string(to.join("a/agent.prompt")).expect("a file"),
-        "---\nvariables:\n  who:\n    required: true\n---\nBe kind.\nHelp {{who}}.\n"
-    );
+    assert_eq!(fs::read_to_string(to.join("a/agent.prompt")).expect("a file"), "{{> shared/tone}}\nHelp {{who}}.\n");
     assert!(to.join("why.prompt").is_file());
     let lock = fs::read_to_string(to.join("bookholder.lock")).expect("a lock file");
     assert!(lock.contains("content_id = \"b3:") && lock.contains("label = \"production\""), "{lock}");

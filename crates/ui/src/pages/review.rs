@@ -134,7 +134,10 @@ fn proposal(state: RequestState, one: &ProposedMove, review: &MoveReview, conten
             div.sides {
                 div.side {
                     h3 { (before) }
-                    @match &review.from { Some(from) => (serving::drawn(from, &version)), None => p.quiet { "Nothing." } }
+                    @match &review.from {
+                        Some(from) => (serving::drawn(from, &version)),
+                        None => p.quiet { "Nothing." },
+                    }
                 }
                 div.side { h3 { "Proposed" } (serving::drawn(&one.serving, &version)) }
             }
