@@ -13,8 +13,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::globals::Globals;
 use super::{
     alert, archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history,
-    import, list, log, observed, policy, principal, prompt_file, publish, pull, push, remove, report, request, retire,
-    role, rollback, rules, show, stats, status, telemetry, token, trace, unlabel, webhook, whoami,
+    import, list, log, observed, policy, prices, principal, prompt_file, publish, pull, push, recost, remove, report,
+    request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -103,6 +103,10 @@ pub enum Command {
     Observed(observed::ObservedArgs),
     /// Set limits on spend, errors and latency
     Alert(alert::AlertArgs),
+    /// Show, import and override prices of models
+    Prices(prices::PricesArgs),
+    /// Price recorded calls again
+    Recost(recost::RecostArgs),
     /// Carry telemetry across an air gap, and erase it
     Telemetry(telemetry::TelemetryArgs),
     /// Show node status
@@ -155,7 +159,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
-    ("Measure", &["trace", "stats", "costs", "observed", "alert", "telemetry"]),
+    ("Measure", &["trace", "stats", "costs", "observed", "alert", "prices", "recost", "telemetry"]),
     ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
     (
         "Maintenance",

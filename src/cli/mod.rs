@@ -36,12 +36,14 @@ mod log;
 mod observed;
 pub mod output;
 mod policy;
+mod prices;
 mod principal;
 mod progress;
 mod prompt_file;
 mod publish;
 mod pull;
 mod push;
+mod recost;
 mod remove;
 mod repair_dates;
 mod replica;
@@ -163,6 +165,8 @@ fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
         Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
         Command::Observed(args) => ask(globals, |context| observed::run(args, context)),
         Command::Alert(args) => ask(globals, |context| alert::run(args, context)),
+        Command::Prices(args) => ask(globals, |context| prices::run(args, context)),
+        Command::Recost(args) => ask(globals, |context| recost::run(args, context)),
         Command::Status(args) => ask(globals, |context| status::run(args, context)),
         Command::Whoami(_) => ask(globals, whoami::run),
         Command::Can(args) => ask(globals, |context| can::run(args, context)),

@@ -12,6 +12,8 @@ use super::output::Output;
 const BYTES: &str = "{spinner:.cyan} {msg} {bytes:>10} {bar:30.cyan/dim} {total_bytes} {binary_bytes_per_sec}";
 const BYTES_UNKNOWN: &str = "{spinner:.cyan} {msg} {bytes:>10} {binary_bytes_per_sec}";
 
+const PARTS: &str = "{spinner:.cyan} {msg} {bar:30.cyan/dim} {percent:>3} %";
+
 /// Refresh interval while nothing arrives.
 const TICK: Duration = Duration::from_millis(120);
 
@@ -28,6 +30,17 @@ pub fn bytes(output: Output, message: &'static str, total: Option<u64>) -> Progr
     if shown && total.is_none() {
         // The server sends nothing while it prepares the data.
         bar.enable_steady_tick(TICK);
+    }
+    bar
+}
+
+/// A progress bar in parts of a whole.
+pub fn parts(output: Output, message: &'static str) -> ProgressBar {
+    let shown = std::io::stderr().is_terminal() && !output.json;
+    let target = if shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(1), target).with_message(message);
+    if let Ok(style) = ProgressStyle::with_template(PARTS) {
+        bar.set_style(style.progress_chars("━╸─"));
     }
     bar
 }

@@ -36,6 +36,7 @@ mod operate;
 mod otlp;
 pub mod peer;
 mod place;
+mod prices;
 mod read;
 mod replicate;
 mod report;

@@ -13,8 +13,8 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, read, replicate,
-    report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
+    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, prices, read,
+    replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
 };
 
 /// All operations.
@@ -36,6 +36,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("GET",    "/v1/alerts",                                          || get(alerts::alerts)),
     Route::new("PUT",    "/v1/alerts/{name}",                                   || put(alerts::put_alert)),
     Route::new("DELETE", "/v1/alerts/{name}",                                   || delete(alerts::remove_alert)),
+    Route::new("GET",    "/v1/prices",                                          || get(prices::prices)),
+    Route::new("GET",    "/v1/prices/{table}",                                  || get(prices::price_table)),
+    Route::new("PUT",    "/v1/prices/{table}",                                  || put(prices::put_price_table)),
+    Route::new("DELETE", "/v1/prices/{table}",                                  || delete(prices::remove_price_table)),
+    Route::new("POST",   "/v1/prices/recost",                                   || post(prices::recost)),
     Route::new("GET",    "/v1/responses/{id}",                                  || get(responses::response)),
     Route::new("GET",    "/v1/sessions/{id}",                                   || get(responses::session)),
     Route::new("GET",    "/v1/telemetry/export",                                || get(telemetry_files::export)),
@@ -171,7 +176,7 @@ pub(super) fn class(path: &str) -> &'static str {
     {
         "governance"
     } else if under(&["/v1/responses", "/v1/scores", "/v1/sessions", "/v1/telemetry", "/v1/traces"])
-        || under(&["/v1/logs", "/v1/metrics", "/v1/stats", "/v1/alerts", "/v1/observed"])
+        || under(&["/v1/logs", "/v1/metrics", "/v1/stats", "/v1/alerts", "/v1/observed", "/v1/prices"])
     {
         "telemetry"
     } else if under(&["/ui/"]) {

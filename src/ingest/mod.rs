@@ -12,6 +12,7 @@ pub mod exports;
 mod lookup;
 mod observed;
 mod otlp;
+mod prices;
 mod report;
 pub mod stats;
 mod texts;
@@ -24,7 +25,7 @@ use crate::clock::Clock;
 use crate::resolve::texts::VersionTexts;
 use crate::resolve::{ReadScope, Resolver};
 use crate::telemetry::event::{Attribution, Event, Response};
-use crate::telemetry::price::PriceBook;
+use crate::telemetry::price::PriceTable;
 use crate::telemetry::store::{Outcome, Recorded, Retention, SentBatch, SpoolId, TelemetryError, TelemetryStore};
 
 use content::Texts;
@@ -42,6 +43,7 @@ struct Inner {
     resolver: Resolver,
     texts: VersionTexts,
     clock: Arc<dyn Clock>,
+    prices: prices::Prices,
     options: RecordingOptions,
     traces: Mutex<otlp::Traces>,
 }
@@ -49,8 +51,8 @@ struct Inner {
 /// What is recorded, and at which prices.
 #[derive(Debug)]
 pub struct RecordingOptions {
-    /// What responses cost that do not say so themselves.
-    pub prices: PriceBook,
+    /// Prices that override the embedded ones.
+    pub prices: Option<PriceTable>,
     /// Of which calls what is sent to models and what they answer is recorded.
     pub content: ContentSample,
     /// What replaces credentials and personal data in it.
@@ -62,7 +64,7 @@ pub struct RecordingOptions {
 impl Default for RecordingOptions {
     fn default() -> Self {
         Self {
-            prices: PriceBook::embedded(),
+            prices: None,
             content: ContentSample::NONE,
             redactor: Redactor::built_in(),
             retention: Retention::default(),
@@ -83,7 +85,8 @@ impl Recorder {
     ) -> Result<Self, TelemetryError> {
         let traces = Mutex::new(otlp::Traces::after(store.parked()?));
         let texts = resolver.texts();
-        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, options, traces })))
+        let prices = prices::Prices::new(options.prices.clone());
+        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, prices, options, traces })))
     }
 
     /// What is recorded, for reading.
@@ -181,15 +184,14 @@ impl Recorder {
         self.finish(events).await;
     }
 
-    /// Attributes a response by what its application says, and prices it, as far as nobody did.
+    /// Attributes a response by what its application says, as far as nobody did, and prices it unless its cost was
+    /// reported: a primary prices again what replicas send, because its prices count.
     fn complete(&self, event: &mut Event) {
         let Event::Response(response) = event else { return };
         if !matches!(response.attribution, Attribution::Version(_)) {
             response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
         }
-        if response.cost.is_none() {
-            response.cost = self.0.options.prices.cost(response);
-        }
+        response.cost = self.0.prices.book().cost(response);
     }
 
     /// Attributes by their text the responses that name no prompt, leaves out what is not to be recorded here, and

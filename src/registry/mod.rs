@@ -30,6 +30,7 @@ pub mod new_epoch;
 pub mod outbox;
 mod policies;
 mod preview;
+mod prices;
 mod principals;
 mod publish;
 mod remove;

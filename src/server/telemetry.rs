@@ -9,7 +9,6 @@ use crate::ingest::{Recorder, RecordingOptions, Redactor};
 use crate::registry::Registry;
 use crate::replication::telemetry_file::FileSigner;
 use crate::resolve::Resolver;
-use crate::telemetry::price::{PriceBook, PriceTable};
 use crate::telemetry::store::{Role, TelemetryStore};
 
 /// What keeps telemetry on a primary.
@@ -19,8 +18,16 @@ pub(super) async fn keeping(
     resolver: &Resolver,
     clock: &Arc<dyn Clock>,
 ) -> Option<Recorder> {
-    let registry = registry.clone();
-    open(node, Role::Keep, Redactor::new(move |json| registry.redact(json)), resolver, clock).await
+    let rules = registry.clone();
+    let redactor = Redactor::new(move |json| rules.redact(json));
+    let recorder = open(node, Role::Keep, redactor, resolver, clock).await?;
+    let (opened, registry) = (recorder.clone(), registry.clone());
+    let put = move || recorder.put_prices_in_force(|| registry.price_tables());
+    let put = tokio::task::spawn_blocking(put).await.map_err(|error| error.to_string());
+    if let Err(reason) = put.and_then(|put| put.map_err(|error| error.to_string())) {
+        tracing::error!(reason, "prices of the registry cannot be read; calls are priced without them");
+    }
+    Some(opened)
 }
 
 /// What spools telemetry on a replica.
@@ -42,9 +49,8 @@ async fn open(
     resolver: &Resolver,
     clock: &Arc<dyn Clock>,
 ) -> Option<Recorder> {
-    let tables = std::iter::once(PriceTable::embedded().clone()).chain(node.prices.clone());
-    let options =
-        RecordingOptions { prices: PriceBook::new(tables), content: node.content, redactor, retention: node.retention };
+    let prices = node.prices.clone();
+    let options = RecordingOptions { prices, content: node.content, redactor, retention: node.retention };
     let (directory, resolver, clock) = (node.data.clone(), resolver.clone(), Arc::clone(clock));
     let open = move || Recorder::new(TelemetryStore::open(&directory, role)?, resolver, clock, options);
     let opened = tokio::task::spawn_blocking(open).await;

@@ -100,6 +100,14 @@ const STORY: &[(&str, &str, &str)] = &[
     ("PUT",    "/v1/alerts/support-spend", r#"{"metric":"latency_p95","threshold":3000,"prompts":"support/agent","per_s":3600,"min_calls":5}"#),
     ("GET",    "/v1/alerts", ""),
     ("DELETE", "/v1/alerts/support-spend", ""),
+    // Prices.
+    ("GET",    "/v1/prices", ""),
+    ("PUT",    "/v1/prices/overrides", EXAMPLE),
+    ("GET",    "/v1/prices/overrides", ""),
+    ("GET",    "/v1/prices?model=our-model", ""),
+    ("POST",   "/v1/prices/recost", r#"{"dry_run":true}"#),
+    ("POST",   "/v1/prices/recost", EXAMPLE),
+    ("DELETE", "/v1/prices/overrides", ""),
     // Operating.
     ("GET",    "/v1/status", ""),
     ("GET",    "/v1/audit", ""),

@@ -7,6 +7,7 @@ mod forwarding;
 mod instrumentations;
 mod observing;
 mod parquet_files;
+mod prices;
 mod receiving;
 mod tour;
 mod tracing;

@@ -9,6 +9,7 @@ mod govern;
 mod lists;
 mod observed;
 mod paths;
+mod prices;
 mod proposals;
 mod responses;
 mod stats;

@@ -4,6 +4,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::api::prices::KeptTable;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::model::reference::Reference;
@@ -100,6 +101,10 @@ pub(super) fn below(list: &str, name: &str) -> String {
 
 pub(super) fn alert(name: &str) -> String {
     format!("/v1/alerts/{}", segment(name))
+}
+
+pub(super) fn price_table(table: KeptTable) -> String {
+    format!("/v1/prices/{table}")
 }
 
 pub(super) fn webhook(name: &str) -> String {

@@ -28,6 +28,7 @@ use crate::model::policy::{APPROVALS_MAX, POLICY_LIST_MAX};
 use crate::model::principal::GRANTS_MAX;
 use crate::model::serving::{ARMS_MAX, RULE_ATTRIBUTES_MAX, RULES_MAX, SERVING_TEXT_BYTES_MAX};
 use crate::replication::connected_replicas::ID_BYTES_MAX;
+use crate::telemetry::price::{HOURS_PER_TIER_MAX, MODELS_MAX, NAMES_PER_MODEL_MAX, PRICE_MAX, TIERS_PER_MODEL_MAX};
 
 /// Adds the bounds to the document.
 pub(super) fn document(document: &mut Value) {
@@ -157,6 +158,25 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("AlertRule", "threshold", json!({"exclusiveMinimum": 0, "maximum": THRESHOLD_USD_MAX})),
         ("AlertRule", "per_s", json!({"minimum": PERIOD_S_MIN, "maximum": PERIOD_S_MAX})),
         ("AlertRule", "min_calls", json!({"minimum": 1, "maximum": MIN_CALLS_MAX})),
+        // Prices.
+        ("PriceTableBody", "schema", json!({"minimum": 1, "maximum": 1})),
+        ("PriceTableBody", "updated", json!({"pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "format": "date"})),
+        ("PriceTableBody", "currency", json!({"enum": ["USD"]})),
+        ("PriceTableBody", "unit", json!({"enum": ["pico_usd_per_token"]})),
+        ("PriceTableBody", "models", at_most(MODELS_MAX)),
+        ("ModelPriceBody", "id", json!({"minLength": 1, "maxLength": 200})),
+        ("ModelPriceBody", "match", at_most(NAMES_PER_MODEL_MAX)),
+        ("ModelPriceBody", "match_glob", at_most(NAMES_PER_MODEL_MAX)),
+        ("ModelPriceBody", "tiers", json!({"minItems": 1, "maxItems": TIERS_PER_MODEL_MAX})),
+        ("PriceTierBody", "rate", json!({
+            "required": ["input"], "maxProperties": 6,
+            "propertyNames": {"enum": ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning"]},
+            "additionalProperties": {"type": "integer", "format": "int64", "minimum": 0, "maximum": PRICE_MAX},
+        })),
+        ("PriceWhenBody", "input_tokens_gt", json!({"maximum": PRICE_MAX})),
+        ("PriceWhenBody", "utc", at_most(HOURS_PER_TIER_MAX)),
+        ("PriceHoursBody", "days", json!({"minItems": 1, "maxItems": 7, "items": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 7}})),
+        ("RecostRequest", "cursor", json!({"maximum": WHOLE_MAX})),
         // Resolving.
         ("BatchRequest", "references", at_most(BATCH_REFERENCES_MAX)),
         ("BatchRequest", "subject", characters(ATTRIBUTE_BYTES_MAX)),

@@ -18,9 +18,10 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, read, replicate,
-    report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
+    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, prices, read,
+    replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
 };
+use crate::api::prices::KeptTable;
 use crate::api::problem::Problem;
 use crate::api::telemetry::RpcStatus;
 use crate::model::content_id::ContentId;
@@ -63,6 +64,7 @@ use crate::web::docs;
         read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
         observed::list, observed::one, observed::adopt,
         alerts::alerts, alerts::put_alert, alerts::remove_alert,
+        prices::prices, prices::price_table, prices::put_price_table, prices::remove_price_table, prices::recost,
         responses::response, responses::session, telemetry_files::export, telemetry_files::trust, telemetry_files::progress,
         telemetry_files::batch, telemetry_files::forget, telemetry_files::erase, otlp::traces, otlp::logs, otlp::metrics,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
@@ -87,7 +89,7 @@ use crate::web::docs;
         replicate::root, replicate::epoch, replicate::checkpoint, replicate::show_checkpoint, replicate::next, replicate::report, replicate::telemetry,
     ),
     components(schemas(
-        Problem, RpcStatus, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Since, Handle,
+        Problem, RpcStatus, PromptName, Label, Reference, Selector, Pattern, ContentId, Position, Timestamp, Since, Handle, KeptTable,
         params::Attribute,
     )),
     modifiers(&Security),

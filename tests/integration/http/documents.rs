@@ -55,7 +55,12 @@ fn filled(path: &str) -> String {
     [("{name}", "a"), ("{version}", "1"), ("{label}", "production"), ("{reference}", "a@production"), ("{view}", "all")]
         .iter()
         .chain(&[("{position}", "0.0"), ("{n}", "1"), ("{e}", "1"), ("{draft}", "d"), ("{id}", "1"), ("{seq}", "1")])
-        .chain(&[("{revision}", "1"), ("{replica}", "plant-7"), ("{node}", "000102030405060708090a0b0c0d0e0f")])
+        .chain(&[
+            ("{revision}", "1"),
+            ("{table}", "overrides"),
+            ("{replica}", "plant-7"),
+            ("{node}", "000102030405060708090a0b0c0d0e0f"),
+        ])
         .fold(path.to_owned(), |path, (place, value)| path.replace(place, value))
 }
 

@@ -9,6 +9,7 @@ pub mod erasure;
 pub mod govern;
 pub mod limits;
 pub mod observed;
+pub mod prices;
 pub mod problem;
 pub mod read;
 pub mod stats;

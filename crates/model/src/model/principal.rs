@@ -44,7 +44,7 @@ pub enum Permission {
     Policy,
     /// Manage webhooks and alerts.
     Webhooks,
-    /// Create backups and bundles, and operate the node.
+    /// Create backups and bundles, set prices of models, and operate the node.
     Operate,
     /// Override a policy with a reason.
     Override,
@@ -132,7 +132,7 @@ impl Permission {
             Self::Access => "Manage principals, access tokens, roles and grants",
             Self::Policy => "Manage label policies, risk rules and retention",
             Self::Webhooks => "Manage webhooks and alerts",
-            Self::Operate => "Create backups and bundles",
+            Self::Operate => "Create backups and bundles, set prices of models",
             Self::Override => "Override a policy with a reason",
             Self::Telemetry => "Report telemetry and scores",
         }

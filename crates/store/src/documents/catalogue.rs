@@ -73,6 +73,7 @@ documents! {
     24 ImportedPrompt  by &'a PromptName;
     25 OpenSignInLink  by &'a str;
     26 Alert           by &'a str;
+    27 KeptPrices      by &'a str;
 }
 
 /// An open change request.
@@ -92,6 +93,11 @@ pub struct DraftSave(pub Draft);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RuleSetToml(pub String);
+
+/// A table of prices that a registry keeps, as JSON, by the name of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeptPrices(pub String);
 
 /// The findings of the risk rules in a version, worst first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -197,6 +203,6 @@ mod tests {
 
     #[test]
     fn numbers_of_kinds_are_contiguous_from_1() {
-        assert!(NUMBERS.iter().copied().eq(1..=26));
+        assert!(NUMBERS.iter().copied().eq(1..=27));
     }
 }

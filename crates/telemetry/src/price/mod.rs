@@ -1,7 +1,7 @@
 //! What responses cost, in pico-dollars, from tables of prices.
 //!
-//! A [`PriceBook`] has several [`PriceTable`]s, of which the later ones override the earlier: the embedded one, the
-//! operator's file, and what was set through the API. A response is priced by the model that answered, as of when it
+//! A [`PriceBook`] has several [`PriceTable`]s, of which the later ones override the earlier: the embedded one, what was
+//! imported, the operator's file, and overrides. A response is priced by the model that answered, as of when it
 //! ended. What no table knows has no cost: unknown is never zero.
 //!
 //! Prices of requests, searches, images, seconds and discounts of a contract are not known here; whoever knows the cost
@@ -11,6 +11,7 @@
 //! of the tables and of these rules, says which tables they were.
 
 mod bill;
+mod body;
 mod check;
 mod hours;
 pub mod litellm;
@@ -19,6 +20,7 @@ mod table;
 
 use std::sync::LazyLock;
 
+use crate::api::prices::PriceSource;
 use crate::event::{Cost, CostSource, Response};
 
 pub use bill::{Bill, Unpriced};
@@ -32,6 +34,9 @@ pub use table::{ModelPrice, PriceTable, Rate, Tier, When};
 
 /// Goes into every id of a book; raise the number when the same tables would give another cost than before.
 const RULES: &[u8] = b"bookholder prices, rules 1\n";
+
+/// Bytes of an ID that are recorded with a cost.
+const RECORDED_BYTES: usize = 8;
 
 /// The table that is embedded.
 static EMBEDDED: LazyLock<PriceTable> = LazyLock::new(|| {
@@ -47,6 +52,7 @@ pub struct PriceBook {
 
 #[derive(Debug)]
 struct Layer {
+    source: PriceSource,
     table: PriceTable,
     index: lookup::Index,
 }
@@ -54,9 +60,9 @@ struct Layer {
 impl PriceBook {
     /// A book of these tables, the most important one last.
     #[must_use]
-    pub fn new(tables: impl IntoIterator<Item = PriceTable>) -> Self {
-        let layers: Vec<_> =
-            tables.into_iter().map(|table| Layer { index: lookup::Index::new(&table), table }).collect();
+    pub fn new(tables: impl IntoIterator<Item = (PriceSource, PriceTable)>) -> Self {
+        let layer = |(source, table)| Layer { source, index: lookup::Index::new(&table), table };
+        let layers: Vec<_> = tables.into_iter().map(layer).collect();
         let mut hash = blake3::Hasher::new();
         hash.update(RULES);
         for layer in &layers {
@@ -68,18 +74,40 @@ impl PriceBook {
     /// A book of the embedded table alone.
     #[must_use]
     pub fn embedded() -> Self {
-        Self::new([PriceTable::embedded().clone()])
+        Self::new([(PriceSource::Embedded, PriceTable::embedded().clone())])
     }
 
     /// The tables, the most important one last.
-    pub fn tables(&self) -> impl Iterator<Item = &PriceTable> {
-        self.layers.iter().map(|layer| &layer.table)
+    pub fn tables(&self) -> impl Iterator<Item = (PriceSource, &PriceTable)> {
+        self.layers.iter().map(|layer| (layer.source, &layer.table))
+    }
+
+    /// The prices that count at a time, those of the most important table first: each is found by one of its names, or
+    /// has patterns alone.
+    #[must_use]
+    pub fn in_force(&self, at_ms: i64) -> Vec<(PriceSource, &ModelPrice)> {
+        let counts = |price: &ModelPrice| {
+            let is_found = |name: &String| {
+                let wanted = lookup::Wanted::new(name, price.provider.as_deref(), at_ms);
+                self.find(&wanted).is_some_and(|found| std::ptr::eq(found, price))
+            };
+            price.valid_at(at_ms) && (price.names.is_empty() || price.names.iter().any(is_found))
+        };
+        let all = self.layers.iter().rev();
+        let all = all.flat_map(|layer| layer.table.models().iter().map(|price| (layer.source, price)));
+        all.filter(|(_, price)| counts(price)).collect()
     }
 
     /// The BLAKE3 hash of all tables, in their order, and of the rules.
     #[must_use]
     pub const fn id(&self) -> &[u8; 32] {
         &self.id
+    }
+
+    /// What is recorded of it with each cost: the start of its ID in hexadecimal digits.
+    #[must_use]
+    pub fn short_id(&self) -> String {
+        self.id.iter().take(RECORDED_BYTES).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What a cost from this book says about where it comes from.
@@ -95,7 +123,11 @@ impl PriceBook {
     pub fn price(&self, response: &Response) -> Option<&ModelPrice> {
         let model = response.model_used.as_deref().or(response.model_requested.as_deref())?;
         let wanted = lookup::Wanted::new(model, response.provider.as_deref(), response.ended_ms);
-        self.layers.iter().rev().find_map(|layer| layer.index.find(&layer.table, &wanted))
+        self.find(&wanted)
+    }
+
+    fn find(&self, wanted: &lookup::Wanted) -> Option<&ModelPrice> {
+        self.layers.iter().rev().find_map(|layer| layer.index.find(&layer.table, wanted))
     }
 
     /// What each part of a response costs.

@@ -33,7 +33,7 @@ fn flat(id: &str, more: &str, input: u64) -> String {
 }
 
 fn book(models: &str) -> PriceBook {
-    PriceBook::new([table(models).expect("a table")])
+    PriceBook::new([(PriceSource::Overrides, table(models).expect("a table"))])
 }
 
 /// What one token of input costs, in pico-dollars.
@@ -217,18 +217,44 @@ fn price_interval_is_half_open() {
     assert_eq!(cost("2026-06-01T00:00:00Z"), None);
 }
 
+fn sourced(table: PriceTable) -> (PriceSource, PriceTable) {
+    (PriceSource::File, table)
+}
+
+#[test]
+fn prices_in_force_are_those_that_a_name_leads_to_with_their_source() {
+    let file = table(&format!("{},{}", flat("gpt-5", "", 7), flat("ours", "", 8))).expect("a table");
+    let overrides = table(&flat("ours", "", 9)).expect("a table");
+    let embedded = PriceTable::embedded().clone();
+    let known = embedded.models().len();
+    let book = PriceBook::new([
+        (PriceSource::Embedded, embedded),
+        (PriceSource::File, file),
+        (PriceSource::Overrides, overrides),
+    ]);
+    let at_ms = "2026-11-20T00:00:00Z".parse::<Timestamp>().expect("a time").ms();
+    let found = book.in_force(at_ms);
+    let of = |id: &str| found.iter().filter(|(_, price)| price.id == id).map(|(from, _)| *from).collect::<Vec<_>>();
+    assert_eq!(of("ours"), [PriceSource::Overrides]);
+    assert!(of("gpt-5").contains(&PriceSource::File) && !of("gpt-5").contains(&PriceSource::Embedded));
+    assert_eq!(of("gpt-5-mini"), [PriceSource::Embedded]);
+    assert!((known / 2..=known + 2).contains(&found.len()), "{} of {known}", found.len());
+    assert_eq!(book.short_id().len(), 16);
+}
+
 #[test]
 fn later_tables_override_earlier_ones_and_the_id_covers_all() {
     let embedded = || PriceTable::embedded().clone();
     let file = || table(&flat("gpt-5", "", 7)).expect("a table");
     let api = || table(&format!("{},{}", flat("gpt-5", "", 8), flat("ours", "", 9))).expect("a table");
-    let two = PriceBook::new([embedded(), file()]);
-    let three = PriceBook::new([embedded(), file(), api()]);
+    let two = PriceBook::new([embedded(), file()].map(sourced));
+    let three = PriceBook::new([embedded(), file(), api()].map(sourced));
     assert_eq!(input_price(&two, "openai", "gpt-5-2025-08-07"), Some(7));
     assert_eq!(input_price(&three, "openai", "gpt-5"), Some(8));
     assert_eq!(input_price(&three, "", "ours"), Some(9));
     assert_eq!(input_price(&three, "openai", "gpt-5-mini"), Some(250_000));
-    let ids = [PriceBook::embedded(), two, three, PriceBook::new([file(), embedded()])].map(|book| *book.id());
+    let ids =
+        [PriceBook::embedded(), two, three, PriceBook::new([file(), embedded()].map(sourced))].map(|book| *book.id());
     for (at, id) in ids.iter().enumerate() {
         assert!(!ids[at + 1..].contains(id));
     }

@@ -18,6 +18,7 @@ mod observed;
 mod observed_tests;
 mod parked;
 mod query;
+mod recost;
 mod replicas;
 mod spool;
 mod tables;
@@ -42,6 +43,7 @@ pub use expire::{Expired, Retention};
 pub use exports::{ExportBlock, ExportCursor, ExportDue};
 pub use parked::Parking;
 pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Stretch, Which};
+pub use recost::{Recost, Recosted, Spent};
 pub use replicas::{ReplicaProgress, SILENT_DAYS_MAX};
 pub use spool::{SentBatch, SpoolId, SpoolReading, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
@@ -274,6 +276,14 @@ impl TelemetryStore {
     /// The disk does not take it.
     pub async fn adopt(&self, id: u64, adopted: Adopted) -> Result<bool, TelemetryError> {
         self.ask(|reply| writer::Job::Adopt { id, adopted, reply }).await
+    }
+
+    /// Prices some recorded calls again, and corrects all counts; [`Recosted::next`] says where to go on.
+    ///
+    /// # Errors
+    /// The disk does not take it; nothing is changed then.
+    pub async fn recost(&self, task: Recost) -> Result<Recosted, TelemetryError> {
+        self.ask(|reply| writer::Job::Recost { task, reply }).await
     }
 
     async fn ask<T>(

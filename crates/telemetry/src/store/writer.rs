@@ -12,6 +12,7 @@ use super::expire::{Expired, Expiry, Step};
 use super::exports::{ExportCursor, set_cursor};
 use super::observed;
 use super::parked::{self, Parking};
+use super::recost::{Recost, Recosted, recost};
 use super::replicas;
 use super::spool::{self, SentBatch, SpoolId, Turn};
 use super::tables::Place;
@@ -43,6 +44,7 @@ pub(super) enum Job {
     Adopt { id: u64, adopted: Adopted, reply: Reply<bool> },
     Renew { reply: Reply<()> },
     Exported { cursor: ExportCursor, number: u64, reply: Reply<()> },
+    Recost { task: Recost, reply: Reply<Recosted> },
 }
 
 pub(super) struct Writer {
@@ -101,6 +103,10 @@ impl Writer {
                 Job::WriteReplicas { now_ms, reply } => answer(reply, self.write_replicas(now_ms)),
                 Job::Exported { cursor, number, reply } => {
                     answer(reply, set_cursor(&self.shared.database, cursor, number));
+                }
+                Job::Recost { task, reply } => {
+                    self.remembered.observed = None;
+                    answer(reply, recost(&self.shared.database, &task));
                 }
             }
         }

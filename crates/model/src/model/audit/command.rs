@@ -134,6 +134,10 @@ commands! {
     RemoveAlert "remove-alert" = needs(Permission::Webhooks);
     FireAlert "fire-alert" = Traits { granted: Some(ALERT_FIRING), ..PLAIN };
     ResolveAlert "resolve-alert" = Traits { granted: Some(ALERT_RESOLVED), ..PLAIN };
+    // About prices of models.
+    PutPrices "put-prices" = needs(Permission::Operate);
+    RemovePrices "remove-prices" = needs(Permission::Operate);
+    Recost "recost" = needs(Permission::Operate);
     // Copies of everything.
     Report "report" = needs(Permission::Audit);
     Backup "backup" = needs(Permission::Operate);

@@ -67,6 +67,10 @@ pub enum Subject {
     Alert {
         name: String,
     },
+    /// A table of prices of models.
+    Prices {
+        table: String,
+    },
     Registry {
         name: String,
     },
@@ -160,6 +164,7 @@ impl Subject {
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
             | Self::Alert { name: text }
+            | Self::Prices { table: text }
             | Self::Registry { name: text }
             | Self::Replica { name: text } => vec![text],
             Self::Label { prompt, label, .. } | Self::Deployment { prompt, label, .. } => vec![prompt, label],
@@ -194,6 +199,7 @@ impl fmt::Display for Subject {
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
             | Self::Alert { name: text }
+            | Self::Prices { table: text }
             | Self::Registry { name: text }
             | Self::Replica { name: text } => f.write_str(text),
             Self::Root { version } => write!(f, "root {version}"),
