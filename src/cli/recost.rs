@@ -42,7 +42,7 @@ pub struct RecostArgs {
 pub async fn run(args: RecostArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
     let now = Timestamp::from_ms(SystemClock::new().now_ms());
-    let since = args.since.map(|since| since.moment(now));
+    let since = args.since.map(|since| since.start(now));
     let mut request = RecostRequest { since, prompt: args.prompt, cursor: None, dry_run: args.dry_run };
     let bar = progress::parts(output, "pricing");
     let mut total = RecostAnswer::default();
