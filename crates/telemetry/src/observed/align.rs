@@ -28,7 +28,7 @@ pub(super) fn align(a: &[Option<u32>], b: &[Option<u32>]) -> Vec<(usize, usize)>
         if left.is_empty() || right.is_empty() || level == LEVELS_MAX {
             continue;
         }
-        let anchors = rising(anchors(a, &left, b, &right));
+        let anchors = rising(&anchors(a, &left, b, &right));
         if anchors.is_empty() {
             continue;
         }
@@ -63,7 +63,7 @@ fn anchors(a: &[Option<u32>], left: &Range<usize>, b: &[Option<u32>], right: &Ra
 }
 
 /// A longest list of these pairs that rises in the second number too.
-fn rising(pairs: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+fn rising(pairs: &[(usize, usize)]) -> Vec<(usize, usize)> {
     // The ends of the best lists of each length, and what comes before each pair.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = Vec::with_capacity(pairs.len());

@@ -36,7 +36,7 @@ impl Default for GroupLimits {
 #[derive(Debug, Default)]
 pub struct Groups {
     limits: GroupLimits,
-    groups: BTreeMap<u64, Group>,
+    by_id: BTreeMap<u64, Group>,
     /// Groups of one text, by its hash.
     exact: HashMap<[u8; 32], u64>,
     other: ObservedCounts,
@@ -90,25 +90,25 @@ impl Groups {
     pub fn add(&mut self, text: &SentText, response: &Response) -> u64 {
         let id = text.text().map_or(OTHER, |text| self.place(text));
         self.changed.counts.insert(id);
-        self.groups.get_mut(&id).map_or(&mut self.other, |group| &mut group.counts).add(response);
+        self.by_id.get_mut(&id).map_or(&mut self.other, |group| &mut group.counts).add(response);
         id
     }
 
     /// All groups, and what exceeds the limits as [`OTHER`].
     pub fn iter(&self) -> impl Iterator<Item = (u64, &ObservedCounts)> {
-        self.groups.iter().map(|(id, group)| (*id, &group.counts)).chain([(OTHER, &self.other)])
+        self.by_id.iter().map(|(id, group)| (*id, &group.counts)).chain([(OTHER, &self.other)])
     }
 
     /// What was counted of a group.
     #[must_use]
     pub fn counts(&self, id: u64) -> Option<&ObservedCounts> {
-        if id == OTHER { Some(&self.other) } else { self.groups.get(&id).map(|group| &group.counts) }
+        if id == OTHER { Some(&self.other) } else { self.by_id.get(&id).map(|group| &group.counts) }
     }
 
     /// The text of a group, and the weight of the one that it began with.
     #[must_use]
     pub fn pattern(&self, id: u64) -> Option<(&TextPattern, usize)> {
-        self.groups.get(&id).map(|group| (&group.pattern, group.first_weight))
+        self.by_id.get(&id).map(|group| (&group.pattern, group.first_weight))
     }
 
     /// What is to be written; from now on, nothing is.
@@ -125,10 +125,10 @@ impl Groups {
         let tokens = tokens(text);
         let compared = (MERGED_TOKENS_MAX / tokens.len().max(1)).clamp(1, MERGED_MAX);
         let signature = Signature::of([tokens]);
-        let alike = self.groups.iter().map(|(id, group)| (group.signature.alike(&signature), *id));
+        let alike = self.by_id.iter().map(|(id, group)| (group.signature.alike(&signature), *id));
         let mut alike: Vec<(usize, u64)> = alike.filter(|(alike, _)| *alike >= ALIKE_MIN).collect();
         alike.sort_unstable_by_key(|(alike, id)| (usize::MAX - alike, *id));
-        let of = |id: u64| self.groups.get(&id);
+        let of = |id: u64| self.by_id.get(&id);
         let fits =
             alike.iter().filter_map(|(_, id)| Some((*id, of(*id)?))).filter(|(_, one)| one.pattern.matches(text));
         if let Some((id, _)) = fits.min_by_key(|(id, one)| (usize::MAX - one.pattern.weight(), *id)) {
@@ -147,12 +147,11 @@ impl Groups {
 
     /// Begins a group with a text, if there is room.
     fn begin(&mut self, hash: [u8; 32], text: &str, signature: Signature) -> u64 {
-        if self.groups.len() >= self.limits.groups || self.bytes.saturating_add(text.len()) > self.limits.bytes {
+        if self.by_id.len() >= self.limits.groups || self.bytes.saturating_add(text.len()) > self.limits.bytes {
             return OTHER;
         }
-        let [a, b, c, d, e, f, g, h, ..] = hash;
-        let mut id = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
-        while id == OTHER || self.groups.contains_key(&id) {
+        let mut id = hash.first_chunk().copied().map_or(OTHER, u64::from_be_bytes);
+        while id == OTHER || self.by_id.contains_key(&id) {
             id = id.wrapping_add(1);
         }
         let (pattern, counts) = (TextPattern::exact(text.to_owned()), ObservedCounts::default());
@@ -163,7 +162,7 @@ impl Groups {
 
     /// Gives a group a more general text.
     fn generalize(&mut self, id: u64, pattern: TextPattern) {
-        let Some(group) = self.groups.remove(&id) else { return };
+        let Some(group) = self.by_id.remove(&id) else { return };
         self.bytes = self.bytes.saturating_sub(group.pattern.bytes());
         if let [text] = group.pattern.literals() {
             self.exact.remove(blake3::hash(text.as_bytes()).as_bytes());
@@ -177,7 +176,7 @@ impl Groups {
         if let [text] = group.pattern.literals() {
             self.exact.insert(*blake3::hash(text.as_bytes()).as_bytes(), id);
         }
-        self.groups.insert(id, group);
+        self.by_id.insert(id, group);
     }
 }
 

@@ -1,4 +1,4 @@
-//! How much alike two texts are, from a few numbers of each: the least hashes of the triples of their words (MinHash).
+//! How much alike two texts are, from a few numbers of each: the least hashes of the triples of their words (`MinHash`).
 //!
 //! The share of equal numbers is about the share of triples that both have. It only decides which groups are compared
 //! with a text, so a text that was made to look like others costs a comparison, and nothing else.
@@ -45,7 +45,7 @@ fn hash(word: &str) -> u64 {
     word.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// The finalizer of SplitMix64, with its step.
+/// The finalizer of `SplitMix64`, with its step.
 const fn mix(number: u64) -> u64 {
     let number = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

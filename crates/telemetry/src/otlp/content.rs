@@ -189,14 +189,11 @@ fn flattened(attributes: &Attributes<'_>, list: List) -> Vec<Message> {
 fn messages_of(value: &Value<'_>, role: &str) -> Vec<Message> {
     let looks_like_json = value.text().is_none_or(|text| text.starts_with(['[', '{']));
     let json = if looks_like_json { value.json() } else { None };
-    match json.as_deref() {
-        Some(json) => messages_of_json(json, role),
-        None => {
-            let text = value.text().unwrap_or_default().into_owned();
-            let message = Message { role: role.to_owned(), text, others: Vec::new() };
-            if message.text.is_empty() { Vec::new() } else { vec![message] }
-        }
+    if let Some(json) = json.as_deref() {
+        return messages_of_json(json, role);
     }
+    let text = value.text().unwrap_or_default().into_owned();
+    if text.is_empty() { Vec::new() } else { vec![Message { role: role.to_owned(), text, others: Vec::new() }] }
 }
 
 /// Messages in JSON: a list of them, or the body of a request or an answer.

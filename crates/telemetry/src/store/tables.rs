@@ -160,8 +160,9 @@ pub(super) fn day_of(key: &[u8; INDEX_KEY_BYTES]) -> u16 {
 
 /// The place at the end of a key of the index.
 pub(super) fn place_of(key: &[u8; INDEX_KEY_BYTES]) -> Place {
-    let [.., a, b, c, d, e, index] = *key;
-    Place { block: u64::from_be_bytes([0, 0, 0, a, b, c, d, e]), index }
+    let [.., index] = *key;
+    let block = key.iter().rev().skip(1).take(INDEX_BLOCK_BYTES).rev();
+    Place { block: block.fold(0, |block, byte| block << 8 | u64::from(*byte)), index }
 }
 
 /// The key of a series: what it is of, in order, then the rest.
