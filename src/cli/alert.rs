@@ -76,6 +76,7 @@ struct SetArgs {
 /// What is watched; exactly one of these.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
+#[allow(clippy::struct_field_names, reason = "the names of the options")]
 struct LimitArgs {
     /// Known cost of the calls, in US dollars
     #[arg(long, value_name = "USD", value_parser = dollars)]

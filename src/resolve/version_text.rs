@@ -94,6 +94,7 @@ mod tests {
         SystemText::of([text]).map(|text| VersionText::Whole(text.hash))
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as in the rows of the table")]
     fn parts(literals: &[&str]) -> Option<VersionText> {
         Some(VersionText::Parts(TextPattern::new(literals.iter().map(|literal| (*literal).to_owned()))))
     }

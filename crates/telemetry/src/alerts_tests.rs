@@ -66,7 +66,7 @@ fn each_metric_is_of_the_calls_of_its_prompts_in_its_period() {
         let (found, of) = value(&store, &rule);
         match (&found, expected) {
             (Ok(found), Ok(expected)) => {
-                assert!((found - expected).abs() <= 0.01 * expected.abs(), "{rule:?}: {found}")
+                assert!((found - expected).abs() <= 0.01 * expected.abs(), "{rule:?}: {found}");
             }
             (Err(why), Err(part)) => assert!(why.contains(part), "{rule:?}: {why}"),
             other => panic!("{rule:?}: {other:?}"),

@@ -1,5 +1,6 @@
 //! Telemetry that is carried in files from a replica without a network, and what a bundle says of it on the way back.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -137,7 +138,6 @@ fn file_that_is_cut_or_changed_or_none_is_refused_before_anything_is_sent() {
         let _said = import(&primary, file).args(["--trust", &key]).fails(2).says(part);
     }
     assert_eq!(calls(&primary), json!(0));
-    use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path| std::fs::metadata(path).expect("a file").permissions().mode() & 0o777;
     assert_eq!((mode(&file), mode(&replica.data().join("telemetry.key"))), (0o600, 0o600));
 }

@@ -1,8 +1,7 @@
 //! The whole loop: a version goes live, a real SDK calls models with it, and what came back is traced, counted, shown and
 //! alerted on.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
+use bookholder::clock::{Clock, SystemClock};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
@@ -23,8 +22,8 @@ fn ten_calls() -> Vec<Vec<u8>> {
     let decode = |body: Vec<u8>| ExportTraceServiceRequest::decode(body.as_slice()).expect("a fixture");
     let mut requests: Vec<_> = (1..=3).map(read).map(decode).collect();
     let first = requests.iter_mut().flat_map(spans).map(|span| span.start_time_unix_nano).min().expect("spans");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970").as_nanos();
-    let later = u64::try_from(now).expect("a time before 2554") - first;
+    let now_ms = u64::try_from(SystemClock::new().now_ms()).expect("a time after 1970");
+    let later = now_ms * 1_000_000 - first;
     for span in requests.iter_mut().flat_map(spans) {
         span.start_time_unix_nano += later;
         span.end_time_unix_nano += later;
