@@ -195,7 +195,7 @@ mod tests {
             "href=\"/ui/review/12\"",
             "Warmer &lt;b&gt;<span class=\"odd\">U+202E</span>",
             "ann&lt;i&gt;",
-            "v6</span> → ",
+            "v6</b> → ",
             "2 requirements left",
             "1 approval<",
             "yours",
