@@ -20,7 +20,7 @@ use crate::telemetry::price::litellm::{Import, LeftOut, convert};
 const EXAMPLES: &str = "\
 Examples:
   bookholder prices --model gpt-5
-  bookholder prices import --litellm model_prices_and_context_window.json --dry-run
+  bookholder prices import --litellm prices.json --dry-run
   bookholder prices set our-prices.json
   bookholder prices show overrides
 

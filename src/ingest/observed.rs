@@ -209,7 +209,8 @@ mod tests {
             complete(&mut content).expect("a content that can be published");
             let variables = json!({"var1": "Ann"}).as_object().expect("an object").clone();
             let variables = if literals.len() > 1 { variables } else { serde_json::Map::new() };
-            let input = RenderInput { variables: &variables, messages: &std::collections::BTreeMap::new(), strict: true };
+            let input =
+                RenderInput { variables: &variables, messages: &std::collections::BTreeMap::new(), strict: true };
             let rendered = render(&content, input, &Cancellation::never()).expect("a text").rendered;
             let Rendered::Text(text) = rendered else { panic!("a text") };
             assert_eq!(text, literals.join("Ann"), "{literals:?}");
