@@ -147,7 +147,6 @@ impl Follower {
     /// Judges a bundle, and forgets the telemetry that the primary has according to it, if it is not rejected.
     async fn judge_with_telemetry(&mut self, event: Event, directory: &Path) -> Result<Option<Box<Step>>, Rejection> {
         let step = self.judge(event).await?;
-        let Some(telemetry) = self.following.telemetry.clone() else { return Ok(step) };
         // A bundle with a newer signature of the state that is here already has nothing to apply.
         let signed = match &step {
             Some(step) => Some(step.accepted.checkpoint.clone()),
@@ -163,7 +162,9 @@ impl Follower {
                 },
             )
         };
+        // It is read, and with that verified, also where this node has no telemetry.
         let merged = self.medium.read(READ_DEADLINE, read).await.flatten()?;
+        let Some(telemetry) = self.following.telemetry.clone() else { return Ok(step) };
         if let Err(error) = forget_merged(&telemetry, &merged).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "sent telemetry stays in the spool");
         }

@@ -207,7 +207,7 @@ story("what was live at a given minute is found, with who and why", {}, async (s
   await cy.button("Show");
   const answer = cy.page.locator(".note[role=status]");
   const said = (await answer.textContent()).replace(/\s+/g, " ");
-  assert.match(said, /At 2026-03-17 15:05:59 UTC:/);
+  assert.match(said, /At 2026-03-17 15:05:00 UTC:/);
   assert.match(said, /production served v2, since 2026-03-17 15:04:30 UTC, by bo: ?Customers asked for more/);
   await sees(cy, "Be thorough.");
   await cy.moment("At (UTC)", "2026-03-17T13:59");

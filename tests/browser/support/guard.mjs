@@ -10,6 +10,7 @@ const MAY_BE_LEFT = new Set(["eventsource", "fetch", "document"]);
 export class Guard {
   #faults = [];
   #expected = [];
+  #refused = new Map();
   #questions = 0;
   #windows = 1;
 
@@ -95,7 +96,11 @@ export class Guard {
     }
     if (status < 400) return;
     const expected = page ? this.#expected.indexOf(status) : -1;
-    if (expected >= 0) this.#expected.splice(expected, 1);
-    else this.#note(`answered with ${status}: ${url}`);
+    if (expected >= 0) {
+      this.#expected.splice(expected, 1);
+      this.#refused.set(url, status);
+    } else if (this.#refused.get(url) === status) {
+      // A page that was refused asks for itself again when something changed.
+    } else this.#note(`answered with ${status}: ${url}`);
   }
 }

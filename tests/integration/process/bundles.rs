@@ -233,7 +233,11 @@ fn bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
     let bundle = export(&primary, "next");
 
     let files = files(&bundle);
-    assert_eq!(files.len(), 5, "a root document, an epoch, a checkpoint, a manifest, a snapshot: {files:?}");
+    assert_eq!(
+        files.len(),
+        6,
+        "a root document, an epoch, a checkpoint, a manifest, a snapshot, what the primary has of telemetry: {files:?}"
+    );
     for file in &files {
         let bytes = std::fs::read(file).expect("a file");
         for flip in 0..FLIPS {
