@@ -24,9 +24,10 @@ Examples:
   bookholder prices set our-prices.json
   bookholder prices show overrides
 
-Of tables that have the same model, the last one counts: embedded, imported, file
-(serve --prices), overrides. Prices are in US dollars per million tokens. New prices
-count for calls that are recorded from now on; `bookholder recost` prices the rest.";
+Of tables that have the same model, the last one counts: embedded, imported,
+the file of `serve --prices`, overrides. Prices are in US dollars per million
+tokens. New prices count for calls recorded from now on; `bookholder recost`
+prices the rest.";
 
 /// Dollars per million tokens in a pico-dollar per token.
 const PER_MILLION: f64 = 1e-6;

@@ -240,6 +240,12 @@ fn bundle_with_any_byte_flipped_is_refused_and_changes_nothing() {
     );
     for file in &files {
         let bytes = std::fs::read(file).expect("a file");
+        if bytes.is_empty() {
+            std::fs::write(file, "x").expect("written");
+            let _said = import(&bundle, &data, &primary.root_key()).fails(1).says("the bundle was rejected");
+            std::fs::write(file, &bytes).expect("written");
+            continue;
+        }
         for flip in 0..FLIPS {
             let offset = (bytes.len() - 1) * flip / (FLIPS - 1);
             let mut flipped = bytes.clone();
