@@ -296,6 +296,10 @@ impl<T: DeserializeOwned + Send + 'static, const MAX: usize> FromRequest<App> fo
 
 /// Parses a body, or reports which of its fields is invalid.
 fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    // Every body is an object; serde would take a list for its fields in order.
+    if crate::json::without_mark(bytes).trim_ascii_start().starts_with(b"[") {
+        return Err(RequestError::Json { reason: "the body is a list; send an object".to_owned() }.into());
+    }
     crate::json::read(bytes).map_err(|error| body_error::<T>(bytes, &error).into())
 }
 

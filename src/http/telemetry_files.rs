@@ -120,9 +120,8 @@ pub(super) async fn trust(
     Json(request): Json<TelemetryKeyRequest>,
 ) -> Result<StatusCode, Failure> {
     let node = node_of(segments.text("node"))?;
-    let key: VerifyingKey = request.key.parse().map_err(|error: crate::crypto::key::KeyError| RequestError::Field {
-        path: "key".to_owned(),
-        reason: error.to_string(),
+    let key: VerifyingKey = (request.key.parse()).map_err(|error: crate::crypto::key::KeyError| {
+        RequestError::Unfit { reason: format!("invalid `key`: {error}") }
     })?;
     let recorder = recorder(&app)?;
     let subject = Subject::TelemetryKey { node: segments.text("node").to_owned(), key: key.to_string() };

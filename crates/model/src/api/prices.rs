@@ -110,6 +110,7 @@ pub struct PriceTableBody {
     /// `pico_usd_per_token`.
     pub unit: String,
     /// The models.
+    #[serde(deserialize_with = "crate::json::objects")]
     pub models: Vec<ModelPriceBody>,
 }
 
@@ -138,6 +139,7 @@ pub struct ModelPriceBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Rates by condition: a whole response is billed at the first that fits it. The last has no condition.
+    #[serde(deserialize_with = "crate::json::objects")]
     pub tiers: Vec<PriceTierBody>,
 }
 
@@ -146,6 +148,7 @@ pub struct ModelPriceBody {
 #[serde(deny_unknown_fields)]
 pub struct PriceTierBody {
     /// What has to hold for a response; empty for all others.
+    #[serde(deserialize_with = "crate::json::object")]
     pub when: PriceWhenBody,
     /// Pico-dollars per token by kind: `input`, `output`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `reasoning`.
     #[schema(value_type = BTreeMap<String, u64>)]
@@ -163,7 +166,7 @@ pub struct PriceWhenBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
     /// It ended at one of these times.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::json::objects")]
     pub utc: Vec<PriceHoursBody>,
 }
 
@@ -172,6 +175,7 @@ pub struct PriceWhenBody {
 #[serde(deny_unknown_fields)]
 pub struct PriceHoursBody {
     /// Days of the week, from 1 for Monday to 7 for Sunday.
+    #[serde(deserialize_with = "crate::json::whole_list")]
     pub days: Vec<u8>,
     /// When they begin, for example `04:00`.
     pub from: String,

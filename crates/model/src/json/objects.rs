@@ -1,4 +1,4 @@
-//! Lists of objects in requests: serde would also take a list for an object, its elements for the fields in order.
+//! Objects in requests: serde would also take a list for an object, its elements for the fields in order.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,6 +13,14 @@ use serde::{Deserialize, Deserializer};
 /// It is not a list of such objects.
 pub fn objects<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
     Ok(Vec::<Object<T>>::deserialize(deserializer)?.into_iter().map(|Object(read)| read).collect())
+}
+
+/// Reads an object; a list in its place is not taken for its fields in order.
+///
+/// # Errors
+/// It is not such an object.
+pub fn object<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::<T>::deserialize(deserializer).map(|Object(read)| read)
 }
 
 /// What is read from an object.

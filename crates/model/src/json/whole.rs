@@ -26,6 +26,14 @@ pub fn whole_option<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D)
     Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|Whole(number)| number))
 }
 
+/// Reads a list of whole numbers.
+///
+/// # Errors
+/// As [`whole`].
+pub fn whole_list<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Vec::<Whole<T>>::deserialize(deserializer)?.into_iter().map(|Whole(number)| number).collect())
+}
+
 /// Reads a map from whole numbers to whole numbers.
 ///
 /// # Errors
