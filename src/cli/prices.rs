@@ -70,8 +70,8 @@ enum PricesCommand {
 
 #[derive(Clone, Debug, Args)]
 struct ImportArgs {
-    /// model_prices_and_context_window.json of LiteLLM
-    #[arg(long, value_name = "FILE")]
+    /// The price table of another tool
+    #[arg(long, value_name = "FILE", help = "LiteLLM's model_prices_and_context_window.json")]
     litellm: PathBuf,
     /// Print what would be imported and change nothing
     #[arg(long)]

@@ -69,6 +69,7 @@ fn list(max: usize, item: &Value) -> Value {
 
 /// Bounds of fields, by schema; `null` removes a keyword.
 #[rustfmt::skip]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn fields() -> Vec<(&'static str, &'static str, Value)> {
     let (handle, message) = (like::<Handle>(), like::<CommitMessage>());
     let version = || json!({"minimum": 1});
@@ -178,6 +179,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("PriceHoursBody", "days", json!({"minItems": 1, "maxItems": 7, "items": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 7}})),
         ("RecostRequest", "cursor", json!({"maximum": WHOLE_MAX})),
         // Resolving.
+        ("Assignment", "bucket", json!({"maximum": u16::MAX})),
         ("BatchRequest", "references", at_most(BATCH_REFERENCES_MAX)),
         ("BatchRequest", "subject", characters(ATTRIBUTE_BYTES_MAX)),
         ("BatchRequest", "attributes", attributes()),

@@ -207,7 +207,7 @@ fn pulled_prompt_keeps_its_includes_when_it_is_edited_and_pushed() {
     // Complete texts, for an application.
     let _said = folder.pull("latest").arg("--inline").ok();
     assert_eq!(read(&folder.path.join("agent.prompt")), "Be kind. Help them.\n");
-    let _said = folder.pull("latest").args(&["--inline", "--check"]).ok().says("all up to date");
+    let _said = folder.pull("latest").args(["--inline", "--check"]).ok().says("all up to date");
     let _said = folder.push().ok().says("2 unchanged");
     folder.write("agent.prompt", "Be kind. Help them all.\n");
     for more in [&[][..], &["--dry-run"]] {

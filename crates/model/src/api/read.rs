@@ -53,7 +53,6 @@ pub struct Assignment {
     /// Index of the matching rule, from 0; absent for the default.
     pub rule: Option<usize>,
     /// The subject's slot in the split, of 10,000; absent without a split.
-    #[schema(maximum = 65_535)]
     pub bucket: Option<u16>,
     /// Whether the same subject always gets the same version.
     pub sticky: bool,

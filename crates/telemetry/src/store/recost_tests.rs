@@ -40,15 +40,15 @@ fn call(number: i64, prompt: &str, model: &str, cost: Option<Cost>) -> Response 
     }
 }
 
-fn reported(pico_usd: u64) -> Option<Cost> {
-    Some(Cost { pico_usd, source: CostSource::Reported })
+fn reported(pico_usd: u64) -> Cost {
+    Cost { pico_usd, source: CostSource::Reported }
 }
 
 /// Calls around noon of two prompts, of a model that is not known, and with a cost of their own.
 fn calls() -> Vec<Response> {
     let mut calls: Vec<Response> = (-300..300).map(|number| call(number, "a", "made-up", None)).collect();
     calls.extend((0..40).map(|number| call(number, "b", "made-up", None)));
-    calls.extend((40..50).map(|number| call(number, "b", "made-up", reported(7))));
+    calls.extend((40..50).map(|number| call(number, "b", "made-up", Some(reported(7)))));
     calls.push(call(60, "b", "another", None));
     calls
 }
@@ -121,7 +121,7 @@ fn calls_cost_afterwards_what_they_would_have_cost_with_the_new_prices() {
     let cost = |store: &TelemetryStore, id: &str| store.response(id).expect("read").expect("there").response.cost;
     assert_eq!(cost(&recosted, "a--1"), cost(&expected, "a--1"), "with the id of the new table");
     assert_eq!(cost(&recosted, "a-1").map(|cost| cost.source), Some(old.source()), "what costs the same stays");
-    assert_eq!(cost(&recosted, "b-45"), reported(7));
+    assert_eq!(cost(&recosted, "b-45"), Some(reported(7)));
     let again = run(&recosted, &task(&new));
     assert_eq!((again.changed, again.before), (0, done.after), "and again changes nothing");
 }
