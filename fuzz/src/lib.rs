@@ -1,30 +1,18 @@
 //! A whole primary in one process, for the targets that need one.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Request, StatusCode, header};
-use bookholder::api::status::{Freshness, NodeRole, Status};
-use bookholder::clock::{Clock, ManualClock};
-use bookholder::crypto::secret::AccessToken;
 use bookholder::http::peer::Via;
-use bookholder::http::{About, AppState, Door, HttpService, Peer};
-use bookholder::metrics::{Metrics, Role};
-use bookholder::model::time::Timestamp;
-use bookholder::registry::Registry;
-use bookholder::registry::bootstrap::{BootstrapOptions, found};
+use bookholder::http::{AppState, Door, HttpService, Peer, testing};
 use bookholder::replication::publisher::Publisher;
-use bookholder::resolve::freshness::FreshnessCell;
-use bookholder::resolve::{Catalogue, Resolver};
-use bookholder::store::{Options, Store};
+use bookholder::store::Store;
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use tokio::runtime::Runtime;
-use tokio_util::sync::CancellationToken;
 
-const ADMIN: &str = "an-admin-token-for-tests";
 const PERSON: HeaderName = HeaderName::from_static("x-person");
 /// Deadline of an answer; anything slower counts as a hang.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
@@ -54,11 +42,12 @@ impl Node {
     #[must_use]
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a folder").keep();
-        let store = Store::open(&Options { directory: directory.clone(), create: true }).expect("a store");
+        let store = testing::store(&directory);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let (face, publisher) = {
             let _inside = runtime.enter();
-            let state = state(&store);
+            let door = Door { sign_in_header: Some(PERSON), ..Door::default() };
+            let state = AppState { door, ..testing::state(&store, true) };
             let publisher = state.publisher.clone().expect("a primary has one");
             (HttpService::new(state), publisher)
         };
@@ -103,15 +92,16 @@ impl Node {
                 request.headers_mut().append(name, value);
             }
         }
-        let mut default = |name: HeaderName, value: &'static str| {
-            request.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+        let mut default = |name: HeaderName, value: &str| {
+            let value = HeaderValue::from_str(value).expect("ASCII");
+            request.headers_mut().entry(name).or_insert(value);
         };
         default(header::HOST, "localhost");
         if page {
             default(PERSON, "ada");
             default(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         } else {
-            default(header::AUTHORIZATION, "Bearer an-admin-token-for-tests");
+            default(header::AUTHORIZATION, &format!("Bearer {}", testing::ADMIN));
             default(header::CONTENT_TYPE, "application/json");
         }
         let via = if page { Via::Trusted } else { Via::Nobody };
@@ -123,61 +113,5 @@ impl Node {
         };
         let answered = self.runtime.block_on(async { tokio::time::timeout(ANSWER_MAX, answering).await });
         Some(answered.unwrap_or_else(|_| panic!("{method} {target} is not answered")))
-    }
-}
-
-fn state(store: &Store) -> AppState {
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
-    let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
-    let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
-    // Bootstrap waits for the disk, which a thread of the runtime must not.
-    let founded = std::thread::scope(|scope| scope.spawn(|| found(store, &founding, &clock)).join());
-    let founded = founded.expect("no panic").expect("a registry");
-    let position = store.committed().borrow().head.position;
-    let status = Status {
-        role: NodeRole::Primary,
-        registry: "test".to_owned(),
-        version: "0".to_owned(),
-        position,
-        state: String::new(),
-        entries: 0,
-        freshness: Freshness::Fresh,
-        stale: false,
-        since: Timestamp::from_ms(0),
-        age_s: 0,
-        issued: None,
-        expires: None,
-        clock_untrusted: false,
-        held: false,
-        automation_held: false,
-        trouble: None,
-        storage: None,
-        inbox: None,
-        watch: None,
-        alerts: Vec::new(),
-        replicas: Vec::new(),
-    };
-    let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
-    let metrics = Metrics::new(Role::Primary);
-    AppState {
-        usage: registry.usage(),
-        resolver: Resolver::new(store.clone(), 1024 * 1024),
-        catalogue: Catalogue::new(store.clone()),
-        registry: Some(registry),
-        about: About::default(),
-        publisher: Some(Publisher::new(store.clone(), founded.signer, Arc::clone(&clock), metrics.clone())),
-        freshness: FreshnessCell::primary(position, Arc::clone(&clock)),
-        status: Arc::new(move || status.clone()),
-        upstream: None,
-        committed: store.committed(),
-        metrics,
-        open_reads: true,
-        open_to_all: false,
-        door: Door { sign_in_header: Some(PERSON), ..Door::default() },
-        read_token: None,
-        recorder: None,
-        ready_max_age_s: None,
-        clock,
-        stop: CancellationToken::new(),
     }
 }

@@ -53,6 +53,8 @@ pub mod state;
 mod stats;
 mod telemetry;
 mod telemetry_files;
+#[cfg(any(test, fuzzing))]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 mod timeouts;

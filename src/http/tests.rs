@@ -18,23 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use super::peer::Via;
-use super::state::{About, AppState};
+use super::state::AppState;
+use super::testing::{ADMIN, state, store};
 use super::{Door, HttpService, Listener, Peer, serve};
-use crate::api::status::{Freshness, NodeRole, Status};
-use crate::clock::{Clock, ManualClock};
-use crate::crypto::secret::AccessToken;
-use crate::ingest::{Recorder, RecordingOptions};
-use crate::metrics::{Metrics, Role};
-use crate::model::time::Timestamp;
-use crate::registry::Registry;
-use crate::registry::bootstrap::{BootstrapOptions, bootstrap};
-use crate::replication::publisher::Publisher;
-use crate::resolve::freshness::FreshnessCell;
-use crate::resolve::{Catalogue, Resolver};
-use crate::store::{Options, Store};
-use crate::telemetry::{self, store::TelemetryStore};
 
-const ADMIN: &str = "an-admin-token-for-tests";
 const LOCAL: Peer =
     Peer { local: true, encrypted: false, address: None, socket: true, reached: None, via: Via::Nobody };
 const REMOTE: Peer = Peer { local: false, socket: false, ..LOCAL };
@@ -46,79 +33,10 @@ struct Node {
     _directory: tempfile::TempDir,
 }
 
-fn state(directory: &std::path::Path, primary: bool) -> AppState {
-    let store = Store::open(&Options { directory: directory.to_owned(), create: true }).expect("a store");
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
-    let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
-    let founding = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
-    // Creating a registry waits for the disk, which an async thread must not do.
-    let founded = std::thread::scope(|scope| scope.spawn(|| bootstrap(&store, &founding, &clock)).join());
-    let founded = founded.expect("no panic").expect("a registry");
-    let position = store.committed().borrow().head.position;
-    let status = Status {
-        role: NodeRole::Primary,
-        registry: "test".to_owned(),
-        version: "0".to_owned(),
-        position,
-        state: String::new(),
-        entries: 0,
-        freshness: Freshness::Fresh,
-        stale: false,
-        since: Timestamp::from_ms(0),
-        age_s: 0,
-        issued: None,
-        expires: None,
-        clock_untrusted: false,
-        held: false,
-        automation_held: false,
-        trouble: None,
-        storage: None,
-        inbox: None,
-        watch: None,
-        alerts: Vec::new(),
-        telemetry: None,
-        replicas: Vec::new(),
-    };
-    let registry = Registry::open(store.clone(), Arc::clone(&founded.signer.clock)).expect("a registry");
-    let resolver = Resolver::new(store.clone(), 1024 * 1024);
-    let telemetry = TelemetryStore::open(directory, telemetry::store::Role::Keep).expect("a telemetry store");
-    let recorder = Recorder::new(telemetry, resolver.clone(), Arc::clone(&clock), RecordingOptions::default())
-        .expect("a recorder");
-    AppState {
-        usage: registry.usage(),
-        recorder: Some(recorder),
-        file_signer: None,
-        resolver,
-        catalogue: Catalogue::new(store.clone()),
-        registry: primary.then_some(registry),
-        about: About::default(),
-        publisher: primary.then(|| {
-            Publisher::new(
-                store.clone(),
-                founded.signer,
-                Arc::clone(&clock),
-                Metrics::new(if primary { Role::Primary } else { Role::Replica }),
-            )
-        }),
-        freshness: FreshnessCell::primary(position, Arc::clone(&clock)),
-        status: Arc::new(move || status.clone()),
-        upstream: (!primary).then(|| "http://primary:1".to_owned()),
-        committed: store.committed(),
-        metrics: Metrics::new(if primary { Role::Primary } else { Role::Replica }),
-        open_reads: true,
-        open_to_all: false,
-        door: Door::default(),
-        read_token: None,
-        ready_max_age_s: None,
-        clock,
-        stop: CancellationToken::new(),
-    }
-}
-
 impl Node {
     fn start(primary: bool) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let state = state(directory.path(), primary);
+        let state = state(&store(directory.path()), primary);
         Self { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory }
     }
 

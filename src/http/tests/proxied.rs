@@ -11,7 +11,7 @@ const LEADING: [&str; 4] = ["href", "action", "src", "formaction"];
 fn node(public_url: &str) -> Node {
     let directory = tempfile::tempdir().expect("a directory");
     let public_url = Some(public_url.parse().expect("a URL"));
-    let state = AppState { door: Door { public_url, ..Door::default() }, ..state(directory.path(), true) };
+    let state = AppState { door: Door { public_url, ..Door::default() }, ..state(&store(directory.path()), true) };
     Node { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory }
 }
 
@@ -121,7 +121,7 @@ async fn forwarded_host_counts_only_from_a_trusted_proxy() {
     let directory = tempfile::tempdir().expect("a directory");
     let proxies = crate::http::Proxies::parse(["10.0.0.1".to_owned()]).expect("an address");
     let hosts = crate::http::Hosts::parse(["prompts.example.com".to_owned()]).expect("a host");
-    let state = AppState { door: Door { hosts, proxies, ..Door::default() }, ..state(directory.path(), true) };
+    let state = AppState { door: Door { hosts, proxies, ..Door::default() }, ..state(&store(directory.path()), true) };
     let node = Node { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory };
     for (from, forwarded, expected) in [
         ([10, 0, 0, 1], Some("prompts.example.com"), StatusCode::OK),

@@ -26,7 +26,7 @@ async fn sign_in(node: &Node) -> String {
 #[tokio::test]
 async fn every_page_and_answer_is_read_from_one_state() {
     let directory = tempfile::tempdir().expect("a directory");
-    let state = state(directory.path(), true);
+    let state = state(&store(directory.path()), true);
     let catalogue = state.catalogue.clone();
     let node = Node { stop: state.stop.clone(), face: HttpService::new(state), _directory: directory };
     node.publish("support%2Fagent", "one").await;

@@ -1,0 +1,101 @@
+//! A whole node in one process, on real lower layers: for the tests of this layer and the targets in `fuzz/`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::door::Door;
+use super::state::{About, AppState};
+use crate::api::status::{Freshness, NodeRole, Status};
+use crate::clock::{Clock, ManualClock};
+use crate::crypto::secret::AccessToken;
+use crate::ingest::{Recorder, RecordingOptions};
+use crate::metrics::{Metrics, Role};
+use crate::model::time::Timestamp;
+use crate::registry::Registry;
+use crate::registry::bootstrap::{BootstrapOptions, bootstrap};
+use crate::replication::publisher::Publisher;
+use crate::resolve::freshness::FreshnessCell;
+use crate::resolve::{Catalogue, Resolver};
+use crate::store::{Options, Store};
+use crate::telemetry::store::{self as telemetry, TelemetryStore};
+
+/// The access token of its administrator.
+pub const ADMIN: &str = "an-admin-token-for-tests";
+
+/// An empty store in this directory.
+///
+/// # Panics
+/// The directory cannot be written.
+#[must_use]
+pub fn store(directory: &Path) -> Store {
+    Store::open(&Options { directory: directory.to_owned(), create: true }).expect("a store")
+}
+
+/// A primary over a new registry in this store, or what answers like a replica of it.
+///
+/// # Panics
+/// The store is not empty, or cannot be written.
+#[must_use]
+pub fn state(store: &Store, primary: bool) -> AppState {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_800_000_000_000));
+    let admin_token = Some(AccessToken::parse(ADMIN).expect("a token"));
+    let options = BootstrapOptions { registry: Some("test".to_owned()), admin_token, trust_clock: false };
+    // Creating a registry waits for the disk, which an async thread must not do.
+    let created = std::thread::scope(|scope| scope.spawn(|| bootstrap(store, &options, &clock)).join());
+    let opened = created.expect("no panic").expect("a registry");
+    let position = store.committed().borrow().head.position;
+    let status = Status {
+        role: NodeRole::Primary,
+        registry: "test".to_owned(),
+        version: "0".to_owned(),
+        position,
+        state: String::new(),
+        entries: 0,
+        freshness: Freshness::Fresh,
+        stale: false,
+        since: Timestamp::from_ms(0),
+        age_s: 0,
+        issued: None,
+        expires: None,
+        clock_untrusted: false,
+        held: false,
+        automation_held: false,
+        trouble: None,
+        storage: None,
+        inbox: None,
+        watch: None,
+        alerts: Vec::new(),
+        telemetry: None,
+        replicas: Vec::new(),
+    };
+    let metrics = Metrics::new(if primary { Role::Primary } else { Role::Replica });
+    let registry = Registry::open(store.clone(), Arc::clone(&opened.signer.clock)).expect("a registry");
+    let resolver = Resolver::new(store.clone(), 1024 * 1024);
+    let telemetry = TelemetryStore::open(store.directory(), telemetry::Role::Keep).expect("a telemetry store");
+    let recorder = Recorder::new(telemetry, resolver.clone(), Arc::clone(&clock), RecordingOptions::default())
+        .expect("a recorder");
+    AppState {
+        usage: registry.usage(),
+        recorder: Some(recorder),
+        file_signer: None,
+        resolver,
+        catalogue: Catalogue::new(store.clone()),
+        registry: primary.then_some(registry),
+        about: About::default(),
+        publisher: primary.then(|| Publisher::new(store.clone(), opened.signer, Arc::clone(&clock), metrics.clone())),
+        freshness: FreshnessCell::primary(position, Arc::clone(&clock)),
+        status: Arc::new(move || status.clone()),
+        upstream: (!primary).then(|| "http://primary:1".to_owned()),
+        committed: store.committed(),
+        metrics,
+        open_reads: true,
+        open_to_all: false,
+        door: Door::default(),
+        read_token: None,
+        ready_max_age_s: None,
+        clock,
+        stop: CancellationToken::new(),
+    }
+}
