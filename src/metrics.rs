@@ -220,7 +220,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// Its row in `docs/metrics.md`.
+    /// Its row in `docs/reference/metrics.md`.
     pub fn in_document(self) -> String {
         let Self { name, kind, only, help } = self;
         let (suffix, kind) = match kind {
@@ -488,10 +488,10 @@ mod tests {
 
     #[test]
     fn page_about_metrics_has_every_metric_with_its_type_role_and_help() {
-        let page = include_str!("../docs/metrics.md");
+        let page = include_str!("../docs/reference/metrics.md");
         let rows: Vec<String> = Metrics::new(Role::Primary).rows.iter().map(|row| row.in_document()).collect();
         let rows = rows.join("\n");
-        assert!(page.contains(&rows), "docs/metrics.md must have these rows:\n{rows}");
+        assert!(page.contains(&rows), "docs/reference/metrics.md must have these rows:\n{rows}");
         let listed = page.lines().filter(|line| line.starts_with("| `bookholder_")).count();
         assert_eq!(listed, rows.lines().count() + 1, "besides the version, which is information");
     }

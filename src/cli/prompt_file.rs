@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::output::Output;
 
 /// The reference.
-const REFERENCE: &str = include_str!("../../docs/prompt-files.md");
+const REFERENCE: &str = include_str!("../../docs/reference/prompt-files.md");
 
 const EXAMPLES: &str = "\
 Examples:

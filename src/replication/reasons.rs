@@ -1,6 +1,6 @@
 //! Why a replica is stale: every reason in its status, log and metrics, in one table.
 //!
-//! `docs/replicas.md` shows the table, and a test compares both. Reasons never change: alerts depend on them.
+//! `docs/reference/stale-replicas.md` shows the table, and a test compares both. Reasons never change: alerts depend on them.
 
 /// What failed; each has a counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn page_about_stale_replicas_has_the_table() {
-        let page = include_str!("../../docs/replicas.md");
+        let page = include_str!("../../docs/reference/stale-replicas.md");
         let rows: Vec<String> = REASONS
             .iter()
             .map(|(reason, cause, meaning)| {
@@ -121,6 +121,6 @@ mod tests {
             })
             .collect();
         let rows = rows.join("\n");
-        assert!(page.contains(&rows), "docs/replicas.md must have these rows:\n{rows}");
+        assert!(page.contains(&rows), "docs/reference/stale-replicas.md must have these rows:\n{rows}");
     }
 }

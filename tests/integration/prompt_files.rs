@@ -5,7 +5,7 @@ use std::fs;
 use crate::support::command::bookholder;
 use crate::support::node::Node;
 
-const REFERENCE: &str = include_str!("../../docs/prompt-files.md");
+const REFERENCE: &str = include_str!("../../docs/reference/prompt-files.md");
 
 #[test]
 fn every_example_of_the_reference_publishes_without_a_warning() {

@@ -13,7 +13,7 @@ use regex::Regex;
 use crate::support::command::{bookholder, program};
 
 const README: &str = include_str!("../../README.md");
-const PROMPT_FILES: &str = include_str!("../../docs/prompt-files.md");
+const PROMPT_FILES: &str = include_str!("../../docs/reference/prompt-files.md");
 /// Ports that README names.
 const PORTS: [u16; 4] = [7070, 7071, 7072, 7073];
 /// A network and processes of its own, which end with it.
