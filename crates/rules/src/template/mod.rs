@@ -23,6 +23,8 @@ mod methods;
 mod mustache;
 mod python;
 pub mod render;
+#[cfg(test)]
+mod render_vectors;
 #[cfg(any(test, fuzzing))]
 pub mod same_tokens;
 mod sandbox;
