@@ -49,7 +49,9 @@ type Flat<T> = { [K in keyof T]: T[K] };
 /** The values that `messages`, `text` and `render` take for a reference: variables, and lists for placeholders. */
 export type Variables<R extends string = string> = DeclarationOf<R> extends infer D
     ? D extends { vars: infer Vars }
-        ? Flat<Vars & { [K in ListsOf<D>]?: readonly Message[] }>
+        ? [keyof Vars | ListsOf<D>] extends [never]
+            ? { readonly [name: string]: never }
+            : Flat<Vars & { [K in ListsOf<D>]?: readonly Message[] }>
         : { readonly [name: string]: unknown }
     : never;
 
@@ -69,6 +71,15 @@ export interface Message {
     role: "system" | "developer" | "user" | "assistant" | "model" | "tool" | "function";
     content?: string | readonly MessagePart[] | null;
     [field: string]: unknown;
+}
+
+/** A message with its variables filled in, which fits what the SDKs of providers take. */
+export interface FilledMessage {
+    /* eslint-disable @typescript-eslint/no-explicit-any */
+    role: any;
+    content: any;
+    [field: string]: any;
+    /* eslint-enable @typescript-eslint/no-explicit-any */
 }
 
 /** A part of a message; other fields are passed on. */

@@ -1,0 +1,566 @@
+/** The client: prompts from the replica, and reports to it. */
+
+import { bakedAnswers, bakedFolder, describe } from "./baked.js";
+import type { Baked, BakedAnswers } from "./baked.js";
+import { PromptUnavailable, RequestRefused } from "./errors.js";
+import { Events } from "./events.js";
+import { parseExact } from "./json.js";
+import { Memory } from "./memory.js";
+import type { Answer } from "./memory.js";
+import { markSpan } from "./otel.js";
+import { Prompt } from "./prompt.js";
+import type { Provenance } from "./prompt.js";
+import { inPath, partsOf } from "./reference.js";
+import { rememberDefaults } from "./render.js";
+import type { Rendered } from "./render.js";
+import { Reports } from "./reports.js";
+import type { RecordFields, ScoreFields } from "./reports.js";
+import { FakeNode } from "./fake.js";
+import type { FakePrompts } from "./fake.js";
+import { contentFrom } from "./prompt-file.js";
+import { environment, nodeModule } from "./runtime.js";
+import { transportTo } from "./transport.js";
+import type { Exchange, Reply, Transport } from "./transport.js";
+import type { Content, Message, PromptReference, Resolved, Source } from "./types.js";
+
+/** Settings of a client. All are optional: without any it finds the replica beside it. */
+export interface BookholderOptions {
+    /** The Unix socket of the node. Otherwise `BOOKHOLDER_SOCKET`, or a replica's usual socket if there is one. */
+    socket?: string | undefined;
+    /** The URL of the node. Otherwise `BOOKHOLDER_URL`, or `http://127.0.0.1:7071`. */
+    url?: string | undefined;
+    /** An access token, for a node on another machine. Otherwise `BOOKHOLDER_READ_TOKEN`. */
+    token?: string | undefined;
+    /**
+     * What answers when the replica and memory do not: the folder that `bookholder pull --inline` wrote, its lock file,
+     * or an answer of `POST /v1/resolve` as a value. Otherwise `BOOKHOLDER_BAKED`, or `./prompts/bookholder.lock`.
+     */
+    baked?: string | BakedAnswers | false | undefined;
+    /** How long to wait for the replica, in milliseconds; 250 by default. */
+    timeoutMs?: number | undefined;
+    /**
+     * `"events"`: answer from memory while the node's stream of changes is open, for very hot callers. By default the
+     * replica is asked each time.
+     */
+    cache?: "events" | undefined;
+    /** Whether unknown variables and empty placeholders are errors, too. */
+    strict?: boolean | undefined;
+    /** Whether `prompt` puts its attributes on the current span of OpenTelemetry; true by default. */
+    markSpans?: boolean | undefined;
+    /** A `fetch` to use for every request, instead of `node:http`. */
+    fetch?: typeof fetch | undefined;
+}
+
+/** Who an answer is for, and what to do without one. */
+export interface PromptOptions {
+    /** A user or conversation that should always get the same arm of a split. */
+    subject?: string | undefined;
+    /** Attributes for rules, for example `{ locale: "de-AT" }`. */
+    attributes?: { readonly [name: string]: string } | undefined;
+    /** What to use if nothing else answers: a text, messages, or a content. */
+    fallback?: string | readonly Message[] | Content | undefined;
+    /** How long to wait for this answer, in milliseconds. */
+    timeoutMs?: number | undefined;
+}
+
+/** Prompts by label and pattern. */
+export interface PromptFilter extends Omit<PromptOptions, "fallback"> {
+    label: string;
+    /** `*` stands for any text between slashes, `**` for any text; everything by default. */
+    pattern?: string | undefined;
+}
+
+const TIMEOUT_MS = 250;
+/** Rendering of jinja takes longer than resolving. */
+const RENDER_TIMEOUT_MS = 5_000;
+const URL_DEFAULT = "http://127.0.0.1:7071";
+const SOCKETS = ["/run/bookholder/replica.sock", "/run/bookholder-replica/bookholder.sock"];
+const BAKED_DEFAULT = "./prompts/bookholder.lock";
+/** Most references in one batch. */
+const BATCH_MAX = 1_000;
+/** Most subjects of one reference that stay in memory for hot callers. */
+const HOT_SUBJECTS_MAX = 1_000;
+
+/** The key of an answer that is the same for every subject; no subject has it. */
+const EVERYONE = "*";
+
+interface Hot {
+    prompt: Prompt;
+    promise: Promise<Prompt>;
+}
+
+/**
+ * Prompts from the replica beside the application.
+ *
+ * Each call asks the replica, so that a rollback holds from the next call. If it does not answer in time, the last good
+ * answer in memory does; then the baked files; then the `fallback` of the call; and then there is one error that says
+ * what was tried. Make one client for the whole application.
+ *
+ * @example
+ * ```ts
+ * const bookholder = new Bookholder();
+ * const prompt = await bookholder.prompt("support/agent", { subject: user.id });
+ * const response = await openai.chat.completions.create(prompt.openai({ shop: "Globe" }));
+ * bookholder.record(prompt, { responseId: response.id, model: response.model, usage: response.usage });
+ * ```
+ */
+export class Bookholder {
+    private readonly options: BookholderOptions;
+    private readonly memory = new Memory();
+    private readonly reports = new Reports(() => this.transport());
+    private readonly listeners = new Set<(names: readonly string[]) => void>();
+    private readonly lists = new Map<string, string[]>();
+    private connection: Transport | undefined;
+    private place = "the replica";
+    private bakedPrompts: Baked | undefined;
+    private events: Events | undefined;
+    /** Prompts that hold until an event says otherwise; absent while no stream is open. */
+    private hot: Map<string, Map<string, Hot>> | undefined;
+    /** Counts what may have changed an answer since it was asked for. */
+    private generation = 0;
+    /** Counts what was sent and received. */
+    private order = 0;
+
+    constructor(options: BookholderOptions = {}) {
+        this.options = options;
+    }
+
+    /**
+     * A client for tests of an application: answers from these prompts, and keeps what is recorded.
+     *
+     * @example
+     * ```ts
+     * const bookholder = Bookholder.fake({ "support/agent": "Hi {{shop}}" });
+     * await answer(bookholder, "Where is my order?");
+     * assert.equal(bookholder.recorded[0]?.responseId, "chatcmpl-9x");
+     * ```
+     */
+    static fake(prompts: FakePrompts): FakeBookholder {
+        return new FakeBookholder(prompts);
+    }
+
+    /** Reports that were not sent: the queue was full, or the node refused them. */
+    get dropped(): number {
+        return this.reports.dropped;
+    }
+
+    /**
+     * The version that a reference means now: `name` (production), `name@label`, `name@7` or `name@b3:…`.
+     *
+     * @throws {RequestRefused} The node has no such prompt or label, or does not allow the request.
+     * @throws {PromptUnavailable} Nothing answered.
+     */
+    prompt<const R extends PromptReference>(reference: R, options?: PromptOptions): Promise<Prompt<R>> {
+        const hot = this.hot?.get(reference);
+        if (hot !== undefined) {
+            const known = hot.get(EVERYONE) ?? hot.get(options ? subjectKey(options) : "");
+            if (known !== undefined) {
+                if (this.options.markSpans !== false) markSpan(known.prompt.tags);
+                return known.promise as Promise<Prompt<R>>;
+            }
+        }
+        return this.ask(reference, options ?? {}) as Promise<Prompt<R>>;
+    }
+
+    /**
+     * Many prompts from one consistent state: by reference, in this order, or all that a label serves.
+     *
+     * @example
+     * ```ts
+     * const [agent, router] = await bookholder.prompts(["support/agent", "support/router"]);
+     * const all = await bookholder.prompts({ label: "production", pattern: "support/**" });
+     * ```
+     */
+    prompts<const R extends readonly PromptReference[]>(
+        references: R,
+        options?: Omit<PromptOptions, "fallback">,
+    ): Promise<{ -readonly [K in keyof R]: Prompt<R[K]> }>;
+    prompts(filter: PromptFilter): Promise<Prompt[]>;
+    async prompts(which: readonly string[] | PromptFilter, options: PromptOptions = {}): Promise<Prompt[]> {
+        return Array.isArray(which)
+            ? this.askAll(which as readonly string[], options)
+            : this.askMatching(which as PromptFilter);
+    }
+
+    /**
+     * Tells which prompts changed, from the node's stream of events; without names, any may have. Returns how to stop.
+     * What changed while the stream was interrupted is told when it is open again.
+     */
+    on(event: "changed", act: (names: readonly string[]) => void): () => void {
+        if (event !== "changed") throw new TypeError(`there is no event \`${String(event)}\`: use "changed"`);
+        this.listeners.add(act);
+        this.listen();
+        return () => this.listeners.delete(act);
+    }
+
+    /**
+     * Records a response of a model for this version. It returns at once and never throws: reports are sent in batches,
+     * and what cannot be sent is counted in {@link Bookholder.dropped}.
+     */
+    record(prompt: Prompt<never> | Prompt, fields: RecordFields = {}): void {
+        this.reports.record(prompt as Prompt, fields);
+    }
+
+    /** Records how good a response was; as {@link Bookholder.record}. */
+    score(fields: ScoreFields): void {
+        this.reports.score(fields);
+    }
+
+    /** Sends the reports that wait, as before `process.exit()`; at a normal end they are sent anyway. Never rejects. */
+    flush(): Promise<void> {
+        return this.reports.flush();
+    }
+
+    /** Sends the reports that wait, and closes all connections. */
+    async close(): Promise<void> {
+        this.events?.stop();
+        this.events = undefined;
+        this.hot = undefined;
+        this.listeners.clear();
+        await this.reports.flush();
+        this.reports.stop();
+        this.connection?.close();
+        this.connection = undefined;
+    }
+
+    /** @internal Where requests go. */
+    protected connect(): Transport {
+        const { socket, url, token, fetch } = this.options;
+        const given = { socket: socket ?? (url === undefined ? environment("BOOKHOLDER_SOCKET") : undefined), url };
+        given.url ??= environment("BOOKHOLDER_URL");
+        if (given.socket === undefined && given.url?.startsWith("unix:")) given.socket = given.url.slice("unix:".length);
+        if (given.socket === undefined && given.url === undefined && !fetch) given.socket = usualSocket();
+        const at = given.socket === undefined ? given.url ?? URL_DEFAULT : "http://localhost";
+        this.place = given.socket ?? at;
+        return transportTo({ socket: given.socket, url: at, token: token ?? environment("BOOKHOLDER_READ_TOKEN") }, fetch);
+    }
+
+    private transport(): Transport {
+        this.connection ??= this.connect();
+        return this.connection;
+    }
+
+    private async ask(reference: string, options: PromptOptions): Promise<Prompt> {
+        if (this.options.cache === "events") this.tryToListen();
+        const subject = subjectKey(options);
+        const known = this.memory.exact(reference, subject);
+        const { generation } = this;
+        const sentOrder = ++this.order;
+        const path = `/v1/resolve/${inPath(reference)}${queryOf(options)}`;
+        const headers = known?.etag === undefined ? {} : { "if-none-match": known.etag };
+        const timeoutMs = options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS;
+        const reply = await this.exchange({ method: "GET", path, headers, timeoutMs });
+        if (typeof reply !== "string") {
+            const read = answerOf(reply, known, ++this.order);
+            if (read) {
+                const answer = this.memory.put(reference, subject, read, sentOrder);
+                return this.keepHot(reference, subject, generation, answer, this.finish(reference, answer, "replica"));
+            }
+        }
+        const reason = typeof reply === "string" ? reply : `${this.place} sent something else than a prompt`;
+        return this.withoutReplica(reference, options, [reason]);
+    }
+
+    /** The reply, or why there is none; what the node refuses is thrown. */
+    private async exchange(exchange: Exchange): Promise<Reply | string> {
+        let reply: Reply;
+        try {
+            reply = await this.transport().exchange(exchange);
+        } catch (error) {
+            return `${this.place}: ${error instanceof Error ? error.message : String(error)}`;
+        }
+        if (reply.status === 200 || reply.status === 304) return reply;
+        const refused = problemOf(reply);
+        // These say that the node cannot answer now; every other status that the request is wrong.
+        if (reply.status >= 500 || reply.status === 429 || reply.status === 408) {
+            return `${this.place}: status ${reply.status}, ${refused.message}`;
+        }
+        throw refused;
+    }
+
+    /** Memory, then the baked files, then the fallback. */
+    private async withoutReplica(reference: string, options: PromptOptions, reasons: string[]): Promise<Prompt> {
+        const known = this.memory.get(reference, subjectKey(options));
+        if (known) return this.finish(reference, known, "memory");
+        reasons.push("memory has no earlier answer");
+        const baked = await this.baked()?.find(reference);
+        if (typeof baked === "object") return this.finish(reference, unasked(baked), "baked");
+        if (baked !== undefined) reasons.push(baked);
+        if (options.fallback !== undefined) {
+            return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
+        }
+        throw new PromptUnavailable(reference, reasons);
+    }
+
+    private baked(): Baked | undefined {
+        if (this.bakedPrompts) return this.bakedPrompts;
+        const { baked } = this.options;
+        if (baked === false) return undefined;
+        this.bakedPrompts = typeof baked === "object"
+            ? bakedAnswers(baked)
+            : bakedFolder(baked ?? environment("BOOKHOLDER_BAKED") ?? BAKED_DEFAULT);
+        return this.bakedPrompts;
+    }
+
+    private finish(reference: string, answer: Answer, source: Source): Prompt {
+        const provenance: Provenance = {
+            source,
+            stale: source === "replica" ? answer.stale : true,
+            ageAtReceipt: answer.ageS,
+            receivedAt: answer.receivedAt,
+        };
+        if (this.options.markSpans !== false) markSpan(answer.resolved.telemetry);
+        return this.make(reference, answer.resolved, provenance);
+    }
+
+    private make(reference: string, resolved: Resolved, provenance: Provenance): Prompt {
+        const strict = this.options.strict ?? false;
+        return new Prompt(reference, resolved, provenance, { strict, render: (...given) => this.render(...given) });
+    }
+
+    /** Keeps an answer for hot callers, if nothing can have changed since it was asked for. */
+    private keepHot(reference: string, subject: string, generation: number, answer: Answer, prompt: Prompt): Prompt {
+        const { assignment } = answer.resolved;
+        const isRandom = assignment !== null && !assignment.sticky && assignment.bucket !== null;
+        if (this.options.cache !== "events" || !this.hot || generation !== this.generation || isRandom) return prompt;
+        let hot = this.hot.get(reference);
+        if (!hot || hot.size >= HOT_SUBJECTS_MAX) this.hot.set(reference, (hot = new Map()));
+        const { stale, ageS: ageAtReceipt, receivedAt } = answer;
+        const kept = this.make(reference, answer.resolved, { source: "memory", stale, ageAtReceipt, receivedAt });
+        hot.set(assignment === null ? EVERYONE : subject, { prompt: kept, promise: Promise.resolve(kept) });
+        return prompt;
+    }
+
+    private tryToListen(): void {
+        try {
+            this.listen();
+        } catch {
+            // Asking says why there is no way to the node.
+        }
+    }
+
+    private listen(): void {
+        this.events ??= new Events(this.transport(), {
+            opened: () => {
+                this.generation += 1;
+                this.hot = new Map();
+            },
+            changed: (names) => {
+                this.generation += 1;
+                for (const reference of this.hot?.keys() ?? []) {
+                    if (names.length === 0 || names.includes(partsOf(reference).name)) this.hot?.delete(reference);
+                }
+                for (const act of this.listeners) {
+                    try {
+                        act(names);
+                    } catch (error) {
+                        // As for an event target: the other listeners are told, and the error is not lost.
+                        queueMicrotask(() => {
+                            throw error;
+                        });
+                    }
+                }
+            },
+            lost: () => {
+                this.generation += 1;
+                this.hot = undefined;
+            },
+        });
+    }
+
+    private async askAll(references: readonly string[], options: PromptOptions): Promise<Prompt[]> {
+        if (references.length === 0) return [];
+        if (references.length > BATCH_MAX) {
+            throw new RangeError(`${references.length} references in one read: the limit is ${BATCH_MAX}`);
+        }
+        const subject = subjectKey(options);
+        const sentOrder = ++this.order;
+        const { subject: forSubject, attributes } = options;
+        const reply = await this.exchange({
+            method: "POST",
+            path: "/v1/resolve",
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ references, subject: forSubject, attributes }),
+            timeoutMs: options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS,
+        });
+        const items = typeof reply === "string" ? undefined : itemsOf(reply);
+        if (typeof reply === "string" || items?.length !== references.length) {
+            const reason = typeof reply === "string" ? reply : `${this.place} sent something else than answers`;
+            return Promise.all(references.map((reference) => this.withoutReplica(reference, options, [reason])));
+        }
+        const problems = items.flatMap(({ problem }) => (problem ? [problem] : []));
+        const [first] = problems;
+        if (first) {
+            const detail = problems.map((problem) => problem.detail).join("; ");
+            throw new RequestRefused(first.status, first.code, detail, problems.length === 1 ? first.hint : undefined);
+        }
+        return references.map((reference, index) => {
+            const read = { ...fresh(reply, ++this.order), resolved: items[index]?.resolved as Resolved };
+            this.memory.put(reference, subject, read, sentOrder);
+            return this.finish(reference, read, "replica");
+        });
+    }
+
+    private async askMatching(filter: PromptFilter): Promise<Prompt[]> {
+        void filter;
+        void this.lists;
+        throw new RangeError("prompts by label are not supported yet");
+    }
+
+    private async render(resolved: Resolved, values: object, lists: object): Promise<Rendered> {
+        const reference = `${resolved.name}@${resolved.version}`;
+        const reply = await this.exchange({
+            method: "POST",
+            path: `/v1/render/${inPath(reference)}`,
+            headers: { "content-type": "application/json" },
+            body: JSON.stringify({ variables: values, messages: lists, strict: this.options.strict ?? false }),
+            timeoutMs: RENDER_TIMEOUT_MS,
+        });
+        if (typeof reply === "string") {
+            throw new PromptUnavailable(reference, [reply, "jinja is rendered by the node alone"]);
+        }
+        const { text, messages, remarks = [] } = JSON.parse(reply.body) as Partial<Rendered>;
+        return { ...(text !== undefined && { text }), ...(messages && { messages }), remarks };
+    }
+}
+
+/** A subject and its attributes as one text; empty without. */
+function subjectKey({ subject, attributes }: PromptOptions): string {
+    if (attributes === undefined) return subject === undefined ? "" : `s${subject}`;
+    return JSON.stringify([subject ?? null, ...Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))]);
+}
+
+function queryOf({ subject, attributes }: PromptOptions): string {
+    const parts = subject === undefined ? [] : [`subject=${encodeURIComponent(subject)}`];
+    for (const [name, value] of Object.entries(attributes ?? {})) {
+        parts.push(`attr=${encodeURIComponent(`${name}=${value}`)}`);
+    }
+    return parts.length > 0 ? `?${parts.join("&")}` : "";
+}
+
+/** The first usual socket that exists. */
+function usualSocket(): string | undefined {
+    const files = nodeModule("node:fs") as { existsSync?(path: string): boolean } | undefined;
+    return SOCKETS.find((socket) => files?.existsSync?.(socket));
+}
+
+/** What the headers say about an answer. */
+function fresh(reply: Reply, order: number): Omit<Answer, "resolved"> {
+    const age = reply.header("bookholder-age");
+    return {
+        etag: reply.header("etag"),
+        position: reply.header("bookholder-position"),
+        stale: reply.header("bookholder-stale") === "true",
+        ageS: age === undefined ? undefined : Number(age),
+        receivedAt: Date.now(),
+        order,
+    };
+}
+
+/** The answer in a reply; absent if it is not one, as from another server at this address. */
+function answerOf(reply: Reply, known: Answer | undefined, order: number): Answer | undefined {
+    if (reply.status === 304) return known && { ...fresh(reply, order), etag: known.etag, resolved: known.resolved };
+    const resolved = resolvedOf(reply.body);
+    return resolved && { ...fresh(reply, order), resolved };
+}
+
+function resolvedOf(json: string): Resolved | undefined {
+    try {
+        return withDefaults(JSON.parse(json) as Resolved, () => parseExact(json) as Resolved);
+    } catch {
+        return undefined;
+    }
+}
+
+/** The answer, which remembers how the defaults of its variables were written; absent if it is none. */
+function withDefaults(resolved: Resolved, exact: () => Resolved): Resolved | undefined {
+    const { content } = resolved;
+    if (typeof resolved.name !== "string" || typeof content !== "object") return undefined;
+    const { variables } = content;
+    if (variables?.some((variable) => typeof variable.default === "number")) {
+        rememberDefaults(variables, exact().content.variables ?? []);
+    }
+    return resolved;
+}
+
+interface Item {
+    resolved?: Resolved;
+    problem?: { status: number; code: string; detail: string; hint?: string };
+}
+
+function itemsOf(reply: Reply): Item[] | undefined {
+    try {
+        const { answers } = JSON.parse(reply.body) as { answers?: Item[] };
+        if (!Array.isArray(answers)) return undefined;
+        let exact: { answers: Item[] } | undefined;
+        return answers.map((item, index) => {
+            if (!item.resolved) return item;
+            const resolved = withDefaults(item.resolved, () => {
+                exact ??= parseExact(reply.body) as { answers: Item[] };
+                return exact.answers[index]?.resolved as Resolved;
+            });
+            return resolved ? { resolved } : {};
+        });
+    } catch {
+        return undefined;
+    }
+}
+
+function problemOf(reply: Reply): RequestRefused {
+    try {
+        const { code, detail, hint, title } = JSON.parse(reply.body) as { [name: string]: string | undefined };
+        return new RequestRefused(reply.status, code ?? "unknown", detail ?? title ?? `status ${reply.status}`, hint);
+    } catch {
+        return new RequestRefused(reply.status, "unknown", `the answer has status ${reply.status}`);
+    }
+}
+
+/** An answer that no node gave. */
+function unasked(resolved: Resolved): Answer {
+    return { resolved, etag: undefined, position: undefined, stale: true, ageS: undefined, receivedAt: Date.now(), order: 0 };
+}
+
+function fallbackOf(reference: string, fallback: NonNullable<PromptOptions["fallback"]>): Resolved {
+    const { name, selector } = partsOf(reference);
+    const label = /^(?:\d+$|b3:)/.test(selector) ? null : selector;
+    const content = contentFrom(fallback);
+    const resolved = describe(name, 0, "", label, content);
+    return { ...resolved, telemetry: { attributes: { "gen_ai.prompt.name": name }, baggage: `gen_ai.prompt.name=${inPath(name)}` } };
+}
+
+/** A client for tests; see {@link Bookholder.fake}. */
+export class FakeBookholder extends Bookholder {
+    private readonly node: FakeNode;
+
+    constructor(prompts: FakePrompts) {
+        super({ baked: false });
+        this.node = new FakeNode(prompts);
+    }
+
+    /** What was recorded, as it was given. */
+    readonly recorded: (RecordFields & { prompt: Prompt })[] = [];
+    /** What was scored, as it was given. */
+    readonly scored: ScoreFields[] = [];
+
+    override record(prompt: Prompt<never> | Prompt, fields: RecordFields = {}): void {
+        this.recorded.push({ ...fields, prompt: prompt as Prompt });
+    }
+
+    override score(fields: ScoreFields): void {
+        this.scored.push(fields);
+    }
+
+    /** Publishes and deploys a new version, or a prompt that was not there. */
+    set(reference: string, prompt: FakePrompts[string]): void {
+        this.node.set(reference, prompt);
+    }
+
+    /** Whether the node answers; `down` and `up` again. */
+    setDown(isDown: boolean): void {
+        this.node.isDown = isDown;
+    }
+
+    protected override connect(): Transport {
+        return this.node;
+    }
+}
