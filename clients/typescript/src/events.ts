@@ -73,8 +73,14 @@ export class Events {
         const ms = this.retryMs * (0.5 + Math.random() / 2);
         this.retryMs = Math.min(2 * this.retryMs, RETRY_MAX_MS);
         return new Promise((resolve) => {
-            const timer = unref(setTimeout(resolve, ms));
-            this.stopping.signal.addEventListener("abort", () => (clearTimeout(timer), resolve()), { once: true });
+            const { signal } = this.stopping;
+            const end = () => {
+                clearTimeout(timer);
+                signal.removeEventListener("abort", end);
+                resolve();
+            };
+            const timer = unref(setTimeout(end, ms));
+            signal.addEventListener("abort", end);
         });
     }
 
