@@ -38,7 +38,7 @@ pub const REASONS: &[(&str, Cause, &str)] = &[
     ("lifetime", Data, "The checkpoint is valid for longer than the root document allows."),
     ("rollback", Data, "The upstream has an older state than this replica: it was restored or set back, or a cache answers."),
     ("fenced", Data, "The upstream is a primary that was replaced: stop it."),
-    ("fork", Data, "The upstream signed another history: see *Trust* in the README about `fork`."),
+    ("fork", Data, "The upstream signed another history: see \"One history\" in the security model."),
     ("expired", Data, "The checkpoint has expired by this machine's clock: correct the clocks, or fetch a newer bundle."),
     ("upgrade_required", Data, "The checkpoint needs a newer program on this node: upgrade it."),
     ("root", Data, "A root document does not verify against the root key."),
