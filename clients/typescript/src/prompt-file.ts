@@ -1,5 +1,5 @@
 /**
- * Reads prompt files (`NAME.prompt`, see docs/prompt-files.md) as contents.
+ * Reads prompt files (`NAME.prompt`, see docs/reference/prompt-files.md) as contents.
  *
  * A port of the reading half of `src/files/prompt.rs` and `markers.rs`. It does not check what the node checked when
  * the file was published.
