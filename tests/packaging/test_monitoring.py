@@ -13,7 +13,7 @@ RULES = PACKAGING / "prometheus" / "alerts.yaml"
 DASHBOARD = json.loads((PACKAGING / "grafana" / "bookholder.json").read_text())
 METRIC = re.compile(r"\b((?:bookholder|process)_[a-z0-9_]+)\b")
 # Families without a sample are not in /metrics; docs/reference/metrics.md lists all, and a test of the program holds it to that.
-DOCUMENTED = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+)", (TOP / "docs" / "metrics.md").read_text(), re.M))
+DOCUMENTED = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+)", (TOP / "docs" / "reference" / "metrics.md").read_text(), re.M))
 
 
 def expressions():
@@ -101,7 +101,7 @@ def test_rules_say_what_to_do():
     for rule in alerts:
         assert set(rule["annotations"]) == {"summary", "description"}, rule["alert"]
         assert rule["labels"]["severity"] in ("warning", "critical"), rule["alert"]
-        for page in re.findall(r"docs/[a-z-]+\.md", str(rule)):
+        for page in re.findall(r"docs/[a-z/-]+\.md", str(rule)):
             assert (TOP / page).exists(), page
         # The verbs that a description names exist.
         for verbs in re.findall(r"`bookholder ([a-z]+)", str(rule)):
