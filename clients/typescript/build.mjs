@@ -1,14 +1,15 @@
-// Compiles src twice: to ES modules and to CommonJS, each with its types.
+// Compiles src twice, to ES modules and to CommonJS, each with its types: node build.mjs [FOLDER]
 import { execFileSync } from "node:child_process";
 import { rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
-process.chdir(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname));
-const typescript = createRequire(import.meta.url).resolve("typescript/package.json");
-const tsc = join(dirname(typescript), "bin", "tsc");
-rmSync("dist", { recursive: true, force: true });
-for (const project of ["tsconfig.json", "tsconfig.cjs.json"]) {
-    execFileSync(process.execPath, [tsc, "--project", project], { stdio: "inherit" });
+const here = dirname(fileURLToPath(import.meta.url));
+const out = resolve(process.argv[2] ?? join(here, "dist"));
+const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+rmSync(out, { recursive: true, force: true });
+for (const [kind, project] of [["esm", "tsconfig.json"], ["cjs", "tsconfig.cjs.json"]]) {
+    execFileSync(process.execPath, [tsc, "--project", join(here, project), "--outDir", join(out, kind)], { stdio: "inherit" });
 }
-writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
+writeFileSync(join(out, "cjs", "package.json"), '{ "type": "commonjs" }\n');

@@ -138,7 +138,12 @@ class Reader {
             parts.push(bare(this.line().trim()));
             this.at += 1;
         }
-        return plain(parts.join(" "));
+        const whole = parts.join(" ");
+        if (/^[-?:](?:\s|$)|:(?:\s|$)/.test(whole)) {
+            this.at -= 1;
+            throw this.fault("has a text with `: ` or a leading `- `; put it into quotes");
+        }
+        return plain(whole);
     }
 
     /** A block scalar, whose header is `|` or `>`. */
