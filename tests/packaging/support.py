@@ -1,5 +1,7 @@
 """Nodes as processes, and the files of packaging/."""
 
+import importlib.machinery
+import importlib.util
 import json
 import os
 import re
@@ -47,13 +49,27 @@ def bookholder(*arguments, **options):
 
 
 def clean_environment():
-    """The environment without variables that are settings of the program."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("BOOKHOLDER_")}
+    """The environment without variables that are settings of the program, or of packaging/build."""
+    own = ("BOOKHOLDER", "SIGNING_KEY", "RELEASE_URL", "INSTALL_URL", "COMPRESSION", "DIST", "SOURCE_DATE_EPOCH")
+    return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
 def needs(tool):
     if shutil.which(tool) is None:
         pytest.skip(f"there is no {tool}")
+
+
+def image_settings():
+    """What the container image says of itself, read from packaging/Dockerfile as packaging/steps/image does."""
+    return loaded("image").settings()
+
+
+def loaded(step):
+    """A step of packaging/ that is written in Python, as a module."""
+    loader = importlib.machinery.SourceFileLoader(step, str(PACKAGING / "steps" / step))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(step, loader))
+    loader.exec_module(module)
+    return module
 
 
 class Node:

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 import yaml
 
-import dockerfile
-from support import PACKAGING, PATIENCE_S, TOKEN, VERSION, clean_environment, node, until
+from support import PACKAGING, PATIENCE_S, TOKEN, VERSION, clean_environment, image_settings, node, until
 
 FOLDER = PACKAGING / "compose"
 TEXT = (FOLDER / "compose.yaml").read_text()
@@ -59,7 +58,7 @@ def test_images_volumes_and_hardening_of_the_services():
             assert service["image"] == f"bookholder:{VERSION}"
             assert service["read_only"] and service["cap_drop"] == ["ALL"]
             # The image's own health check asks port 7070 of the container.
-            assert dockerfile.read().health and "healthcheck" not in service
+            assert image_settings()["Healthcheck"] and "healthcheck" not in service
     assert SERVICES["application"]["depends_on"] == {"replica": {"condition": "service_healthy"}}
 
 

@@ -1,19 +1,23 @@
 """The container image: its root filesystem, laid out by the script of the Dockerfile, runs as an engine runs it: as the
 image's user, read-only, without /tmp, /proc or anything else that is not in it."""
 
+import gzip
 import hashlib
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import textwrap
 
 import pytest
 
-import dockerfile
-from support import BINARY, PACKAGING, TOKEN, run
+from support import BINARY, PACKAGING, TOKEN, image_settings, run
 
-IMAGE = dockerfile.read()
+IMAGE = image_settings()
+HEALTH = IMAGE["Healthcheck"]["Test"][1:]
 # A new network has its loopback down: SIOCSIFFLAGS with IFF_UP.
 LOOPBACK_UP = 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))'
 
@@ -46,7 +50,7 @@ def contained(root, script):
     """Runs a script of steps in the container: `IN command…` is a process in it."""
     if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode != 0:
         pytest.skip("mounting needs root")
-    environment = " ".join(f"'{name}={value}'" for name, value in IMAGE.environment.items())
+    environment = " ".join(f"'{pair}'" for pair in IMAGE["Env"])
     prologue = f"""
         set -eu
         mount --make-rprivate /
@@ -54,8 +58,8 @@ def contained(root, script):
         mount -o remount,bind,ro {root}
         mount -t tmpfs -o mode=0700,uid=65532,gid=65532 tmpfs {root}/data
         contained() {{ env -i {environment} "$@"; }}
-        IN() {{ contained /usr/sbin/chroot --userspec={IMAGE.user} {root} "$@"; }}
-        ready() {{ for _ in $(seq 300); do IN {' '.join(IMAGE.health)} > /dev/null 2>&1 && return; sleep 0.1; done; return 1; }}
+        IN() {{ contained /usr/sbin/chroot --userspec={IMAGE["User"]} {root} "$@"; }}
+        ready() {{ for _ in $(seq 300); do IN {' '.join(HEALTH)} > /dev/null 2>&1 && return; sleep 0.1; done; return 1; }}
     """
     done = subprocess.run(
         ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-c",
@@ -66,11 +70,12 @@ def contained(root, script):
     return done.stdout
 
 
-def test_image_is_empty_but_for_the_program_and_runs_as_nobody_in_particular():
-    assert IMAGE.base == "scratch"
-    assert IMAGE.user == "65532:65532"
-    assert IMAGE.volumes == ["/data"]
-    assert IMAGE.health == ["/bookholder", "status", "--ready"]
+def test_image_is_empty_but_for_the_program_and_does_not_run_as_root():
+    assert (PACKAGING / "Dockerfile").read_text().count("\nFROM scratch\n") == 1
+    assert IMAGE["User"] == "65532:65532"
+    assert list(IMAGE["Volumes"]) == ["/data"]
+    assert HEALTH == ["/bookholder", "status", "--ready"]
+    assert IMAGE["StopSignal"] == "SIGTERM"
 
 
 def test_root_filesystem_has_the_program_its_licences_and_one_writable_folder(tmp_path):
@@ -90,7 +95,7 @@ def test_same_program_gives_the_same_bytes(tmp_path):
 
 
 def test_primary_starts_read_only_without_tmp_becomes_healthy_and_ends_on_sigterm(root):
-    command = " ".join(IMAGE.entrypoint + IMAGE.command)
+    command = " ".join(IMAGE["Entrypoint"] + IMAGE["Cmd"])
     said = contained(root, f"""
         IN {command} 2> /dev/null &
         node=$!
@@ -116,7 +121,7 @@ def test_replica_open_to_other_machines_is_refused_unless_asked_for(root):
 def test_verbs_that_write_files_need_no_tmp(root):
     said = contained(root, f"""
         node() {{ contained BOOKHOLDER_ADMIN_TOKEN={TOKEN} BOOKHOLDER_TOKEN={TOKEN} \\
-            /usr/sbin/chroot --userspec={IMAGE.user} {root} /bookholder "$@"; }}
+            /usr/sbin/chroot --userspec={IMAGE["User"]} {root} /bookholder "$@"; }}
         node serve --insecure 2> /dev/null &
         ready
         echo 'Hello' | node publish a --file - -m why --label production
@@ -129,3 +134,33 @@ def test_verbs_that_write_files_need_no_tmp(root):
         echo done
     """)
     assert said.endswith("done\n"), said
+
+
+def test_image_file_has_the_layout_that_engines_load_and_the_same_bytes_each_time(tmp_path):
+    folder = lay_out(tmp_path / "fs", binary="/bin/true")
+    for name in "ab":
+        run(PACKAGING / "steps" / "image", folder, "arm64", "1.2.3", tmp_path / name, env={"SOURCE_DATE_EPOCH": "1700000000"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    with tarfile.open(tmp_path / "a") as archive:
+        files = {name: archive.extractfile(name).read() for name in archive.getnames()}
+
+    def blob(described):
+        data = files["blobs/" + described["digest"].replace(":", "/")]
+        assert len(data) == described["size"] and "sha256:" + hashlib.sha256(data).hexdigest() == described["digest"]
+        return data
+
+    assert json.loads(files["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
+    (listed,) = json.loads(files["index.json"])["manifests"]
+    manifest = json.loads(blob(listed))
+    config = json.loads(blob(manifest["config"]))
+    (layer,) = manifest["layers"]
+    plain = gzip.decompress(blob(layer))
+    assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(plain).hexdigest()]
+    assert (config["architecture"], config["os"], config["created"]) == ("arm64", "linux", "2023-11-14T22:13:20Z")
+    assert config["config"]["Entrypoint"] == ["/bookholder"] and "BOOKHOLDER_DATA=/data" in config["config"]["Env"]
+    assert config["config"]["Labels"]["org.opencontainers.image.version"] == "1.2.3"
+    (old,) = json.loads(files["manifest.json"])
+    assert old["RepoTags"] == ["bookholder:1.2.3"] and set(old["Layers"] + [old["Config"]]) <= set(files)
+    with tarfile.open(fileobj=io.BytesIO(plain)) as root:
+        owners = {member.name: (member.uid, oct(member.mode)) for member in root}
+    assert owners["data"] == (65532, "0o700") and owners["bookholder"] == (0, "0o755")
