@@ -12,7 +12,7 @@ from support import PACKAGING, TOKEN, TOP, needs, replica, run, until
 RULES = PACKAGING / "prometheus" / "alerts.yaml"
 DASHBOARD = json.loads((PACKAGING / "grafana" / "bookholder.json").read_text())
 METRIC = re.compile(r"\b((?:bookholder|process)_[a-z0-9_]+)\b")
-# Families without a sample are not in /metrics; docs/reference/metrics.md lists all, and a test of the program holds it to that.
+# Families without a sample are not in /metrics; the reference lists all, and a test of the program holds it to that.
 DOCUMENTED = dict(re.findall(r"^\| `([a-z_]+)` \| (\w+)", (TOP / "docs" / "reference" / "metrics.md").read_text(), re.M))
 
 
