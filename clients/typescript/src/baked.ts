@@ -17,8 +17,8 @@ export interface BakedAnswers {
 
 /** Prompts to answer from when nothing else does. */
 export interface Baked {
-    /** The prompt that a reference means, and otherwise the reason why there is none. */
-    find(reference: string): Promise<Resolved | string>;
+    /** The prompt that a reference means; otherwise why there is none, or nothing if there are no baked prompts. */
+    find(reference: string): Promise<Resolved | string | undefined>;
 }
 
 /** Prompts in memory. */
@@ -26,7 +26,7 @@ export function bakedAnswers({ answers }: BakedAnswers): Baked {
     const all = answers.flatMap(({ resolved }) => (resolved ? [resolved] : []));
     return {
         find: async (reference) => {
-            const found = all.find((resolved) => means(reference, resolved));
+            const found = all.find((known) => means(reference, known.name, known.version, known.content_id, known.label));
             return found ?? "the baked answers do not have it";
         },
     };
@@ -34,51 +34,70 @@ export function bakedAnswers({ answers }: BakedAnswers): Baked {
 
 interface Files {
     readFileSync(path: string, encoding: "utf8"): string;
-    statSync(path: string): { isDirectory(): boolean };
+    statSync(path: string): { isDirectory(): boolean; mtimeMs: number; size: number };
 }
 
-/** A folder with a lock file, or the path of the lock file; it is read when it is first needed. */
-export function bakedFolder(path: string): Baked {
-    let loading: Promise<{ files: Files; lockfile: Lockfile; folder: string }> | undefined;
-    const known = new Map<string, Resolved>();
-    const load = async () => {
-        const files = (await nodeModule("node:fs")) as Files | undefined;
-        if (!files) throw new Error("this runtime has no files; pass `baked` as a value");
-        const file = files.statSync(path).isDirectory() ? `${path.replace(/\/$/, "")}/bookholder.lock` : path;
-        const folder = file.replace(/[^/\\]*$/, "");
-        return { files, lockfile: parseLockfile(files.readFileSync(file, "utf8")), folder };
+interface Folder {
+    signature: string;
+    lockfile: Lockfile;
+    known: Map<string, Resolved>;
+}
+
+const LOCKFILE_NAME = "bookholder.lock";
+const DEFAULT = `prompts/${LOCKFILE_NAME}`;
+
+/**
+ * The folder with a lock file, or the path of the lock file; by default `prompts`, if it is there. Files are read when
+ * they are first needed, and again when the lock file changes.
+ */
+export function bakedFolder(given: string | undefined): Baked {
+    let folder: Folder | undefined;
+    const read = (files: Files, reference: string): Resolved | string => {
+        let path = given ?? DEFAULT;
+        let found = files.statSync(path);
+        if (found.isDirectory()) {
+            path = `${path.replace(/\/$/, "")}/${LOCKFILE_NAME}`;
+            found = files.statSync(path);
+        }
+        const signature = `${found.mtimeMs} ${found.size}`;
+        if (folder?.signature !== signature) {
+            folder = { signature, lockfile: parseLockfile(files.readFileSync(path, "utf8")), known: new Map() };
+        }
+        const { lockfile, known } = folder;
+        const { name } = partsOf(reference);
+        const locked = lockfile.prompts.get(name);
+        if (!locked) return `${path} does not have \`${name}\``;
+        if (!means(reference, name, locked.version, locked.contentId, lockfile.label ?? null)) {
+            return `${path} has \`${name}@${locked.version}\`, of ${lockfile.label ?? "no label"}`;
+        }
+        let resolved = known.get(name);
+        if (!resolved) {
+            const content = parsePromptFile(files.readFileSync(path.replace(/[^/\\]*$/, "") + locked.file, "utf8"));
+            resolved = describe(name, locked.version, locked.contentId, lockfile.label ?? null, content);
+            known.set(name, resolved);
+        }
+        return resolved;
     };
     return {
         find: async (reference) => {
-            const { name } = partsOf(reference);
+            const files = (await nodeModule("node:fs")) as Files | undefined;
+            if (!files) return given === undefined ? undefined : "this runtime has no files: pass `baked` as a value";
             try {
-                loading ??= load();
-                const { files, lockfile, folder } = await loading;
-                const locked = lockfile.prompts.get(name);
-                if (!locked) return `${path} does not have it`;
-                let resolved = known.get(name);
-                if (!resolved) {
-                    const content = parsePromptFile(files.readFileSync(folder + locked.file, "utf8"));
-                    resolved = describe(name, locked.version, locked.contentId, lockfile.label ?? null, content);
-                    known.set(name, resolved);
-                }
-                if (means(reference, resolved)) return resolved;
-                return `${path} has \`${name}@${locked.version}\`, of ${lockfile.label ?? "no label"}`;
+                return read(files, reference);
             } catch (error) {
-                loading = undefined;
-                return `cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`;
+                if (given === undefined && (error as { code?: string }).code === "ENOENT") return undefined;
+                return `cannot read ${given ?? DEFAULT}: ${error instanceof Error ? error.message : String(error)}`;
             }
         },
     };
 }
 
 /** Whether a reference can be answered by this version. */
-function means(reference: string, resolved: Resolved): boolean {
-    const { name, selector } = partsOf(reference);
-    if (name !== resolved.name) return false;
-    if (/^\d+$/.test(selector)) return Number(selector) === resolved.version;
-    if (selector.startsWith("b3:")) return resolved.content_id.startsWith(selector);
-    return selector === resolved.label;
+function means(reference: string, name: string, version: number, contentId: string, label: string | null): boolean {
+    const parts = partsOf(reference);
+    if (parts.name !== name) return false;
+    if (/^\d+$/.test(parts.selector)) return Number(parts.selector) === version;
+    return parts.selector.startsWith("b3:") ? contentId === parts.selector : parts.selector === label;
 }
 
 /** A version as the node would describe it. */

@@ -2,7 +2,7 @@
 
 import { bakedAnswers, bakedFolder, describe } from "./baked.js";
 import type { Baked, BakedAnswers } from "./baked.js";
-import { PromptUnavailable, RequestRefused } from "./errors.js";
+import { InvalidReference, InvalidVariables, NO_PROBLEMS, PromptNotFound, PromptUnavailable, RenderFailed } from "./errors.js";
 import { Events } from "./events.js";
 import { parseExact } from "./json.js";
 import { Memory } from "./memory.js";
@@ -11,16 +11,16 @@ import { markSpan } from "./otel.js";
 import { Prompt } from "./prompt.js";
 import type { Provenance } from "./prompt.js";
 import { inPath, partsOf } from "./reference.js";
-import { rememberDefaults } from "./render.js";
-import type { Rendered } from "./render.js";
+import { checkValues, rememberDefaults } from "./render.js";
+import type { Lists, Rendered, Values } from "./render.js";
 import { Reports } from "./reports.js";
-import type { RecordFields, ScoreFields } from "./reports.js";
+import type { RecordFields, RecordedPrompt, ScoreFields } from "./reports.js";
 import { FakeNode } from "./fake.js";
 import type { FakePrompts } from "./fake.js";
 import { contentFrom } from "./prompt-file.js";
 import { environment, nodeModule } from "./runtime.js";
 import { transportTo } from "./transport.js";
-import type { Exchange, Reply, Transport } from "./transport.js";
+import type { Address, Exchange, Reply, Transport } from "./transport.js";
 import type { Content, Message, PromptReference, Resolved, Source } from "./types.js";
 
 /** Settings of a client. All are optional: without any it finds the replica beside it. */
@@ -29,7 +29,7 @@ export interface BookholderOptions {
     socket?: string | undefined;
     /** The URL of the node. Otherwise `BOOKHOLDER_URL`, or `http://127.0.0.1:7071`. */
     url?: string | undefined;
-    /** An access token, for a node on another machine. Otherwise `BOOKHOLDER_READ_TOKEN`. */
+    /** An access token, for a node on another machine. Otherwise `BOOKHOLDER_TOKEN`. */
     token?: string | undefined;
     /**
      * What answers when the replica and memory do not: the folder that `bookholder pull --inline` wrote, its lock file,
@@ -47,6 +47,8 @@ export interface BookholderOptions {
     strict?: boolean | undefined;
     /** Whether `prompt` puts its attributes on the current span of OpenTelemetry; true by default. */
     markSpans?: boolean | undefined;
+    /** Called once for each outage, when something else than the node begins to answer; `console.warn` by default. */
+    warn?: ((message: string) => void) | undefined;
     /** A `fetch` to use for every request, instead of `node:http`. */
     fetch?: typeof fetch | undefined;
 }
@@ -75,7 +77,10 @@ const TIMEOUT_MS = 250;
 const RENDER_TIMEOUT_MS = 5_000;
 const URL_DEFAULT = "http://127.0.0.1:7071";
 const SOCKETS = ["/run/bookholder/replica.sock", "/run/bookholder-replica/bookholder.sock"];
-const BAKED_DEFAULT = "./prompts/bookholder.lock";
+/** The node looked and there is no such thing; other errors say something about the node or the way to it. */
+const ABSENT = new Set(["prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"]);
+/** The question itself is wrong. */
+const REFUSED = new Set([400, 413, 414, 422]);
 /** Most references in one batch. */
 const BATCH_MAX = 1_000;
 /** Most subjects of one reference that stay in memory for hot callers. */
@@ -111,7 +116,8 @@ export class Bookholder {
     private readonly listeners = new Set<(names: readonly string[]) => void>();
     private readonly lists = new Map<string, string[]>();
     private connection: Transport | undefined;
-    private place = "the replica";
+    private place: Address | undefined;
+    private isWarned = false;
     private bakedPrompts: Baked | undefined;
     private events: Events | undefined;
     /** Prompts that hold until an event says otherwise; absent while no stream is open. */
@@ -122,11 +128,21 @@ export class Bookholder {
     private order = 0;
 
     constructor(options: BookholderOptions = {}) {
+        if (options.socket !== undefined && options.url !== undefined) {
+            throw new TypeError("give either the URL of a node or its socket, not both");
+        }
         this.options = options;
     }
 
+    /** The node that is asked, as `unix:/run/bookholder/replica.sock` or `http://127.0.0.1:7071`. */
+    get address(): string {
+        this.place ??= this.locate();
+        return this.place.socket === undefined ? this.place.url : `unix:${this.place.socket}`;
+    }
+
     /**
-     * A client for tests of an application: answers from these prompts, and keeps what is recorded.
+     * A client for tests of an application: answers from these prompts, and keeps what is recorded. It is strict:
+     * values that a prompt does not use are an error.
      *
      * @example
      * ```ts
@@ -135,27 +151,28 @@ export class Bookholder {
      * assert.equal(bookholder.recorded[0]?.responseId, "chatcmpl-9x");
      * ```
      */
-    static fake(prompts: FakePrompts): FakeBookholder {
-        return new FakeBookholder(prompts);
+    static fake(prompts: FakePrompts, options: { strict?: boolean } = {}): FakeBookholder {
+        return new FakeBookholder(prompts, options.strict ?? true);
     }
 
     /** Reports that were not sent: the queue was full, or the node refused them. */
-    get dropped(): number {
+    get droppedReports(): number {
         return this.reports.dropped;
     }
 
     /**
      * The version that a reference means now: `name` (production), `name@label`, `name@7` or `name@b3:…`.
      *
-     * @throws {RequestRefused} The node has no such prompt or label, or does not allow the request.
+     * @throws {PromptNotFound} The node has no such prompt, version or label.
      * @throws {PromptUnavailable} Nothing answered.
+     * @throws {InvalidReference} The node cannot read the reference.
      */
     prompt<const R extends PromptReference>(reference: R, options?: PromptOptions): Promise<Prompt<R>> {
         const hot = this.hot?.get(reference);
         if (hot !== undefined) {
             const known = hot.get(EVERYONE) ?? hot.get(options ? subjectKey(options) : "");
             if (known !== undefined) {
-                if (this.options.markSpans !== false) markSpan(known.prompt.tags);
+                if (this.options.markSpans !== false) markSpan(() => known.prompt.spanAttributes());
                 return known.promise as Promise<Prompt<R>>;
             }
         }
@@ -195,10 +212,10 @@ export class Bookholder {
 
     /**
      * Records a response of a model for this version. It returns at once and never throws: reports are sent in batches,
-     * and what cannot be sent is counted in {@link Bookholder.dropped}.
+     * and what cannot be sent is counted in {@link Bookholder.droppedReports}.
      */
-    record(prompt: Prompt<never> | Prompt, fields: RecordFields = {}): void {
-        this.reports.record(prompt as Prompt, fields);
+    record(prompt: RecordedPrompt, fields: RecordFields = {}): void {
+        this.reports.record(prompt, fields);
     }
 
     /** Records how good a response was; as {@link Bookholder.record}. */
@@ -206,8 +223,11 @@ export class Bookholder {
         this.reports.score(fields);
     }
 
-    /** Sends the reports that wait, as before `process.exit()`; at a normal end they are sent anyway. Never rejects. */
-    flush(): Promise<void> {
+    /**
+     * Sends the reports that wait, as before `process.exit()`; at a normal end they are sent anyway. Whether all were
+     * sent; it never rejects.
+     */
+    flush(): Promise<boolean> {
         return this.reports.flush();
     }
 
@@ -225,14 +245,20 @@ export class Bookholder {
 
     /** @internal Where requests go. */
     protected connect(): Transport {
-        const { socket, url, token, fetch } = this.options;
-        const given = { socket: socket ?? (url === undefined ? environment("BOOKHOLDER_SOCKET") : undefined), url };
-        given.url ??= environment("BOOKHOLDER_URL");
-        if (given.socket === undefined && given.url?.startsWith("unix:")) given.socket = given.url.slice("unix:".length);
-        if (given.socket === undefined && given.url === undefined && !fetch) given.socket = usualSocket();
-        const at = given.socket === undefined ? given.url ?? URL_DEFAULT : "http://localhost";
-        this.place = given.socket ?? at;
-        return transportTo({ socket: given.socket, url: at, token: token ?? environment("BOOKHOLDER_READ_TOKEN") }, fetch);
+        this.place ??= this.locate();
+        return transportTo(this.place, this.options.fetch);
+    }
+
+    private locate(): Address {
+        const token = this.options.token ?? environment("BOOKHOLDER_TOKEN");
+        let { socket, url } = this.options;
+        if (socket === undefined && url === undefined) {
+            socket = environment("BOOKHOLDER_SOCKET");
+            if (socket === undefined) url = environment("BOOKHOLDER_URL");
+            if (socket === undefined && url === undefined && !this.options.fetch) socket = usualSocket();
+        }
+        if (url?.startsWith("unix:")) return { socket: url.slice("unix:".length), url: "http://localhost", token };
+        return { socket, url: (socket === undefined ? url : undefined) ?? URL_DEFAULT, token };
     }
 
     private transport(): Transport {
@@ -250,46 +276,74 @@ export class Bookholder {
         const headers = known?.etag === undefined ? {} : { "if-none-match": known.etag };
         const timeoutMs = options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS;
         const reply = await this.exchange({ method: "GET", path, headers, timeoutMs });
-        if (typeof reply !== "string") {
+        if (typeof reply === "string") return this.withoutReplica(reference, options, reply);
+        if (reply.status === 200 || reply.status === 304) {
             const read = answerOf(reply, known, ++this.order);
-            if (read) {
-                const answer = this.memory.put(reference, subject, read, sentOrder);
-                return this.keepHot(reference, subject, generation, answer, this.finish(reference, answer, "replica"));
-            }
+            if (!read) return this.withoutReplica(reference, options, this.unlike());
+            this.isWarned = false;
+            const answer = this.memory.put(reference, subject, read, sentOrder);
+            return this.keepHot(reference, subject, generation, answer, this.finish(reference, answer, "replica"));
         }
-        const reason = typeof reply === "string" ? reply : `${this.place} sent something else than a prompt`;
-        return this.withoutReplica(reference, options, [reason]);
+        const problem = this.problemOf([reference], reply.status, detailsOf(reply));
+        if (typeof problem === "string") return this.withoutReplica(reference, options, problem);
+        if (problem instanceof PromptNotFound && options.fallback !== undefined) {
+            return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
+        }
+        throw problem;
     }
 
-    /** The reply, or why there is none; what the node refuses is thrown. */
+    /** The reply, or why there is none. */
     private async exchange(exchange: Exchange): Promise<Reply | string> {
-        let reply: Reply;
         try {
-            reply = await this.transport().exchange(exchange);
+            return await this.transport().exchange(exchange);
         } catch (error) {
-            return `${this.place}: ${error instanceof Error ? error.message : String(error)}`;
+            return `${this.address}: ${error instanceof Error ? error.message : String(error)}`;
         }
-        if (reply.status === 200 || reply.status === 304) return reply;
-        const refused = problemOf(reply);
-        // These say that the node cannot answer now; every other status that the request is wrong.
-        if (reply.status >= 500 || reply.status === 429 || reply.status === 408) {
-            return `${this.place}: status ${reply.status}, ${refused.message}`;
+    }
+
+    private unlike(): string {
+        return `${this.address}: its answer is not that of a Bookholder node`;
+    }
+
+    /** What an error of the node means: that there is no such thing, or as a text why it does not answer. */
+    private problemOf(references: readonly string[], status: number, { code, detail }: Details): Error | string {
+        const reference = references.slice(0, 3).join(", ");
+        if (code !== undefined && ABSENT.has(code)) {
+            for (const absent of references) this.memory.forget(absent);
+            return new PromptNotFound(reference, [detail ?? code]);
         }
-        throw refused;
+        if (code !== undefined && REFUSED.has(status)) {
+            return new InvalidReference(`the node refused \`${reference}\`: ${detail}`);
+        }
+        return `${this.address}: it answered with status ${status}${detail === undefined ? "" : `: ${detail}`}`;
     }
 
     /** Memory, then the baked files, then the fallback. */
-    private async withoutReplica(reference: string, options: PromptOptions, reasons: string[]): Promise<Prompt> {
+    private async withoutReplica(reference: string, options: PromptOptions, why: string): Promise<Prompt> {
+        const reasons = [why];
         const known = this.memory.get(reference, subjectKey(options));
-        if (known) return this.finish(reference, known, "memory");
+        if (known) {
+            this.warn("the last answer of each prompt", why);
+            return this.finish(reference, known, "memory");
+        }
         reasons.push("memory has no earlier answer");
         const baked = await this.baked()?.find(reference);
-        if (typeof baked === "object") return this.finish(reference, unasked(baked), "baked");
-        if (baked !== undefined) reasons.push(baked);
-        if (options.fallback !== undefined) {
-            return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
+        if (typeof baked === "object") {
+            this.warn("baked prompts", why);
+            return this.finish(reference, unasked(baked), "baked");
         }
-        throw new PromptUnavailable(reference, reasons);
+        if (baked !== undefined) reasons.push(baked);
+        if (options.fallback === undefined) throw new PromptUnavailable(reference, reasons);
+        this.warn("fallbacks", why);
+        return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
+    }
+
+    /** Once for each outage, not for each call. */
+    private warn(what: string, why: string): void {
+        if (this.isWarned) return;
+        this.isWarned = true;
+        const warn = this.options.warn ?? ((message: string) => console.warn(message));
+        warn(`bookholder: the node does not answer; using ${what} (${why})`);
     }
 
     private baked(): Baked | undefined {
@@ -298,7 +352,7 @@ export class Bookholder {
         if (baked === false) return undefined;
         this.bakedPrompts = typeof baked === "object"
             ? bakedAnswers(baked)
-            : bakedFolder(baked ?? environment("BOOKHOLDER_BAKED") ?? BAKED_DEFAULT);
+            : bakedFolder(baked ?? environment("BOOKHOLDER_BAKED"));
         return this.bakedPrompts;
     }
 
@@ -309,8 +363,9 @@ export class Bookholder {
             ageAtReceipt: answer.ageS,
             receivedAt: answer.receivedAt,
         };
-        if (this.options.markSpans !== false) markSpan(answer.resolved.telemetry);
-        return this.make(reference, answer.resolved, provenance);
+        const prompt = this.make(reference, answer.resolved, provenance);
+        if (this.options.markSpans !== false) markSpan(() => prompt.spanAttributes());
+        return prompt;
     }
 
     private make(reference: string, resolved: Resolved, provenance: Provenance): Prompt {
@@ -383,17 +438,26 @@ export class Bookholder {
             body: JSON.stringify({ references, subject: forSubject, attributes }),
             timeoutMs: options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS,
         });
-        const items = typeof reply === "string" ? undefined : itemsOf(reply);
-        if (typeof reply === "string" || items?.length !== references.length) {
-            const reason = typeof reply === "string" ? reply : `${this.place} sent something else than answers`;
-            return Promise.all(references.map((reference) => this.withoutReplica(reference, options, [reason])));
+        const instead = (why: string) =>
+            Promise.all(references.map((reference) => this.withoutReplica(reference, options, why)));
+        if (typeof reply === "string") return instead(reply);
+        if (reply.status !== 200) {
+            const problem = this.problemOf(references, reply.status, detailsOf(reply));
+            if (typeof problem === "string") return instead(problem);
+            throw problem;
         }
+        const items = itemsOf(reply);
+        if (items?.length !== references.length) return instead(this.unlike());
+        const wrong = references.filter((_, index) => items[index]?.problem);
         const problems = items.flatMap(({ problem }) => (problem ? [problem] : []));
         const [first] = problems;
         if (first) {
             const detail = problems.map((problem) => problem.detail).join("; ");
-            throw new RequestRefused(first.status, first.code, detail, problems.length === 1 ? first.hint : undefined);
+            const problem = this.problemOf(wrong, first.status ?? 500, { code: first.code, detail });
+            if (typeof problem === "string") return instead(problem);
+            throw problem;
         }
+        this.isWarned = false;
         return references.map((reference, index) => {
             const read = { ...fresh(reply, ++this.order), resolved: items[index]?.resolved as Resolved };
             this.memory.put(reference, subject, read, sentOrder);
@@ -407,7 +471,8 @@ export class Bookholder {
         throw new RangeError("prompts by label are not supported yet");
     }
 
-    private async render(resolved: Resolved, values: object, lists: object): Promise<Rendered> {
+    private async render(resolved: Resolved, values: Values, lists: Lists): Promise<Rendered> {
+        checkValues(resolved.content, values, lists, this.options.strict ?? false);
         const reference = `${resolved.name}@${resolved.version}`;
         const reply = await this.exchange({
             method: "POST",
@@ -416,8 +481,14 @@ export class Bookholder {
             body: JSON.stringify({ variables: values, messages: lists, strict: this.options.strict ?? false }),
             timeoutMs: RENDER_TIMEOUT_MS,
         });
-        if (typeof reply === "string") {
-            throw new PromptUnavailable(reference, [reply, "jinja is rendered by the node alone"]);
+        const unrendered = (why: string) => new PromptUnavailable(reference, [why, "jinja is rendered by the node alone"]);
+        if (typeof reply === "string") throw unrendered(reply);
+        if (reply.status !== 200) {
+            const details = detailsOf(reply);
+            if (details.code === "invalid_variables") throw new InvalidVariables(NO_PROBLEMS, details.detail);
+            if (reply.status === 422) throw new RenderFailed(details.detail ?? "the template failed");
+            const problem = this.problemOf([reference], reply.status, details);
+            throw typeof problem === "string" ? unrendered(problem) : problem;
         }
         const { text, messages, remarks = [] } = JSON.parse(reply.body) as Partial<Rendered>;
         return { ...(text !== undefined && { text }), ...(messages && { messages }), remarks };
@@ -485,7 +556,7 @@ function withDefaults(resolved: Resolved, exact: () => Resolved): Resolved | und
 
 interface Item {
     resolved?: Resolved;
-    problem?: { status: number; code: string; detail: string; hint?: string };
+    problem?: Details;
 }
 
 function itemsOf(reply: Reply): Item[] | undefined {
@@ -506,12 +577,19 @@ function itemsOf(reply: Reply): Item[] | undefined {
     }
 }
 
-function problemOf(reply: Reply): RequestRefused {
+interface Details {
+    status?: number | undefined;
+    code: string | undefined;
+    detail: string | undefined;
+}
+
+/** What a problem of the node says. */
+function detailsOf(reply: Reply): Details {
     try {
-        const { code, detail, hint, title } = JSON.parse(reply.body) as { [name: string]: string | undefined };
-        return new RequestRefused(reply.status, code ?? "unknown", detail ?? title ?? `status ${reply.status}`, hint);
+        const { code, detail } = JSON.parse(reply.body) as Details;
+        return { code, detail };
     } catch {
-        return new RequestRefused(reply.status, "unknown", `the answer has status ${reply.status}`);
+        return { code: undefined, detail: undefined };
     }
 }
 
@@ -532,18 +610,18 @@ function fallbackOf(reference: string, fallback: NonNullable<PromptOptions["fall
 export class FakeBookholder extends Bookholder {
     private readonly node: FakeNode;
 
-    constructor(prompts: FakePrompts) {
-        super({ baked: false });
+    constructor(prompts: FakePrompts, strict: boolean) {
+        super({ baked: false, strict, warn: () => undefined });
         this.node = new FakeNode(prompts);
     }
 
     /** What was recorded, as it was given. */
-    readonly recorded: (RecordFields & { prompt: Prompt })[] = [];
+    readonly recorded: (RecordFields & { prompt: RecordedPrompt })[] = [];
     /** What was scored, as it was given. */
     readonly scored: ScoreFields[] = [];
 
-    override record(prompt: Prompt<never> | Prompt, fields: RecordFields = {}): void {
-        this.recorded.push({ ...fields, prompt: prompt as Prompt });
+    override record(prompt: RecordedPrompt, fields: RecordFields = {}): void {
+        this.recorded.push({ ...fields, prompt });
     }
 
     override score(fields: ScoreFields): void {

@@ -3,7 +3,7 @@ export class BookholderError extends Error {
     override name = "BookholderError";
 }
 
-/** The replica did not answer, and neither memory, the baked files nor a fallback has the prompt. */
+/** Nothing could answer: neither the node, nor memory, nor the baked prompts, and there was no `fallback`. */
 export class PromptUnavailable extends BookholderError {
     override name = "PromptUnavailable";
     constructor(
@@ -17,21 +17,14 @@ export class PromptUnavailable extends BookholderError {
     }
 }
 
-/** The node answered that the request is wrong: an unknown prompt or label, an invalid name, a missing access token. */
-export class RequestRefused extends BookholderError {
-    override name = "RequestRefused";
-    constructor(
-        /** The HTTP status. */
-        readonly status: number,
-        /** The stable code, for example `prompt_not_found`. */
-        readonly code: string,
-        /** What is wrong. */
-        readonly detail: string,
-        /** What to do about it. */
-        readonly hint?: string,
-    ) {
-        super(hint ? `${detail}; ${hint}` : detail);
-    }
+/** The node answered that there is no such prompt, version or label. */
+export class PromptNotFound extends PromptUnavailable {
+    override name = "PromptNotFound";
+}
+
+/** The node refused the question itself, for example a reference that cannot be read. */
+export class InvalidReference extends BookholderError {
+    override name = "InvalidReference";
 }
 
 /** A value of another type than its variable. */
@@ -78,8 +71,8 @@ export class InvalidVariables extends BookholderError implements Problems {
     readonly unknownPlaceholders: string[];
     readonly wrongMessages: WrongMessage[];
 
-    constructor(problems: Problems) {
-        super(sentence(problems));
+    constructor(problems: Problems, message = sentence(problems)) {
+        super(message);
         this.missing = problems.missing;
         this.unknown = problems.unknown;
         this.wrongType = problems.wrongType;

@@ -43,7 +43,7 @@ export class FakeNode implements Transport {
         const [, operation = "", reference = ""] = /^\/v1\/([a-z]+)(?:\/(.*?))?(?:\?.*)?$/.exec(path) ?? [];
         if (operation === "resolve" && reference) return this.resolve(decodeURIComponent(reference));
         if (operation === "resolve" && body !== undefined) return this.batch(body);
-        return this.reply(422, { code: "invalid_request", detail: `the fake node has no ${operation}`, hint: "jinja needs a real node" });
+        return this.reply(422, { code: "render_failed", detail: "jinja is rendered by the node; a fake has none" });
     }
 
     stream(stream: Stream): Promise<void> {
@@ -59,18 +59,19 @@ export class FakeNode implements Transport {
 
     close(): void {}
 
+    /** What a reference means; a label that was not given serves what the name alone does. */
     private find(reference: string): Resolved | undefined {
         const { name, selector } = partsOf(reference);
-        return this.served.get(`${name}@${selector}`);
+        const exact = this.served.get(`${name}@${selector}`);
+        const production = exact ?? this.served.get(`${name}@production`);
+        if (exact || !production) return exact;
+        const { version, content_id, content } = production;
+        if (/^\d+$/.test(selector)) return describe(name, Number(selector), content_id, null, content);
+        return describe(name, version, content_id, selector.startsWith("b3:") ? null : selector, content);
     }
 
     private problem(reference: string) {
-        return {
-            status: 404,
-            code: "prompt_not_found",
-            detail: `the fake node has no \`${reference}\``,
-            hint: "pass it to `Bookholder.fake`",
-        };
+        return { status: 404, code: "prompt_not_found", detail: `there is no prompt \`${partsOf(reference).name}\`` };
     }
 
     private resolve(reference: string): Promise<Reply> {

@@ -5,7 +5,7 @@
  * imported: no dependency, and nothing for bundlers to resolve.
  */
 
-import type { Telemetry } from "./types.js";
+type Attributes = { [key: string]: string };
 
 interface Span {
     setAttributes(attributes: { [key: string]: string }): unknown;
@@ -32,9 +32,9 @@ function span(): Span | undefined {
 }
 
 /** Puts the attributes on the current span. */
-export function markSpan(telemetry: Telemetry): void {
+export function markSpan(attributes: () => Attributes): void {
     try {
-        span()?.setAttributes(telemetry.attributes);
+        span()?.setAttributes(attributes());
     } catch {
         // A broken tracer is not the application's problem.
     }
@@ -51,12 +51,12 @@ export function currentSpan(): { traceId: string; spanId: string } | undefined {
 }
 
 /** Runs `act` with the attributes as baggage, which is sent to other services and copied to spans by processors. */
-export function withBaggage<T>(telemetry: Telemetry, act: () => T): T {
+export function withBaggage<T>(attributes: Attributes, act: () => T): T {
     const context = api()?.context;
     if (!context) return act();
     const active = context.active();
     let baggage = (active.getValue(BAGGAGE) as Baggage | undefined) ?? new Baggage(new Map());
-    for (const [key, value] of Object.entries(telemetry.attributes)) baggage = baggage.setEntry(key, { value });
+    for (const [key, value] of Object.entries(attributes)) baggage = baggage.setEntry(key, { value });
     return context.with(active.setValue(BAGGAGE, baggage), act);
 }
 

@@ -2,13 +2,13 @@
 
 import { BookholderError, InvalidVariables, NO_PROBLEMS } from "./errors.js";
 import type { WrongType } from "./errors.js";
-import { withBaggage } from "./otel.js";
+import { markSpan, withBaggage } from "./otel.js";
 import { kindName, placeholders, render } from "./render.js";
-import type { Rendered } from "./render.js";
-import { ai, aiSchema, anthropic, openai, textOfResponse } from "./sdk.js";
-import type { AiArguments, AnthropicArguments, OpenAIArguments, OpenAISettings, Said } from "./sdk.js";
+import type { Lists, Rendered, Values } from "./render.js";
+import { ai, aiSchema, anthropic, openai, responses, textOfResponse } from "./sdk.js";
+import type { AiArguments, AnthropicArguments, OpenAIArguments, OpenAISettings, ResponsesArguments, ResponsesSettings, Said } from "./sdk.js";
 import type {
-    Assignment, Content, FilledMessage, Model, Output, Remark, Resolved, Source, Telemetry, VariableArguments, Variables,
+    Assignment, Content, FilledMessage, Output, Remark, Resolved, Source, Variable, VariableArguments, Variables,
 } from "./types.js";
 
 /** Where an answer is from, and how current it was. */
@@ -22,7 +22,7 @@ export interface Provenance {
 }
 
 /** Renders on the node, for jinja. */
-export type RenderRemotely = (resolved: Resolved, values: object, lists: object) => Promise<Rendered>;
+export type RenderRemotely = (resolved: Resolved, values: Values, lists: Lists) => Promise<Rendered>;
 
 /** A version of a prompt. */
 export class Prompt<R extends string = string> {
@@ -65,16 +65,35 @@ export class Prompt<R extends string = string> {
         this.content = resolved.content;
     }
 
-    /** Seconds since the replica last had contact with its primary; null where nobody said. */
+    /** Seconds since the replica last had contact with its primary; null for baked prompts and fallbacks. */
     get age(): number | null {
-        const { source, ageAtReceipt, receivedAt } = this.provenance;
-        if (ageAtReceipt === undefined) return null;
-        return source === "memory" ? ageAtReceipt + Math.max(0, Math.floor((Date.now() - receivedAt) / 1000)) : ageAtReceipt;
+        const { ageAtReceipt, receivedAt } = this.provenance;
+        return ageAtReceipt === undefined ? null : ageAtReceipt + Math.max(0, Date.now() - receivedAt) / 1000;
     }
 
-    /** The model and its parameters. */
-    get model(): Model | undefined {
-        return this.content.model;
+    /** `mustache`, `jinja` or `plain`. */
+    get syntax(): NonNullable<Content["syntax"]> {
+        return this.content.syntax ?? "mustache";
+    }
+
+    /** The variables. */
+    get variables(): readonly Variable[] {
+        return this.content.variables ?? [];
+    }
+
+    /** The placeholders for lists of messages. */
+    get placeholders(): readonly string[] {
+        return placeholders(this.content);
+    }
+
+    /** The model that the version is written for. */
+    get model(): string | undefined {
+        return this.content.model?.name;
+    }
+
+    /** Parameters of the model, such as the temperature. */
+    get parameters(): { readonly [name: string]: unknown } {
+        return this.content.model?.parameters ?? {};
     }
 
     /** Tools, as they were published. */
@@ -92,9 +111,21 @@ export class Prompt<R extends string = string> {
         return this.content.config ?? {};
     }
 
-    /** Attributes for a span, and the same as baggage. */
-    get tags(): Telemetry {
-        return this.resolved.telemetry;
+    /** Attributes that name this version on a span. */
+    spanAttributes(): { [key: string]: string } {
+        const { attributes } = this.resolved.telemetry;
+        if (this.version === null) return { ...attributes };
+        // So that a Langfuse project links it, too.
+        return {
+            ...attributes,
+            "langfuse.observation.prompt.name": this.name,
+            "langfuse.observation.prompt.version": String(this.version),
+        };
+    }
+
+    /** The same as the value of a W3C `baggage` header, for calls of other services. */
+    get baggage(): string {
+        return this.resolved.telemetry.baggage;
     }
 
     /**
@@ -144,6 +175,13 @@ export class Prompt<R extends string = string> {
         return openai(variables === undefined ? this.said() : { ...this.said(), messages: messagesOf(this.fill(variables)) });
     }
 
+    /** Arguments of OpenAI's `responses.create`; with variables also the messages, as `input`. */
+    responses(): ResponsesSettings;
+    responses(variables: Variables<R>): ResponsesArguments;
+    responses(variables?: Variables<R>): ResponsesSettings {
+        return responses(variables === undefined ? this.said() : { ...this.said(), messages: messagesOf(this.fill(variables)) });
+    }
+
     /** Arguments of `anthropic.messages.create`: the system text split off, tools in its shape. */
     anthropic(...[variables]: VariableArguments<R>): AnthropicArguments {
         return anthropic({ ...this.said(), messages: messagesOf(this.fill(variables)) });
@@ -161,7 +199,7 @@ export class Prompt<R extends string = string> {
 
     /**
      * For `experimental_telemetry` of the AI SDK 5 and 6, or `telemetry` of 7 (beside `runtimeContext:
-     * prompt.tags.attributes`). Langfuse links the prompt by it, too.
+     * prompt.spanAttributes()`). Langfuse links the prompt by it, too.
      */
     telemetry(): {
         isEnabled: true;
@@ -169,9 +207,9 @@ export class Prompt<R extends string = string> {
         metadata: { [key: string]: string };
         includeRuntimeContext: { [key: string]: true };
     } {
-        const { attributes } = this.tags;
+        const { attributes } = this.resolved.telemetry;
         const langfusePrompt = JSON.stringify({ name: this.name, version: this.version, isFallback: this.version === null });
-        const keys = Object.keys(attributes).map((key) => [key, true as const]);
+        const keys = Object.keys(this.spanAttributes()).map((key) => [key, true as const]);
         return {
             isEnabled: true,
             functionId: this.name,
@@ -180,9 +218,10 @@ export class Prompt<R extends string = string> {
         };
     }
 
-    /** Runs `act` with baggage that names this version, for spans and services below it. */
+    /** Names this version on the current span of OpenTelemetry, and in the baggage of everything inside of `act`. */
     linked<T>(act: () => T): T {
-        return withBaggage(this.tags, act);
+        markSpan(() => this.spanAttributes());
+        return withBaggage(this.resolved.telemetry.attributes, act);
     }
 
     /**
@@ -201,8 +240,8 @@ export class Prompt<R extends string = string> {
     }
 
     private said(): Said {
-        const { name, model, tools, responseSchema } = this;
-        return { name: name.split("/").at(-1) ?? name, model, tools, responseSchema };
+        const { name, content, tools, responseSchema } = this;
+        return { name: name.split("/").at(-1) ?? name, model: content.model, tools, responseSchema };
     }
 
     private fill(variables: object | undefined): Rendered {
@@ -252,6 +291,11 @@ export class Filled {
     /** As {@link Prompt.openai}. */
     openai(): OpenAIArguments {
         return openai({ ...this.said, messages: this.messages });
+    }
+
+    /** As {@link Prompt.responses}. */
+    responses(): ResponsesArguments {
+        return responses({ ...this.said, messages: this.messages });
     }
 
     /** As {@link Prompt.anthropic}. */

@@ -39,27 +39,35 @@ export function placeholders(content: Content): string[] {
 }
 
 /**
- * Renders a content.
+ * Checks the values of a caller; returns those that are given, and remarks on what is ignored or left empty.
  *
  * @throws {InvalidVariables} A required variable is missing, or a value or message has another type. With `strict`
  * also where the caller gave too much, or left a placeholder empty.
- * @throws {RenderFailed} The syntax is jinja, an include was not filled in, or a limit is exceeded.
  */
-export function render(content: Content, values: Values, lists: Lists = {}, strict = false): Rendered {
-    const syntax = content.syntax ?? "mustache";
-    const variables = content.variables ?? [];
+export function checkValues(content: Content, values: Values, lists: Lists, strict: boolean) {
     const given = new Map<string, unknown>();
     for (const [name, value] of Object.entries(values)) {
         if (value !== undefined) given.set(name, plain(value));
     }
-    const problems = check(content, variables, given, lists);
+    const problems = check(content, content.variables ?? [], given, lists);
     const remarks = remarksOf(problems);
     const isFatal = problems.missing.length + problems.wrongType.length + problems.wrongMessages.length > 0;
     if (isFatal || (strict && remarks.length > 0)) {
         // Unknown names are always listed: one may be a missing variable, misspelt.
         throw new InvalidVariables(strict ? problems : { ...problems, missingPlaceholders: [] });
     }
-    if (syntax === "jinja") {
+    return { given, remarks };
+}
+
+/**
+ * Renders a content.
+ *
+ * @throws {InvalidVariables} As {@link checkValues}.
+ * @throws {RenderFailed} The syntax is jinja, an include was not filled in, or a limit is exceeded.
+ */
+export function render(content: Content, values: Values, lists: Lists = {}, strict = false): Rendered {
+    const { given, remarks } = checkValues(content, values, lists, strict);
+    if (content.syntax === "jinja") {
         throw new RenderFailed("a jinja prompt is rendered by the node: use `await prompt.render(…)`");
     }
     let input = 0;
@@ -70,7 +78,7 @@ export function render(content: Content, values: Values, lists: Lists = {}, stri
     if (input > INPUT_BYTES_MAX) {
         throw new RenderFailed(`the values and messages exceed the limit of ${INPUT_BYTES_MAX} bytes`);
     }
-    for (const variable of variables) {
+    for (const variable of content.variables ?? []) {
         if (variable.default === undefined || given.has(variable.name)) continue;
         given.set(variable.name, defaultTexts.get(variable) ?? variable.default);
     }

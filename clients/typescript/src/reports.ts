@@ -44,11 +44,14 @@ export interface RecordFields {
     traceId?: string | undefined;
     spanId?: string | undefined;
     /** When the response was complete; now by default. */
-    ended?: Date | undefined;
+    ended?: Date | string | undefined;
     /** What was sent and answered; recorded only where the node records content. */
     input?: unknown;
     output?: unknown;
 }
+
+/** What a response is of: a prompt, or its stamp. */
+export type RecordedPrompt = string | Pick<Prompt, "name" | "stamp" | "label" | "assignment">;
 
 /** A score of exactly one of: a response, a trace (or a span of it), a session, a version. */
 export interface ScoreFields {
@@ -60,14 +63,14 @@ export interface ScoreFields {
     traceId?: string | undefined;
     spanId?: string | undefined;
     session?: string | undefined;
-    /** A version as a whole. */
-    prompt?: Pick<Prompt, "stamp"> | undefined;
+    /** The stamp of a version, for a score of the version as a whole. */
+    stamp?: string | undefined;
     /** Who or what scored. */
     evaluator?: string | undefined;
     explanation?: string | undefined;
     /** Scoring with the same ID again changes nothing. */
     id?: string | undefined;
-    at?: Date | undefined;
+    at?: Date | string | undefined;
 }
 
 /** Most reports that wait. */
@@ -101,8 +104,10 @@ export class Reports {
 
     constructor(private readonly transport: () => Transport) {}
 
-    record(prompt: Pick<Prompt, "name" | "stamp" | "label" | "assignment">, fields: RecordFields): void {
+    record(recorded: RecordedPrompt, fields: RecordFields): void {
         this.add("responses", () => {
+            const isStamp = typeof recorded === "string";
+            const prompt = isStamp ? { name: "", stamp: recorded, label: null, assignment: null } : recorded;
             const span = fields.traceId === undefined && fields.spanId === undefined ? currentSpan() : undefined;
             const of = prompt.stamp === null ? { prompt: prompt.name } : { stamp: prompt.stamp };
             return {
@@ -110,7 +115,7 @@ export class Reports {
                 ...of,
                 label: prompt.label ?? undefined,
                 assignment: prompt.assignment ?? undefined,
-                ended: (fields.ended ?? new Date()).toISOString(),
+                ended: timeOf(fields.ended),
                 provider: fields.provider,
                 model: fields.model,
                 model_requested: fields.modelRequested,
@@ -144,19 +149,20 @@ export class Reports {
             trace_id: fields.traceId,
             span_id: fields.spanId,
             session: fields.session,
-            stamp: fields.prompt?.stamp ?? undefined,
+            stamp: fields.stamp,
             name: fields.name,
             value: fields.value,
             evaluator: fields.evaluator,
             explanation: fields.explanation,
-            at: (fields.at ?? new Date()).toISOString(),
+            at: timeOf(fields.at),
         }));
     }
 
-    /** Sends what waits; never rejects. */
-    async flush(): Promise<void> {
+    /** Sends what waits; whether all was sent. Never rejects. */
+    async flush(): Promise<boolean> {
         await this.sending;
         if (this.queue.length > 0) await this.send();
+        return this.queue.length === 0;
     }
 
     /** Ends the timer; what waits is sent by {@link Reports.flush}. */
@@ -259,7 +265,7 @@ export class Reports {
             return false;
         }
         if (status < 300) return true;
-        if (status >= 500 || status === 408 || status === 429) return false;
+        if (status >= 500 || [404, 408, 421, 429].includes(status)) return false;
         if (batch.length === 1 || status === 401 || status === 403) {
             this.dropped += batch.length;
             return true;
@@ -274,6 +280,9 @@ export class Reports {
         return true;
     }
 }
+
+const timeOf = (moment: Date | string | undefined) =>
+    typeof moment === "string" ? moment : (moment ?? new Date()).toISOString();
 
 type Usage = { readonly [name: string]: unknown };
 
@@ -293,7 +302,7 @@ function tokensOf(usage: object | null | undefined): object {
     // Anthropic counts cached tokens apart from the others.
     const isApart = anthropicRead !== undefined || anthropicWrite !== undefined;
     return given({
-        input_tokens: isApart ? (input ?? 0) + (anthropicRead ?? 0) + (anthropicWrite ?? 0) : input,
+        input_tokens: isApart && input !== undefined ? input + (anthropicRead ?? 0) + (anthropicWrite ?? 0) : input,
         cache_read_tokens: anthropicRead ?? number(
             ["prompt_tokens_details", "cached_tokens"],
             ["input_tokens_details", "cached_tokens"],

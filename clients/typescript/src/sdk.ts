@@ -20,7 +20,7 @@ export interface Said {
 }
 
 // These fit the types of every version of the SDKs, which is why some are `any`.
-/* eslint-disable @typescript-eslint/no-explicit-any */
+
 /** Arguments of `openai.chat.completions.create` beside the messages. */
 export interface OpenAISettings {
     model: string;
@@ -58,7 +58,6 @@ export interface AiArguments {
     stopSequences?: string[];
     seed?: number;
 }
-/* eslint-enable @typescript-eslint/no-explicit-any */
 
 /** What Anthropic's API requires, where the version names no limit. */
 const MAX_TOKENS_DEFAULT = 4096;
@@ -74,7 +73,7 @@ export function openai(said: Said): OpenAIArguments {
     const call: Fields = { ...(model && { model: model.name }), ...model?.parameters };
     if (tools.length > 0) call["tools"] = tools.map(openaiTool);
     if (responseSchema !== undefined && call["response_format"] === undefined) {
-        call["response_format"] = { type: "json_schema", json_schema: { name: schemaName(name), schema: responseSchema, strict: true } };
+        call["response_format"] = { type: "json_schema", json_schema: namedSchema(name, responseSchema) };
     }
     if (messages) call["messages"] = messages.map(openaiMessage);
     return call as unknown as OpenAIArguments;
@@ -112,12 +111,74 @@ function openaiPart(part: MessagePart): MessagePart {
     }
 }
 
+/** Arguments of OpenAI's `responses.create` beside the messages. */
+export interface ResponsesSettings {
+    model: string;
+    tools?: any[];
+    text?: any;
+    [parameter: string]: any;
+}
+
+/** Arguments of OpenAI's `responses.create`. */
+export interface ResponsesArguments extends ResponsesSettings {
+    input: any[];
+}
+
+/** Responses of OpenAI: messages as `input`, tools and response format in its shape. */
+export function responses(said: Said): ResponsesArguments {
+    const { name, model, tools, responseSchema, messages } = said;
+    const { max_tokens, max_completion_tokens, reasoning_effort, response_format, ...parameters } = model?.parameters ?? {};
+    const call: Fields = { ...(model && { model: model.name }), ...parameters };
+    const limit = max_tokens ?? max_completion_tokens;
+    if (limit !== undefined) call["max_output_tokens"] ??= limit;
+    if (reasoning_effort !== undefined) call["reasoning"] ??= { effort: reasoning_effort };
+    if (tools.length > 0) call["tools"] = tools.map(openaiTool).map((tool) => {
+        return isFields(tool) && isFields(tool["function"]) ? { type: "function", ...tool["function"] } : tool;
+    });
+    if (responseSchema !== undefined) {
+        const text = isFields(call["text"]) ? call["text"] : {};
+        call["text"] = { ...text, format: { type: "json_schema", ...namedSchema(name, responseSchema) } };
+    }
+    if (messages) call["input"] = messages.flatMap(responsesItems);
+    return call as unknown as ResponsesArguments;
+}
+
+function responsesItems(message: Message): unknown[] {
+    const { content } = message;
+    if (message.role === "tool" || message.role === "function") {
+        return [{ type: "function_call_output", call_id: message["tool_call_id"], output: textOf(content) }];
+    }
+    const role = message.role === "model" ? "assistant" : message.role;
+    const isSaid = Array.isArray(content) || (typeof content === "string" && content !== "");
+    const said = Array.isArray(content) ? (content as MessagePart[]).map((part) => responsesPart(part, role)) : content;
+    const calls = Array.isArray(message["tool_calls"]) ? (message["tool_calls"] as unknown[]) : [];
+    return [
+        ...(isSaid ? [{ role, content: said }] : []),
+        ...calls.map((call) => {
+            const { id, called } = calledBy(call);
+            const { name, arguments: given = "" } = called;
+            return { type: "function_call", call_id: id, name, arguments: typeof given === "string" ? given : JSON.stringify(given) };
+        }),
+    ];
+}
+
+function responsesPart(part: MessagePart, role: string): MessagePart {
+    if (["text", "input_text", "output_text"].includes(part.type)) {
+        return { ...part, type: role === "assistant" ? "output_text" : "input_text" };
+    }
+    const url = urlOf(part);
+    if (url === undefined) return part;
+    const place = part["image_url"];
+    const detail = isFields(place) ? place["detail"] : part["detail"];
+    return { type: "input_image", image_url: url, ...(detail !== undefined && { detail }) };
+}
+
 /** Messages of Anthropic: the system text apart, tools and tool calls in its shape. */
 export function anthropic(said: Said): AnthropicArguments {
     const { model, tools, responseSchema, messages = [] } = said;
-    const { max_completion_tokens, max_tokens, stop, ...parameters } = model?.parameters ?? {};
+    const { max_tokens, max_completion_tokens, max_output_tokens, response_format, stop, ...parameters } = model?.parameters ?? {};
     const call: Fields = { ...(model && { model: model.name }), ...parameters };
-    call["max_tokens"] = max_tokens ?? max_completion_tokens ?? MAX_TOKENS_DEFAULT;
+    call["max_tokens"] = max_tokens ?? max_completion_tokens ?? max_output_tokens ?? MAX_TOKENS_DEFAULT;
     if (stop !== undefined && call["stop_sequences"] === undefined) {
         call["stop_sequences"] = typeof stop === "string" ? [stop] : stop;
     }
@@ -138,9 +199,13 @@ function systemOf(messages: readonly Message[]): unknown {
     if (system.every((message) => typeof message.content === "string")) {
         return system.map((message) => message.content).join("\n\n");
     }
-    return system.flatMap((message): unknown => {
-        return typeof message.content === "string" ? [{ type: "text", text: message.content }] : message.content ?? [];
-    });
+    return system.flatMap((message) => anthropicParts(message.content));
+}
+
+/** A content as parts. */
+function anthropicParts(content: unknown): unknown[] {
+    if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
+    return Array.isArray(content) ? (content as MessagePart[]).map(anthropicPart) : [];
 }
 
 function anthropicTool(tool: unknown): unknown {
@@ -152,17 +217,15 @@ function anthropicTool(tool: unknown): unknown {
 
 function anthropicMessage(message: Message): { role: string; content: unknown } {
     if (message.role === "tool" || message.role === "function") {
-        const result = { type: "tool_result", tool_use_id: message["tool_call_id"], content: message.content ?? "" };
+        const said = typeof message.content === "string" ? message.content : anthropicParts(message.content);
+        const result = { type: "tool_result", tool_use_id: message["tool_call_id"], content: said };
         return { role: "user", content: [result] };
     }
     const role = message.role === "model" || message.role === "assistant" ? "assistant" : "user";
     const calls = Array.isArray(message["tool_calls"]) ? (message["tool_calls"] as unknown[]) : [];
     const { content } = message;
     if (calls.length === 0 && typeof content === "string") return { role, content };
-    const parts: unknown[] = typeof content === "string"
-        ? content === "" ? [] : [{ type: "text", text: content }]
-        : (content ?? []).map(anthropicPart);
-    return { role, content: [...parts, ...calls.map(toolUse)] };
+    return { role, content: [...anthropicParts(content), ...calls.map(toolUse)] };
 }
 
 function anthropicPart(part: MessagePart): unknown {
@@ -171,7 +234,7 @@ function anthropicPart(part: MessagePart): unknown {
     if (url === undefined) return part;
     const data = /^data:([^;,]+);base64,(.*)$/s.exec(url);
     const source = data ? { type: "base64", media_type: data[1], data: data[2] } : { type: "url", url };
-    return { type: "image", source };
+    return { type: "image", source, ...(part["cache_control"] !== undefined && { cache_control: part["cache_control"] }) };
 }
 
 /** The URL of a part that is an image. */
@@ -192,10 +255,12 @@ function calledBy(call: unknown): { id: unknown; called: Fields } {
     return { id: fields["id"], called: isFields(fields["function"]) ? fields["function"] : fields };
 }
 
+/** The arguments of a tool call, which are an object. */
 function json(text: unknown): unknown {
-    if (typeof text !== "string") return text ?? {};
+    if (typeof text !== "string") return isFields(text) ? text : {};
     try {
-        return JSON.parse(text) as unknown;
+        const value = JSON.parse(text) as unknown;
+        return isFields(value) ? value : {};
     } catch {
         return {};
     }
@@ -203,7 +268,8 @@ function json(text: unknown): unknown {
 
 /** Neighbours of one role together, since roles have to alternate. */
 function merged(messages: { role: string; content: unknown }[]): unknown[] {
-    const parts = (content: unknown) => (typeof content === "string" ? [{ type: "text", text: content }] : (content as unknown[]));
+    // The parts are converted already.
+    const parts = (content: unknown) => (typeof content === "string" ? anthropicParts(content) : (content as unknown[]));
     const all: { role: string; content: unknown }[] = [];
     for (const message of messages) {
         const last = all.at(-1);
@@ -291,6 +357,23 @@ function aiPart(part: MessagePart): MessagePart {
 function textOf(content: Message["content"]): string {
     if (typeof content === "string") return content;
     return (content ?? []).map((part) => (typeof part["text"] === "string" ? part["text"] : "")).join("");
+}
+
+function namedSchema(name: string, schema: unknown): Fields {
+    return { name: schemaName(name), schema, ...(isStrict(schema) && { strict: true }) };
+}
+
+/** Whether OpenAI takes a schema as strict: every object names all its fields as required, and allows no other. */
+function isStrict(schema: unknown): boolean {
+    if (Array.isArray(schema)) return schema.every(isStrict);
+    if (!isFields(schema)) return true;
+    if (schema["type"] === "object" || schema["properties"] !== undefined) {
+        const required = new Set(Array.isArray(schema["required"]) ? schema["required"] : []);
+        const properties = Object.keys(isFields(schema["properties"]) ? schema["properties"] : {});
+        if (schema["additionalProperties"] !== false || required.size !== properties.length) return false;
+        if (!properties.every((property) => required.has(property))) return false;
+    }
+    return Object.values(schema).every(isStrict);
 }
 
 /** A name as OpenAI allows it for a schema. */

@@ -23,7 +23,7 @@
  * }
  * ```
  */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+
 export interface Prompts {}
 
 /** What an entry of {@link Prompts} can have. */
@@ -75,11 +75,9 @@ export interface Message {
 
 /** A message with its variables filled in, which fits what the SDKs of providers take. */
 export interface FilledMessage {
-    /* eslint-disable @typescript-eslint/no-explicit-any */
     role: any;
     content: any;
     [field: string]: any;
-    /* eslint-enable @typescript-eslint/no-explicit-any */
 }
 
 /** A part of a message; other fields are passed on. */

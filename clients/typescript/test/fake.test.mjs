@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Bookholder, InvalidVariables, PromptUnavailable, RenderFailed, RequestRefused } from "../dist/esm/index.js";
+import { Bookholder, InvalidVariables, PromptNotFound, PromptUnavailable, RenderFailed } from "../dist/esm/index.js";
 
 const CHAT = [
     { role: "system", content: "You speak for {{shop}}." },
@@ -15,17 +15,23 @@ test("a fake answers like a replica, and keeps what is recorded", async () => {
     const prompt = await bookholder.prompt("support/agent");
     assert.equal(prompt.text({ shop: "Globe" }), "Hi Globe");
     assert.deepEqual(prompt.messages({ shop: "Globe" }), [{ role: "user", content: "Hi Globe" }]);
-    assert.deepEqual([prompt.version, prompt.label, prompt.source, prompt.stale, prompt.age], [1, "production", "replica", false, 0]);
+    assert.deepEqual([prompt.version, prompt.label, prompt.source, prompt.stale], [1, "production", "replica", false]);
+    assert.ok(prompt.age >= 0 && prompt.age < 60);
+    assert.deepEqual((await bookholder.prompt("support/agent@canary")).label, "canary");
+    assert.deepEqual((await bookholder.prompt("support/agent@7")).version, 7);
     assert.equal((await bookholder.prompt("support/agent@staging")).text({ shop: "Globe" }), "Hello Globe");
     bookholder.record(prompt, { responseId: "r" });
     bookholder.score({ responseId: "r", name: "thumbs", value: 1 });
     assert.equal(bookholder.recorded[0].prompt, prompt);
     assert.deepEqual(bookholder.scored, [{ responseId: "r", name: "thumbs", value: 1 }]);
     await assert.rejects(bookholder.prompt("support/agnet"), (error) => {
-        assert.ok(error instanceof RequestRefused);
-        assert.deepEqual([error.status, error.code], [404, "prompt_not_found"]);
+        assert.ok(error instanceof PromptNotFound && error instanceof PromptUnavailable);
+        assert.equal(error.message, "no answer for `support/agnet`: there is no prompt `support/agnet`");
         return true;
     });
+    const other = await bookholder.prompt("support/agnet", { fallback: "Hi" });
+    assert.deepEqual([other.source, other.text()], ["fallback", "Hi"]);
+    assert.throws(() => prompt.text({ shop: "Globe", tone: "kind" }), /^InvalidVariables: unknown variables: `tone`$/);
 });
 
 test("missing and unknown variables are named at once", async () => {
@@ -40,8 +46,10 @@ test("missing and unknown variables are named at once", async () => {
     const values = { shop: "Globe", what: "this", url: "https://example.com/a.png" };
     assert.throws(() => chat.messages({ ...values, history: "Hi" }), /`history` must have type list of messages, not string/);
     assert.throws(() => chat.messages({ ...values, history: [{ role: "user" }] }), /message 0 for `history` is not a message/);
-    assert.throws(() => chat.text(values), /is a chat prompt/);
-    const filled = await chat.render(values);
+    assert.throws(() => chat.text({ ...values, history: [] }), /is a chat prompt/);
+    assert.throws(() => chat.messages(values), /missing placeholders: `history`/);
+    const lenient = await Bookholder.fake({ chat: CHAT }, { strict: false }).prompt("chat");
+    const filled = await lenient.render(values);
     assert.deepEqual(filled.remarks.map((remark) => remark.code), ["missing_placeholders"]);
 });
 
@@ -70,7 +78,7 @@ test("jinja is not rendered here", async () => {
     const bookholder = Bookholder.fake({ a: { syntax: "jinja", text: "{{ a }}", variables: [{ name: "a", required: true }] } });
     const prompt = await bookholder.prompt("a");
     assert.throws(() => prompt.text({ a: 1 }), RenderFailed);
-    await assert.rejects(prompt.render({ a: 1 }), RequestRefused);
+    await assert.rejects(prompt.render({ a: 1 }), /a fake has none/);
 });
 
 test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
@@ -100,7 +108,7 @@ test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
         max_tokens: 100,
         stop: "END",
         tools: [look],
-        response_format: { type: "json_schema", json_schema: { name: "agent", schema, strict: true } },
+        response_format: { type: "json_schema", json_schema: { name: "agent", schema } },
     });
     assert.deepEqual(prompt.openai(values).messages, [
         { role: "system", content: "You speak for Globe." },
@@ -110,6 +118,25 @@ test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
             content: [{ type: "text", text: "Read this" }, { type: "image_url", image_url: { url: "https://example.com/a.png" } }],
         },
     ]);
+
+    assert.deepEqual(prompt.responses(values), {
+        model: "gpt-5",
+        temperature: 0.2,
+        max_output_tokens: 100,
+        stop: "END",
+        tools: [{ type: "function", ...look.function }],
+        text: { format: { type: "json_schema", name: "agent", schema } },
+        input: [
+            { role: "system", content: "You speak for Globe." },
+            { role: "user", content: "Hi" },
+            { type: "function_call", call_id: "c1", name: "look_up", arguments: '{"sku":"7"}' },
+            { type: "function_call_output", call_id: "c1", output: "42" },
+            {
+                role: "user",
+                content: [{ type: "input_text", text: "Read this" }, { type: "input_image", image_url: "https://example.com/a.png" }],
+            },
+        ],
+    });
 
     assert.deepEqual(prompt.anthropic(values), {
         model: "gpt-5",
@@ -160,6 +187,19 @@ test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
         "bookholder.label": "production",
         langfusePrompt: '{"name":"support/agent","version":1,"isFallback":false}',
     });
+});
+
+test("a schema is strict where OpenAI takes it as strict", async () => {
+    const strict = async (schema) => {
+        const prompt = await Bookholder.fake({ a: { text: "x", response_schema: schema } }).prompt("a");
+        return prompt.openai().response_format.json_schema.strict;
+    };
+    const inner = { type: "object", properties: { b: { type: "string" } }, required: ["b"], additionalProperties: false };
+    assert.equal(await strict(inner), true);
+    assert.equal(await strict({ type: "object", properties: { a: inner }, required: ["a"], additionalProperties: false }), true);
+    assert.equal(await strict({ ...inner, required: [] }), undefined);
+    assert.equal(await strict({ ...inner, additionalProperties: true }), undefined);
+    assert.equal(await strict({ type: "object", properties: { a: { type: "object" } }, required: ["a"], additionalProperties: false }), undefined);
 });
 
 test("the structured output is read from the response of each SDK", async () => {

@@ -8,19 +8,20 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import { Bookholder, PromptUnavailable, RenderFailed, RequestRefused } from "../dist/esm/index.js";
+import { Bookholder, InvalidReference, PromptNotFound, PromptUnavailable, RenderFailed } from "../dist/esm/index.js";
 import { ADMIN, Node, bookholder as cli, until } from "./support/node.mjs";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "bookholder-baked-"));
 const clients = [];
+const warnings = [];
 let primary;
 let replica;
 
 /** A client of the replica that waits as long as a busy machine needs, unless it is about not waiting. */
 function client(options = {}) {
-    const made = new Bookholder({ socket: replica.socket, baked: false, timeoutMs: 30_000, ...options });
+    const made = new Bookholder({ socket: replica.socket, baked: false, timeoutMs: 30_000, warn: (message) => warnings.push(message), ...options });
     clients.push(made);
     return made;
 }
@@ -59,7 +60,8 @@ for (const way of ["socket", "url"]) {
         assert.equal(prompt.label, "production");
         assert.deepEqual([prompt.source, prompt.stale], ["replica", false]);
         assert.equal(typeof prompt.age, "number");
-        assert.deepEqual(prompt.tags, asked.telemetry);
+        assert.equal(prompt.baggage, asked.telemetry.baggage);
+        for (const [key, value] of Object.entries(asked.telemetry.attributes)) assert.equal(prompt.spanAttributes()[key], value);
         const history = [{ role: "user", content: "Hi" }];
         assert.deepEqual(prompt.messages({ shop: "Globe", history }), [{ role: "system", content: "You speak for Globe." }, ...history]);
         // The second time the node says that nothing changed.
@@ -71,16 +73,36 @@ for (const way of ["socket", "url"]) {
         assert.equal((await bookholder.prompt(`support/agent@${prompt.contentId}`)).version, 1);
         assert.equal((await bookholder.prompt("support/agent@latest")).label, "latest");
         await assert.rejects(bookholder.prompt("support/agnet"), (error) => {
-            assert.ok(error instanceof RequestRefused, String(error));
-            assert.deepEqual([error.status, error.code], [404, "prompt_not_found"]);
+            assert.ok(error instanceof PromptNotFound, String(error));
+            assert.match(error.message, /^no answer for `support\/agnet`: /);
             return true;
         });
-        await assert.rejects(bookholder.prompt("support/agent@nowhere", { fallback: "x" }), { code: "label_not_found" });
+        await assert.rejects(bookholder.prompt("support/agent@nowhere"), PromptNotFound);
+        assert.equal((await bookholder.prompt("support/agent@nowhere", { fallback: "x" })).source, "fallback");
+        await assert.rejects(bookholder.prompt("support/agent@NO"), InvalidReference);
+        assert.equal(bookholder.address, way === "socket" ? `unix:${replica.socket}` : replica.url);
     });
 }
 
-test("a wrong token is an error and not an old answer", async () => {
-    await assert.rejects(client({ token: "bh_wrong" }).prompt("support/agent"), { name: "RequestRefused", status: 401 });
+test("a wrong token is one error that says so", async () => {
+    await assert.rejects(client({ token: "bh_wrong" }).prompt("support/agent"), (error) => {
+        assert.ok(error instanceof PromptUnavailable && !(error instanceof PromptNotFound));
+        assert.match(error.message, /it answered with status 401: .*token/);
+        return true;
+    });
+});
+
+test("a prompt that was removed is not served from memory later", async () => {
+    await primary.publish("test/removed", { text: "x" });
+    const bookholder = client({ socket: primary.socket });
+    await bookholder.prompt("test/removed");
+    await primary.command("remove", "test/removed", "-m", "test", "--yes");
+    await assert.rejects(bookholder.prompt("test/removed"), PromptNotFound);
+    assert.equal(bookholder.memory.get("test/removed", ""), undefined);
+});
+
+test("the socket and the URL of a node exclude each other", () => {
+    assert.throws(() => new Bookholder({ socket: "/a.sock", url: "http://127.0.0.1:1" }), /not both/);
 });
 
 test("CommonJS has the same client", async () => {
@@ -115,7 +137,7 @@ test("many prompts are of one state, in the order that was asked for", async () 
     assert.deepEqual(prompts.map((prompt) => prompt.reference), ["support/tone", "support/agent", "support/tone@1"]);
     assert.deepEqual(prompts.map((prompt) => prompt.source), ["replica", "replica", "replica"]);
     await assert.rejects(bookholder.prompts(["support/tone", "nope", "nor/this"]), (error) => {
-        assert.ok(error instanceof RequestRefused);
+        assert.ok(error instanceof PromptNotFound);
         assert.match(error.message, /nope.*nor\/this/s);
         return true;
     });
@@ -174,7 +196,7 @@ test("jinja is rendered by the node", async () => {
     const filled = await prompt.render({ products: [{ name: "tea" }, { name: "cup" }] });
     assert.equal(filled.text, "- tea\n- cup\n");
     assert.deepEqual(filled.openai().messages, [{ role: "user", content: "- tea\n- cup\n" }]);
-    await assert.rejects(prompt.render({ produce: [] }), { status: 422, code: "invalid_variables" });
+    await assert.rejects(prompt.render({ produce: [] }), /^InvalidVariables: missing variables: `products`; unknown variables: `produce`$/);
 });
 
 test("a rollback holds from the next call", async () => {
@@ -220,7 +242,7 @@ test("what is recorded and scored is found by `bookholder trace`", async () => {
     circular.self = circular;
     bookholder.record(prompt, { input: circular });
     await bookholder.flush();
-    assert.equal(bookholder.dropped, 2);
+    assert.equal(bookholder.droppedReports, 2);
     const found = async (id) => JSON.parse(await primary.command("trace", id, "--json").catch(() => "null"));
     const first = await until("the score arrived", async () => {
         const trace = await found("ts-1");
@@ -259,7 +281,11 @@ test("replica, memory, baked files, fallback, one error; and the newest version 
     await until("the replica says so", async () => (await bookholder.prompt("support/tone")).stale);
 
     await replica.kill();
+    warnings.length = 0;
     const known = await bookholder.prompt("support/tone");
+    await bookholder.prompt("support/tone");
+    assert.equal(warnings.length, 1);
+    assert.match(warnings[0], /^bookholder: the node does not answer; using the last answer of each prompt \(unix:.*node\.sock: /);
     assert.deepEqual([known.text(), known.source, known.stale, known.version], ["one", "memory", true, 1]);
     assert.ok(known.age >= 0);
 
@@ -272,10 +298,10 @@ test("replica, memory, baked files, fallback, one error; and the newest version 
     assert.equal((await later.prompt("support/tone@staging", { fallback: "Hi" })).source, "fallback");
     await assert.rejects(later.prompt("support/tone@staging"), (error) => {
         assert.ok(error instanceof PromptUnavailable);
-        assert.match(error.message, /^no answer for `support\/tone@staging`: .*node\.sock: .*; memory has no earlier answer; .* has `support\/tone@1`, of production$/);
+        assert.match(error.message, /^no answer for `support\/tone@staging`: unix:.*node\.sock: .*; memory has no earlier answer; .* has `support\/tone@1`, of production$/);
         return true;
     });
-    assert.match(await later.prompt("nope").catch((error) => error.message), /does not have it$/);
+    assert.match(await later.prompt("nope").catch((error) => error.message), /does not have `nope`$/);
     assert.match(await client({ ...options, baked: "/nowhere" }).prompt("nope").catch((error) => error.message), /cannot read \/nowhere: ENOENT/);
 
     await primary.start();
@@ -353,7 +379,7 @@ test("contents that are pulled read as they are served", async () => {
             const read = await offline.prompt(`pulled/c${index}@shipped`);
             assert.equal(read.source, "baked");
             assert.deepEqual(read.content, served.content);
-            assert.deepEqual([read.stamp, read.contentId, read.tags], [served.stamp, served.contentId, served.tags]);
+            assert.deepEqual([read.stamp, read.contentId, read.baggage, read.spanAttributes()], [served.stamp, served.contentId, served.baggage, served.spanAttributes()]);
         }
     } finally {
         rmSync(out, { recursive: true, force: true });

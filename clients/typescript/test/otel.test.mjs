@@ -28,7 +28,7 @@ test("the current span gets the attributes of the prompt, and a record the trace
     const bookholder = Bookholder.fake({ "support/agent": "Hi" });
     const { attributes, span } = recording();
     const prompt = await context.with(trace.setSpan(ROOT_CONTEXT, span), () => bookholder.prompt("support/agent"));
-    assert.deepEqual(attributes, prompt.tags.attributes);
+    assert.deepEqual(attributes, prompt.spanAttributes());
     assert.equal(attributes["bookholder.stamp"], "support/agent@1+000000000000");
     // Without a span nothing happens.
     await bookholder.prompt("support/agent");
@@ -42,6 +42,9 @@ test("linked runs with baggage that names the version, beside what was there", a
     assert.equal(inside.getEntry("gen_ai.prompt.name").value, "support/agent");
     assert.equal(prompt.linked(() => propagation.getActiveBaggage()).getEntry("bookholder.label").value, "production");
     assert.equal(propagation.getActiveBaggage(), undefined);
+    const { attributes, span } = recording();
+    context.with(trace.setSpan(ROOT_CONTEXT, span), () => prompt.linked(() => undefined));
+    assert.equal(attributes["langfuse.observation.prompt.version"], "1");
 });
 
 test("a report has the trace and span of the current span", async () => {

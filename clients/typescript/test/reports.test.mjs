@@ -34,7 +34,7 @@ test("reports are sent in batches of one kind, in their order", async () => {
     const { id, stamp, label, ended } = requests[0].responses[0];
     assert.deepEqual([id, stamp, label], ["r0", "a@1+000000000000", "production"]);
     assert.match(ended, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
-    assert.equal(bookholder.dropped, 0);
+    assert.equal(bookholder.droppedReports, 0);
     await bookholder.close();
 });
 
@@ -42,7 +42,7 @@ test("what the node does not take now is kept, in order and within the limit", a
     let isDown = true;
     const { bookholder, requests } = node((request) => (isDown ? new Response("", { status: 503 }) : ok(request)));
     for (let index = 0; index < 10_050; index++) bookholder.record(prompt, { responseId: `r${index}` });
-    assert.equal(bookholder.dropped, 50);
+    assert.equal(bookholder.droppedReports, 50);
     await bookholder.flush();
     isDown = false;
     await bookholder.flush();
@@ -50,7 +50,7 @@ test("what the node does not take now is kept, in order and within the limit", a
     assert.equal(ids.length, 10_000);
     assert.equal(ids[0], "r0");
     assert.equal(ids.at(-1), "r9999");
-    assert.equal(bookholder.dropped, 50);
+    assert.equal(bookholder.droppedReports, 50);
     await bookholder.close();
 });
 
@@ -59,7 +59,7 @@ test("a wrong report is found and dropped alone", async () => {
     const { bookholder, requests } = node(refuse);
     for (let index = 0; index < 20; index++) bookholder.record(prompt, { responseId: `r${index}` });
     await bookholder.flush();
-    assert.equal(bookholder.dropped, 1);
+    assert.equal(bookholder.droppedReports, 1);
     const isRefused = ({ responses }) => responses.some(({ id }) => id === "r7");
     const taken = requests.filter((request) => !isRefused(request)).flatMap(({ responses }) => responses);
     assert.equal(taken.length, 19);
@@ -70,7 +70,7 @@ test("a node that does not allow reports is not asked one by one", async () => {
     const { bookholder, requests } = node(() => new Response("{}", { status: 401 }));
     for (let index = 0; index < 20; index++) bookholder.record(prompt, {});
     await bookholder.flush();
-    assert.deepEqual([requests.length, bookholder.dropped], [1, 20]);
+    assert.deepEqual([requests.length, bookholder.droppedReports], [1, 20]);
     await bookholder.close();
 });
 

@@ -18,6 +18,9 @@ export async function application(
     bookholder.record(prompt, { responseId: completion.id, model: completion.model, usage: completion.usage });
     bookholder.record(prompt, { responseId: other.id, usage: other.usage });
 
+    const answer = await openai.responses.create({ ...prompt.responses({ shop: "Globe" }), stream: false });
+    bookholder.record(prompt, { responseId: answer.id, usage: answer.usage });
+
     const message = await anthropic.messages.create(prompt.anthropic({ shop: "Globe" }));
     bookholder.record(prompt, { responseId: message.id, model: message.model, usage: message.usage });
 

@@ -8,6 +8,7 @@ export async function application(bookholder: Bookholder, name: string) {
     prompt.parse("{}") satisfies unknown;
     prompt.version satisfies number | null;
     const [first] = await bookholder.prompts(["a", "b"]);
+    bookholder.record("a@1+000000000000", { responseId: "x" });
     bookholder.record(first, { usage: { prompt_tokens: 1 } });
     // @ts-expect-error: no such setting
     new Bookholder({ adress: "x" });
