@@ -1,0 +1,43 @@
+"""Versioned prompts from the Bookholder replica beside your application.
+
+>>> from bookholder import Bookholder
+>>> bh = Bookholder.fake({"support/agent": "You help the customers of {{shop}}."})  # Bookholder() finds the replica
+>>> bh.prompt("support/agent").text(shop="Globe")
+'You help the customers of Globe.'
+"""
+
+from ._template import Remark, Variable
+from .aio import AsyncBookholder
+from .client import Bookholder
+from .errors import (
+    BookholderError,
+    InvalidReference,
+    InvalidVariables,
+    PromptNotFound,
+    PromptUnavailable,
+    RenderFailed,
+    WrongMessage,
+    WrongType,
+)
+from .prompt import AsyncPrompt, Message, Prompt, Source
+
+__all__ = [
+    "AsyncBookholder",
+    "AsyncPrompt",
+    "Bookholder",
+    "BookholderError",
+    "InvalidReference",
+    "InvalidVariables",
+    "Message",
+    "Prompt",
+    "PromptNotFound",
+    "PromptUnavailable",
+    "Remark",
+    "RenderFailed",
+    "Source",
+    "Variable",
+    "WrongMessage",
+    "WrongType",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,248 @@
+"""What a client knows and decides, without I/O: the bytes of its questions, what answers mean, and who answers instead.
+
+Invariant: an answer that is not the node's own says so in ``source`` and ``stale``; an error of the node that says
+nothing about the prompt (it is away, busy, not ready, refuses the access token) never reaches the application while
+anything else can answer.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ._address import Address
+from ._answers import Answer, Attributes, Key, Memory, Resolved, answer, key_of
+from ._baked import Baked
+from ._http import Reply, Unreachable, quote, request
+from ._literal import content_of
+from ._reference import parts
+from ._template import Remark, RenderedWithRemarks
+from .errors import InvalidReference, InvalidVariables, PromptNotFound, PromptUnavailable, RenderFailed
+from .prompt import Source
+
+logger = logging.getLogger("bookholder")
+
+TIMEOUT_S = 0.25
+BATCH_MAX = 1_000
+
+Fallback = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
+
+# The node looked and there is no such thing; other statuses say something about the node or the way to it.
+_ABSENT = frozenset(("prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"))
+_REFUSED = frozenset((400, 413, 414, 422))
+
+
+class Given(NamedTuple):
+    """Who answers a question."""
+
+    resolved: Resolved
+    source: Source
+    stale: bool
+    age: float | None
+    received: float
+
+
+class Core:
+    """The part of a client that blocking and asyncio share."""
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        token: str | None,
+        baked: str | os.PathLike[str] | None,
+        strict: bool,
+    ) -> None:
+        self.address = address
+        self.strict = strict
+        self.memory = Memory()
+        path = os.fspath(baked) if baked is not None else os.environ.get("BOOKHOLDER_BAKED")
+        self.baked = Baked(path, optional=path is None)
+        self._warned: set[str] = set()
+        token = token or os.environ.get("BOOKHOLDER_TOKEN") or None
+        for what, value in (("access token", token), ("address", address.authority)):
+            if value and not (value.isascii() and value.isprintable()):
+                raise ValueError(f"the {what} has characters that a header cannot have")
+        authorization = f"Authorization: Bearer {token}\r\n" if token else ""
+        self.fixed = f"Host: {address.authority}\r\nUser-Agent: bookholder-python\r\n{authorization}".encode("ascii")
+        self._resolve_path = quote(f"{address.prefix}/v1/resolve/")
+
+    # One prompt.
+
+    def question(self, key: Key, known: Answer | None) -> bytes:
+        """`GET /v1/resolve/…`, which the node answers from memory."""
+        reference, subject, attributes = key
+        target = self._resolve_path + quote(reference)
+        if subject is not None or attributes:
+            target += b"?" + _query(subject, attributes)
+        extra = b"If-None-Match: %b\r\n" % known.etag if known is not None and known.etag else b""
+        return request(b"GET", target, self.fixed, extra)
+
+    def answered(self, key: Key, known: Answer | None, reply: Reply, asked: float) -> Given:
+        """What the node said."""
+        if reply.status == 304 and known is not None:
+            resolved = known.resolved
+        elif reply.status == 200:
+            resolved = self._resolved(reply.json())
+        else:
+            raise self._problem(key[0], reply)
+        new = answer(reply, resolved, asked)
+        self.memory.put(key, new)
+        if self._warned:
+            self._warned.clear()
+        return Given(resolved, "replica", new.stale, new.age, new.received)
+
+    def instead(self, key: Key, why: Unreachable, fallback: Fallback | None) -> Given:
+        """Who answers when the node does not."""
+        reasons = [f"{self.address}: {why}"]
+        last = self.memory.get(key)
+        if last is not None:
+            self._warn("the node does not answer; using the last answer of each prompt", why)
+            return Given(last.resolved, "memory", True, last.age, last.received)
+        found = self.baked.find(key[0])
+        if isinstance(found, Resolved):
+            self._warn("the node does not answer; using baked prompts", why)
+            return Given(found, "baked", True, None, 0.0)
+        if found is not None:
+            reasons.append(found)
+        if fallback is not None:
+            self._warn("the node does not answer; using fallbacks", why)
+            return self.fallback(key[0], fallback)
+        raise PromptUnavailable(key[0], reasons)
+
+    def fallback(self, reference: str, fallback: Fallback) -> Given:
+        """The application's own text."""
+        name, selector = parts(reference)
+        fields = {
+            "name": name,
+            "version": None,
+            "content_id": None,
+            "label": None if selector.isdecimal() or ":" in selector else selector,
+            "content": content_of(fallback),
+            "stamp": None,
+            "telemetry": {
+                "attributes": {"gen_ai.prompt.name": name},
+                "baggage": f"gen_ai.prompt.name={quote(name).decode()}",
+            },
+        }
+        return Given(Resolved(fields), "fallback", True, None, 0.0)
+
+    def _warn(self, what: str, why: Unreachable) -> None:
+        """Once for each outage, not for each call."""
+        if what not in self._warned:
+            self._warned.add(what)
+            logger.warning("%s (%s: %s)", what, self.address, why)
+
+    def _resolved(self, fields: Any) -> Resolved:
+        try:
+            return Resolved(fields)
+        except (KeyError, TypeError, AttributeError):
+            raise Unreachable("its answer is not that of a Bookholder node") from None
+
+    def _problem(self, reference: str, reply: Reply) -> Exception:
+        return self.problem(reference, reply.status, reply.json())
+
+    def problem(self, reference: str, status: int, problem: Any) -> Exception:
+        """What an error of the node means."""
+        fields: Mapping[str, Any] = problem if isinstance(problem, dict) else {}
+        code, detail = fields.get("code"), fields.get("detail")
+        if code in _ABSENT:
+            self.memory.forget(reference)
+            return PromptNotFound(reference, [str(detail)])
+        if status in _REFUSED and isinstance(code, str):
+            return InvalidReference(f"the node refused `{reference}`: {detail}")
+        said = f": {detail}" if detail else ""
+        return Unreachable(f"it answered with status {status}{said}")
+
+    # Many prompts in one consistent read.
+
+    def batch(self, references: Sequence[str], subject: str | None, attributes: Attributes) -> bytes:
+        body: dict[str, Any] = {"references": list(references)}
+        if subject is not None:
+            body["subject"] = subject
+        if attributes:
+            body["attributes"] = dict(attributes)
+        return self.post("/v1/resolve", body)
+
+    def batch_answered(
+        self, references: Sequence[str], subject: str | None, attributes: Attributes, reply: Reply, asked: float
+    ) -> list[Given]:
+        if reply.status != 200:
+            raise self._problem(", ".join(references[:3]), reply)
+        fields = reply.json()
+        items = fields.get("answers") if isinstance(fields, dict) else None
+        if not isinstance(items, list) or len(items) != len(references):
+            raise Unreachable("its answer is not that of a Bookholder node")
+        all_given = []
+        for reference, item in zip(references, items, strict=True):
+            if problem := item.get("problem"):
+                raise self.problem(reference, problem.get("status", 0), problem)
+            # Without an entity tag: it comes with the next answer to this reference alone.
+            new = answer(reply, self._resolved(item.get("resolved")), asked)
+            self.memory.put((reference, subject, attributes), new)
+            all_given.append(Given(new.resolved, "replica", new.stale, new.age, new.received))
+        return all_given
+
+    # Jinja, rendered by the node.
+
+    def rendering(
+        self, resolved: Resolved, values: Mapping[str, object], lists: Mapping[str, Sequence[Any]], strict: bool
+    ) -> bytes:
+        """`POST /v1/render/NAME@VERSION`, after the check that mustache has, too."""
+        resolved.template.check(values, lists, strict=strict)
+        if resolved.version is None:
+            raise RenderFailed(f"`{resolved.name}` is a fallback in jinja, which the node renders; use mustache")
+        body = {"variables": values, "messages": lists, "strict": strict}
+        return self.post(f"/v1/render/{resolved.name}@{resolved.version}", body)
+
+    def rendered(self, resolved: Resolved, reply: Reply) -> RenderedWithRemarks:
+        fields = reply.json()
+        if reply.status == 422 and isinstance(fields, dict):
+            if fields.get("code") == "invalid_variables":
+                raise InvalidVariables(message=str(fields.get("detail")))
+            raise RenderFailed(str(fields.get("detail")))
+        if reply.status != 200 or not isinstance(fields, dict):
+            reference = f"{resolved.name}@{resolved.version}"
+            problem = self.problem(reference, reply.status, fields)
+            raise self.unrendered(resolved, problem) if isinstance(problem, Unreachable) else problem
+        remarks = (Remark(r["code"], tuple(r["names"]), r["message"]) for r in fields.get("remarks", ()))
+        rendered = fields.get("text")
+        return fields["messages"] if rendered is None else rendered, tuple(remarks)
+
+    def unrendered(self, resolved: Resolved, why: Unreachable) -> PromptUnavailable:
+        reference = f"{resolved.name}@{resolved.version}"
+        return PromptUnavailable(reference, [f"jinja is rendered by the node, and {self.address}: {why}"])
+
+    def post(self, path: str, body: Any, extra: bytes = b"") -> bytes:
+        try:
+            encoded = json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError) as error:
+            raise InvalidVariables(message=f"a value is not JSON: {error}") from error
+        return request(b"POST", quote(self.address.prefix + path), self.fixed, extra, encoded)
+
+
+def _query(subject: str | None, attributes: Attributes) -> bytes:
+    pairs = [b"subject=" + quote(subject)] if subject is not None else []
+    pairs.extend(b"attr=" + quote(name) + b"%3D" + quote(value) for name, value in attributes)
+    return b"&".join(pairs)
+
+
+def references_of(references: Iterable[str]) -> list[str]:
+    """References for one consistent read."""
+    if isinstance(references, str):
+        raise TypeError("prompts() takes a list of references; use prompt() for one")
+    listed = list(references)
+    if len(listed) > BATCH_MAX:
+        raise ValueError(f"{len(listed)} references; one consistent read has at most {BATCH_MAX}")
+    return listed
+
+
+def now() -> float:
+    return time.monotonic()
+
+
+__all__ = ["BATCH_MAX", "TIMEOUT_S", "Core", "Fallback", "Given", "key_of", "logger", "now", "references_of"]

@@ -1,0 +1,389 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _address, _fork
+from ._answers import Key, Resolved
+from ._blocking import Connections, connect, stream
+from ._core import TIMEOUT_S, Core, Fallback, Given, key_of, now, references_of
+from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
+from ._http import Unreachable, quote, request
+from ._reports import Reports, response_of, score_of
+from ._template import RenderedWithRemarks
+from .errors import PromptNotFound
+from .prompt import BasePrompt, Prompt
+
+if TYPE_CHECKING:
+    import ssl
+
+__all__ = ["Bookholder"]
+
+
+class BaseBookholder:
+    """What both clients have."""
+
+    def __init__(
+        self,
+        url: str | None,
+        *,
+        socket: str | os.PathLike[str] | None,
+        token: str | None,
+        timeout: float,
+        baked: str | os.PathLike[str] | None,
+        strict: bool,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        if not timeout > 0:
+            raise ValueError("`timeout` is a number of seconds above 0")
+        address = _address.find(url, os.fspath(socket) if socket is not None else None)
+        self._core = Core(address, token=token, baked=baked, strict=strict)
+        self._timeout = timeout
+        self._tls = tls
+        self._connections = Connections(address, tls)
+        self._reports_lock = threading.Lock()
+        self._reports: Reports | None = None
+        _fork.register(self)
+
+    @property
+    def address(self) -> str:
+        """The node that is asked, as ``unix:/run/bookholder/replica.sock`` or ``http://127.0.0.1:7071``."""
+        return str(self._core.address)
+
+    @property
+    def dropped_reports(self) -> int:
+        """Reports that were not sent: the queue was full, or the node refused them."""
+        return self._reports.dropped if self._reports else 0
+
+    def _after_fork(self) -> None:
+        self._core.memory.after_fork()
+        self._core.baked.after_fork()
+        self._connections = Connections(self._core.address, self._tls)
+        self._reports_lock = threading.Lock()
+        if self._reports is not None:
+            self._reports.after_fork()
+
+    def _queue(self) -> Reports:
+        if self._reports is None:
+            with self._reports_lock:
+                if self._reports is None:
+                    self._reports = Reports(self._core, self._connections)
+        return self._reports
+
+    def record(
+        self,
+        prompt: BasePrompt[Any] | str,
+        /,
+        *,
+        response_id: str | None = None,
+        usage: Any = None,
+        provider: str | None = None,
+        model: str | None = None,
+        model_requested: str | None = None,
+        input_tokens: int | None = None,
+        cache_read_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        output_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        latency_ms: float | None = None,
+        first_token_ms: float | None = None,
+        cost_usd: float | None = None,
+        error: str | None = None,
+        session: str | None = None,
+        user: str | None = None,
+        environment: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        ended: datetime | str | None = None,
+        input: Any = None,  # noqa: A002
+        output: Any = None,
+    ) -> None:
+        """Reports a response of a model, of a prompt or its stamp: at once, and without waiting for the node.
+
+        ``usage`` is what OpenAI's, Anthropic's and LiteLLM's SDKs call so. The span is that of OpenTelemetry, if there
+        is one. ``input`` and ``output`` are recorded only where the node records content. Never raises: what cannot be
+        sent is counted in :attr:`dropped_reports`.
+
+        >>> bh = Bookholder.fake({"support/agent": "Hi"})
+        >>> bh.record(bh.prompt("support/agent"), response_id="chatcmpl-9x", usage={"prompt_tokens": 812})
+        >>> bh.score("chatcmpl-9x", name="thumbs", value=1)
+        """
+        fields = {name: value for name, value in locals().items() if name not in ("self", "prompt")}
+        self._queue().add("responses", lambda: response_of(prompt, fields))
+
+    def score(
+        self,
+        response_id: str | None = None,
+        /,
+        *,
+        name: str,
+        value: float | bool | str,
+        stamp: str | None = None,
+        trace_id: str | None = None,
+        span_id: str | None = None,
+        session: str | None = None,
+        evaluator: str | None = None,
+        explanation: str | None = None,
+        id: str | None = None,  # noqa: A002
+        at: datetime | str | None = None,
+    ) -> None:
+        """Reports how good a response was; instead of a response, a trace, a session or the stamp of a version.
+
+        The same ID again changes nothing. Never raises, and never waits for the node.
+        """
+        fields = {key: given for key, given in locals().items() if key != "self"}
+        self._queue().add("scores", lambda: score_of(fields))
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Sends the reports that wait; whether all were sent in time. The end of the program does so by itself."""
+        return self._reports.flush(timeout) if self._reports else True
+
+
+class Bookholder(BaseBookholder):
+    """The prompts of an application, from the replica beside it.
+
+    Each call asks the replica, so a deployment or rollback holds from the next call. If it does not answer in time, its
+    last answer does, then the baked prompts, then ``fallback``; only then :class:`PromptUnavailable` is raised.
+
+    ``url``, ``socket``
+        Where the node is. By default ``BOOKHOLDER_SOCKET``, ``BOOKHOLDER_URL``, ``/run/bookholder/replica.sock`` or
+        ``http://127.0.0.1:7071``, whichever is there first.
+    ``token``
+        An access token, if the node is not on this machine; by default ``BOOKHOLDER_TOKEN``.
+    ``timeout``
+        How long to wait for the node, in seconds.
+    ``baked``
+        The folder that ``bookholder pull --inline`` wrote; by default ``BOOKHOLDER_BAKED``, or ``prompts``.
+    ``cache="events"``
+        Keeps answers in memory until the node says that they changed, for callers that cannot spend 100 µs.
+    ``strict``
+        Refuses values that a prompt does not use, and placeholders without messages: for tests.
+
+    A client can be used by all threads, and in children of ``fork``; it connects when it is first used.
+
+    >>> bh = Bookholder.fake({"support/agent": "You help the customers of {{shop}}."})
+    >>> p = bh.prompt("support/agent")
+    >>> p.messages(shop="Globe")
+    [{'role': 'user', 'content': 'You help the customers of Globe.'}]
+    >>> p.version, p.label, p.source
+    (1, 'production', 'replica')
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        socket: str | os.PathLike[str] | None = None,
+        token: str | None = None,
+        timeout: float = TIMEOUT_S,
+        baked: str | os.PathLike[str] | None = None,
+        cache: Literal["events"] | None = None,
+        strict: bool = False,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(url, socket=socket, token=token, timeout=timeout, baked=baked, strict=strict, tls=tls)
+        if cache not in (None, "events"):
+            raise ValueError('`cache` is "events" or None')
+        self._cache: Cache[Prompt] | None = Cache() if cache else None
+        self._feed: _Feed | None = None
+        self._closed = False
+
+    @classmethod
+    def fake(cls, prompts: Mapping[str, Fallback], *, strict: bool = True) -> Bookholder:
+        """A client that answers from these prompts, for tests of applications: texts, lists of messages, or contents.
+
+        It is strict: values that a prompt does not use are an error. Reports go nowhere.
+
+        >>> bh = Bookholder.fake({"router": [{"role": "user", "content": "Route: {{question}}"}]})
+        >>> bh.prompt("router").messages(question="Where is my order?")
+        [{'role': 'user', 'content': 'Route: Where is my order?'}]
+        >>> bh.prompt("ruoter")
+        Traceback (most recent call last):
+        bookholder.errors.PromptNotFound: no answer for `ruoter`: there is no prompt `ruoter`
+        """
+        from ._fake import FakeBookholder  # It needs this class.
+
+        return FakeBookholder(prompts, strict=strict)
+
+    def prompt(
+        self,
+        reference: str,
+        /,
+        *,
+        subject: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+        fallback: Fallback | None = None,
+    ) -> Prompt:
+        """The version that a reference means now.
+
+        A reference is ``name`` (what ``production`` serves), ``name@label``, ``name@7`` or ``name@b3:…``. ``subject``
+        is whom a split always gives the same version, such as a user; ``attributes`` are for rules. ``fallback`` is a
+        text, a list of messages or a content, for when nothing else answers.
+
+        >>> bh = Bookholder.fake({"support/agent": "Hi"})
+        >>> bh.prompt("support/agent@staging", subject="user-17", attributes={"locale": "de-AT"}).label
+        'staging'
+        """
+        cache = self._cache
+        if cache is not None:
+            entries = cache.entries
+            if entries is not None:
+                known = entries.get(reference)
+                if known is not None:
+                    return known
+            return self._cached(cache, key_of(reference, subject, attributes), fallback)
+        return self._prompt(reference, self._ask(key_of(reference, subject, attributes), fallback))
+
+    def _cached(self, cache: Cache[Prompt], key: Key, fallback: Fallback | None) -> Prompt:
+        if self._feed is None:
+            self._start(cache)
+        entries = cache.entries
+        known = entries.get(key) if entries is not None else None
+        if known is not None:
+            return known
+        generation = cache.generation()
+        given = self._ask(key, fallback)
+        if given.source == "replica":
+            place = key[0] if given.resolved.assignment is None else key
+            kept = given._replace(source="memory")
+            cache.put(generation, given.resolved.name, place, self._prompt(key[0], kept))
+        return self._prompt(key[0], given)
+
+    def _ask(self, key: Key, fallback: Fallback | None) -> Given:
+        core = self._core
+        known = core.memory.known(key)
+        asked = now()
+        try:
+            reply = self._connections.exchange(core.question(key, known), self._timeout)
+            return core.answered(key, known, reply, asked)
+        except Unreachable as why:
+            return core.instead(key, why, fallback)
+        except PromptNotFound:
+            if fallback is None:
+                raise
+            return core.fallback(key[0], fallback)
+
+    def _prompt(self, reference: str, given: Given) -> Prompt:
+        return Prompt(
+            reference,
+            given.resolved,
+            given.source,
+            render=self._render,
+            stale=given.stale,
+            age=given.age,
+            received=given.received,
+            strict=self._core.strict,
+        )
+
+    def prompts(
+        self,
+        references: Iterable[str],
+        /,
+        *,
+        subject: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> list[Prompt]:
+        """Many prompts from one consistent state, in the order of the references.
+
+        >>> bh = Bookholder.fake({"support/agent": "Hi", "support/router": "Route"})
+        >>> [p.name for p in bh.prompts(["support/agent", "support/router"])]
+        ['support/agent', 'support/router']
+        """
+        listed = references_of(references)
+        if not listed:
+            return []
+        return [self._prompt(*pair) for pair in zip(listed, self._ask_all(listed, subject, attributes), strict=True)]
+
+    def _ask_all(self, listed: Sequence[str], subject: str | None, attributes: Mapping[str, str] | None) -> list[Given]:
+        core, ordered = self._core, key_of("", subject, attributes)[2]
+        asked = now()
+        try:
+            reply = self._connections.exchange(core.batch(listed, subject, ordered), self._timeout)
+            return core.batch_answered(listed, subject, ordered, reply, asked)
+        except Unreachable as why:
+            return [core.instead((reference, subject, ordered), why, None) for reference in listed]
+
+    def _render(
+        self, resolved: Resolved, values: Mapping[str, object], lists: Mapping[str, Sequence[Any]], strict: bool
+    ) -> RenderedWithRemarks:
+        core = self._core
+        try:
+            reply = self._connections.exchange(core.rendering(resolved, values, lists, strict), self._timeout)
+        except Unreachable as why:
+            raise core.unrendered(resolved, why) from why
+        return core.rendered(resolved, reply)
+
+    def _start(self, cache: Cache[Prompt]) -> None:
+        with self._reports_lock:
+            if self._feed is None and not self._closed:
+                self._feed = _Feed(self._core, cache, self._tls)
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._feed = None
+        if self._cache is not None:
+            self._cache.after_fork()
+
+    def close(self) -> None:
+        """Sends the reports that wait, and closes all connections."""
+        self._closed = True
+        if self._reports is not None:
+            self._reports.close(TIMEOUT_S * 8)
+        if self._feed is not None:
+            self._feed.stop()
+        if self._cache is not None:
+            self._cache.lost()
+        self._connections.close()
+
+    def __enter__(self) -> Bookholder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Feed:
+    """The thread that listens to the events of the node, as long as its cache is used."""
+
+    def __init__(self, core: Core, cache: Cache[Any], tls: ssl.SSLContext | None) -> None:
+        self._stopping = threading.Event()
+        arguments = (core, weakref.ref(cache), tls, self._stopping)
+        threading.Thread(target=_listen, args=arguments, name="bookholder-events", daemon=True).start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+
+def _listen(core: Core, cache: weakref.ref[Cache[Any]], tls: ssl.SSLContext | None, stopping: threading.Event) -> None:
+    question = request(b"GET", quote(f"{core.address.prefix}/v1/events"), core.fixed)
+    delay = RETRY_S
+    while not stopping.is_set():
+        try:
+            with connect(core.address, SILENCE_S, tls) as sock:
+                reader, opened = EventReader(), False
+                for piece in stream(sock, question):
+                    kept = cache()
+                    if kept is None or stopping.is_set():
+                        return
+                    if not opened:
+                        # The first piece has the position from which on changes are told.
+                        opened, delay = True, RETRY_S
+                        kept.opened()
+                    for event in reader.feed(piece):
+                        kept.changed(changed_names(event))
+                    del kept
+        except (Unreachable, OSError):
+            pass
+        kept = cache()
+        if kept is None:
+            return
+        kept.lost()
+        del kept
+        stopping.wait(delay)
+        delay = min(delay * 2, RETRY_MAX_S)

@@ -1,0 +1,123 @@
+"""What can go wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = [
+    "BookholderError",
+    "InvalidReference",
+    "InvalidVariables",
+    "PromptNotFound",
+    "PromptUnavailable",
+    "RenderFailed",
+    "WrongMessage",
+    "WrongType",
+]
+
+# As the server: most names in one message, and the longest quotation in characters.
+_LISTED_MAX = 20
+_EXCERPT_MAX = 300
+
+
+class BookholderError(Exception):
+    """Every error of this package."""
+
+
+class PromptUnavailable(BookholderError):
+    """Nothing could answer: neither the node, nor memory, nor the baked prompts, and there was no ``fallback``.
+
+    ``reasons`` says what each of them answered.
+    """
+
+    def __init__(self, reference: str, reasons: Sequence[str]) -> None:
+        self.reference = reference
+        self.reasons = tuple(reasons)
+        super().__init__(f"no answer for `{reference}`: {'; '.join(self.reasons)}")
+
+
+class PromptNotFound(PromptUnavailable):
+    """The node answered that there is no such prompt, version or label."""
+
+
+class InvalidReference(BookholderError, ValueError):
+    """The node refused the question itself, for example a reference that cannot be read."""
+
+
+class RenderFailed(BookholderError):
+    """The prompt cannot be rendered with these values, or its template is wrong."""
+
+
+@dataclass(frozen=True)
+class WrongType:
+    """A value of another type than its variable."""
+
+    name: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
+class WrongMessage:
+    """An element of a placeholder's list that is not a message."""
+
+    name: str
+    index: int
+    reason: str
+
+
+class InvalidVariables(BookholderError, ValueError):
+    """Everything that is wrong with the values of one rendering, at once."""
+
+    def __init__(
+        self,
+        *,
+        missing: Sequence[str] = (),
+        unknown: Sequence[str] = (),
+        wrong_type: Sequence[WrongType] = (),
+        missing_placeholders: Sequence[str] = (),
+        unknown_placeholders: Sequence[str] = (),
+        wrong_messages: Sequence[WrongMessage] = (),
+        message: str | None = None,
+    ) -> None:
+        self.missing = tuple(missing)
+        self.unknown = tuple(unknown)
+        self.wrong_type = tuple(wrong_type)
+        self.missing_placeholders = tuple(missing_placeholders)
+        self.unknown_placeholders = tuple(unknown_placeholders)
+        self.wrong_messages = tuple(wrong_messages)
+        super().__init__(message or self._sentence())
+
+    def _sentence(self) -> str:
+        parts = [
+            f"{what} {listed(names)}"
+            for what, names in (
+                ("missing variables:", self.missing),
+                ("unknown variables:", self.unknown),
+                ("missing placeholders:", self.missing_placeholders),
+                ("unknown placeholders:", self.unknown_placeholders),
+            )
+            if names
+        ]
+        parts += [
+            f"`{excerpt(wrong.name)}` must have type {wrong.expected}, not {wrong.found}"
+            for wrong in self.wrong_type[:_LISTED_MAX]
+        ]
+        parts += [
+            f"message {wrong.index} for `{excerpt(wrong.name)}` {wrong.reason}"
+            for wrong in self.wrong_messages[:_LISTED_MAX]
+        ]
+        return "; ".join(parts)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a sentence, or the first ones if there are many."""
+    text = ", ".join(f"`{excerpt(name)}`" for name in names[:_LISTED_MAX])
+    more = len(names) - _LISTED_MAX
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def excerpt(text: str) -> str:
+    """The start of a text, short enough for a message."""
+    return text if len(text) <= _EXCERPT_MAX else text[:_EXCERPT_MAX] + "…"

@@ -1,0 +1,426 @@
+"""Who answers: the node, memory, baked prompts, the fallback."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bookholder import (
+    AsyncBookholder,
+    AsyncPrompt,
+    Bookholder,
+    InvalidReference,
+    InvalidVariables,
+    Prompt,
+    PromptNotFound,
+    PromptUnavailable,
+    RenderFailed,
+)
+from nodes import TOKEN, Node, until
+
+Start = Callable[..., Node]
+
+
+def clients(node: Node, **options: Any) -> list[Bookholder]:
+    return [Bookholder(node.url, **options), Bookholder(socket=node.socket, **options)]
+
+
+def asked(node: Node, reference: str, **options: Any) -> list[Prompt | AsyncPrompt]:
+    """What every kind of client gets."""
+    question = {key: options.pop(key) for key in ("subject", "attributes", "fallback") if key in options}
+    answers: list[Prompt | AsyncPrompt] = [bh.prompt(reference, **question) for bh in clients(node, **options)]
+
+    async def ask() -> None:
+        for place in ({"url": node.url}, {"socket": node.socket}):
+            async with AsyncBookholder(**place, **options) as bh:  # type: ignore[arg-type]
+                answers.append(await bh.prompt(reference, **question))
+
+    asyncio.run(ask())
+    return answers
+
+
+def test_answer_says_which_version_it_is(primary: Node) -> None:
+    version = primary.publish("answers/one", "Hi {{shop}}")
+    for p in asked(primary, "answers/one"):
+        assert (p.name, p.version, p.label) == ("answers/one", version, "production")
+        assert (p.source, p.stale) == ("replica", False)
+        assert p.content_id is not None
+        assert p.stamp == f"answers/one@1+{p.content_id[3:15]}"
+        assert p.age is not None
+        assert 0 <= p.age < 60
+        assert p.span_attributes() == {
+            "gen_ai.prompt.name": "answers/one",
+            "gen_ai.prompt.version": "1",
+            "bookholder.stamp": p.stamp,
+            "bookholder.label": "production",
+            "langfuse.observation.prompt.name": "answers/one",
+            "langfuse.observation.prompt.version": "1",
+        }
+    for p in asked(primary, "answers/one@1"):
+        assert (p.version, p.label) == (1, None)
+
+
+def test_rollback_holds_from_the_next_call(primary: Node) -> None:
+    primary.publish("answers/rollback", "one")
+    bh, by_socket = clients(primary)
+    for number in range(2, 6):
+        assert primary.publish("answers/rollback", f"v{number}") == number
+        assert bh.prompt("answers/rollback").text() == by_socket.prompt("answers/rollback").text() == f"v{number}"
+        primary.ok("POST", "/v1/prompts/answers%2Frollback/labels/production/rollback", {"message": "why"})
+        assert bh.prompt("answers/rollback").version == by_socket.prompt("answers/rollback").version == 1
+        primary.deploy("answers/rollback", version=1)
+
+
+def test_split_gives_a_subject_one_version_and_rules_look_at_attributes(primary: Node) -> None:
+    primary.publish("answers/split", "one")
+    primary.publish("answers/split", "two", "staging")
+    primary.deploy("answers/split", split={"weights": {"1": 50, "2": 50}, "salt": "s"})
+    bh = Bookholder(primary.url)
+    first = {f"user-{n}": bh.prompt("answers/split", subject=f"user-{n}").version for n in range(40)}
+    assert set(first.values()) == {1, 2}
+    again = {name: bh.prompt("answers/split", subject=name) for name in first}
+    assert {name: p.version for name, p in again.items()} == first
+    assert all(p.assignment and p.assignment["bucket"] is not None for p in again.values())
+    primary.deploy("answers/split", version=1)
+    assert bh.prompt("answers/split", subject="user-1").assignment is None
+
+
+def test_odd_subjects_and_names_arrive_as_they_are(primary: Node) -> None:
+    primary.publish("answers/odd", "one")
+    primary.publish("answers/odd", "two", "staging")
+    rule = {"when": {"x&y": "y=z&ü #"}, "version": 2}
+    primary.deploy("answers/odd", version=1, rules=[rule])
+    for p in asked(primary, "answers/odd", subject="a&b=c#?%/ü", attributes={"x&y": "y=z&ü #"}):
+        assert (p.version, p.assignment) == (2, {"rule": 0, "bucket": None, "sticky": True})
+    for p in asked(primary, "answers/odd", subject="a&b=c#?%/ü", attributes={"x": "y=z&ü #"}):
+        assert p.version == 1
+
+
+def test_error_of_the_node_says_what_is_wrong(primary: Node) -> None:
+    for bh in clients(primary):
+        with pytest.raises(PromptNotFound, match="there is no prompt `answers/none`"):
+            bh.prompt("answers/none")
+        with pytest.raises(InvalidReference, match="content id"):
+            bh.prompt("answers/none@b3:x")
+        with pytest.raises(InvalidReference):
+            bh.prompt("answers/one", attributes={"x": "y" * 2_000})
+        assert bh.prompt("answers/none", fallback="Hi {{a}}").text(a="you") == "Hi you"
+
+
+def test_prompt_that_was_removed_is_not_remembered(start: Start) -> None:
+    node = start()
+    node.publish("a", "one")
+    bh = Bookholder(node.url)
+    assert bh.prompt("a").text() == "one"
+    node.ok("DELETE", "/v1/prompts/a/labels/production", {"message": "why"})
+    with pytest.raises(PromptNotFound):
+        bh.prompt("a")
+    node.kill()
+    with pytest.raises(PromptUnavailable, match=r"cannot connect"):
+        bh.prompt("a")
+
+
+def test_memory_answers_while_the_node_is_away(start: Start) -> None:
+    node = start()
+    node.publish("a", "one")
+    bhs = clients(node)
+    for bh in bhs:
+        bh.prompt("a")
+    node.publish("a", "two")
+    for bh in bhs:
+        assert bh.prompt("a").text() == "two"
+    node.kill()
+    for bh in bhs:
+        p = bh.prompt("a", subject="someone", fallback="never")
+        assert (p.text(), p.source, p.stale, p.version) == ("two", "memory", True, 2)
+    node.start()
+    for bh in bhs:
+        p = bh.prompt("a")
+        assert (p.source, p.stale) == ("replica", False)
+    node.publish("a", "three")
+    assert [bh.prompt("a").text() for bh in bhs] == ["three", "three"]
+
+
+def test_memory_keeps_who_got_which_version_of_a_split(start: Start) -> None:
+    node = start()
+    node.publish("a", "one")
+    node.publish("a", "two", "staging")
+    node.deploy("a", split={"weights": {"1": 50, "2": 50}, "salt": "s"})
+    bh = Bookholder(node.url)
+    first = {f"user-{n}": bh.prompt("a", subject=f"user-{n}").version for n in range(20)}
+    node.kill()
+    assert {name: bh.prompt("a", subject=name).version for name in first} == first
+    assert bh.prompt("a", subject="new").version in (1, 2)
+    node.start()
+    node.deploy("a", version=2)
+    assert bh.prompt("a", subject="user-0").version == 2
+    node.kill()
+    # The label serves one version to everyone now.
+    assert {bh.prompt("a", subject=name).version for name in first} == {2}
+
+
+def test_hung_node_costs_the_timeout_and_no_more(folder: Path) -> None:
+    path = str(folder / "hung.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        bh = Bookholder(socket=path, timeout=0.05)
+        began = time.monotonic()
+        p = bh.prompt("a", fallback="Hi {{x}}")
+        assert 0.05 <= time.monotonic() - began < 5
+        assert (p.source, p.version, p.stamp, p.text(x="you")) == ("fallback", None, None, "Hi you")
+        with pytest.raises(PromptUnavailable, match=r"did not answer within 0.05 s"):
+            bh.prompt("a")
+
+        async def ask() -> None:
+            async with AsyncBookholder(socket=path, timeout=0.05) as abh:
+                prompts = await asyncio.gather(*(abh.prompt("a", fallback="x") for _ in range(100)))
+                assert {p.source for p in prompts} == {"fallback"}
+
+        asyncio.run(ask())
+
+
+def serve(listener: socket.socket, *replies: bytes) -> threading.Thread:
+    """Answers one request on each of some connections."""
+
+    def run() -> None:
+        for reply in replies:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(reply)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("reply", "part"),
+    [
+        (b"", "closed the connection"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{", "in the middle of an answer"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}", "not that of a Bookholder node"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n[[[[", "not that of a Bookholder node"),
+        (b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", "status 404"),
+        (b"HTTP/1.1 503 Busy\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", "status 503"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nxyz\r\n", "not chunked as it says"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n", "too long"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", "too long"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "does not speak HTTP"),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", "status 304"),
+    ],
+)
+def test_answer_that_is_none_is_no_answer(folder: Path, reply: bytes, part: str) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "odd.sock"))
+        listener.listen()
+        serve(listener, reply, reply)
+        options: dict[str, Any] = {"socket": listener.getsockname(), "timeout": 10.0}
+        with pytest.raises(PromptUnavailable) as raised:
+            Bookholder(**options).prompt("a")
+        assert part in str(raised.value)
+
+        async def ask() -> None:
+            async with AsyncBookholder(**options) as bh:
+                with pytest.raises(PromptUnavailable) as raised:
+                    await bh.prompt("a")
+                assert part in str(raised.value)
+
+        asyncio.run(ask())
+
+
+def test_answers_in_pieces_and_chunks_are_read(folder: Path, primary: Node) -> None:
+    primary.publish("answers/pieces", "Hi")
+    body = primary.call("GET", "/v1/resolve/answers/pieces").body
+    half = len(body) // 2
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n%x;a=b\r\n%b\r\n0\r\n\r\n"
+    whole = chunked % (half, body[:half], len(body) - half, body[half:])
+    closed = b"HTTP/1.0 200 OK\r\n\r\n" + body
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "odd.sock"))
+        listener.listen()
+        serve(listener, whole, closed)
+        for _ in range(2):
+            assert Bookholder(socket=listener.getsockname(), timeout=10).prompt("answers/pieces").text() == "Hi"
+
+
+def test_idle_connection_that_the_node_closed_is_replaced(start: Start) -> None:
+    node = start()
+    node.publish("a", "one")
+    bhs = clients(node)
+    for bh in bhs:
+        assert bh.prompt("a").source == "replica"
+    for _ in range(2):
+        node.kill()
+        node.start()
+        assert [bh.prompt("a").source for bh in bhs] == ["replica", "replica"]
+
+
+def test_refused_access_token_leaves_the_last_answer(start: Start) -> None:
+    node = start()
+    node.publish("a", "one")
+    bh = Bookholder(node.url, token="bh_wrong_0123456789abcdef01234567")
+    with pytest.raises(PromptUnavailable, match="status 401"):
+        bh.prompt("a")
+    assert bh.prompt("a", fallback="x").source == "fallback"
+    assert Bookholder(node.url, token=TOKEN).prompt("a").text() == "one"
+
+
+def test_baked_prompts_answer_what_they_were_pulled_for(start: Start, folder: Path) -> None:
+    node = start()
+    node.publish("tone", "Be kind.")
+    node.publish("support/agent", "{{> tone}}\nHelp {{shop}}.")
+    node.publish("support/agent", "newer {{shop}}", "staging")
+    node.run("pull", "--label", "production", "--out", str(folder / "baked"), "--inline")
+    live = Bookholder(node.url).prompt("support/agent")
+    node.kill()
+    for place in (folder / "baked", folder / "baked" / "bookholder.lock"):
+        bh = Bookholder(node.url, baked=place)
+        for selector in ("", "@production", "@1", f"@{live.content_id}"):
+            p = bh.prompt(f"support/agent{selector}", fallback="never")
+            assert (p.source, p.stale, p.version, p.age) == ("baked", True, 1, None)
+            assert (p.stamp, p.content_id, p.label) == (live.stamp, live.content_id, "production")
+            assert (p.content, p.baggage, p.span_attributes()) == (live.content, live.baggage, live.span_attributes())
+            assert p.text(shop="Globe") == "Be kind.\nHelp Globe."
+        for reference, part in (
+            ("support/agent@staging", "has `support/agent@1`, of production"),
+            ("support/agent@2", "has `support/agent@1`, of production"),
+            ("support/none", "does not have `support/none`"),
+        ):
+            with pytest.raises(PromptUnavailable) as raised:
+                bh.prompt(reference)
+            assert part in str(raised.value)
+            assert bh.prompt(reference, fallback="x").source == "fallback"
+    with pytest.raises(PromptUnavailable, match="no such file; write it with `bookholder pull --inline`"):
+        Bookholder(node.url, baked=folder / "none").prompt("a")
+
+
+def test_newly_pulled_folder_is_read_again(start: Start, folder: Path) -> None:
+    node, baked = start(), folder / "baked"
+    node.publish("a", "one")
+    node.run("pull", "--label", "production", "--out", str(baked), "--inline")
+    away = Bookholder(socket=folder / "none.sock", baked=baked)
+    assert away.prompt("a").text() == "one"
+    node.publish("a", "number two")
+    node.run("pull", "--label", "production", "--out", str(baked), "--inline")
+    assert away.prompt("a").text() == "number two"
+    (baked / "bookholder.lock").write_text("version = 9\n")
+    os.utime(baked / "bookholder.lock", ns=(1, 1))
+    with pytest.raises(PromptUnavailable, match="upgrade it"):
+        away.prompt("a")
+
+
+def test_jinja_is_rendered_by_the_node(start: Start, folder: Path) -> None:
+    node = start()
+    content = {"text": "{% for x in xs %}{{ x }};{% endfor %}{{ a }}", "syntax": "jinja"}
+    node.publish("a", content)
+    bh = Bookholder(node.url)
+    p = bh.prompt("a")
+    node.publish("a", {"text": "newer {{ xs }}{{ a }}", "syntax": "jinja"})
+    # The version that was asked for, whatever the label serves now.
+    assert p.text(xs=[1, "b"], a=None) == "1;b;None"
+    with pytest.raises(InvalidVariables) as missing:
+        p.text(sx=[1])
+    assert (missing.value.missing, missing.value.unknown) == (("a", "xs"), ("sx",))
+    with pytest.raises(InvalidVariables, match="not JSON"):
+        p.text(xs=object(), a=1)
+    with pytest.raises(RenderFailed):
+        p.text(xs=1, a=1)
+
+    async def render() -> str:
+        async with AsyncBookholder(socket=node.socket) as abh:
+            return await (await abh.prompt("a@1")).text(xs=[], a=1.5)
+
+    assert asyncio.run(render()) == "1.5"
+    node.kill()
+    with pytest.raises(PromptUnavailable, match="jinja is rendered by the node"):
+        p.text(xs=[], a=1)
+
+
+def test_many_prompts_are_of_one_state(primary: Node) -> None:
+    names = [f"answers/many{n}" for n in range(20)]
+    for name in names:
+        primary.publish(name, name)
+    bh = Bookholder(primary.url)
+    assert [p.text() for p in bh.prompts(names)] == names
+    with pytest.raises(PromptNotFound, match="answers/absent"):
+        bh.prompts([*names, "answers/absent"])
+    with pytest.raises(ValueError, match="1001 references"):
+        bh.prompts(["a"] * 1_001)
+    assert bh.prompts([]) == []
+
+    async def ask() -> list[str]:
+        async with AsyncBookholder(socket=primary.socket) as abh:
+            return [await p.text() for p in await abh.prompts(names[::-1])]
+
+    assert asyncio.run(ask()) == names[::-1]
+
+
+def test_many_prompts_are_remembered_and_baked_one_by_one(start: Start, folder: Path) -> None:
+    node = start()
+    for name in ("a", "b", "c"):
+        node.publish(name, name)
+    node.run("pull", "--label", "production", "--out", str(folder / "baked"), "--inline")
+    bh = Bookholder(node.url, baked=folder / "baked")
+    bh.prompts(["a", "b"])
+    node.kill()
+    assert [(p.text(), p.source) for p in bh.prompts(["a", "b", "c"])] == [
+        ("a", "memory"),
+        ("b", "memory"),
+        ("c", "baked"),
+    ]
+    assert bh.prompt("a").source == "memory"
+
+
+def test_settings_come_from_arguments_then_the_environment(primary: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary.publish("answers/settings", "Hi")
+    assert Bookholder().address in ("http://127.0.0.1:7071", "unix:/run/bookholder/replica.sock")
+    monkeypatch.setenv("BOOKHOLDER_URL", primary.url)
+    assert Bookholder().prompt("answers/settings").text() == "Hi"
+    monkeypatch.setenv("BOOKHOLDER_SOCKET", primary.socket)
+    assert Bookholder().address == f"unix:{primary.socket}"
+    assert Bookholder().prompt("answers/settings").text() == "Hi"
+    assert Bookholder("http://[::1]:7000/base/").address == "http://[::1]:7000/base"
+    # What Kubernetes puts beside a Service of this name.
+    monkeypatch.setenv("BOOKHOLDER_PORT", "tcp://10.0.0.1:7070")
+    monkeypatch.setenv("BOOKHOLDER_SERVICE_HOST", "10.0.0.1")
+    assert Bookholder().prompt("answers/settings").text() == "Hi"
+    for wrong in (
+        "localhost:7071",
+        "ftp://x",
+        "http://",
+        "http://a:b",
+        "http://a:0",
+        "http://a?b",
+        "unix:",
+        "http://u@h",
+    ):
+        with pytest.raises(ValueError, match="invalid address"):
+            Bookholder(wrong)
+    with pytest.raises(ValueError, match="not both"):
+        Bookholder("http://a", socket="/b")
+    with pytest.raises(ValueError, match="header"):
+        Bookholder(token="a\r\nb: c")
+
+
+def test_stale_replica_says_so(start: Start) -> None:
+    node = start()
+    node.publish("a", "one")
+    beside = start(node)
+    bh = Bookholder(socket=beside.socket)
+    until("the prompt on the replica", lambda: bh.prompt("a", fallback="").text() == "one")
+    assert not bh.prompt("a").stale
+    node.kill()
+    stale = until("a stale replica", lambda: (p := bh.prompt("a")).stale and p)
+    assert (stale.source, stale.text()) == ("replica", "one")
+    shutil.rmtree(node.folder, ignore_errors=True)
