@@ -75,6 +75,7 @@ function printFloat(value: number): string {
 /** Number of bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
     let bytes = text.length;
+    if (!/[^\0-\x7f]/.test(text)) return bytes;
     for (let at = 0; at < text.length; at++) {
         const unit = text.charCodeAt(at);
         if (unit < 0x80) continue;

@@ -49,7 +49,7 @@ export function checkValues(content: Content, values: Values, lists: Lists, stri
     for (const [name, value] of Object.entries(values)) {
         if (value !== undefined) given.set(name, plain(value));
     }
-    const problems = check(content, content.variables ?? [], given, lists);
+    const problems = check(declaredBy(content), content.syntax, given, lists);
     const remarks = remarksOf(problems);
     const isFatal = problems.missing.length + problems.wrongType.length + problems.wrongMessages.length > 0;
     if (isFatal || (strict && remarks.length > 0)) {
@@ -184,41 +184,66 @@ function plain(value: unknown): unknown {
     return typeof toJSON === "function" ? (toJSON.call(value) as unknown) : value;
 }
 
+/** What a content declares. */
+interface Declared {
+    variables: ReadonlyMap<string, Variable>;
+    required: readonly string[];
+    /** The names of placeholders, sorted. */
+    placeholders: ReadonlySet<string>;
+}
+
+const declarations = new WeakMap<Content, Declared>();
+
+/** What a content declares, read once. */
+function declaredBy(content: Content): Declared {
+    let declared = declarations.get(content);
+    if (!declared) {
+        const variables = content.variables ?? [];
+        declared = {
+            variables: new Map(variables.map((variable) => [variable.name, variable])),
+            required: variables.filter((variable) => variable.required).map((variable) => variable.name),
+            placeholders: new Set(placeholders(content).sort(byCodePoint)),
+        };
+        declarations.set(content, declared);
+    }
+    return declared;
+}
+
 /** Compares the given values with the content. */
-function check(
-    content: Content,
-    variables: readonly Variable[],
-    values: Map<string, unknown>,
-    lists: Lists,
-): Problems {
-    const declared = new Map(variables.map((variable) => [variable.name, variable]));
-    const open = [...new Set(placeholders(content))].sort(byCodePoint);
+function check(declared: Declared, syntax: Content["syntax"], values: Map<string, unknown>, lists: Lists): Problems {
     const wrongType: WrongType[] = [];
     for (const [name, value] of values) {
-        const variable = declared.get(name);
-        if (variable && !fits(variable, content.syntax, value) && wrongType.length < NAMES_MAX) {
-            wrongType.push({ name, expected: expected(variable, content.syntax), found: kindName(value) });
+        const variable = declared.variables.get(name);
+        if (variable && !fits(variable, syntax, value) && wrongType.length < NAMES_MAX) {
+            wrongType.push({ name, expected: expected(variable, syntax), found: kindName(value) });
         }
     }
     const wrongMessages: WrongMessage[] = [];
     const listNames = Object.keys(lists).sort(byCodePoint);
-    for (const name of listNames.filter((name) => open.includes(name))) {
+    for (const name of listNames) {
+        if (!declared.placeholders.has(name)) continue;
         for (const [index, message] of (own(lists, name) ?? []).entries()) {
             const reason = messageProblem(message);
             if (reason !== undefined && wrongMessages.length < NAMES_MAX) wrongMessages.push({ name, index, reason });
         }
     }
-    const names = (all: Iterable<string>, fits: (name: string) => boolean) =>
-        Array.from(all).filter(fits).slice(0, NAMES_MAX).map(excerpt);
-    const required = variables.filter((variable) => variable.required).map((variable) => variable.name);
     return {
-        missing: names(required, (name) => !values.has(name)),
-        unknown: names(values.keys(), (name) => !declared.has(name)),
+        missing: names(declared.required, (name) => !values.has(name)),
+        unknown: names(values.keys(), (name) => !declared.variables.has(name)),
         wrongType,
-        missingPlaceholders: names(open, (name) => own(lists, name) === undefined),
-        unknownPlaceholders: names(listNames, (name) => !open.includes(name)),
+        missingPlaceholders: names(declared.placeholders, (name) => own(lists, name) === undefined),
+        unknownPlaceholders: names(listNames, (name) => !declared.placeholders.has(name)),
         wrongMessages,
     };
+}
+
+/** Names that are short and few enough for an error message. */
+function names(all: Iterable<string>, fits: (name: string) => boolean): string[] {
+    const found: string[] = [];
+    for (const name of all) {
+        if (found.length < NAMES_MAX && fits(name)) found.push(excerpt(name));
+    }
+    return found;
 }
 
 function remarksOf(problems: Problems): Remark[] {
