@@ -4,9 +4,9 @@
  */
 
 import { parseLockfile } from "./lockfile.js";
-import type { Lockfile } from "./lockfile.js";
+import type { LockedPrompt, Lockfile } from "./lockfile.js";
 import { parsePromptFile } from "./prompt-file.js";
-import { partsOf } from "./reference.js";
+import { matches, partsOf } from "./reference.js";
 import { nodeModule } from "./runtime.js";
 import type { Resolved, Telemetry } from "./types.js";
 
@@ -19,6 +19,8 @@ export interface BakedAnswers {
 export interface Baked {
     /** The prompt that a reference means; otherwise why there is none, or nothing if there are no baked prompts. */
     find(reference: string): Promise<Resolved | string | undefined>;
+    /** The prompts of a label whose names match a pattern. */
+    matching(label: string, pattern: string): Promise<Resolved[] | string | undefined>;
 }
 
 /** Prompts in memory. */
@@ -29,6 +31,8 @@ export function bakedAnswers({ answers }: BakedAnswers): Baked {
             const found = all.find((known) => means(reference, known.name, known.version, known.content_id, known.label));
             return found ?? "the baked answers do not have it";
         },
+        matching: async (label, pattern) =>
+            all.filter((resolved) => resolved.label === label && matches(pattern, resolved.name)),
     };
 }
 
@@ -38,6 +42,8 @@ interface Files {
 }
 
 interface Folder {
+    /** The path of the lock file. */
+    path: string;
     signature: string;
     lockfile: Lockfile;
     known: Map<string, Resolved>;
@@ -52,7 +58,7 @@ const DEFAULT = `prompts/${LOCKFILE_NAME}`;
  */
 export function bakedFolder(given: string | undefined): Baked {
     let folder: Folder | undefined;
-    const read = (files: Files, reference: string): Resolved | string => {
+    const load = (files: Files): Folder => {
         let path = given ?? DEFAULT;
         let found = files.statSync(path);
         if (found.isDirectory()) {
@@ -61,34 +67,45 @@ export function bakedFolder(given: string | undefined): Baked {
         }
         const signature = `${found.mtimeMs} ${found.size}`;
         if (folder?.signature !== signature) {
-            folder = { signature, lockfile: parseLockfile(files.readFileSync(path, "utf8")), known: new Map() };
+            folder = { path, signature, lockfile: parseLockfile(files.readFileSync(path, "utf8")), known: new Map() };
         }
-        const { lockfile, known } = folder;
-        const { name } = partsOf(reference);
-        const locked = lockfile.prompts.get(name);
-        if (!locked) return `${path} does not have \`${name}\``;
-        if (!means(reference, name, locked.version, locked.contentId, lockfile.label ?? null)) {
-            return `${path} has \`${name}@${locked.version}\`, of ${lockfile.label ?? "no label"}`;
-        }
+        return folder;
+    };
+    const read = (files: Files, { path, lockfile, known }: Folder, locked: LockedPrompt): Resolved => {
+        const { name, version, contentId, file } = locked;
         let resolved = known.get(name);
         if (!resolved) {
-            const content = parsePromptFile(files.readFileSync(path.replace(/[^/\\]*$/, "") + locked.file, "utf8"));
-            resolved = describe(name, locked.version, locked.contentId, lockfile.label ?? null, content);
+            const content = parsePromptFile(files.readFileSync(path.replace(/[^/\\]*$/, "") + file, "utf8"));
+            resolved = describe(name, version, contentId, lockfile.label ?? null, content);
             known.set(name, resolved);
         }
         return resolved;
     };
+    const inFolder = async <T>(act: (files: Files, folder: Folder) => T): Promise<T | string | undefined> => {
+        const files = (await nodeModule("node:fs")) as Files | undefined;
+        if (!files) return given === undefined ? undefined : "this runtime has no files: pass `baked` as a value";
+        try {
+            return act(files, load(files));
+        } catch (error) {
+            if (given === undefined && (error as { code?: string }).code === "ENOENT") return undefined;
+            return `cannot read ${given ?? DEFAULT}: ${error instanceof Error ? error.message : String(error)}`;
+        }
+    };
     return {
-        find: async (reference) => {
-            const files = (await nodeModule("node:fs")) as Files | undefined;
-            if (!files) return given === undefined ? undefined : "this runtime has no files: pass `baked` as a value";
-            try {
-                return read(files, reference);
-            } catch (error) {
-                if (given === undefined && (error as { code?: string }).code === "ENOENT") return undefined;
-                return `cannot read ${given ?? DEFAULT}: ${error instanceof Error ? error.message : String(error)}`;
-            }
-        },
+        find: (reference) => inFolder<Resolved | string>((files, folder) => {
+            const { path, lockfile } = folder;
+            const { name } = partsOf(reference);
+            const locked = lockfile.prompts.get(name);
+            if (!locked) return `${path} does not have \`${name}\``;
+            const label = lockfile.label ?? null;
+            if (means(reference, name, locked.version, locked.contentId, label)) return read(files, folder, locked);
+            return `${path} has \`${name}@${locked.version}\`, of ${label ?? "no label"}`;
+        }),
+        matching: (label, pattern) => inFolder<Resolved[] | string>((files, folder) => {
+            if (folder.lockfile.label !== label) return `${folder.path} is of ${folder.lockfile.label ?? "no label"}`;
+            const found = [...folder.lockfile.prompts.values()].filter(({ name }) => matches(pattern, name));
+            return found.map((locked) => read(files, folder, locked));
+        }),
     };
 }
 

@@ -1,27 +1,27 @@
 /** The client: prompts from the replica, and reports to it. */
 
-import { bakedAnswers, bakedFolder, describe } from "./baked.js";
+import { answerOf, detailsOf, fallbackOf, fresh, itemsOf, nextOf, queryOf, subjectKey, unasked } from "./answers.js";
+import type { Details, Fallback, Item } from "./answers.js";
+import { bakedAnswers, bakedFolder } from "./baked.js";
 import type { Baked, BakedAnswers } from "./baked.js";
 import { InvalidReference, InvalidVariables, NO_PROBLEMS, PromptNotFound, PromptUnavailable, RenderFailed } from "./errors.js";
 import { Events } from "./events.js";
-import { parseExact } from "./json.js";
 import { Memory } from "./memory.js";
 import type { Answer } from "./memory.js";
 import { markSpan } from "./otel.js";
 import { Prompt } from "./prompt.js";
 import type { Provenance } from "./prompt.js";
-import { inPath, partsOf } from "./reference.js";
-import { checkValues, rememberDefaults } from "./render.js";
+import { PRODUCTION, canonical, inPath, partsOf } from "./reference.js";
+import { checkValues } from "./render.js";
 import type { Lists, Rendered, Values } from "./render.js";
 import { Reports } from "./reports.js";
 import type { RecordFields, RecordedPrompt, ScoreFields } from "./reports.js";
 import { FakeNode } from "./fake.js";
 import type { FakePrompts } from "./fake.js";
-import { contentFrom } from "./prompt-file.js";
 import { environment, nodeModule } from "./runtime.js";
 import { transportTo } from "./transport.js";
 import type { Address, Exchange, Reply, Transport } from "./transport.js";
-import type { Content, Message, PromptReference, Resolved, Source } from "./types.js";
+import type { PromptReference, Resolved, Source } from "./types.js";
 
 /** Settings of a client. All are optional: without any it finds the replica beside it. */
 export interface BookholderOptions {
@@ -60,14 +60,15 @@ export interface PromptOptions {
     /** Attributes for rules, for example `{ locale: "de-AT" }`. */
     attributes?: { readonly [name: string]: string } | undefined;
     /** What to use if nothing else answers: a text, messages, or a content. */
-    fallback?: string | readonly Message[] | Content | undefined;
+    fallback?: Fallback | undefined;
     /** How long to wait for this answer, in milliseconds. */
     timeoutMs?: number | undefined;
 }
 
 /** Prompts by label and pattern. */
 export interface PromptFilter extends Omit<PromptOptions, "fallback"> {
-    label: string;
+    /** `production` by default. */
+    label?: string | undefined;
     /** `*` stands for any text between slashes, `**` for any text; everything by default. */
     pattern?: string | undefined;
 }
@@ -81,6 +82,9 @@ const SOCKETS = ["/run/bookholder/replica.sock", "/run/bookholder-replica/bookho
 const ABSENT = new Set(["prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"]);
 /** The question itself is wrong. */
 const REFUSED = new Set([400, 413, 414, 422]);
+/** How often pages begin again, and most lists that stay in memory. */
+const ATTEMPTS_MAX = 5;
+const LISTS_MAX = 1_000;
 /** Most references in one batch. */
 const BATCH_MAX = 1_000;
 /** Most subjects of one reference that stay in memory for hot callers. */
@@ -269,7 +273,7 @@ export class Bookholder {
     private async ask(reference: string, options: PromptOptions): Promise<Prompt> {
         if (this.options.cache === "events") this.tryToListen();
         const subject = subjectKey(options);
-        const known = this.memory.exact(reference, subject);
+        const known = this.memory.exact(canonical(reference), subject);
         const { generation } = this;
         const sentOrder = ++this.order;
         const path = `/v1/resolve/${inPath(reference)}${queryOf(options)}`;
@@ -281,7 +285,7 @@ export class Bookholder {
             const read = answerOf(reply, known, ++this.order);
             if (!read) return this.withoutReplica(reference, options, this.unlike());
             this.isWarned = false;
-            const answer = this.memory.put(reference, subject, read, sentOrder);
+            const answer = this.memory.put(canonical(reference), subject, read, sentOrder);
             return this.keepHot(reference, subject, generation, answer, this.finish(reference, answer, "replica"));
         }
         const problem = this.problemOf([reference], reply.status, detailsOf(reply));
@@ -309,7 +313,7 @@ export class Bookholder {
     private problemOf(references: readonly string[], status: number, { code, detail }: Details): Error | string {
         const reference = references.slice(0, 3).join(", ");
         if (code !== undefined && ABSENT.has(code)) {
-            for (const absent of references) this.memory.forget(absent);
+            for (const absent of references) this.memory.forget(canonical(absent));
             return new PromptNotFound(reference, [detail ?? code]);
         }
         if (code !== undefined && REFUSED.has(status)) {
@@ -321,7 +325,7 @@ export class Bookholder {
     /** Memory, then the baked files, then the fallback. */
     private async withoutReplica(reference: string, options: PromptOptions, why: string): Promise<Prompt> {
         const reasons = [why];
-        const known = this.memory.get(reference, subjectKey(options));
+        const known = this.memory.get(canonical(reference), subjectKey(options));
         if (known) {
             this.warn("the last answer of each prompt", why);
             return this.finish(reference, known, "memory");
@@ -428,7 +432,6 @@ export class Bookholder {
         if (references.length > BATCH_MAX) {
             throw new RangeError(`${references.length} references in one read: the limit is ${BATCH_MAX}`);
         }
-        const subject = subjectKey(options);
         const sentOrder = ++this.order;
         const { subject: forSubject, attributes } = options;
         const reply = await this.exchange({
@@ -448,27 +451,83 @@ export class Bookholder {
         }
         const items = itemsOf(reply);
         if (items?.length !== references.length) return instead(this.unlike());
-        const wrong = references.filter((_, index) => items[index]?.problem);
-        const problems = items.flatMap(({ problem }) => (problem ? [problem] : []));
-        const [first] = problems;
-        if (first) {
-            const detail = problems.map((problem) => problem.detail).join("; ");
-            const problem = this.problemOf(wrong, first.status ?? 500, { code: first.code, detail });
-            if (typeof problem === "string") return instead(problem);
-            throw problem;
-        }
+        const problem = this.problemIn(items);
+        if (typeof problem === "string") return instead(problem);
+        return items.map((item, index) => this.answered(references[index] ?? "", options, item, reply, sentOrder));
+    }
+
+    /** What is wrong with some of many answers. */
+    private problemIn(items: readonly Item[]): string | undefined {
+        const wrong = items.filter((item) => item.problem);
+        const [first] = wrong;
+        if (!first?.problem) return undefined;
+        const detail = wrong.map((item) => item.problem?.detail).join("; ");
+        const references = wrong.map((item) => item.reference);
+        const problem = this.problemOf(references, first.problem.status ?? 500, { code: first.problem.code, detail });
+        if (typeof problem === "string") return problem;
+        throw problem;
+    }
+
+    /** One of many answers. */
+    private answered(reference: string, caller: PromptOptions, item: Item, reply: Reply, sentOrder: number): Prompt {
         this.isWarned = false;
-        return references.map((reference, index) => {
-            const read = { ...fresh(reply, ++this.order), resolved: items[index]?.resolved as Resolved };
-            this.memory.put(reference, subject, read, sentOrder);
-            return this.finish(reference, read, "replica");
-        });
+        // Without an entity tag: it comes with the next answer to this reference alone.
+        const read = { ...fresh(reply, ++this.order), etag: undefined, resolved: item.resolved as Resolved };
+        this.memory.put(canonical(reference), subjectKey(caller), read, sentOrder);
+        return this.finish(reference, read, "replica");
     }
 
     private async askMatching(filter: PromptFilter): Promise<Prompt[]> {
-        void filter;
-        void this.lists;
-        throw new RangeError("prompts by label are not supported yet");
+        const { label = PRODUCTION, pattern = "**" } = filter;
+        const key = JSON.stringify([label, pattern, subjectKey(filter)]);
+        const found = await this.pages(filter, label, pattern);
+        if (typeof found !== "string") {
+            this.lists.delete(key);
+            if (this.lists.size >= LISTS_MAX) this.lists.clear();
+            this.lists.set(key, found.map((prompt) => prompt.reference));
+            return found;
+        }
+        const known = this.lists.get(key);
+        if (known) return Promise.all(known.map((reference) => this.withoutReplica(reference, filter, found)));
+        const baked = await this.baked()?.matching(label, pattern);
+        if (typeof baked === "object" && baked.length > 0) {
+            this.warn("baked prompts", found);
+            return baked.map((resolved) => this.finish(`${resolved.name}@${label}`, unasked(resolved), "baked"));
+        }
+        const reasons = [found, "memory has no earlier answer"];
+        if (baked !== undefined) reasons.push(typeof baked === "string" ? baked : "no baked prompt matches");
+        throw new PromptUnavailable(`${pattern}@${label}`, reasons);
+    }
+
+    /** All pages of one state, or why there are none. */
+    private async pages(filter: PromptFilter, label: string, pattern: string): Promise<Prompt[] | string> {
+        const timeoutMs = filter.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS;
+        const which = `label=${encodeURIComponent(label)}&pattern=${encodeURIComponent(pattern)}&limit=${BATCH_MAX}`;
+        const base = `/v1/resolve?${which}${queryOf(filter).replace("?", "&")}`;
+        for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+            const found: Prompt[] = [];
+            for (let cursor = ""; ; ) {
+                const sentOrder = ++this.order;
+                const path = cursor === "" ? base : `${base}&cursor=${encodeURIComponent(cursor)}`;
+                const reply = await this.exchange({ method: "GET", path, timeoutMs });
+                if (typeof reply === "string") return reply;
+                // The node began again with another state: so does this.
+                if (reply.status === 410) break;
+                if (reply.status !== 200) {
+                    const problem = this.problemOf([`${pattern}@${label}`], reply.status, detailsOf(reply));
+                    if (typeof problem === "string") return problem;
+                    throw problem;
+                }
+                const items = itemsOf(reply);
+                if (!items) return this.unlike();
+                const problem = this.problemIn(items);
+                if (problem !== undefined) return problem;
+                found.push(...items.map((item) => this.answered(item.reference, filter, item, reply, sentOrder)));
+                cursor = nextOf(reply) ?? "";
+                if (cursor === "") return found;
+            }
+        }
+        return `${this.address}: its state kept changing`;
     }
 
     private async render(resolved: Resolved, values: Values, lists: Lists): Promise<Rendered> {
@@ -495,115 +554,10 @@ export class Bookholder {
     }
 }
 
-/** A subject and its attributes as one text; empty without. */
-function subjectKey({ subject, attributes }: PromptOptions): string {
-    if (attributes === undefined) return subject === undefined ? "" : `s${subject}`;
-    return JSON.stringify([subject ?? null, ...Object.entries(attributes).sort(([a], [b]) => (a < b ? -1 : 1))]);
-}
-
-function queryOf({ subject, attributes }: PromptOptions): string {
-    const parts = subject === undefined ? [] : [`subject=${encodeURIComponent(subject)}`];
-    for (const [name, value] of Object.entries(attributes ?? {})) {
-        parts.push(`attr=${encodeURIComponent(`${name}=${value}`)}`);
-    }
-    return parts.length > 0 ? `?${parts.join("&")}` : "";
-}
-
 /** The first usual socket that exists. */
 function usualSocket(): string | undefined {
     const files = nodeModule("node:fs") as { existsSync?(path: string): boolean } | undefined;
     return SOCKETS.find((socket) => files?.existsSync?.(socket));
-}
-
-/** What the headers say about an answer. */
-function fresh(reply: Reply, order: number): Omit<Answer, "resolved"> {
-    const age = reply.header("bookholder-age");
-    return {
-        etag: reply.header("etag"),
-        position: reply.header("bookholder-position"),
-        stale: reply.header("bookholder-stale") === "true",
-        ageS: age === undefined ? undefined : Number(age),
-        receivedAt: Date.now(),
-        order,
-    };
-}
-
-/** The answer in a reply; absent if it is not one, as from another server at this address. */
-function answerOf(reply: Reply, known: Answer | undefined, order: number): Answer | undefined {
-    if (reply.status === 304) return known && { ...fresh(reply, order), etag: known.etag, resolved: known.resolved };
-    const resolved = resolvedOf(reply.body);
-    return resolved && { ...fresh(reply, order), resolved };
-}
-
-function resolvedOf(json: string): Resolved | undefined {
-    try {
-        return withDefaults(JSON.parse(json) as Resolved, () => parseExact(json) as Resolved);
-    } catch {
-        return undefined;
-    }
-}
-
-/** The answer, which remembers how the defaults of its variables were written; absent if it is none. */
-function withDefaults(resolved: Resolved, exact: () => Resolved): Resolved | undefined {
-    const { content } = resolved;
-    if (typeof resolved.name !== "string" || typeof content !== "object") return undefined;
-    const { variables } = content;
-    if (variables?.some((variable) => typeof variable.default === "number")) {
-        rememberDefaults(variables, exact().content.variables ?? []);
-    }
-    return resolved;
-}
-
-interface Item {
-    resolved?: Resolved;
-    problem?: Details;
-}
-
-function itemsOf(reply: Reply): Item[] | undefined {
-    try {
-        const { answers } = JSON.parse(reply.body) as { answers?: Item[] };
-        if (!Array.isArray(answers)) return undefined;
-        let exact: { answers: Item[] } | undefined;
-        return answers.map((item, index) => {
-            if (!item.resolved) return item;
-            const resolved = withDefaults(item.resolved, () => {
-                exact ??= parseExact(reply.body) as { answers: Item[] };
-                return exact.answers[index]?.resolved as Resolved;
-            });
-            return resolved ? { resolved } : {};
-        });
-    } catch {
-        return undefined;
-    }
-}
-
-interface Details {
-    status?: number | undefined;
-    code: string | undefined;
-    detail: string | undefined;
-}
-
-/** What a problem of the node says. */
-function detailsOf(reply: Reply): Details {
-    try {
-        const { code, detail } = JSON.parse(reply.body) as Details;
-        return { code, detail };
-    } catch {
-        return { code: undefined, detail: undefined };
-    }
-}
-
-/** An answer that no node gave. */
-function unasked(resolved: Resolved): Answer {
-    return { resolved, etag: undefined, position: undefined, stale: true, ageS: undefined, receivedAt: Date.now(), order: 0 };
-}
-
-function fallbackOf(reference: string, fallback: NonNullable<PromptOptions["fallback"]>): Resolved {
-    const { name, selector } = partsOf(reference);
-    const label = /^(?:\d+$|b3:)/.test(selector) ? null : selector;
-    const content = contentFrom(fallback);
-    const resolved = describe(name, 0, "", label, content);
-    return { ...resolved, telemetry: { attributes: { "gen_ai.prompt.name": name }, baggage: `gen_ai.prompt.name=${inPath(name)}` } };
 }
 
 /** A client for tests; see {@link Bookholder.fake}. */

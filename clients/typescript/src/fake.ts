@@ -2,7 +2,7 @@
 
 import { describe } from "./baked.js";
 import { contentFrom } from "./prompt-file.js";
-import { partsOf } from "./reference.js";
+import { matches, partsOf } from "./reference.js";
 import { ConnectionFailed } from "./transport.js";
 import type { Exchange, Reply, Stream, Transport } from "./transport.js";
 import type { Content, Message, Placeholder, Resolved } from "./types.js";
@@ -43,6 +43,7 @@ export class FakeNode implements Transport {
         const [, operation = "", reference = ""] = /^\/v1\/([a-z]+)(?:\/(.*?))?(?:\?.*)?$/.exec(path) ?? [];
         if (operation === "resolve" && reference) return this.resolve(decodeURIComponent(reference));
         if (operation === "resolve" && body !== undefined) return this.batch(body);
+        if (operation === "resolve") return this.matching(new URLSearchParams(path.split("?")[1]));
         return this.reply(422, { code: "render_failed", detail: "jinja is rendered by the node; a fake has none" });
     }
 
@@ -77,6 +78,13 @@ export class FakeNode implements Transport {
     private resolve(reference: string): Promise<Reply> {
         const resolved = this.find(reference);
         return resolved ? this.reply(200, resolved) : this.reply(404, this.problem(reference));
+    }
+
+    private matching(query: URLSearchParams): Promise<Reply> {
+        const [label, pattern] = [query.get("label"), query.get("pattern") ?? "**"];
+        const found = [...this.served.values()].filter((known) => known.label === label && matches(pattern, known.name));
+        const answers = found.map((resolved) => ({ reference: `${resolved.name}@${label}`, resolved }));
+        return this.reply(200, { position: `1.${this.position}`, answers });
     }
 
     private batch(body: string): Promise<Reply> {
