@@ -50,7 +50,7 @@ def bookholder(*arguments, **options):
 
 def clean_environment():
     """The environment without variables that are settings of the program, or of packaging/build."""
-    own = ("BOOKHOLDER", "SIGNING_KEY", "RELEASE_URL", "INSTALL_URL", "COMPRESSION", "DIST", "SOURCE_DATE_EPOCH")
+    own = ("BOOKHOLDER", "SIGNING_KEY", "RELEASE_URL", "INSTALL_URL", "COMPRESSION", "DIST", "WITHOUT_NPM", "SOURCE_DATE_EPOCH")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 
@@ -77,14 +77,7 @@ class Node:
 
     def __init__(self, process, data, log):
         self.process, self.data, self.log = process, data, log
-
-    @property
-    def address(self):
-        return (self.data / "address").read_text().strip()
-
-    @property
-    def url(self):
-        return f"http://{self.address}"
+        self.url = f"http://{(data / 'address').read_text().strip()}"
 
     @property
     def root_key(self):
@@ -130,12 +123,11 @@ def node(*arguments, env=None, data=None, binary=BINARY):
             process = subprocess.Popen(
                 [str(binary), *arguments], env={**clean_environment(), **chosen}, stdout=out, stderr=out, cwd=home
             )
-        started = Node(process, data, log)
         try:
             look = lambda: (data / "address").exists() or process.poll() is not None
             until("it starts", look, log.read_text)
             assert process.poll() is None, f"{arguments} {chosen}:\n{log.read_text()}"
-            yield started
+            yield Node(process, data, log)
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -57,8 +57,10 @@ def contained(root, script):
         mount --bind {root} {root}
         mount -o remount,bind,ro {root}
         mount -t tmpfs -o mode=0700,uid=65532,gid=65532 tmpfs {root}/data
-        contained() {{ env -i {environment} "$@"; }}
-        IN() {{ contained /usr/sbin/chroot --userspec={IMAGE["User"]} {root} "$@"; }}
+        # In the background the shell becomes the process, so that it gets the signals.
+        START() {{ exec env -i {environment} $WITH /usr/sbin/chroot --userspec={IMAGE["User"]} {root} "$@"; }}
+        IN() {{ (START "$@"); }}
+        WITH=
         ready() {{ for _ in $(seq 300); do IN {' '.join(HEALTH)} > /dev/null 2>&1 && return; sleep 0.1; done; return 1; }}
     """
     done = subprocess.run(
@@ -97,11 +99,11 @@ def test_same_program_gives_the_same_bytes(tmp_path):
 def test_primary_starts_read_only_without_tmp_becomes_healthy_and_ends_on_sigterm(root):
     command = " ".join(IMAGE["Entrypoint"] + IMAGE["Cmd"])
     said = contained(root, f"""
-        IN {command} 2> /dev/null &
+        START {command} 2> /dev/null &
         node=$!
         ready
         IN /bookholder status --ready
-        IN /bookholder keys show | head -1
+        IN /bookholder keys show --data /data | head -1
         test "$(stat -c %u:%a {root}/data/admin-token)" = 65532:600
         kill $node
         wait $node && echo ended well
@@ -120,16 +122,15 @@ def test_replica_open_to_other_machines_is_refused_unless_asked_for(root):
 
 def test_verbs_that_write_files_need_no_tmp(root):
     said = contained(root, f"""
-        node() {{ contained BOOKHOLDER_ADMIN_TOKEN={TOKEN} BOOKHOLDER_TOKEN={TOKEN} \\
-            /usr/sbin/chroot --userspec={IMAGE["User"]} {root} /bookholder "$@"; }}
-        node serve --insecure 2> /dev/null &
+        WITH='BOOKHOLDER_ADMIN_TOKEN={TOKEN} BOOKHOLDER_TOKEN={TOKEN}'
+        START /bookholder serve --insecure 2> /dev/null &
         ready
-        echo 'Hello' | node publish a --file - -m why --label production
-        node pull --label production --out /data/prompts
-        node backup /data/all.backup
-        node bundle export /data/monday
-        node report --from 2026-01-01 --out /data/report.html
-        node demo > /dev/null
+        echo 'Hello' | IN /bookholder publish a --file - -m why --label production
+        IN /bookholder pull --label production --out /data/prompts
+        IN /bookholder backup /data/all.backup
+        IN /bookholder bundle export /data/monday
+        IN /bookholder report --from 2026-01-01 --out /data/report.html
+        IN /bookholder demo > /dev/null
         kill $!
         echo done
     """)

@@ -21,7 +21,7 @@ DEB, RPM = f"bookholder_{VERSION}_{MACHINE[0]}.deb", f"bookholder-{VERSION}-1.{M
 
 def build(dist, binary, **env):
     return run(PACKAGING / "build", TARGET, env={
-        "BOOKHOLDER": str(binary), "BOOKHOLDER_HOST": str(BINARY), "DIST": str(dist), "COMPRESSION": "0", **env,
+        "BOOKHOLDER": str(binary), "BOOKHOLDER_HOST": str(BINARY), "DIST": str(dist), "COMPRESSION": "0", "WITHOUT_NPM": "1", **env,
     })
 
 
