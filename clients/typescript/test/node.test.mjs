@@ -187,6 +187,31 @@ test("numbers are printed as the node prints them", async () => {
     assert.equal(prompt.content.variables.find(({ name }) => name === "v0").default, 1);
 });
 
+test("random templates are rendered as by the node", async () => {
+    // A seed of its own for each run, which a failure prints.
+    const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31) >>> 0;
+    let state = seed;
+    const random = (below) => {
+        state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+        return Math.floor((state / 2 ** 32) * below);
+    };
+    const pieces = ["{", "}", "{{", "}}", "{{{", " ", "\n", "\t", "\u00a0", "\u0085", "\ufeff", "\u200b", "\u3000", "a", "größe", "_x1", "b.c-d", "1",
+        "-", ".", "#", "/", "!", "&", "^", ">}}", "é", "e\u0301", "🜁", "ⅷ", "²", "\u05b0", "名前", "{%", "%}", "{{a}}", "{{ größe }}", "\"", "\\", "<", "\0"];
+    const values = [7, -0.5, 1e-7, true, false, "", "{{a}}", "x\ny", "🜁\u0301", "\\", "ab".repeat(50)];
+    const text = () => Array.from({ length: 1 + random(12) }, () => pieces[random(pieces.length)]).join("");
+    const online = client({ socket: undefined, url: primary.url });
+    for (let round = 0; round < 20; round++) {
+        const messages = Array.from({ length: 50 }, () => ({ role: "user", content: text() }));
+        await primary.publish("test/random", { messages });
+        const prompt = await online.prompt("test/random");
+        const given = Object.fromEntries(prompt.variables.map(({ name }) => [name, values[random(values.length)]]));
+        const rendered = await primary.send("POST", "/v1/render/test/random", { variables: given });
+        for (const [index, message] of prompt.messages(given).entries()) {
+            assert.deepEqual(message, rendered.messages[index], JSON.stringify([messages[index], given, `SEED=${seed}`]));
+        }
+    }
+});
+
 test("jinja is rendered by the node", async () => {
     const text = "{% for p in products %}- {{ p.name }}\n{% endfor %}";
     await primary.publish("test/list", { syntax: "jinja", text, variables: [{ name: "products", type: "array", required: true }] });

@@ -42,6 +42,37 @@ test("the arguments fit the SDKs", () => {
     passes(compile("sdks", "module", { "a.ts": sample("sdks.ts") }, { skipLibCheck: true, types: ["node"], exactOptionalPropertyTypes: false }));
 });
 
+test("the examples of the README and of the comments compile", () => {
+    const blocks = (file, fence) => [...readFileSync(join(root, file), "utf8").matchAll(fence)].map(([, block]) => block);
+    const readme = blocks("README.md", /^```ts\n(.*?)^```$/gms);
+    const comments = ["src/client.ts", "src/prompt.ts", "src/types.ts"]
+        .flatMap((file) => blocks(file, /^ *\* ```ts\n(.*?)^ *\* ```$/gms))
+        .map((block) => block.replace(/^ *\* ?/gm, ""));
+    assert.ok(readme.length === 3 && comments.length >= 5, `${readme.length} and ${comments.length}`);
+    const isDeclaration = (block) => /^declare module/m.test(block);
+    // What an application has around an example.
+    const surroundings = `
+        import assert from "node:assert/strict";
+        import type { generateText as Generate, LanguageModel } from "ai";
+        import { Bookholder, Prompt } from "bookholder";
+        import type { Message } from "bookholder";
+        import type OpenAI from "openai";
+        declare const openai: OpenAI, generateText: typeof Generate, model: LanguageModel;
+        declare const bh: Bookholder, bookholder: Bookholder, p: Prompt, prompt: Prompt;
+        declare const user: { id: string }, history: Message[], products: unknown[];
+        declare function answer(bookholder: Bookholder, question: string): Promise<void>;
+    `;
+    const examples = [...readme, ...comments].filter((block) => !isDeclaration(block)).map((block, index) => {
+        const body = block.replace(/^import .*$/gm, "");
+        return [`e${index}.ts`, `${surroundings}export async function example() {\n${body}}`];
+    });
+    const options = { skipLibCheck: true, types: ["node"], exactOptionalPropertyTypes: false };
+    passes(compile("examples", "module", Object.fromEntries(examples), options));
+    for (const [index, text] of [...readme, ...comments].filter(isDeclaration).entries()) {
+        passes(compile(`declaration${index}`, "module", { "a.ts": text }));
+    }
+});
+
 test("a wrong name is an error that says so", () => {
     const wrong = sample("declared.ts").replace(/^.*@ts-expect-error: not a prompt$/m, "");
     const { status, stdout } = compile("wrong", "module", { "a.ts": wrong });
