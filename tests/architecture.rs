@@ -359,7 +359,9 @@ fn source_files_that_the_documentation_names_exist() {
     let (mut missing, sources) = (Vec::new(), sources());
     let pages = std::fs::read_dir(root.join("docs/architecture")).expect("the pages").map(|page| page.expect("a page"));
     let pages = pages.map(|page| format!("docs/architecture/{}", page.file_name().to_string_lossy()));
-    let documents = ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/reference/stale-replicas.md", "docs/reference/metrics.md"].map(str::to_owned);
+    let documents =
+        ["ARCHITECTURE.md", "CONTRIBUTING.md", "docs/reference/stale-replicas.md", "docs/reference/metrics.md"]
+            .map(str::to_owned);
     for document in documents.into_iter().chain(pages) {
         let text = std::fs::read_to_string(root.join(&document)).expect("a document");
         let named = text.split('`').skip(1).step_by(2).filter(|name| {

@@ -1,0 +1,128 @@
+//! What readers copy from a page works in their shell, also where a test cannot run it.
+
+use std::process::Command;
+
+use regex::Regex;
+
+use super::page::pages;
+use crate::support::command::bookholder;
+
+/// Languages of blocks that are not commands.
+const LANGUAGES: [&str; 15] = [
+    "",
+    "caddyfile",
+    "http",
+    "ini",
+    "json",
+    "mermaid",
+    "nginx",
+    "prompt",
+    "promql",
+    "python",
+    "sql",
+    "text",
+    "toml",
+    "typescript",
+    "yaml",
+];
+
+/// The help of every command.
+const CLI_REFERENCE: &str = "docs/reference/cli.md";
+
+/// The lines of a block that a shell reads as commands: all but those of here-documents.
+fn command_lines(text: &str) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut end: Option<&str> = None;
+    for line in text.lines() {
+        match end {
+            Some(word) if line == word => end = None,
+            Some(_) => {}
+            None => {
+                end = line.split_once("<<").map(|(_, word)| word.trim().trim_matches('\''));
+                lines.push(line);
+            }
+        }
+    }
+    lines
+}
+
+/// Fails unless the help of the command has every flag that it is given here.
+fn check_flags(page: &str, command: &str) {
+    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+    let is_verb = |word: &&&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let verbs: Vec<&str> =
+        words.iter().take_while(|word| !word.starts_with('-')).take(2).filter(is_verb).copied().collect();
+    // The second word is a verb of its own, or an argument.
+    let (mut code, mut said) = bookholder(verbs.iter().chain(&["--help"])).run();
+    if code != Some(0) {
+        (code, said) = bookholder(verbs.iter().take(1).chain(&["--help"])).run();
+    }
+    assert_eq!(code, Some(0), "{page}: `{command}`: {}", said.stderr);
+    for flag in words.iter().filter(|word| word.starts_with("--")) {
+        let flag = flag.split('=').next().unwrap_or(flag).trim_end_matches([',', '…']);
+        assert!(said.stdout.contains(flag), "{page}: `{command}`: `{flag}` is not in {}", said.stdout);
+    }
+}
+
+#[test]
+fn commands_are_in_blocks_that_a_test_runs_or_checks() {
+    let typed = Regex::new(r"(?m)^ *(\$ |bookholder |curl )").expect("a pattern");
+    // The help of commands has examples, which are for other machines.
+    for page in pages().into_iter().filter(|page| page.path != CLI_REFERENCE) {
+        for (info, text) in page.blocks(|info| !["sh", "sh terminal", "sh no_run", "console"].contains(&info)) {
+            let language = info.split(' ').next().unwrap_or_default();
+            assert!(LANGUAGES.contains(&language), "{}: what is a block of `{info}`?", page.path);
+            assert!(!typed.is_match(text), "{}: these commands belong in a block of `sh`:\n{text}", page.path);
+        }
+        for (number, line) in page.prose() {
+            let is_indented = line.starts_with("    ") && typed.is_match(line);
+            assert!(!is_indented, "{}:{number}: this command belongs in a block of `sh`: {line}", page.path);
+        }
+    }
+}
+
+#[test]
+fn commands_have_no_comments_because_zsh_takes_them_for_arguments() {
+    let commented = |line: &&str| line.starts_with('#') || line.contains(" #");
+    for page in pages() {
+        for (info, text) in page.blocks(|info| info.starts_with("sh")) {
+            let found: Vec<&str> = command_lines(text).into_iter().filter(commented).collect();
+            assert!(found.is_empty(), "{}, in a block of `{info}`: {found:#?}", page.path);
+        }
+    }
+    let here = "cat > f <<'END'\na = 1  # in the file\nEND\nls  # not in it\n";
+    assert_eq!(command_lines(here).into_iter().filter(commented).collect::<Vec<_>>(), ["ls  # not in it"]);
+}
+
+#[test]
+fn blocks_for_other_machines_are_correct_shell_with_verbs_and_flags_that_exist() {
+    let mut count = 0;
+    for page in pages() {
+        for (_, text) in page.blocks(|info| info == "sh no_run") {
+            let checked = Command::new("bash").args(["-n", "-c", text]).output().expect("bash");
+            assert!(checked.status.success(), "{}: {text}{}", page.path, String::from_utf8_lossy(&checked.stderr));
+            let joined = text.replace("\\\n", "");
+            for command in command_lines(&joined).into_iter().filter(|line| line.starts_with("bookholder ")) {
+                check_flags(&page.path, command);
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 10, "{count} commands");
+}
+
+#[test]
+fn commands_within_sentences_have_verbs_and_flags_that_exist() {
+    let quoted = Regex::new("`(bookholder [a-z][^`]*)`").expect("a pattern");
+    let mut count = 0;
+    // The help itself, and names of hash contexts.
+    let others = [CLI_REFERENCE, "docs/architecture/"];
+    for page in pages().into_iter().filter(|page| !others.iter().any(|other| page.path.starts_with(other))) {
+        let text: String = page.prose().into_iter().flat_map(|(_, line)| [line, "\n"]).collect();
+        for found in quoted.captures_iter(&text) {
+            check_flags(&page.path, &found[1].replace('\n', " "));
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "{count} commands");
+}
