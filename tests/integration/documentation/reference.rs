@@ -192,7 +192,8 @@ fn reference_of_the_settings_is_that_of_the_code() {
         let default = match (defaults.get(name.as_str()), said.trim_end_matches(']'), kind) {
             (Some(default), _, _) => format!("`{default}`"),
             (None, "", "boolean") => "`false`".to_owned(),
-            (None, said, _) => said.to_owned(),
+            (None, said, _) if said.chars().all(char::is_alphabetic) => said.to_owned(),
+            (None, said, _) => format!("`{said}`"),
         };
         writeln!(rows, "| `{name}`{mark} | {role} | {kind} | {default} | {about} |").expect("in memory");
     }
@@ -224,7 +225,8 @@ fn advice(status: u64, code: &str) -> &'static str {
         404 | 410 => "fix the name; an answer, not an outage",
         409 => "read again, then decide",
         421 => "use an own host name of the node, or an access token",
-        408 | 429 => "repeat after `Retry-After`; until then the last good answer",
+        408 => "repeat; until then the last good answer",
+        429 => "repeat after `Retry-After`; until then the last good answer",
         500..=599 => "the last good answer; repeat with increasing pauses",
         other => panic!("what should a client do about {other}?"),
     }
