@@ -212,7 +212,11 @@ class NodeTransport implements Transport {
                 response.setEncoding("utf8");
                 response.on("data", (piece) => {
                     silence.reset();
-                    stream.receive(piece);
+                    try {
+                        stream.receive(piece);
+                    } catch (error) {
+                        request.destroy(error as Error);
+                    }
                 });
                 response.on("error", end);
                 response.on("close", () => end());
