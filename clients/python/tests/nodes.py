@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import bookholder
 from bookholder._address import parse
 from bookholder._blocking import Connections
 from bookholder._core import Core
@@ -109,6 +111,13 @@ class Node:
 
     def position(self) -> str:
         return str(self.ok("GET", "/v1/status")["position"])
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program that uses the client."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(bookholder.__file__).parents[1])}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def primary(folder: Path, name: str = "primary") -> Node:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-REPLICA_SOCKET = "/run/bookholder/replica.sock"
+# In containers, and where the packages for Linux put it.
+REPLICA_SOCKETS = ("/run/bookholder/replica.sock", "/run/bookholder-replica/bookholder.sock")
 REPLICA_URL = "http://127.0.0.1:7071"
 
 
@@ -50,8 +51,9 @@ def find(url: str | None, socket: str | None) -> Address:
         return Address(path, "localhost", 0, False, "")
     if address := os.environ.get("BOOKHOLDER_URL"):
         return parse(address)
-    if os.path.exists(REPLICA_SOCKET):
-        return Address(REPLICA_SOCKET, "localhost", 0, False, "")
+    for path in REPLICA_SOCKETS:
+        if os.path.exists(path):
+            return Address(path, "localhost", 0, False, "")
     return parse(REPLICA_URL)
 
 

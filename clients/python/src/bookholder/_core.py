@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ._address import Address
-from ._answers import Answer, Attributes, Key, Memory, Resolved, answer, key_of
+from ._answers import Answer, Attributes, Key, Memory, Resolved, answer
 from ._baked import Baked
 from ._http import Reply, Unreachable, quote, request
 from ._literal import content_of
@@ -27,6 +27,8 @@ from .prompt import Source
 logger = logging.getLogger("bookholder")
 
 TIMEOUT_S = 0.25
+# With nothing else to answer, a slow answer is better than none.
+PATIENCE_S = 5.0
 BATCH_MAX = 1_000
 
 Fallback = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
@@ -81,6 +83,12 @@ class Core:
             target += b"?" + _query(subject, attributes)
         extra = b"If-None-Match: %b\r\n" % known.etag if known is not None and known.etag else b""
         return request(b"GET", target, self.fixed, extra)
+
+    def can_answer(self, key: Key, fallback: Fallback | None) -> bool:
+        """Whether somebody else could answer."""
+        if fallback is not None or self.memory.get(key) is not None:
+            return True
+        return isinstance(self.baked.find(key[0]), Resolved)
 
     def answered(self, key: Key, known: Answer | None, reply: Reply, asked: float) -> Given:
         """What the node said."""
@@ -243,6 +251,3 @@ def references_of(references: Iterable[str]) -> list[str]:
 
 def now() -> float:
     return time.monotonic()
-
-
-__all__ = ["BATCH_MAX", "TIMEOUT_S", "Core", "Fallback", "Given", "key_of", "logger", "now", "references_of"]

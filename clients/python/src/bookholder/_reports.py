@@ -45,7 +45,6 @@ class Reports:
         self._core = core
         self._connections = connections
         self._begin()
-        exit_with(self)
 
     def _begin(self) -> None:
         self._queue: deque[tuple[Kind, bytes]] = deque()
@@ -60,7 +59,6 @@ class Reports:
     def after_fork(self) -> None:
         """The reports that wait are those of the parent."""
         self._begin()
-        exit_with(self)
 
     def add(self, kind: Kind, body: Callable[[], Mapping[str, Any]]) -> None:
         """Queues a report."""
@@ -74,14 +72,17 @@ class Reports:
                 self._queue.append((kind, report))
                 waiting = len(self._queue)
                 if self._thread is None:
-                    self._thread = threading.Thread(
-                        target=_run, args=(weakref.ref(self),), name="bookholder-reports", daemon=True
-                    )
-                    self._thread.start()
+                    self._start()
             if waiting == BATCH_MAX:
                 self._wake.set()
         except Exception as error:  # noqa: BLE001
             self._drop(1, f"{type(error).__name__}: {error}")
+
+    def _start(self) -> None:
+        arguments = (weakref.ref(self),)
+        self._thread = threading.Thread(target=_run, args=arguments, name="bookholder-reports", daemon=True)
+        self._thread.start()
+        send_at_exit(self)
 
     def flush(self, timeout: float) -> bool:
         """Sends what waits; whether everything was sent in time."""
@@ -190,8 +191,8 @@ def _run(reports: weakref.ref[Reports]) -> None:
         delay = alive.work()
 
 
-def exit_with(reports: Reports) -> None:
-    """Has the last reports sent when the program ends, without keeping the client alive."""
+def send_at_exit(reports: Reports) -> None:
+    """Has the last reports sent when the process ends, without keeping the client alive."""
     alive = weakref.ref(reports)
 
     def end() -> None:
@@ -200,12 +201,13 @@ def exit_with(reports: Reports) -> None:
 
     atexit.register(end)
     weakref.finalize(reports, atexit.unregister, end).atexit = False
-    # A process of multiprocessing ends without atexit.
-    if (util := sys.modules.get("multiprocessing.util")) is not None and os.getpid() != _MAIN_PID:
+    # A forked process of multiprocessing ends without atexit.
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and os.getpid() != _FIRST_PID:
         util.Finalize(None, end, exitpriority=100)
 
 
-_MAIN_PID = os.getpid()
+_FIRST_PID = os.getpid()
 
 
 def response_of(prompt: BasePrompt[Any] | str, fields: dict[str, Any]) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._address import Address
-from ._answers import Key, Resolved
+from ._answers import Key, Resolved, key_of
 from ._blocking import tls_context
-from ._core import TIMEOUT_S, Core, Fallback, Given, key_of, now, references_of
+from ._core import PATIENCE_S, TIMEOUT_S, Core, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Closed, Reader, Reply, Unreachable, quote, request, take_chunks
 from ._template import RenderedWithRemarks
@@ -50,12 +50,22 @@ class AsyncBookholder(BaseBookholder):
         socket: str | os.PathLike[str] | None = None,
         token: str | None = None,
         timeout: float = TIMEOUT_S,
+        patience: float = PATIENCE_S,
         baked: str | os.PathLike[str] | None = None,
         cache: Literal["events"] | None = None,
         strict: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(url, socket=socket, token=token, timeout=timeout, baked=baked, strict=strict, tls=tls)
+        super().__init__(
+            url,
+            socket=socket,
+            token=token,
+            timeout=timeout,
+            patience=patience,
+            baked=baked,
+            strict=strict,
+            tls=tls,
+        )
         if cache not in (None, "events"):
             raise ValueError('`cache` is "events" or None')
         self._caches = cache is not None
@@ -116,9 +126,10 @@ class AsyncBookholder(BaseBookholder):
     async def _ask(self, key: Key, fallback: Fallback | None) -> Given:
         core = self._core
         known = core.memory.known(key)
+        timeout = self._timeout if known is not None or core.can_answer(key, fallback) else self._patience
         asked = now()
         try:
-            reply = await self._loop().pool.exchange(core.question(key, known), self._timeout)
+            reply = await self._loop().pool.exchange(core.question(key, known), timeout)
             return core.answered(key, known, reply, asked)
         except Unreachable as why:
             return core.instead(key, why, fallback)
@@ -160,7 +171,7 @@ class AsyncBookholder(BaseBookholder):
         core, ordered = self._core, key_of("", subject, attributes)[2]
         asked = now()
         try:
-            reply = await self._loop().pool.exchange(core.batch(listed, subject, ordered), self._timeout)
+            reply = await self._loop().pool.exchange(core.batch(listed, subject, ordered), self._patience)
             return core.batch_answered(listed, subject, ordered, reply, asked)
         except Unreachable as why:
             return [core.instead((reference, subject, ordered), why, None) for reference in listed]
@@ -171,7 +182,7 @@ class AsyncBookholder(BaseBookholder):
         core = self._core
         try:
             question = core.rendering(resolved, values, lists, strict)
-            reply = await self._loop().pool.exchange(question, self._timeout)
+            reply = await self._loop().pool.exchange(question, self._patience)
         except Unreachable as why:
             raise core.unrendered(resolved, why) from why
         return core.rendered(resolved, reply)

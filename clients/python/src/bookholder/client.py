@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _address, _fork
-from ._answers import Key, Resolved
+from ._answers import Key, Resolved, key_of
 from ._blocking import Connections, connect, stream
-from ._core import TIMEOUT_S, Core, Fallback, Given, key_of, now, references_of
+from ._core import PATIENCE_S, TIMEOUT_S, Core, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Unreachable, quote, request
 from ._reports import Reports, response_of, score_of
@@ -36,15 +36,17 @@ class BaseBookholder:
         socket: str | os.PathLike[str] | None,
         token: str | None,
         timeout: float,
+        patience: float,
         baked: str | os.PathLike[str] | None,
         strict: bool,
         tls: ssl.SSLContext | None,
     ) -> None:
-        if not timeout > 0:
-            raise ValueError("`timeout` is a number of seconds above 0")
+        if not timeout > 0 or not patience > 0:
+            raise ValueError("`timeout` and `patience` are numbers of seconds above 0")
         address = _address.find(url, os.fspath(socket) if socket is not None else None)
         self._core = Core(address, token=token, baked=baked, strict=strict)
         self._timeout = timeout
+        self._patience = max(patience, timeout)
         self._tls = tls
         self._connections = Connections(address, tls)
         self._reports_lock = threading.Lock()
@@ -152,12 +154,13 @@ class Bookholder(BaseBookholder):
     last answer does, then the baked prompts, then ``fallback``; only then :class:`PromptUnavailable` is raised.
 
     ``url``, ``socket``
-        Where the node is. By default ``BOOKHOLDER_SOCKET``, ``BOOKHOLDER_URL``, ``/run/bookholder/replica.sock`` or
-        ``http://127.0.0.1:7071``, whichever is there first.
+        Where the node is. By default ``BOOKHOLDER_SOCKET``, ``BOOKHOLDER_URL``, ``/run/bookholder/replica.sock``,
+        ``/run/bookholder-replica/bookholder.sock`` or ``http://127.0.0.1:7071``, whichever is there first.
     ``token``
         An access token, if the node is not on this machine; by default ``BOOKHOLDER_TOKEN``.
-    ``timeout``
-        How long to wait for the node, in seconds.
+    ``timeout``, ``patience``
+        How long to wait for the node, in seconds, while something else can answer; and if nothing else can, or for the
+        node to render jinja.
     ``baked``
         The folder that ``bookholder pull --inline`` wrote; by default ``BOOKHOLDER_BAKED``, or ``prompts``.
     ``cache="events"``
@@ -182,12 +185,22 @@ class Bookholder(BaseBookholder):
         socket: str | os.PathLike[str] | None = None,
         token: str | None = None,
         timeout: float = TIMEOUT_S,
+        patience: float = PATIENCE_S,
         baked: str | os.PathLike[str] | None = None,
         cache: Literal["events"] | None = None,
         strict: bool = False,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__(url, socket=socket, token=token, timeout=timeout, baked=baked, strict=strict, tls=tls)
+        super().__init__(
+            url,
+            socket=socket,
+            token=token,
+            timeout=timeout,
+            patience=patience,
+            baked=baked,
+            strict=strict,
+            tls=tls,
+        )
         if cache not in (None, "events"):
             raise ValueError('`cache` is "events" or None')
         self._cache: Cache[Prompt] | None = Cache() if cache else None
@@ -258,9 +271,10 @@ class Bookholder(BaseBookholder):
     def _ask(self, key: Key, fallback: Fallback | None) -> Given:
         core = self._core
         known = core.memory.known(key)
+        timeout = self._timeout if known is not None or core.can_answer(key, fallback) else self._patience
         asked = now()
         try:
-            reply = self._connections.exchange(core.question(key, known), self._timeout)
+            reply = self._connections.exchange(core.question(key, known), timeout)
             return core.answered(key, known, reply, asked)
         except Unreachable as why:
             return core.instead(key, why, fallback)
@@ -304,7 +318,7 @@ class Bookholder(BaseBookholder):
         core, ordered = self._core, key_of("", subject, attributes)[2]
         asked = now()
         try:
-            reply = self._connections.exchange(core.batch(listed, subject, ordered), self._timeout)
+            reply = self._connections.exchange(core.batch(listed, subject, ordered), self._patience)
             return core.batch_answered(listed, subject, ordered, reply, asked)
         except Unreachable as why:
             return [core.instead((reference, subject, ordered), why, None) for reference in listed]
@@ -314,7 +328,7 @@ class Bookholder(BaseBookholder):
     ) -> RenderedWithRemarks:
         core = self._core
         try:
-            reply = self._connections.exchange(core.rendering(resolved, values, lists, strict), self._timeout)
+            reply = self._connections.exchange(core.rendering(resolved, values, lists, strict), self._patience)
         except Unreachable as why:
             raise core.unrendered(resolved, why) from why
         return core.rendered(resolved, reply)
