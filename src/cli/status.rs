@@ -1,6 +1,7 @@
 //! `status`: the status of a node.
 
 use clap::Args;
+use serde_json::json;
 
 use super::Verdict;
 use super::context::Context;
@@ -9,21 +10,52 @@ use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, c
 use super::progress::size;
 use crate::api::completeness::{TelemetryRetention, TelemetryStatus};
 use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
+use crate::client::ClientError;
 
 const EXAMPLES: &str = "\
+With --ready, the exit code is 0 if the node is ready for requests, 1 if it is
+not, and 3 if it does not answer. No access token is needed.
+
 Examples:
   bookholder status
+  bookholder status --ready
+  bookholder status --ready --server unix:/run/bookholder/bookholder.sock
   bookholder status --server https://edge-7.example.com --json";
+
+/// The HTTP status of a node that is not ready.
+const NOT_READY: u16 = 503;
 
 /// `status`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct StatusArgs {}
+pub struct StatusArgs {
+    /// Only check whether the node is ready for requests: it has a verified state that it can read
+    #[arg(long)]
+    pub ready: bool,
+    /// Not ready if the last verified contact with the primary is longer ago
+    #[arg(long, value_name = "SECONDS", requires = "ready")]
+    pub max_age: Option<u64>,
+}
 
-pub async fn run(_: StatusArgs, context: Context) -> Result<Verdict, CliError> {
+pub async fn run(args: StatusArgs, context: Context) -> Result<Verdict, CliError> {
+    if args.ready {
+        return ready(args.max_age, &context).await;
+    }
     let status = context.client.status().await?;
     context.output.show(&status, || print(context.output, context.client.server(), &status))?;
     Ok(Verdict::Done)
+}
+
+/// What a probe asks. An answer that the node is not ready is a negative result; anything else is an error.
+async fn ready(max_age_s: Option<u64>, context: &Context) -> Result<Verdict, CliError> {
+    let (ready, detail) = match context.client.ready(max_age_s).await {
+        Ok(said) => (true, said),
+        Err(ClientError::Problem(problem)) if problem.status == NOT_READY => (false, problem.detail),
+        Err(error) => return Err(error.into()),
+    };
+    let detail = one_line(detail.trim());
+    context.output.show(&json!({ "ready": ready, "detail": &detail }), || context.output.line(&detail))?;
+    Ok(if ready { Verdict::Done } else { Verdict::No })
 }
 
 fn print(output: Output, server: &str, status: &Status) -> Result<(), CliError> {

@@ -51,6 +51,10 @@ use crate::model::time::Timestamp;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of a call, and of a stalled stream.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of a question about readiness: probes ask often, and a node that does not answer is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Largest answer to it, in bytes: a line.
+const READY_BYTES_MAX: usize = 1_024;
 /// How long a node can take to create a backup, a bundle or a report before it sends data.
 const MAKING_TIMEOUT: Duration = Duration::from_secs(1_800);
 /// Largest answer to a call, in bytes.
@@ -266,6 +270,18 @@ impl Client {
     /// The status of the node.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.call(self.request(Method::GET, "/v1/status")).await
+    }
+
+    /// Whether the node is ready for requests: what it says of that. It needs no access token.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; a [`Problem`] if it is not ready, which says why.
+    pub async fn ready(&self, max_age_s: Option<u64>) -> Result<String, ClientError> {
+        let query = max_age_s.map(|age| ("max_age", age));
+        let request = self.request(Method::GET, "/readyz").query(query.as_slice());
+        let response = self.send(request.timeout(READY_TIMEOUT)).await?;
+        let said = self.read(response, READY_BYTES_MAX).await?;
+        String::from_utf8(said).map_err(|_| self.answer("its readiness is not text"))
     }
 
     /// Verifies the audit log.

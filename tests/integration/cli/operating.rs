@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{line, publish};
 use crate::support::command::{bookholder, program};
-use crate::support::node::{ADMIN, Node};
+use crate::support::node::{ADMIN, Launch, Node};
 
 #[test]
 fn status_shows_primary_and_replica() {
@@ -27,6 +27,31 @@ fn status_shows_primary_and_replica() {
     let said = line(&replica, "publish b --file - -m why").input("x").fails(1).says("this node is a read-only replica");
     let _said = said.says(&primary.url()).says("send the request to the primary");
     replica.stop();
+}
+
+#[test]
+fn readiness_is_an_exit_code_that_needs_no_access_token() {
+    let mut primary = Node::primary();
+    let ready = |node: &Node, arguments: &str| {
+        let command = line(node, format!("status --ready {arguments}").trim());
+        command.env("BOOKHOLDER_TOKEN", "")
+    };
+    let _said = ready(&primary, "").ok().says("ready");
+    assert_eq!(ready(&primary, "--json").ok().json(), json!({ "ready": true, "detail": "ready" }));
+    let _said = line(&primary, "status --max-age 5").fails(2).says("--ready");
+
+    let empty = Launch::replica().args(["--root-key", &primary.root_key(), "--upstream", "http://127.0.0.1:1"]).start();
+    let _said = ready(&empty, "").exits(1).says("has no verified state yet");
+    assert_eq!(ready(&empty, "--json").exits(1).json()["ready"], false);
+
+    let replica = Node::replica(&primary);
+    replica.until("it follows", || (replica.get("/readyz").status == 200).then_some(()));
+    primary.stop();
+    let too_old = || Some(ready(&replica, "--max-age 0").run()).filter(|(code, _)| *code == Some(1));
+    let (_, said) = replica.until("its contact is too old", too_old);
+    let _said = said.says("0 s");
+    let _said = ready(&replica, "").ok().says("ready");
+    let _said = ready(&primary, "").fails(3).says("is a node running there?");
 }
 
 #[test]
