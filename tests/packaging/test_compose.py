@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import yaml
 
-from support import PACKAGING, PATIENCE_S, TOKEN, VERSION, clean_environment, image_settings, node, until
+from support import PACKAGING, PATIENCE_S, TOKEN, VERSION, clean_environment, image_settings, node, run, until
 
 FOLDER = PACKAGING / "compose"
 TEXT = (FOLDER / "compose.yaml").read_text()
@@ -46,6 +46,10 @@ def application(socket):
     finally:
         process.kill()
         process.wait(PATIENCE_S)
+
+
+def test_file_fits_the_specification_of_compose():
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", FOLDER / "compose.yaml")
 
 
 def test_images_volumes_and_hardening_of_the_services():
