@@ -11,7 +11,9 @@ import type { Content, Message, Resolved } from "./types.js";
 
 /** Who an answer is for. */
 export interface Caller {
+    /** A user or conversation that should always get the same arm of a split. */
     subject?: string | undefined;
+    /** Attributes for rules, for example `{ locale: "de-AT" }`. */
     attributes?: { readonly [name: string]: string } | undefined;
 }
 

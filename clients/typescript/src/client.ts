@@ -1,83 +1,34 @@
 /** The client: prompts from the replica, and reports to it. */
 
 import { answerOf, detailsOf, fallbackOf, fresh, itemsOf, nextOf, queryOf, subjectKey, unasked } from "./answers.js";
-import type { Details, Fallback, Item } from "./answers.js";
+import type { Details, Item } from "./answers.js";
 import { bakedAnswers, bakedFolder } from "./baked.js";
-import type { Baked, BakedAnswers } from "./baked.js";
+import type { Baked } from "./baked.js";
 import { InvalidReference, InvalidVariables, NO_PROBLEMS, PromptNotFound, PromptUnavailable, RenderFailed } from "./errors.js";
 import { Events } from "./events.js";
+import { FakeNode } from "./fake.js";
+import type { FakePrompts } from "./fake.js";
+import { HotPrompts } from "./hot.js";
 import { Memory } from "./memory.js";
 import type { Answer } from "./memory.js";
+import { addressOf } from "./options.js";
+import type { BookholderOptions, PromptFilter, PromptOptions } from "./options.js";
 import { markSpan } from "./otel.js";
 import { Prompt } from "./prompt.js";
 import type { Provenance } from "./prompt.js";
-import { PRODUCTION, canonical, inPath, partsOf } from "./reference.js";
+import { PRODUCTION, canonical, inPath } from "./reference.js";
 import { checkValues } from "./render.js";
 import type { Lists, Rendered, Values } from "./render.js";
 import { Reports } from "./reports.js";
 import type { RecordFields, RecordedPrompt, ScoreFields } from "./reports.js";
-import { FakeNode } from "./fake.js";
-import type { FakePrompts } from "./fake.js";
-import { environment, nodeModule } from "./runtime.js";
+import { environment } from "./runtime.js";
 import { transportTo } from "./transport.js";
 import type { Address, Exchange, Reply, Transport } from "./transport.js";
 import type { PromptReference, Resolved, Source } from "./types.js";
 
-/** Settings of a client. All are optional: without any it finds the replica beside it. */
-export interface BookholderOptions {
-    /** The Unix socket of the node. Otherwise `BOOKHOLDER_SOCKET`, or a replica's usual socket if there is one. */
-    socket?: string | undefined;
-    /** The URL of the node. Otherwise `BOOKHOLDER_URL`, or `http://127.0.0.1:7071`. */
-    url?: string | undefined;
-    /** An access token, for a node on another machine. Otherwise `BOOKHOLDER_TOKEN`. */
-    token?: string | undefined;
-    /**
-     * What answers when the replica and memory do not: the folder that `bookholder pull --inline` wrote, its lock file,
-     * or an answer of `POST /v1/resolve` as a value. Otherwise `BOOKHOLDER_BAKED`, or `./prompts/bookholder.lock`.
-     */
-    baked?: string | BakedAnswers | false | undefined;
-    /** How long to wait for the replica, in milliseconds; 250 by default. */
-    timeoutMs?: number | undefined;
-    /**
-     * `"events"`: answer from memory while the node's stream of changes is open, for very hot callers. By default the
-     * replica is asked each time.
-     */
-    cache?: "events" | undefined;
-    /** Whether unknown variables and empty placeholders are errors, too. */
-    strict?: boolean | undefined;
-    /** Whether `prompt` puts its attributes on the current span of OpenTelemetry; true by default. */
-    markSpans?: boolean | undefined;
-    /** Called once for each outage, when something else than the node begins to answer; `console.warn` by default. */
-    warn?: ((message: string) => void) | undefined;
-    /** A `fetch` to use for every request, instead of `node:http`. */
-    fetch?: typeof fetch | undefined;
-}
-
-/** Who an answer is for, and what to do without one. */
-export interface PromptOptions {
-    /** A user or conversation that should always get the same arm of a split. */
-    subject?: string | undefined;
-    /** Attributes for rules, for example `{ locale: "de-AT" }`. */
-    attributes?: { readonly [name: string]: string } | undefined;
-    /** What to use if nothing else answers: a text, messages, or a content. */
-    fallback?: Fallback | undefined;
-    /** How long to wait for this answer, in milliseconds. */
-    timeoutMs?: number | undefined;
-}
-
-/** Prompts by label and pattern. */
-export interface PromptFilter extends Omit<PromptOptions, "fallback"> {
-    /** `production` by default. */
-    label?: string | undefined;
-    /** `*` stands for any text between slashes, `**` for any text; everything by default. */
-    pattern?: string | undefined;
-}
-
 const TIMEOUT_MS = 250;
 /** Rendering of jinja takes longer than resolving. */
 const RENDER_TIMEOUT_MS = 5_000;
-const URL_DEFAULT = "http://127.0.0.1:7071";
-const SOCKETS = ["/run/bookholder/replica.sock", "/run/bookholder-replica/bookholder.sock"];
 /** The node looked and there is no such thing; other errors say something about the node or the way to it. */
 const ABSENT = new Set(["prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"]);
 /** The question itself is wrong. */
@@ -87,17 +38,6 @@ const ATTEMPTS_MAX = 5;
 const LISTS_MAX = 1_000;
 /** Most references in one batch. */
 const BATCH_MAX = 1_000;
-/** Most subjects of one reference that stay in memory for hot callers. */
-const HOT_SUBJECTS_MAX = 1_000;
-
-/** The key of an answer that is the same for every subject; no subject has it. */
-const EVERYONE = "*";
-
-interface Hot {
-    prompt: Prompt;
-    promise: Promise<Prompt>;
-}
-
 /**
  * Prompts from the replica beside the application.
  *
@@ -124,10 +64,7 @@ export class Bookholder {
     private isWarned = false;
     private bakedPrompts: Baked | undefined;
     private events: Events | undefined;
-    /** Prompts that hold until an event says otherwise; absent while no stream is open. */
-    private hot: Map<string, Map<string, Hot>> | undefined;
-    /** Counts what may have changed an answer since it was asked for. */
-    private generation = 0;
+    private readonly hot = new HotPrompts();
     /** Counts what was sent and received. */
     private order = 0;
 
@@ -140,7 +77,7 @@ export class Bookholder {
 
     /** The node that is asked, as `unix:/run/bookholder/replica.sock` or `http://127.0.0.1:7071`. */
     get address(): string {
-        this.place ??= this.locate();
+        this.place ??= addressOf(this.options);
         return this.place.socket === undefined ? this.place.url : `unix:${this.place.socket}`;
     }
 
@@ -172,13 +109,10 @@ export class Bookholder {
      * @throws {InvalidReference} The node cannot read the reference.
      */
     prompt<const R extends PromptReference>(reference: R, options?: PromptOptions): Promise<Prompt<R>> {
-        const hot = this.hot?.get(reference);
+        const hot = this.hot.find(reference, options);
         if (hot !== undefined) {
-            const known = hot.get(EVERYONE) ?? hot.get(options ? subjectKey(options) : "");
-            if (known !== undefined) {
-                if (this.options.markSpans !== false) markSpan(() => known.prompt.spanAttributes());
-                return known.promise as Promise<Prompt<R>>;
-            }
+            if (this.options.markSpans !== false) markSpan(() => hot.prompt.spanAttributes());
+            return hot.promise as Promise<Prompt<R>>;
         }
         return this.ask(reference, options ?? {}) as Promise<Prompt<R>>;
     }
@@ -239,7 +173,7 @@ export class Bookholder {
     async close(): Promise<void> {
         this.events?.stop();
         this.events = undefined;
-        this.hot = undefined;
+        this.hot.lost();
         this.listeners.clear();
         await this.reports.flush();
         this.reports.stop();
@@ -249,20 +183,8 @@ export class Bookholder {
 
     /** @internal Where requests go. */
     protected connect(): Transport {
-        this.place ??= this.locate();
+        this.place ??= addressOf(this.options);
         return transportTo(this.place, this.options.fetch);
-    }
-
-    private locate(): Address {
-        const token = this.options.token ?? environment("BOOKHOLDER_TOKEN");
-        let { socket, url } = this.options;
-        if (socket === undefined && url === undefined) {
-            socket = environment("BOOKHOLDER_SOCKET");
-            if (socket === undefined) url = environment("BOOKHOLDER_URL");
-            if (socket === undefined && url === undefined && !this.options.fetch) socket = usualSocket();
-        }
-        if (url?.startsWith("unix:")) return { socket: url.slice("unix:".length), url: "http://localhost", token };
-        return { socket, url: (socket === undefined ? url : undefined) ?? URL_DEFAULT, token };
     }
 
     private transport(): Transport {
@@ -274,7 +196,7 @@ export class Bookholder {
         if (this.options.cache === "events") this.tryToListen();
         const subject = subjectKey(options);
         const known = this.memory.exact(canonical(reference), subject);
-        const { generation } = this;
+        const asked = this.hot.asking();
         const sentOrder = ++this.order;
         const path = `/v1/resolve/${inPath(reference)}${queryOf(options)}`;
         const headers = known?.etag === undefined ? {} : { "if-none-match": known.etag };
@@ -286,7 +208,8 @@ export class Bookholder {
             if (!read) return this.withoutReplica(reference, options, this.unlike());
             this.isWarned = false;
             const answer = this.memory.put(canonical(reference), subject, read, sentOrder);
-            return this.keepHot(reference, subject, generation, answer, this.finish(reference, answer, "replica"));
+            if (this.options.cache === "events") this.hot.keep(reference, options, asked, this.kept(reference, answer));
+            return this.finish(reference, answer, "replica");
         }
         const problem = this.problemOf([reference], reply.status, detailsOf(reply));
         if (typeof problem === "string") return this.withoutReplica(reference, options, problem);
@@ -368,6 +291,7 @@ export class Bookholder {
             receivedAt: answer.receivedAt,
         };
         const prompt = this.make(reference, answer.resolved, provenance);
+        if (source === "replica") this.hot.saw(prompt);
         if (this.options.markSpans !== false) markSpan(() => prompt.spanAttributes());
         return prompt;
     }
@@ -377,17 +301,9 @@ export class Bookholder {
         return new Prompt(reference, resolved, provenance, { strict, render: (...given) => this.render(...given) });
     }
 
-    /** Keeps an answer for hot callers, if nothing can have changed since it was asked for. */
-    private keepHot(reference: string, subject: string, generation: number, answer: Answer, prompt: Prompt): Prompt {
-        const { assignment } = answer.resolved;
-        const isRandom = assignment !== null && !assignment.sticky && assignment.bucket !== null;
-        if (this.options.cache !== "events" || !this.hot || generation !== this.generation || isRandom) return prompt;
-        let hot = this.hot.get(reference);
-        if (!hot || hot.size >= HOT_SUBJECTS_MAX) this.hot.set(reference, (hot = new Map()));
-        const { stale, ageS: ageAtReceipt, receivedAt } = answer;
-        const kept = this.make(reference, answer.resolved, { source: "memory", stale, ageAtReceipt, receivedAt });
-        hot.set(assignment === null ? EVERYONE : subject, { prompt: kept, promise: Promise.resolve(kept) });
-        return prompt;
+    /** An answer as hot callers get it later. */
+    private kept(reference: string, { resolved, stale, ageS, receivedAt }: Answer): Prompt {
+        return this.make(reference, resolved, { source: "memory", stale, ageAtReceipt: ageS, receivedAt });
     }
 
     private tryToListen(): void {
@@ -400,15 +316,10 @@ export class Bookholder {
 
     private listen(): void {
         this.events ??= new Events(this.transport(), {
-            opened: () => {
-                this.generation += 1;
-                this.hot = new Map();
-            },
+            opened: () => this.hot.opened(),
+            lost: () => this.hot.lost(),
             changed: (names) => {
-                this.generation += 1;
-                for (const reference of this.hot?.keys() ?? []) {
-                    if (names.length === 0 || names.includes(partsOf(reference).name)) this.hot?.delete(reference);
-                }
+                this.hot.changed(names);
                 for (const act of this.listeners) {
                     try {
                         act(names);
@@ -419,10 +330,6 @@ export class Bookholder {
                         });
                     }
                 }
-            },
-            lost: () => {
-                this.generation += 1;
-                this.hot = undefined;
             },
         });
     }
@@ -552,12 +459,6 @@ export class Bookholder {
         const { text, messages, remarks = [] } = JSON.parse(reply.body) as Partial<Rendered>;
         return { ...(text !== undefined && { text }), ...(messages && { messages }), remarks };
     }
-}
-
-/** The first usual socket that exists. */
-function usualSocket(): string | undefined {
-    const files = nodeModule("node:fs") as { existsSync?(path: string): boolean } | undefined;
-    return SOCKETS.find((socket) => files?.existsSync?.(socket));
 }
 
 /** A client for tests; see {@link Bookholder.fake}. */

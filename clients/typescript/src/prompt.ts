@@ -65,7 +65,7 @@ export class Prompt<R extends string = string> {
         this.content = resolved.content;
     }
 
-    /** Seconds since the replica last had contact with its primary; null for baked prompts and fallbacks. */
+    /** Seconds since the replica last had contact with its primary, at most; null for baked prompts and fallbacks. */
     get age(): number | null {
         const { ageAtReceipt, receivedAt } = this.provenance;
         return ageAtReceipt === undefined ? null : ageAtReceipt + Math.max(0, Date.now() - receivedAt) / 1000;

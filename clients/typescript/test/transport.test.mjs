@@ -204,3 +204,21 @@ test("an answer that an event overtook is not kept for hot callers", async () =>
     assert.equal((await bookholder.prompt("a")).source, "replica");
     assert.equal((await bookholder.prompt("a")).source, "memory");
 });
+
+test("a newer answer is believed before the event about it arrives", async () => {
+    let version = 1;
+    const server = createServer((request, response) => {
+        if (request.url === "/v1/events") {
+            response.writeHead(200, { "content-type": "text/event-stream" });
+            return response.write("id: 1.1\n\n");
+        }
+        if (request.method === "POST") return json(response, { position: "1.2", answers: [{ reference: "a@production", resolved: resolved(version) }] });
+        return json(response, resolved(version));
+    });
+    const bookholder = client({ url: `http://127.0.0.1:${await listening(server)}`, cache: "events" });
+    while ((await bookholder.prompt("a")).source !== "memory") await new Promise((resolve) => setImmediate(resolve));
+    version = 2;
+    assert.equal((await bookholder.prompt("a")).version, 1);
+    assert.equal((await bookholder.prompts(["a@production"]))[0].version, 2);
+    assert.equal((await bookholder.prompt("a")).version, 2);
+});
