@@ -3,17 +3,20 @@
 #
 #   sh install.sh                     the version that this file came with
 #   sh install.sh --to /opt/bin       into another folder
+#   sh install.sh --version 0.2.0     another version
 #   sh install.sh --signers FILE      check the signature as well, against these keys (an OpenSSH allowed_signers file)
 #
-# INSTALL_URL is where the files of a release are: https://…, http://… or file://… (a stick, for example).
+# INSTALL_URL is where the files of a release are: https://…, http://… or file://… (a stick, for example), with {version} for
+# the version.
 set -eu
 
 version='@version@'
-url=${INSTALL_URL:-@url@}
+released='@url@'
+url=${INSTALL_URL:-$released}
 to=${HOME:-}/.local/bin
 signers=
 
-usage() { sed -n '2,8s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 fail() { echo "error: $1" >&2 && exit 1; }
 
 while [ $# -gt 0 ]; do
@@ -26,6 +29,10 @@ while [ $# -gt 0 ]; do
     *) fail "unknown option: $1 (--help lists them)" ;;
     esac
 done
+case $version in
+'' | *[!0-9A-Za-z.+-]*) fail "invalid version \"$version\": write it as 0.1.0" ;;
+esac
+url=$(echo "$url" | sed "s/{version}/$version/g")
 case $url in
 https://* | http://* | file://*) ;;
 *) fail "set INSTALL_URL to where the files of a release are" ;;

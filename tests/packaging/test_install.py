@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 import pytest
+import yaml
 
 from support import PACKAGING, VERSION, clean_environment, needs, run
 from test_release import NAME, dist, key  # noqa: F401, fixtures
@@ -77,6 +78,19 @@ def test_release_on_a_stick_needs_no_network(release, tmp_path):
     assert (tmp_path / ".local" / "bin" / "bookholder").stat().st_mode & 0o777 == 0o755
 
 
+def test_action_installs_the_version_of_its_own_tag(release, tmp_path):
+    """Its step, with the values that GitHub would fill in."""
+    step = yaml.safe_load((PACKAGING / "action" / "action.yml").read_text())["runs"]["steps"][0]
+    assert step["if"] == "${{ inputs.program == '' }}" and set(step["env"]) == {"URL", "REPOSITORY", "ACTION"}
+    (tmp_path / "releases" / "download").mkdir(parents=True)
+    (tmp_path / "releases" / "download" / f"v{VERSION}").symlink_to(release)
+    for given in ({"URL": f"file://{release}"}, {"URL": "", "REPOSITORY": f"file://{tmp_path}"}):
+        env = {"RUNNER_TEMP": str(tmp_path), "ACTION": str(PACKAGING / "action"), "REPOSITORY": "none", **given}
+        run("dash", "-e", "-c", step["run"], env=env)
+        assert run(tmp_path / "bookholder" / "bookholder", "--version") == f"bookholder {VERSION}\n"
+        (tmp_path / "bookholder" / "bookholder").unlink()
+
+
 def test_wget_does_where_there_is_no_curl(release, url, tmp_path):
     needs("wget")
     tools = tmp_path / "tools"
@@ -115,6 +129,7 @@ def test_signature_is_checked_if_keys_are_given(release, url, tmp_path, key):  #
 
 @pytest.mark.parametrize("arguments, said", [
     (["--version", "9.9.9"], "cannot get http"),
+    (["--version", "1;x"], 'invalid version "1;x": write it as 0.1.0'),
     (["--to"], "--to needs a value"),
     (["--frobnicate"], "unknown option: --frobnicate"),
 ])
@@ -124,6 +139,7 @@ def test_mistakes_are_named(release, url, tmp_path, arguments, said):
 
 
 def test_no_address_is_an_error_and_help_says_how(release, tmp_path):
-    assert "set INSTALL_URL" in install(PACKAGING, "nowhere", tmp_path, code=1)
+    assert "set INSTALL_URL" in install(release, "nowhere", tmp_path, code=1)
+    assert f"cannot get file:///releases/v{VERSION}/{NAME}.tar.gz" in install(release, "", tmp_path, code=1)
     assert "--signers FILE" in install(release, "file:///", tmp_path, "--help")
     assert "INSTALL_URL" in install(release, "file:///", tmp_path, "--help")

@@ -41,7 +41,7 @@ def dist(tmp_path_factory, key):
     folder = tmp_path_factory.mktemp("release")
     binary = folder / "bookholder"
     run("strip", "-o", binary, BINARY)
-    build(folder / "dist", binary, SIGNING_KEY=str(key / "key"), RELEASE_URL="https://example.com/v1")
+    build(folder / "dist", binary, SIGNING_KEY=str(key / "key"), RELEASE_URL="file:///releases/v{version}")
     return folder / "dist"
 
 
