@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import textwrap
 
 import pytest
 
-from support import BINARY, PACKAGING, TOKEN, image_settings, run
+from support import BINARY, PACKAGING, TOKEN, TOP, image_settings, run
 
 IMAGE = image_settings()
 HEALTH = IMAGE["Healthcheck"]["Test"][1:]
@@ -78,6 +79,14 @@ def test_image_is_empty_but_for_the_program_and_does_not_run_as_root():
     assert list(IMAGE["Volumes"]) == ["/data"]
     assert HEALTH == ["/bookholder", "status", "--ready"]
     assert IMAGE["StopSignal"] == "SIGTERM"
+
+
+def test_dockerfile_passes_its_linter_and_calls_the_steps():
+    run("hadolint", PACKAGING / "Dockerfile")
+    text = (PACKAGING / "Dockerfile").read_text()
+    called = set(re.findall(r"packaging/steps/[a-z]+", text))
+    assert called == {"packaging/steps/rootfs", "packaging/steps/compile"}
+    assert all((TOP / step).exists() for step in called)
 
 
 def test_root_filesystem_has_the_program_its_licences_and_one_writable_folder(tmp_path):
