@@ -11,6 +11,7 @@ export {
     BookholderError, InvalidReference, InvalidVariables, PromptNotFound, PromptUnavailable, RenderFailed,
 } from "./errors.js";
 export type { Problems, WrongMessage, WrongType } from "./errors.js";
+export type { Caller, Fallback } from "./answers.js";
 export type { BakedAnswers } from "./baked.js";
 export type { FakePrompts } from "./fake.js";
 export { Filled, Prompt } from "./prompt.js";
