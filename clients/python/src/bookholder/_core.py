@@ -210,9 +210,8 @@ class Core:
     def rendered(self, resolved: Resolved, reply: Reply) -> RenderedWithRemarks:
         fields = reply.json()
         if reply.status == 422 and isinstance(fields, dict):
-            if fields.get("code") == "invalid_variables":
-                raise InvalidVariables(message=str(fields.get("detail")))
-            raise RenderFailed(str(fields.get("detail")))
+            said = "; ".join(fields.get("errors") or [str(fields.get("detail"))])
+            raise InvalidVariables(message=said) if fields.get("code") == "invalid_variables" else RenderFailed(said)
         if reply.status != 200 or not isinstance(fields, dict):
             reference = f"{resolved.name}@{resolved.version}"
             problem = self.problem(reference, reply.status, fields)
