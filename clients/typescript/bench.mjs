@@ -152,7 +152,7 @@ async function main() {
         for (const { name, p50, p99, perSecond } of rows) {
             console.log(`| ${name} | ${time(p50)} | ${time(p99)} | ${Math.round(perSecond).toLocaleString("en")} | ${(p50 / base.p50).toPrecision(2)} |`);
         }
-        const imports = [["bookholder", pathToFileURL(join(here, "dist/esm/index.js")).href], ["@langfuse/client", langfuseModule]];
+        const imports = [["bookholder", pathToFileURL(join(here, "dist/node.mjs")).href], ["@langfuse/client", langfuseModule]];
         for (const [name, module] of install.status === 0 ? imports : imports.slice(0, 1)) {
             console.log(`import of ${name}: ${importTime(`await import(${JSON.stringify(module)})`).toFixed(0)} ms`);
         }

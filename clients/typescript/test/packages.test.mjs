@@ -64,6 +64,13 @@ for (const [name, text] of [
     });
 }
 
+test("both kinds of modules share one client, so that its errors are the same classes", () => {
+    writeFileSync(join(folder, "b.mjs"), `import { PromptUnavailable } from "bookholder";
+        import { createRequire } from "node:module";
+        console.log(createRequire(import.meta.url)("bookholder").PromptUnavailable === PromptUnavailable);`);
+    assert.equal(run(process.execPath, ["b.mjs"]), "true\n");
+});
+
 test("the package has what it needs and no dependency", () => {
     const manifest = JSON.parse(readFileSync(join(folder, "node_modules/bookholder/package.json"), "utf8"));
     assert.equal(manifest.dependencies, undefined);
