@@ -10,16 +10,20 @@ import support
 from support import PACKAGING, TOKEN, VERSION, bookholder, node, until
 
 MANIFESTS = sorted((PACKAGING / "kubernetes").glob("*.yaml"))
-# What Kubernetes puts into every container beside a Service named `bookholder`.
+# What Kubernetes puts into every container beside Services of these names.
 SERVICE_LINKS = {
-    "BOOKHOLDER_SERVICE_HOST": "10.96.0.17",
-    "BOOKHOLDER_SERVICE_PORT": "7070",
-    "BOOKHOLDER_SERVICE_PORT_HTTP": "7070",
-    "BOOKHOLDER_PORT": "tcp://10.96.0.17:7070",
-    "BOOKHOLDER_PORT_7070_TCP": "tcp://10.96.0.17:7070",
-    "BOOKHOLDER_PORT_7070_TCP_PROTO": "tcp",
-    "BOOKHOLDER_PORT_7070_TCP_PORT": "7070",
-    "BOOKHOLDER_PORT_7070_TCP_ADDR": "10.96.0.17",
+    f"{service}_{name}": value
+    for service in ("BOOKHOLDER", "BOOKHOLDER_REPLICA")
+    for name, value in {
+        "SERVICE_HOST": "10.96.0.17",
+        "SERVICE_PORT": "7070",
+        "SERVICE_PORT_HTTP": "7070",
+        "PORT": "tcp://10.96.0.17:7070",
+        "PORT_7070_TCP": "tcp://10.96.0.17:7070",
+        "PORT_7070_TCP_PROTO": "tcp",
+        "PORT_7070_TCP_PORT": "7070",
+        "PORT_7070_TCP_ADDR": "10.96.0.17",
+    }.items()
 }
 
 
