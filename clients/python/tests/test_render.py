@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,10 @@ def run(vector: dict[str, Any]) -> dict[str, Any]:
         listed = {
             "missing": error.missing,
             "unknown": error.unknown,
-            "wrong_type": list(map(asdict, error.wrong_type)),
+            "wrong_type": [{"name": w.name, "expected": w.expected, "found": w.found} for w in error.wrong_type],
             "missing_placeholders": error.missing_placeholders,
             "unknown_placeholders": error.unknown_placeholders,
-            "wrong_messages": list(map(asdict, error.wrong_messages)),
+            "wrong_messages": [{"name": w.name, "index": w.index, "reason": w.reason} for w in error.wrong_messages],
         }
         shown = {key: list(names) for key, names in listed.items() if names}
         return {"error": {"kind": "variables", "message": str(error), **shown}}

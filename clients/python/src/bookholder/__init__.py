@@ -6,8 +6,9 @@
 'You help the customers of Globe.'
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ._template import Remark, Variable
-from .aio import AsyncBookholder
 from .client import Bookholder
 from .errors import (
     BookholderError,
@@ -20,6 +21,9 @@ from .errors import (
     WrongType,
 )
 from .prompt import AsyncPrompt, Message, Prompt, Source
+
+if TYPE_CHECKING:
+    from .aio import AsyncBookholder
 
 __all__ = [
     "AsyncBookholder",
@@ -41,3 +45,12 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # asyncio takes longer to import than everything else here.
+    if name == "AsyncBookholder":
+        from .aio import AsyncBookholder
+
+        return AsyncBookholder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,18 +12,19 @@ import os
 import sys
 import threading
 import time
-import uuid
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ._blocking import Connections
 from ._core import Core, logger
 from ._http import Unreachable, quote, request
 from ._template import INTEGER_MAX
 from .prompt import BasePrompt
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 Kind = Literal["responses", "scores"]
 
@@ -59,6 +60,14 @@ class Reports:
     def after_fork(self) -> None:
         """The reports that wait are those of the parent."""
         self._begin()
+
+    def respond(self, prompt: BasePrompt[Any] | str, fields: dict[str, Any]) -> None:
+        """Queues a response."""
+        self.add("responses", lambda: response_of(prompt, fields))
+
+    def score(self, fields: dict[str, Any]) -> None:
+        """Queues a score."""
+        self.add("scores", lambda: score_of(fields))
 
     def add(self, kind: Kind, body: Callable[[], Mapping[str, Any]]) -> None:
         """Queues a report."""
@@ -125,7 +134,7 @@ class Reports:
     def _send(self, timeout: float) -> bool:
         """Sends the next batch; whether it is gone from the queue."""
         kind, batch = self._batch()
-        if self._post(kind, batch, uuid.uuid4().hex, timeout):
+        if self._post(kind, batch, os.urandom(16).hex(), timeout):
             self._failures = 0
             return True
         self._failures = min(self._failures + 1, 16)
@@ -241,8 +250,8 @@ def score_of(fields: dict[str, Any]) -> dict[str, Any]:
 def _time(moment: datetime | str | None) -> str:
     if isinstance(moment, str):
         return moment
-    at = (moment or datetime.now(timezone.utc)).astimezone(timezone.utc)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    seconds = time.time() if moment is None else moment.timestamp()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1000) % 1000:03d}Z"
 
 
 def _json(value: Any) -> Any:

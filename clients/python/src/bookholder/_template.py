@@ -16,6 +16,8 @@ from .errors import InvalidVariables, RenderFailed, WrongMessage, WrongType, exc
 INPUT_BYTES_MAX = 4 * 1024 * 1024
 OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 NAMES_MAX = 256
+# Values for which no limit has to be counted, with a text of at most a megabyte around them.
+_QUICK_BYTES_MAX = 1024 * 1024
 INTEGER_MAX = 2**53 - 1
 _REFERENCE_BYTES_MAX = 300
 
@@ -125,6 +127,24 @@ class Template:
             known = self._cut[index] = Text(text, self.variables, index)
         return known
 
+    def _quick(self, values: Mapping[str, object]) -> str | None:
+        """The text, in the usual case: a short string for each variable."""
+        if self._text is None or self.syntax != "mustache" or len(values) != len(self.variables):
+            return None
+        size = 0
+        texts: dict[str, str] = {}
+        for name, value in values.items():
+            variable = self.variables.get(name)
+            if variable is None or type(value) is not str or variable.type not in ("any", "string"):
+                return None
+            if not value.isascii():
+                return None
+            texts[name] = value
+            size += len(value)
+        cut = self.cut(self._text, 0)
+        # Each name is filled in at most so often as there are gaps.
+        return cut.fill(texts) if size * (len(cut.names) + 1) < _QUICK_BYTES_MAX else None
+
     def check(
         self, values: Mapping[str, object], lists: Mapping[str, Sequence[object]], *, strict: bool
     ) -> tuple[Remark, ...]:
@@ -179,6 +199,8 @@ class Template:
         self, values: Mapping[str, object], lists: Mapping[str, Sequence[Any]], *, strict: bool = False
     ) -> RenderedWithRemarks:
         """Fills in a mustache or plain content."""
+        if not lists and (quick := self._quick(values)) is not None:
+            return quick, ()
         lists = {name: [as_message(message) for message in list_] for name, list_ in lists.items()}
         remarks = self.check(values, lists, strict=strict)
         if (

@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _address, _fork
@@ -15,13 +14,15 @@ from ._blocking import Connections, connect, stream
 from ._core import PATIENCE_S, TIMEOUT_S, Core, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Unreachable, quote, request
-from ._reports import Reports, response_of, score_of
 from ._template import RenderedWithRemarks
 from .errors import PromptNotFound
 from .prompt import BasePrompt, Prompt
 
 if TYPE_CHECKING:
     import ssl
+    from datetime import datetime
+
+    from ._reports import Reports
 
 __all__ = ["Bookholder"]
 
@@ -73,6 +74,8 @@ class BaseBookholder:
 
     def _queue(self) -> Reports:
         if self._reports is None:
+            from ._reports import Reports  # Only applications that report need it.
+
             with self._reports_lock:
                 if self._reports is None:
                     self._reports = Reports(self._core, self._connections)
@@ -117,7 +120,7 @@ class BaseBookholder:
         >>> bh.score("chatcmpl-9x", name="thumbs", value=1)
         """
         fields = {name: value for name, value in locals().items() if name not in ("self", "prompt")}
-        self._queue().add("responses", lambda: response_of(prompt, fields))
+        self._queue().respond(prompt, fields)
 
     def score(
         self,
@@ -140,7 +143,7 @@ class BaseBookholder:
         The same ID again changes nothing. Never raises, and never waits for the node.
         """
         fields = {key: given for key, given in locals().items() if key != "self"}
-        self._queue().add("scores", lambda: score_of(fields))
+        self._queue().score(fields)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Sends the reports that wait; whether all were sent in time. The end of the program does so by itself."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "BookholderError",
@@ -49,22 +49,45 @@ class RenderFailed(BookholderError):
     """The prompt cannot be rendered with these values, or its template is wrong."""
 
 
-@dataclass(frozen=True)
-class WrongType:
+class _Record:
+    """A value with named fields."""
+
+    __slots__: tuple[str, ...] = ()
+
+    def _fields(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Record) and type(other) is type(self) and self._fields() == other._fields()
+
+    def __hash__(self) -> int:
+        return hash(self._fields())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self.__slots__, self._fields(), strict=True))
+        return f"{type(self).__name__}({shown})"
+
+
+class WrongType(_Record):
     """A value of another type than its variable."""
 
-    name: str
-    expected: str
-    found: str
+    __slots__ = ("expected", "found", "name")
+
+    def __init__(self, name: str, expected: str, found: str) -> None:
+        self.name = name
+        self.expected = expected
+        self.found = found
 
 
-@dataclass(frozen=True)
-class WrongMessage:
+class WrongMessage(_Record):
     """An element of a placeholder's list that is not a message."""
 
-    name: str
-    index: int
-    reason: str
+    __slots__ = ("index", "name", "reason")
+
+    def __init__(self, name: str, index: int, reason: str) -> None:
+        self.name = name
+        self.index = index
+        self.reason = reason
 
 
 class InvalidVariables(BookholderError, ValueError):
