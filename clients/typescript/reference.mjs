@@ -9,7 +9,16 @@ const page = join(here, "..", "..", "docs", "reference", "typescript.md");
 const read = (module) => readFileSync(join(here, "dist", "esm", `${module}.d.ts`), "utf8");
 
 /** What comes first; the rest follows in the order of the index. */
-const FIRST = ["Bookholder", "BookholderOptions", "PromptOptions", "Caller", "Fallback", "PromptFilter", "Prompt", "Filled"];
+const FIRST = [
+    "Bookholder",
+    "BookholderOptions",
+    "PromptOptions",
+    "Caller",
+    "Fallback",
+    "PromptFilter",
+    "Prompt",
+    "Filled",
+];
 
 /** Cuts lines into statements, each with the comment above it: a statement ends where its brackets are closed. */
 function statements(lines) {
@@ -42,8 +51,13 @@ function declarations(module) {
 /** The names that the package exports, and their declarations. */
 function exported() {
     const found = [];
-    for (const [, names, module] of read("index").matchAll(/^export (?:type )?(?:\*|\{([^}]*)\}) from "\.\/([\w-]+)\.js";/gm)) {
-        const wanted = names?.split(",").map((name) => name.trim()).filter(Boolean);
+    for (const [, names, module] of read("index").matchAll(
+        /^export (?:type )?(?:\*|\{([^}]*)\}) from "\.\/([\w-]+)\.js";/gm,
+    )) {
+        const wanted = names
+            ?.split(",")
+            .map((name) => name.trim())
+            .filter(Boolean);
         found.push(...declarations(module).filter(({ name }) => !wanted || wanted.includes(name)));
     }
     const rank = ({ name }) => (FIRST.includes(name) ? FIRST.indexOf(name) : FIRST.length);
@@ -54,8 +68,13 @@ function exported() {
 function markdown(comment = "") {
     const text = comment.replace(/^\s*\* ?/gm, "").trim();
     const links = text.replace(/\{@link ([\w.]+)\}/g, "`$1`");
-    const throws = [...links.matchAll(/^@throws \{(\w+)\} ([^@]*)/gm)].map(([, name, why]) => `- Throws \`${name}\`: ${why.trim().replace(/\s*\n\s*/g, " ")}`);
-    const body = links.replace(/^@throws [^@]*/gm, "").replace(/^@example\n/gm, "").trim();
+    const throws = [...links.matchAll(/^@throws \{(\w+)\} ([^@]*)/gm)].map(
+        ([, name, why]) => `- Throws \`${name}\`: ${why.trim().replace(/\s*\n\s*/g, " ")}`,
+    );
+    const body = links
+        .replace(/^@throws [^@]*/gm, "")
+        .replace(/^@example\n/gm, "")
+        .trim();
     return [body, throws.join("\n")].filter(Boolean).join("\n\n");
 }
 
@@ -63,7 +82,13 @@ const isHidden = ({ doc = "", text }) => doc.includes("@internal") || /^(?:priva
 
 /** The public members of a class. */
 function members({ text }) {
-    return statements(text.trimEnd().split("\n").slice(1, -1).map((line) => line.replace(/^ {4}/, ""))).filter((member) => !isHidden(member));
+    return statements(
+        text
+            .trimEnd()
+            .split("\n")
+            .slice(1, -1)
+            .map((line) => line.replace(/^ {4}/, "")),
+    ).filter((member) => !isHidden(member));
 }
 
 const code = (text) => `\`\`\`typescript\n${text.replace(/^export (?:declare )?/, "").trim()}\n\`\`\``;

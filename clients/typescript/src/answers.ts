@@ -93,14 +93,17 @@ export function itemsOf(reply: Reply): Item[] | undefined {
         const { answers } = JSON.parse(reply.body) as { answers?: Item[] };
         if (!Array.isArray(answers)) return undefined;
         let exact: { answers: Item[] } | undefined;
-        return answers.map((item, index) => {
-            if (!item.resolved) return item;
-            const resolved = withDefaults(item.resolved, () => {
-                exact ??= parseExact(reply.body) as { answers: Item[] };
-                return exact.answers[index]?.resolved as Resolved;
-            });
-            return resolved ? { reference: item.reference, resolved } : { reference: item.reference };
-        });
+        for (const [index, { resolved, problem }] of answers.entries()) {
+            if (problem) continue;
+            const read =
+                resolved &&
+                withDefaults(resolved, () => {
+                    exact ??= parseExact(reply.body) as { answers: Item[] };
+                    return exact.answers[index]?.resolved as Resolved;
+                });
+            if (!read) return undefined;
+        }
+        return answers;
     } catch {
         return undefined;
     }
@@ -125,7 +128,15 @@ export function detailsOf(reply: Reply): Details {
 
 /** An answer that no node gave. */
 export function unasked(resolved: Resolved): Answer {
-    return { resolved, etag: undefined, position: undefined, stale: true, ageS: undefined, receivedAt: Date.now(), order: 0 };
+    return {
+        resolved,
+        etag: undefined,
+        position: undefined,
+        stale: true,
+        ageS: undefined,
+        receivedAt: Date.now(),
+        order: 0,
+    };
 }
 
 /** The application's own text, as a version that no registry has. */
@@ -134,6 +145,8 @@ export function fallbackOf(reference: string, fallback: Fallback): Resolved {
     const label = /^(?:\d+$|b3:)/.test(selector) ? null : selector;
     const content = contentFrom(fallback);
     const resolved = describe(name, 0, "", label, content);
-    return { ...resolved, telemetry: { attributes: { "gen_ai.prompt.name": name }, baggage: `gen_ai.prompt.name=${inPath(name)}` } };
+    return {
+        ...resolved,
+        telemetry: { attributes: { "gen_ai.prompt.name": name }, baggage: `gen_ai.prompt.name=${inPath(name)}` },
+    };
 }
-

@@ -28,7 +28,9 @@ export function bakedAnswers({ answers }: BakedAnswers): Baked {
     const all = answers.flatMap(({ resolved }) => (resolved ? [resolved] : []));
     return {
         find: async (reference) => {
-            const found = all.find((known) => means(reference, known.name, known.version, known.content_id, known.label));
+            const found = all.find((known) =>
+                means(reference, known.name, known.version, known.content_id, known.label),
+            );
             return found ?? "the baked answers do not have it";
         },
         matching: async (label, pattern) =>
@@ -92,20 +94,23 @@ export function bakedFolder(given: string | undefined): Baked {
         }
     };
     return {
-        find: (reference) => inFolder<Resolved | string>((files, folder) => {
-            const { path, lockfile } = folder;
-            const { name } = partsOf(reference);
-            const locked = lockfile.prompts.get(name);
-            if (!locked) return `${path} does not have \`${name}\``;
-            const label = lockfile.label ?? null;
-            if (means(reference, name, locked.version, locked.contentId, label)) return read(files, folder, locked);
-            return `${path} has \`${name}@${locked.version}\`, of ${label ?? "no label"}`;
-        }),
-        matching: (label, pattern) => inFolder<Resolved[] | string>((files, folder) => {
-            if (folder.lockfile.label !== label) return `${folder.path} is of ${folder.lockfile.label ?? "no label"}`;
-            const found = [...folder.lockfile.prompts.values()].filter(({ name }) => matches(pattern, name));
-            return found.map((locked) => read(files, folder, locked));
-        }),
+        find: (reference) =>
+            inFolder<Resolved | string>((files, folder) => {
+                const { path, lockfile } = folder;
+                const { name } = partsOf(reference);
+                const locked = lockfile.prompts.get(name);
+                if (!locked) return `${path} does not have \`${name}\``;
+                const label = lockfile.label ?? null;
+                if (means(reference, name, locked.version, locked.contentId, label)) return read(files, folder, locked);
+                return `${path} has \`${name}@${locked.version}\`, of ${label ?? "no label"}`;
+            }),
+        matching: (label, pattern) =>
+            inFolder<Resolved[] | string>((files, folder) => {
+                if (folder.lockfile.label !== label)
+                    return `${folder.path} is of ${folder.lockfile.label ?? "no label"}`;
+                const found = [...folder.lockfile.prompts.values()].filter(({ name }) => matches(pattern, name));
+                return found.map((locked) => read(files, folder, locked));
+            }),
     };
 }
 
@@ -143,6 +148,8 @@ function telemetryOf(attributes: { [key: string]: string }): Telemetry {
             .replace(/%2F/g, "/")
             .replace(/%40/g, "@")
             .replace(/%3A/g, ":");
-    const baggage = Object.entries(attributes).map(([key, value]) => `${key}=${encoded(value)}`).join(",");
+    const baggage = Object.entries(attributes)
+        .map(([key, value]) => `${key}=${encoded(value)}`)
+        .join(",");
     return { attributes, baggage };
 }

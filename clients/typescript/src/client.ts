@@ -4,7 +4,14 @@ import { answerOf, detailsOf, fallbackOf, fresh, itemsOf, nextOf, queryOf, subje
 import type { Details, Item } from "./answers.js";
 import { bakedAnswers, bakedFolder } from "./baked.js";
 import type { Baked } from "./baked.js";
-import { InvalidReference, InvalidVariables, NO_PROBLEMS, PromptNotFound, PromptUnavailable, RenderFailed } from "./errors.js";
+import {
+    InvalidReference,
+    InvalidVariables,
+    NO_PROBLEMS,
+    PromptNotFound,
+    PromptUnavailable,
+    RenderFailed,
+} from "./errors.js";
 import { Events } from "./events.js";
 import { FakeNode } from "./fake.js";
 import type { FakePrompts } from "./fake.js";
@@ -30,7 +37,13 @@ const TIMEOUT_MS = 250;
 /** Rendering of jinja takes longer than resolving. */
 const RENDER_TIMEOUT_MS = 5_000;
 /** The node looked and there is no such thing; other errors say something about the node or the way to it. */
-const ABSENT = new Set(["prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"]);
+const ABSENT = new Set([
+    "prompt_not_found",
+    "prompt_removed",
+    "version_not_found",
+    "label_not_found",
+    "version_archived",
+]);
 /** The question itself is wrong. */
 const REFUSED = new Set([400, 413, 414, 422]);
 /** How often pages begin again, and most lists that stay in memory. */
@@ -277,9 +290,8 @@ export class Bookholder {
         if (this.bakedPrompts) return this.bakedPrompts;
         const { baked } = this.options;
         if (baked === false) return undefined;
-        this.bakedPrompts = typeof baked === "object"
-            ? bakedAnswers(baked)
-            : bakedFolder(baked ?? environment("BOOKHOLDER_BAKED"));
+        this.bakedPrompts =
+            typeof baked === "object" ? bakedAnswers(baked) : bakedFolder(baked ?? environment("BOOKHOLDER_BAKED"));
         return this.bakedPrompts;
     }
 
@@ -391,7 +403,10 @@ export class Bookholder {
         if (typeof found !== "string") {
             this.lists.delete(key);
             if (this.lists.size >= LISTS_MAX) this.lists.clear();
-            this.lists.set(key, found.map((prompt) => prompt.reference));
+            this.lists.set(
+                key,
+                found.map((prompt) => prompt.reference),
+            );
             return found;
         }
         const known = this.lists.get(key);
@@ -413,7 +428,7 @@ export class Bookholder {
         const base = `/v1/resolve?${which}${queryOf(filter).replace("?", "&")}`;
         for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
             const found: Prompt[] = [];
-            for (let cursor = ""; ; ) {
+            for (let cursor = ""; ;) {
                 const sentOrder = ++this.order;
                 const path = cursor === "" ? base : `${base}&cursor=${encodeURIComponent(cursor)}`;
                 const reply = await this.exchange({ method: "GET", path, timeoutMs });
@@ -439,15 +454,21 @@ export class Bookholder {
 
     private async render(resolved: Resolved, values: Values, lists: Lists): Promise<Rendered> {
         checkValues(resolved.content, values, lists, this.options.strict ?? false);
+        if (resolved.version === 0) {
+            throw new RenderFailed(`\`${resolved.name}\` is a fallback in jinja, which the node renders: use mustache`);
+        }
         const reference = `${resolved.name}@${resolved.version}`;
-        const reply = await this.exchange({
-            method: "POST",
-            path: `/v1/render/${inPath(reference)}`,
-            headers: { "content-type": "application/json" },
-            body: JSON.stringify({ variables: values, messages: lists, strict: this.options.strict ?? false }),
-            timeoutMs: RENDER_TIMEOUT_MS,
-        });
-        const unrendered = (why: string) => new PromptUnavailable(reference, [why, "jinja is rendered by the node alone"]);
+        let body: string;
+        try {
+            body = JSON.stringify({ variables: values, messages: lists, strict: this.options.strict ?? false });
+        } catch (error) {
+            throw new RenderFailed("a value is not JSON", { cause: error });
+        }
+        const headers = { "content-type": "application/json" };
+        const path = `/v1/render/${inPath(reference)}`;
+        const reply = await this.exchange({ method: "POST", path, headers, body, timeoutMs: RENDER_TIMEOUT_MS });
+        const unrendered = (why: string) =>
+            new PromptUnavailable(reference, [why, "jinja is rendered by the node alone"]);
         if (typeof reply === "string") throw unrendered(reply);
         if (reply.status !== 200) {
             const details = detailsOf(reply);

@@ -35,7 +35,8 @@ export class FakeNode implements Transport {
         this.served.set(key, describe(name, version, `b3:${digest}`, label, contentFrom(prompt as Content)));
         this.position += 1;
         const data = JSON.stringify({ position: `1.${this.position}`, names: [name] });
-        for (const listener of this.listeners) listener.receive(`id: 1.${this.position}\nevent: change\ndata: ${data}\n\n`);
+        for (const listener of this.listeners)
+            listener.receive(`id: 1.${this.position}\nevent: change\ndata: ${data}\n\n`);
     }
 
     exchange({ path, body }: Exchange): Promise<Reply> {
@@ -82,7 +83,9 @@ export class FakeNode implements Transport {
 
     private matching(query: URLSearchParams): Promise<Reply> {
         const [label, pattern] = [query.get("label"), query.get("pattern") ?? "**"];
-        const found = [...this.served.values()].filter((known) => known.label === label && matches(pattern, known.name));
+        const found = [...this.served.values()].filter(
+            (known) => known.label === label && matches(pattern, known.name),
+        );
         const answers = found.map((resolved) => ({ reference: `${resolved.name}@${label}`, resolved }));
         return this.reply(200, { position: `1.${this.position}`, answers });
     }

@@ -8,7 +8,12 @@ export * from "./types.js";
 export { Bookholder, FakeBookholder } from "./client.js";
 export type { BookholderOptions, PromptFilter, PromptOptions } from "./options.js";
 export {
-    BookholderError, InvalidReference, InvalidVariables, PromptNotFound, PromptUnavailable, RenderFailed,
+    BookholderError,
+    InvalidReference,
+    InvalidVariables,
+    PromptNotFound,
+    PromptUnavailable,
+    RenderFailed,
 } from "./errors.js";
 export type { Problems, WrongMessage, WrongType } from "./errors.js";
 export type { Caller, Fallback } from "./answers.js";
@@ -16,4 +21,11 @@ export type { BakedAnswers } from "./baked.js";
 export type { FakePrompts } from "./fake.js";
 export { Filled, Prompt } from "./prompt.js";
 export type { RecordFields, RecordedPrompt, ScoreFields } from "./reports.js";
-export type { AiArguments, AnthropicArguments, OpenAIArguments, OpenAISettings, ResponsesArguments, ResponsesSettings } from "./sdk.js";
+export type {
+    AiArguments,
+    AnthropicArguments,
+    OpenAIArguments,
+    OpenAISettings,
+    ResponsesArguments,
+    ResponsesSettings,
+} from "./sdk.js";

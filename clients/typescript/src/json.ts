@@ -25,7 +25,8 @@ export class NumberText {
     }
 }
 
-const isInteger64 = (digits: string) => digits.length < 19 || (BigInt(digits) < 2n ** 64n && BigInt(digits) >= -(2n ** 63n));
+const isInteger64 = (digits: string) =>
+    digits.length < 19 || (BigInt(digits) < 2n ** 64n && BigInt(digits) >= -(2n ** 63n));
 
 /** Strings and numbers; every other character of JSON is outside of both. */
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/gs;

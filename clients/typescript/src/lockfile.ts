@@ -34,7 +34,9 @@ export function parseLockfile(text: string): Lockfile {
         (tables.at(-1) ?? head)[found[1] ?? ""] = value(found[2] ?? "", index + 1);
     }
     if (head["version"] !== VERSION) {
-        throw new SyntaxError(`the lock file has version ${head["version"]}, but this client reads ${VERSION}; upgrade bookholder`);
+        throw new SyntaxError(
+            `the lock file has version ${head["version"]}, but this client reads ${VERSION}; upgrade bookholder`,
+        );
     }
     const prompts = tables.map((table) => ({
         name: String(table["name"]),

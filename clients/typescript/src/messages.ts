@@ -61,9 +61,10 @@ export function messageProblem(value: unknown): string | undefined {
 const names = (fields: Fields) => Object.keys(fields).filter((name) => fields[name] !== undefined);
 
 const form = (what: string) =>
-    "a message must have `role` and `content`, or be {\"type\":\"placeholder\",\"name\":…}; this one " + what;
+    'a message must have `role` and `content`, or be {"type":"placeholder","name":…}; this one ' + what;
 
-const INVALID_CONTENT = "the content of a message must be a string, null with tool calls, or a list of parts; " +
+const INVALID_CONTENT =
+    "the content of a message must be a string, null with tool calls, or a list of parts; " +
     "a part must be an object with `type`";
 
 function fault(message: Fields): string | undefined {
@@ -73,7 +74,10 @@ function fault(message: Fields): string | undefined {
     if (role === undefined) return form("has no `role`");
     if (typeof role !== "string") return "the field `role` of a message is not a string";
     if (!ROLES.includes(role)) {
-        const shown = Array.from(role).slice(0, 60).join("").replace(/\p{Cc}/gu, "\ufffd");
+        const shown = Array.from(role)
+            .slice(0, 60)
+            .join("")
+            .replace(/\p{Cc}/gu, "\ufffd");
         return `unknown message role \`${shown}\`: use system, developer, user, assistant, model, tool or function`;
     }
     if (Array.isArray(content)) {
@@ -100,9 +104,11 @@ function fault(message: Fields): string | undefined {
         return !isEmpty && !["type", "name", "tool_call_id"].includes(field);
     });
     if (says) return undefined;
-    return form(content === null
-        ? "has a null `content` and neither `tool_calls` nor another field with content"
-        : "has no `content`");
+    return form(
+        content === null
+            ? "has a null `content` and neither `tool_calls` nor another field with content"
+            : "has no `content`",
+    );
 }
 
 function partFault(part: unknown): string | undefined {

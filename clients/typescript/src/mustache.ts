@@ -31,9 +31,11 @@ export function segments(text: string): Segment[] {
         const tag = at - open === 2 ? tagAt(text, at) : undefined;
         if (tag) {
             if (open > literal) found.push({ kind: "text", text: text.slice(literal, open) });
-            found.push(tag.include === undefined
-                ? { kind: "variable", name: tag.name }
-                : { kind: "include", reference: tag.include, at: open });
+            found.push(
+                tag.include === undefined
+                    ? { kind: "variable", name: tag.name }
+                    : { kind: "include", reference: tag.include, at: open },
+            );
             literal = at = tag.end;
         }
         at = text.indexOf("{", at);

@@ -63,9 +63,12 @@ function declared(form: unknown): Variable[] {
 
 /** A content from a text, messages or a content, whose list of variables is completed. */
 export function contentFrom(given: string | readonly Message[] | Content): Content {
-    const content: Content = typeof given === "string"
-        ? { text: given }
-        : Array.isArray(given) ? { messages: [...(given as Message[])] } : { ...(given as Content) };
+    const content: Content =
+        typeof given === "string"
+            ? { text: given }
+            : Array.isArray(given)
+              ? { messages: [...(given as Message[])] }
+              : { ...(given as Content) };
     const variables = completed(content, [...(content.variables ?? [])]);
     return variables.length > 0 ? { ...content, variables } : content;
 }
@@ -97,9 +100,7 @@ function withNumbers(value: unknown): unknown {
 }
 
 type Marker =
-    | { kind: "role"; role: Message["role"] }
-    | { kind: "placeholder"; name: string }
-    | { kind: "media"; url: string };
+    { kind: "role"; role: Message["role"] } | { kind: "placeholder"; name: string } | { kind: "media"; url: string };
 
 interface Found {
     marker: Marker;
@@ -112,7 +113,10 @@ const QUOTED = `(?:"([^"\\n]*)"|'([^'\\n]*)')`;
 const ROLE = new RegExp(`\\{\\{${BLANK}role[ \\t]+${QUOTED}${BLANK}\\}\\}`, "y");
 const PLACEHOLDER = new RegExp(`\\{\\{${BLANK}placeholder[ \\t]+${QUOTED}${BLANK}\\}\\}`, "y");
 const HISTORY = new RegExp(`\\{\\{${BLANK}history${BLANK}\\}\\}`, "y");
-const MEDIA = new RegExp(`\\{\\{${BLANK}media[ \\t]+url=(?:${QUOTED}|([\\p{Alphabetic}\\p{N}_.]+))${BLANK}\\}\\}`, "uy");
+const MEDIA = new RegExp(
+    `\\{\\{${BLANK}media[ \\t]+url=(?:${QUOTED}|([\\p{Alphabetic}\\p{N}_.]+))${BLANK}\\}\\}`,
+    "uy",
+);
 
 /** The markers of a text, in order; `{{history}}` is one only in a conversation. */
 function markersOf(text: string, isChat: boolean): Found[] {

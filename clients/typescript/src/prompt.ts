@@ -6,9 +6,26 @@ import { markSpan, withBaggage } from "./otel.js";
 import { kindName, placeholders, render } from "./render.js";
 import type { Lists, Rendered, Values } from "./render.js";
 import { ai, aiSchema, anthropic, openai, responses, textOfResponse } from "./sdk.js";
-import type { AiArguments, AnthropicArguments, OpenAIArguments, OpenAISettings, ResponsesArguments, ResponsesSettings, Said } from "./sdk.js";
 import type {
-    Assignment, Content, FilledMessage, Output, Remark, Resolved, Source, Variable, VariableArguments, Variables,
+    AiArguments,
+    AnthropicArguments,
+    OpenAIArguments,
+    OpenAISettings,
+    ResponsesArguments,
+    ResponsesSettings,
+    Said,
+} from "./sdk.js";
+import type {
+    Assignment,
+    Content,
+    FilledMessage,
+    Output,
+    Remark,
+    Resolved,
+    Source,
+    Variable,
+    VariableArguments,
+    Variables,
 } from "./types.js";
 
 /** Where an answer is from, and how current it was. */
@@ -172,14 +189,18 @@ export class Prompt<R extends string = string> {
     openai(): OpenAISettings;
     openai(variables: Variables<R>): OpenAIArguments;
     openai(variables?: Variables<R>): OpenAISettings {
-        return openai(variables === undefined ? this.said() : { ...this.said(), messages: messagesOf(this.fill(variables)) });
+        return openai(
+            variables === undefined ? this.said() : { ...this.said(), messages: messagesOf(this.fill(variables)) },
+        );
     }
 
     /** Arguments of OpenAI's `responses.create`; with variables also the messages, as `input`. */
     responses(): ResponsesSettings;
     responses(variables: Variables<R>): ResponsesArguments;
     responses(variables?: Variables<R>): ResponsesSettings {
-        return responses(variables === undefined ? this.said() : { ...this.said(), messages: messagesOf(this.fill(variables)) });
+        return responses(
+            variables === undefined ? this.said() : { ...this.said(), messages: messagesOf(this.fill(variables)) },
+        );
     }
 
     /** Arguments of `anthropic.messages.create`: the system text split off, tools in its shape. */
@@ -208,7 +229,11 @@ export class Prompt<R extends string = string> {
         includeRuntimeContext: { [key: string]: true };
     } {
         const { attributes } = this.resolved.telemetry;
-        const langfusePrompt = JSON.stringify({ name: this.name, version: this.version, isFallback: this.version === null });
+        const langfusePrompt = JSON.stringify({
+            name: this.name,
+            version: this.version,
+            isFallback: this.version === null,
+        });
         const keys = Object.keys(this.spanAttributes()).map((key) => [key, true as const]);
         return {
             isEnabled: true,

@@ -152,7 +152,9 @@ function fillText(text: string, values: Map<string, unknown>, index: number): st
         else if (segment.kind === "variable") output += print(values.get(segment.name));
         else {
             const place = placeOf(text, segment.at, index);
-            throw new RenderFailed(`${place}: the include of \`${excerpt(segment.reference)}\` was not replaced by its text`);
+            throw new RenderFailed(
+                `${place}: the include of \`${excerpt(segment.reference)}\` was not replaced by its text`,
+            );
         }
         if (output.length > OUTPUT_BYTES_MAX) {
             throw new RenderFailed(`the result exceeds the limit of ${OUTPUT_BYTES_MAX} bytes`);

@@ -196,10 +196,12 @@ export class Reports {
     private schedule(ms: number): void {
         if (this.timer !== undefined && ms > 0) return;
         clearTimeout(this.timer);
-        this.timer = unref(setTimeout(() => {
-            this.timer = undefined;
-            void this.flush();
-        }, ms));
+        this.timer = unref(
+            setTimeout(() => {
+                this.timer = undefined;
+                void this.flush();
+            }, ms),
+        );
     }
 
     /** Flushes once more when nothing else is left to do; a node that does not answer then does not hold the program. */
@@ -303,12 +305,14 @@ function tokensOf(usage: object | null | undefined): object {
     const isApart = anthropicRead !== undefined || anthropicWrite !== undefined;
     return given({
         input_tokens: isApart && input !== undefined ? input + (anthropicRead ?? 0) + (anthropicWrite ?? 0) : input,
-        cache_read_tokens: anthropicRead ?? number(
-            ["prompt_tokens_details", "cached_tokens"],
-            ["input_tokens_details", "cached_tokens"],
-            ["inputTokenDetails", "cacheReadTokens"],
-            ["cachedInputTokens"],
-        ),
+        cache_read_tokens:
+            anthropicRead ??
+            number(
+                ["prompt_tokens_details", "cached_tokens"],
+                ["input_tokens_details", "cached_tokens"],
+                ["inputTokenDetails", "cacheReadTokens"],
+                ["cachedInputTokens"],
+            ),
         cache_write_tokens: anthropicWrite ?? number(["inputTokenDetails", "cacheWriteTokens"]),
         output_tokens: number(["completion_tokens"], ["output_tokens"], ["outputTokens"], ["completionTokens"]),
         reasoning_tokens: number(

@@ -127,14 +127,16 @@ export interface ResponsesArguments extends ResponsesSettings {
 /** Responses of OpenAI: messages as `input`, tools and response format in its shape. */
 export function responses(said: Said): ResponsesArguments {
     const { name, model, tools, responseSchema, messages } = said;
-    const { max_tokens, max_completion_tokens, reasoning_effort, response_format, ...parameters } = model?.parameters ?? {};
+    const { max_tokens, max_completion_tokens, reasoning_effort, response_format, ...parameters } =
+        model?.parameters ?? {};
     const call: Fields = { ...(model && { model: model.name }), ...parameters };
     const limit = max_tokens ?? max_completion_tokens;
     if (limit !== undefined) call["max_output_tokens"] ??= limit;
     if (reasoning_effort !== undefined) call["reasoning"] ??= { effort: reasoning_effort };
-    if (tools.length > 0) call["tools"] = tools.map(openaiTool).map((tool) => {
-        return isFields(tool) && isFields(tool["function"]) ? { type: "function", ...tool["function"] } : tool;
-    });
+    if (tools.length > 0)
+        call["tools"] = tools.map(openaiTool).map((tool) => {
+            return isFields(tool) && isFields(tool["function"]) ? { type: "function", ...tool["function"] } : tool;
+        });
     if (responseSchema !== undefined) {
         const text = isFields(call["text"]) ? call["text"] : {};
         call["text"] = { ...text, format: { type: "json_schema", ...namedSchema(name, responseSchema) } };
@@ -157,7 +159,12 @@ function responsesItems(message: Message): unknown[] {
         ...calls.map((call) => {
             const { id, called } = calledBy(call);
             const { name, arguments: given = "" } = called;
-            return { type: "function_call", call_id: id, name, arguments: typeof given === "string" ? given : JSON.stringify(given) };
+            return {
+                type: "function_call",
+                call_id: id,
+                name,
+                arguments: typeof given === "string" ? given : JSON.stringify(given),
+            };
         }),
     ];
 }
@@ -176,7 +183,8 @@ function responsesPart(part: MessagePart, role: string): MessagePart {
 /** Messages of Anthropic: the system text apart, tools and tool calls in its shape. */
 export function anthropic(said: Said): AnthropicArguments {
     const { model, tools, responseSchema, messages = [] } = said;
-    const { max_tokens, max_completion_tokens, max_output_tokens, response_format, stop, ...parameters } = model?.parameters ?? {};
+    const { max_tokens, max_completion_tokens, max_output_tokens, response_format, stop, ...parameters } =
+        model?.parameters ?? {};
     const call: Fields = { ...(model && { model: model.name }), ...parameters };
     call["max_tokens"] = max_tokens ?? max_completion_tokens ?? max_output_tokens ?? MAX_TOKENS_DEFAULT;
     if (stop !== undefined && call["stop_sequences"] === undefined) {
@@ -234,7 +242,11 @@ function anthropicPart(part: MessagePart): unknown {
     if (url === undefined) return part;
     const data = /^data:([^;,]+);base64,(.*)$/s.exec(url);
     const source = data ? { type: "base64", media_type: data[1], data: data[2] } : { type: "url", url };
-    return { type: "image", source, ...(part["cache_control"] !== undefined && { cache_control: part["cache_control"] }) };
+    return {
+        type: "image",
+        source,
+        ...(part["cache_control"] !== undefined && { cache_control: part["cache_control"] }),
+    };
 }
 
 /** The URL of a part that is an image. */
@@ -269,7 +281,8 @@ function json(text: unknown): unknown {
 /** Neighbours of one role together, since roles have to alternate. */
 function merged(messages: { role: string; content: unknown }[]): unknown[] {
     // The parts are converted already.
-    const parts = (content: unknown) => (typeof content === "string" ? anthropicParts(content) : (content as unknown[]));
+    const parts = (content: unknown) =>
+        typeof content === "string" ? anthropicParts(content) : (content as unknown[]);
     const all: { role: string; content: unknown }[] = [];
     for (const message of messages) {
         const last = all.at(-1);
@@ -344,7 +357,10 @@ function aiMessages(messages: readonly Message[]): unknown[] {
             return { type: "tool-call", toolCallId: id, toolName: called["name"], input: json(called["arguments"]) };
         });
         const isText = calls.length === 0 && typeof content === "string";
-        return { role: "assistant", content: isText ? content : [...parts.filter((part) => part["text"] !== ""), ...calls] };
+        return {
+            role: "assistant",
+            content: isText ? content : [...parts.filter((part) => part["text"] !== ""), ...calls],
+        };
     });
 }
 

@@ -81,7 +81,10 @@ class LazyTransport implements Transport {
     private ready: Transport | undefined;
 
     constructor(private readonly loading: Promise<Transport>) {
-        loading.then((ready) => (this.ready = ready), () => undefined);
+        loading.then(
+            (ready) => (this.ready = ready),
+            () => undefined,
+        );
     }
 
     exchange(exchange: Exchange): Promise<Reply> {
@@ -93,7 +96,10 @@ class LazyTransport implements Transport {
     }
 
     close(): void {
-        void this.loading.then((ready) => ready.close(), () => undefined);
+        void this.loading.then(
+            (ready) => ready.close(),
+            () => undefined,
+        );
     }
 }
 
@@ -131,7 +137,10 @@ class NodeTransport implements Transport {
     private readonly base: string;
     private readonly headers: { [name: string]: string };
 
-    private constructor(address: Address, private readonly http: NodeHttp) {
+    private constructor(
+        address: Address,
+        private readonly http: NodeHttp,
+    ) {
         const url = new URL(address.url);
         // The newest free connection first: the others may have been closed while they were idle.
         this.agent = new http.Agent({ keepAlive: true, maxSockets: CONNECTIONS_MAX, scheduling: "lifo" });
@@ -175,7 +184,11 @@ class NodeTransport implements Transport {
             response.on("end", () => {
                 clearTimeout(timer);
                 isSettled = true;
-                resolve({ status: response.statusCode ?? 0, header: (name) => one(response.headers[name]), body: text });
+                resolve({
+                    status: response.statusCode ?? 0,
+                    header: (name) => one(response.headers[name]),
+                    body: text,
+                });
             });
             response.on("close", () => fail(new Error("the connection was closed before the end of the answer")));
         });
@@ -221,7 +234,9 @@ class NodeTransport implements Transport {
                 response.on("error", end);
                 response.on("close", () => end());
             });
-            const silence = watchdog(stream.silenceMs, () => request.destroy(new Error("the stream of events is silent")));
+            const silence = watchdog(stream.silenceMs, () =>
+                request.destroy(new Error("the stream of events is silent")),
+            );
             const abort = () => request.destroy();
             const end = (error?: Error) => {
                 silence.stop();
@@ -249,7 +264,10 @@ class FetchTransport implements Transport {
     private readonly base: string;
     private readonly headers: { [name: string]: string };
 
-    constructor(address: Address, private readonly fetching: typeof fetch) {
+    constructor(
+        address: Address,
+        private readonly fetching: typeof fetch,
+    ) {
         this.base = address.url.replace(/\/$/, "");
         this.headers = authorization(address);
     }

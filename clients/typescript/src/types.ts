@@ -47,18 +47,18 @@ type ListsOf<D> = D extends { lists: infer Lists extends string } ? Lists : neve
 type Flat<T> = { [K in keyof T]: T[K] };
 
 /** The values that `messages`, `text` and `render` take for a reference: variables, and lists for placeholders. */
-export type Variables<R extends string = string> = DeclarationOf<R> extends infer D
-    ? D extends { vars: infer Vars }
-        ? [keyof Vars | ListsOf<D>] extends [never]
-            ? { readonly [name: string]: never }
-            : Flat<Vars & { [K in ListsOf<D>]?: readonly Message[] }>
-        : { readonly [name: string]: unknown }
-    : never;
+export type Variables<R extends string = string> =
+    DeclarationOf<R> extends infer D
+        ? D extends { vars: infer Vars }
+            ? [keyof Vars | ListsOf<D>] extends [never]
+                ? { readonly [name: string]: never }
+                : Flat<Vars & { [K in ListsOf<D>]?: readonly Message[] }>
+            : { readonly [name: string]: unknown }
+        : never;
 
 /** {@link Variables} as an argument, which can be left out where nothing is required. */
-export type VariableArguments<R extends string = string> = {} extends Variables<R>
-    ? [variables?: Variables<R>]
-    : [variables: Variables<R>];
+export type VariableArguments<R extends string = string> =
+    {} extends Variables<R> ? [variables?: Variables<R>] : [variables: Variables<R>];
 
 /** What `parse` returns for a reference. */
 export type Output<R extends string = string> = DeclarationOf<R> extends { out: infer Out } ? Out : unknown;

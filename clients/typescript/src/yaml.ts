@@ -22,10 +22,27 @@ export function parseYaml(text: string): Fields {
 
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 /** A key and its colon at the start of a line. */
-const KEY = /^(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^\s\-?:,[\]{}#&*!|>'"%@`][^\n]*?|[-?:](?=\S)[^\n]*?))\s*:(?=\s|$)/;
+const KEY =
+    /^(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^\s\-?:,[\]{}#&*!|>'"%@`][^\n]*?|[-?:](?=\S)[^\n]*?))\s*:(?=\s|$)/;
 const ESCAPES: Fields = {
-    0: "\0", a: "\x07", b: "\b", t: "\t", "\t": "\t", n: "\n", v: "\v", f: "\f", r: "\r", e: "\x1b", " ": " ", '"': '"',
-    "/": "/", "\\": "\\", N: "\x85", _: "\xa0", L: "\u2028", P: "\u2029",
+    0: "\0",
+    a: "\x07",
+    b: "\b",
+    t: "\t",
+    "\t": "\t",
+    n: "\n",
+    v: "\v",
+    f: "\f",
+    r: "\r",
+    e: "\x1b",
+    " ": " ",
+    '"': '"',
+    "/": "/",
+    "\\": "\\",
+    N: "\x85",
+    _: "\xa0",
+    L: "\u2028",
+    P: "\u2029",
 };
 
 class Reader {
@@ -93,7 +110,7 @@ class Reader {
             const found = KEY.exec(text);
             if (!found) throw this.fault("is not `key: value`");
             const [whole, double, single, bare] = found;
-            const key = double !== undefined ? this.unescape(double) : single?.replaceAll("''", "'") ?? bare ?? "";
+            const key = double !== undefined ? this.unescape(double) : (single?.replaceAll("''", "'") ?? bare ?? "");
             if (fields.has(key)) throw this.fault(`repeats the key \`${key}\``);
             if (/^\s*(?:#|$)/.test(text.slice(whole.length))) {
                 this.at += 1;
@@ -155,7 +172,7 @@ class Reader {
         this.at += 1;
         const first = this.at;
         const lines: string[] = [];
-        let indent = before ?? after ? Math.max(parent, 0) + Number(before ?? after) : 0;
+        let indent = (before ?? after) ? Math.max(parent, 0) + Number(before ?? after) : 0;
         for (; this.at < this.lines.length; this.at++) {
             const line = this.line();
             const isBlank = /^ *$/.test(line);
@@ -177,7 +194,11 @@ class Reader {
     private flow(start: number): unknown {
         const first = this.at;
         const rest = [this.line().slice(start), ...this.lines.slice(first + 1)].join("\n");
-        const flow = new Flow(rest, (what) => this.fault(what), (text) => this.unescape(text));
+        const flow = new Flow(
+            rest,
+            (what) => this.fault(what),
+            (text) => this.unescape(text),
+        );
         const value = flow.value();
         const before = rest.slice(0, flow.at);
         this.at = first + (before.match(/\n/g)?.length ?? 0);
@@ -298,12 +319,16 @@ function plain(text: string): unknown {
 
 /** Lines of a quoted text: a break is a space, and an empty line a break. */
 const joined = (text: string) =>
-    text.replace(/[ \t]*\n((?:[ \t]*\n)*)[ \t]*/g, (_, more: string) => "\n".repeat(more.split("\n").length - 1) || " ");
+    text.replace(
+        /[ \t]*\n((?:[ \t]*\n)*)[ \t]*/g,
+        (_, more: string) => "\n".repeat(more.split("\n").length - 1) || " ",
+    );
 
 function unescape(text: string, fault: (what: string) => Error): string {
     return text.replace(/\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([^]))/g, (whole, x, u, U, one) => {
         const code = (x ?? u ?? U) as string | undefined;
-        if (code !== undefined) return u ? String.fromCharCode(parseInt(code, 16)) : String.fromCodePoint(parseInt(code, 16));
+        if (code !== undefined)
+            return u ? String.fromCharCode(parseInt(code, 16)) : String.fromCodePoint(parseInt(code, 16));
         const meant = ESCAPES[one as string];
         if (meant === undefined) throw fault(`has the escape ${whole}, which is not read`);
         return meant as string;

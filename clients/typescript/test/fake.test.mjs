@@ -7,7 +7,13 @@ import { Bookholder, InvalidVariables, PromptNotFound, PromptUnavailable, Render
 const CHAT = [
     { role: "system", content: "You speak for {{shop}}." },
     { type: "placeholder", name: "history" },
-    { role: "user", content: [{ type: "text", text: "Read {{what}}" }, { type: "image", url: "{{url}}" }] },
+    {
+        role: "user",
+        content: [
+            { type: "text", text: "Read {{what}}" },
+            { type: "image", url: "{{url}}" },
+        ],
+    },
 ];
 
 test("a fake answers like a replica, and keeps what is recorded", async () => {
@@ -37,20 +43,32 @@ test("a fake answers like a replica, and keeps what is recorded", async () => {
 test("missing and unknown variables are named at once", async () => {
     const bookholder = Bookholder.fake({ a: "{{b}} {{c}}", chat: CHAT });
     const prompt = await bookholder.prompt("a");
-    assert.throws(() => prompt.text({ d: 1, e: 2 }), (error) => {
-        assert.ok(error instanceof InvalidVariables);
-        assert.equal(error.message, "missing variables: `b`, `c`; unknown variables: `d`, `e`");
-        return true;
-    });
+    assert.throws(
+        () => prompt.text({ d: 1, e: 2 }),
+        (error) => {
+            assert.ok(error instanceof InvalidVariables);
+            assert.equal(error.message, "missing variables: `b`, `c`; unknown variables: `d`, `e`");
+            return true;
+        },
+    );
     const chat = await bookholder.prompt("chat");
     const values = { shop: "Globe", what: "this", url: "https://example.com/a.png" };
-    assert.throws(() => chat.messages({ ...values, history: "Hi" }), /`history` must have type list of messages, not string/);
-    assert.throws(() => chat.messages({ ...values, history: [{ role: "user" }] }), /message 0 for `history` is not a message/);
+    assert.throws(
+        () => chat.messages({ ...values, history: "Hi" }),
+        /`history` must have type list of messages, not string/,
+    );
+    assert.throws(
+        () => chat.messages({ ...values, history: [{ role: "user" }] }),
+        /message 0 for `history` is not a message/,
+    );
     assert.throws(() => chat.text({ ...values, history: [] }), /is a chat prompt/);
     assert.throws(() => chat.messages(values), /missing placeholders: `history`/);
     const lenient = await Bookholder.fake({ chat: CHAT }, { strict: false }).prompt("chat");
     const filled = await lenient.render(values);
-    assert.deepEqual(filled.remarks.map((remark) => remark.code), ["missing_placeholders"]);
+    assert.deepEqual(
+        filled.remarks.map((remark) => remark.code),
+        ["missing_placeholders"],
+    );
 });
 
 test("without the replica, memory, then the fallback, then one error", async () => {
@@ -60,7 +78,10 @@ test("without the replica, memory, then the fallback, then one error", async () 
     const known = await bookholder.prompt("a");
     assert.deepEqual([known.text(), known.source, known.stale], ["one", "memory", true]);
     const other = await bookholder.prompt("b", { fallback: "Hi {{who}}" });
-    assert.deepEqual([other.text({ who: "Ada" }), other.source, other.version, other.stamp], ["Hi Ada", "fallback", null, null]);
+    assert.deepEqual(
+        [other.text({ who: "Ada" }), other.source, other.version, other.stamp],
+        ["Hi Ada", "fallback", null, null],
+    );
     assert.throws(() => other.text(), InvalidVariables);
     await assert.rejects(bookholder.prompt("b"), (error) => {
         assert.ok(error instanceof PromptUnavailable);
@@ -75,14 +96,19 @@ test("without the replica, memory, then the fallback, then one error", async () 
 });
 
 test("jinja is not rendered here", async () => {
-    const bookholder = Bookholder.fake({ a: { syntax: "jinja", text: "{{ a }}", variables: [{ name: "a", required: true }] } });
+    const bookholder = Bookholder.fake({
+        a: { syntax: "jinja", text: "{{ a }}", variables: [{ name: "a", required: true }] },
+    });
     const prompt = await bookholder.prompt("a");
     assert.throws(() => prompt.text({ a: 1 }), RenderFailed);
     await assert.rejects(prompt.render({ a: 1 }), /a fake has none/);
 });
 
 test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
-    const look = { type: "function", function: { name: "look_up", description: "Finds", parameters: { type: "object", properties: {} } } };
+    const look = {
+        type: "function",
+        function: { name: "look_up", description: "Finds", parameters: { type: "object", properties: {} } },
+    };
     const schema = { type: "object", properties: { reply: { type: "string" } } };
     const bookholder = Bookholder.fake({
         "support/agent": {
@@ -115,7 +141,10 @@ test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
         ...history,
         {
             role: "user",
-            content: [{ type: "text", text: "Read this" }, { type: "image_url", image_url: { url: "https://example.com/a.png" } }],
+            content: [
+                { type: "text", text: "Read this" },
+                { type: "image_url", image_url: { url: "https://example.com/a.png" } },
+            ],
         },
     ]);
 
@@ -133,7 +162,10 @@ test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
             { type: "function_call_output", call_id: "c1", output: "42" },
             {
                 role: "user",
-                content: [{ type: "input_text", text: "Read this" }, { type: "input_image", image_url: "https://example.com/a.png" }],
+                content: [
+                    { type: "input_text", text: "Read this" },
+                    { type: "input_image", image_url: "https://example.com/a.png" },
+                ],
             },
         ],
     });
@@ -168,12 +200,28 @@ test("arguments of OpenAI, Anthropic and the AI SDK", async () => {
         system: "You speak for Globe.",
         messages: [
             { role: "user", content: "Hi" },
-            { role: "assistant", content: [{ type: "tool-call", toolCallId: "c1", toolName: "look_up", input: { sku: "7" } }] },
+            {
+                role: "assistant",
+                content: [{ type: "tool-call", toolCallId: "c1", toolName: "look_up", input: { sku: "7" } }],
+            },
             {
                 role: "tool",
-                content: [{ type: "tool-result", toolCallId: "c1", toolName: "look_up", output: { type: "text", value: "42" } }],
+                content: [
+                    {
+                        type: "tool-result",
+                        toolCallId: "c1",
+                        toolName: "look_up",
+                        output: { type: "text", value: "42" },
+                    },
+                ],
             },
-            { role: "user", content: [{ type: "text", text: "Read this" }, { type: "image", image: "https://example.com/a.png" }] },
+            {
+                role: "user",
+                content: [
+                    { type: "text", text: "Read this" },
+                    { type: "image", image: "https://example.com/a.png" },
+                ],
+            },
         ],
     });
     assert.equal(tools.look_up.description, "Finds");
@@ -194,12 +242,28 @@ test("a schema is strict where OpenAI takes it as strict", async () => {
         const prompt = await Bookholder.fake({ a: { text: "x", response_schema: schema } }).prompt("a");
         return prompt.openai().response_format.json_schema.strict;
     };
-    const inner = { type: "object", properties: { b: { type: "string" } }, required: ["b"], additionalProperties: false };
+    const inner = {
+        type: "object",
+        properties: { b: { type: "string" } },
+        required: ["b"],
+        additionalProperties: false,
+    };
     assert.equal(await strict(inner), true);
-    assert.equal(await strict({ type: "object", properties: { a: inner }, required: ["a"], additionalProperties: false }), true);
+    assert.equal(
+        await strict({ type: "object", properties: { a: inner }, required: ["a"], additionalProperties: false }),
+        true,
+    );
     assert.equal(await strict({ ...inner, required: [] }), undefined);
     assert.equal(await strict({ ...inner, additionalProperties: true }), undefined);
-    assert.equal(await strict({ type: "object", properties: { a: { type: "object" } }, required: ["a"], additionalProperties: false }), undefined);
+    assert.equal(
+        await strict({
+            type: "object",
+            properties: { a: { type: "object" } },
+            required: ["a"],
+            additionalProperties: false,
+        }),
+        undefined,
+    );
 });
 
 test("the structured output is read from the response of each SDK", async () => {
@@ -209,7 +273,12 @@ test("the structured output is read from the response of each SDK", async () => 
         text,
         { choices: [{ message: { role: "assistant", content: text } }] },
         { output_text: text },
-        { content: [{ type: "thinking", thinking: "…" }, { type: "text", text }] },
+        {
+            content: [
+                { type: "thinking", thinking: "…" },
+                { type: "text", text },
+            ],
+        },
         { text },
     ]) {
         assert.deepEqual(prompt.parse(response), { reply: "hi" });
@@ -228,4 +297,14 @@ test("changes are told, and a memory of events answers until then", async () => 
     bookholder.set("a", "three");
     assert.deepEqual(told, ["a"]);
     await bookholder.close();
+});
+
+test("a value that is no JSON, and a fallback in jinja, fail with a reason", async () => {
+    const content = { syntax: "jinja", text: "{{ a }}", variables: [{ name: "a" }] };
+    const prompt = await Bookholder.fake({ a: content }).prompt("a");
+    const circular = {};
+    circular.self = circular;
+    await assert.rejects(prompt.render({ a: circular }), /^RenderFailed: a value is not JSON$/);
+    const fallback = await Bookholder.fake({}).prompt("b", { fallback: content });
+    await assert.rejects(fallback.render({ a: 1 }), /`b` is a fallback in jinja, which the node renders: use mustache/);
 });

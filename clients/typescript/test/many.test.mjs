@@ -6,8 +6,14 @@ import { Bookholder, PromptUnavailable } from "../dist/esm/index.js";
 import { matches } from "../dist/esm/reference.js";
 
 const resolved = (name, version = 1) => ({
-    name, version, content_id: `b3:${"0".repeat(64)}`, label: "production", content: { text: name }, stamp: `${name}@${version}+000000000000`,
-    assignment: null, telemetry: { attributes: {}, baggage: "" },
+    name,
+    version,
+    content_id: `b3:${"0".repeat(64)}`,
+    label: "production",
+    content: { text: name },
+    stamp: `${name}@${version}+000000000000`,
+    assignment: null,
+    telemetry: { attributes: {}, baggage: "" },
 });
 const item = (name, version) => ({ reference: `${name}@production`, resolved: resolved(name, version) });
 
@@ -37,7 +43,8 @@ test("pages are of one state: a list begins again where the node did", async () 
             const { searchParams } = new URL(url);
             const [cursor, label, pattern] = ["cursor", "label", "pattern"].map((name) => searchParams.get(name));
             asked.push([cursor, label, pattern, searchParams.getAll("attr"), searchParams.get("subject")]);
-            if (cursor === null) return Response.json({ position: `${epoch}.1`, answers: [item("a", epoch)], next: `${epoch}.1:a` });
+            if (cursor === null)
+                return Response.json({ position: `${epoch}.1`, answers: [item("a", epoch)], next: `${epoch}.1:a` });
             if (epoch === 1) {
                 epoch = 2;
                 return Response.json({ code: "cursor_expired", detail: "begin again" }, { status: 410 });
@@ -47,9 +54,23 @@ test("pages are of one state: a list begins again where the node did", async () 
             return Response.json({ position: "2.1", answers: [item("b", 2)] });
         },
     });
-    const prompts = await bookholder.prompts({ label: "production", pattern: "a b/**", subject: "ada", attributes: { locale: "de-AT" } });
-    assert.deepEqual(prompts.map((prompt) => [prompt.reference, prompt.version]), [["a@production", 2], ["b@production", 2]]);
-    assert.deepEqual(asked.map(([cursor]) => cursor), [null, "1.1:a", null, "2.1:a", "2.1:b"]);
+    const prompts = await bookholder.prompts({
+        label: "production",
+        pattern: "a b/**",
+        subject: "ada",
+        attributes: { locale: "de-AT" },
+    });
+    assert.deepEqual(
+        prompts.map((prompt) => [prompt.reference, prompt.version]),
+        [
+            ["a@production", 2],
+            ["b@production", 2],
+        ],
+    );
+    assert.deepEqual(
+        asked.map(([cursor]) => cursor),
+        [null, "1.1:a", null, "2.1:a", "2.1:b"],
+    );
     assert.deepEqual(asked[0].slice(1), ["production", "a b/**", ["locale=de-AT"], "ada"]);
     await bookholder.close();
 });
@@ -61,15 +82,29 @@ test("baked answers are listed by label and pattern", async () => {
         baked: { answers: [item("support/a"), item("sales/b"), { reference: "c", problem: {} }] },
     });
     const prompts = await bookholder.prompts({ pattern: "support/*" });
-    assert.deepEqual(prompts.map((prompt) => [prompt.name, prompt.source, prompt.text()]), [["support/a", "baked", "support/a"]]);
+    assert.deepEqual(
+        prompts.map((prompt) => [prompt.name, prompt.source, prompt.text()]),
+        [["support/a", "baked", "support/a"]],
+    );
     await assert.rejects(bookholder.prompts({ pattern: "other/*" }), /no baked prompt matches$/);
 });
 
 test("patterns match names as on the node", () => {
     for (const [pattern, name, expected] of [
-        ["**", "a/b", true], ["*", "a", true], ["*", "a/b", false], ["support/*", "support/a", true], ["support/*", "support/a/b", false],
-        ["support/**", "support/a/b", true], ["support/**", "support", false], ["a.b", "axb", false], ["a.b", "a.b", true],
-        ["*/agent", "support/agent", true], ["**agent", "x/y/agent", true], ["a*c*", "abcd", true], ["", "a", false], ["(a)+", "(a)+", true],
+        ["**", "a/b", true],
+        ["*", "a", true],
+        ["*", "a/b", false],
+        ["support/*", "support/a", true],
+        ["support/*", "support/a/b", false],
+        ["support/**", "support/a/b", true],
+        ["support/**", "support", false],
+        ["a.b", "axb", false],
+        ["a.b", "a.b", true],
+        ["*/agent", "support/agent", true],
+        ["**agent", "x/y/agent", true],
+        ["a*c*", "abcd", true],
+        ["", "a", false],
+        ["(a)+", "(a)+", true],
     ]) {
         assert.equal(matches(pattern, name), expected, `${pattern} ${name}`);
     }

@@ -6,7 +6,13 @@ import { Memory } from "../dist/esm/memory.js";
 
 let order = 0;
 const answer = (version, position, assignment = null) => ({
-    resolved: { version, assignment }, etag: undefined, position, stale: false, ageS: 0, receivedAt: 0, order: ++order,
+    resolved: { version, assignment },
+    etag: undefined,
+    position,
+    stale: false,
+    ageS: 0,
+    receivedAt: 0,
+    order: ++order,
 });
 const version = (found) => found?.resolved.version;
 const split = (bucket) => ({ rule: null, bucket, sticky: true });
@@ -34,11 +40,17 @@ test("a split is remembered by subject, and a new subject gets what another one 
     const memory = new Memory();
     memory.put("a", "ada", answer(1, "1.1", split(7)), ++order);
     memory.put("a", "bob", answer(2, "1.1", split(8)), ++order);
-    assert.deepEqual(["ada", "bob", "eve"].map((subject) => version(memory.get("a", subject))), [1, 2, 2]);
+    assert.deepEqual(
+        ["ada", "bob", "eve"].map((subject) => version(memory.get("a", subject))),
+        [1, 2, 2],
+    );
     assert.equal(memory.exact("a", "eve"), undefined);
     // Without the split everyone gets the same.
     memory.put("a", "eve", answer(3, "1.2"), ++order);
-    assert.deepEqual(["ada", "bob", "new"].map((subject) => version(memory.get("a", subject))), [3, 3, 3]);
+    assert.deepEqual(
+        ["ada", "bob", "new"].map((subject) => version(memory.get("a", subject))),
+        [3, 3, 3],
+    );
 });
 
 test("what a rule gives to some is not given to others", () => {

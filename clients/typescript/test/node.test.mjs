@@ -21,7 +21,13 @@ let replica;
 
 /** A client of the replica that waits as long as a busy machine needs, unless it is about not waiting. */
 function client(options = {}) {
-    const made = new Bookholder({ socket: replica.socket, baked: false, timeoutMs: 30_000, warn: (message) => warnings.push(message), ...options });
+    const made = new Bookholder({
+        socket: replica.socket,
+        baked: false,
+        timeoutMs: 30_000,
+        warn: (message) => warnings.push(message),
+        ...options,
+    });
     clients.push(made);
     return made;
 }
@@ -52,7 +58,9 @@ for (const way of ["socket", "url"]) {
         const options = way === "socket" ? { socket: replica.socket } : { url: replica.url };
         const bookholder = client({ socket: undefined, ...options });
         const prompt = await bookholder.prompt("support/agent");
-        const asked = await replica.send("GET", "/v1/resolve/support/agent").catch(() => primary.send("GET", "/v1/resolve/support/agent"));
+        const asked = await replica
+            .send("GET", "/v1/resolve/support/agent")
+            .catch(() => primary.send("GET", "/v1/resolve/support/agent"));
         assert.equal(prompt.name, "support/agent");
         assert.equal(prompt.version, 1);
         assert.equal(prompt.contentId, asked.content_id);
@@ -61,9 +69,13 @@ for (const way of ["socket", "url"]) {
         assert.deepEqual([prompt.source, prompt.stale], ["replica", false]);
         assert.equal(typeof prompt.age, "number");
         assert.equal(prompt.baggage, asked.telemetry.baggage);
-        for (const [key, value] of Object.entries(asked.telemetry.attributes)) assert.equal(prompt.spanAttributes()[key], value);
+        for (const [key, value] of Object.entries(asked.telemetry.attributes))
+            assert.equal(prompt.spanAttributes()[key], value);
         const history = [{ role: "user", content: "Hi" }];
-        assert.deepEqual(prompt.messages({ shop: "Globe", history }), [{ role: "system", content: "You speak for Globe." }, ...history]);
+        assert.deepEqual(prompt.messages({ shop: "Globe", history }), [
+            { role: "system", content: "You speak for Globe." },
+            ...history,
+        ]);
         // The second time the node says that nothing changed.
         const again = await bookholder.prompt("support/agent");
         assert.deepEqual([again.stamp, again.source], [prompt.stamp, "replica"]);
@@ -125,8 +137,14 @@ test("environment variables say where the node is", async () => {
         import { Bookholder } from ${JSON.stringify(join(root, "dist/esm/index.js"))};
         const prompt = await new Bookholder({ timeoutMs: 30000 }).prompt("support/tone");
         console.log(prompt.text(), prompt.source);`;
-    for (const env of [{ BOOKHOLDER_SOCKET: replica.socket }, { BOOKHOLDER_URL: replica.url }, { BOOKHOLDER_URL: `unix:${replica.socket}` }]) {
-        const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", program], { env: { PATH: process.env.PATH, ...env } });
+    for (const env of [
+        { BOOKHOLDER_SOCKET: replica.socket },
+        { BOOKHOLDER_URL: replica.url },
+        { BOOKHOLDER_URL: `unix:${replica.socket}` },
+    ]) {
+        const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", program], {
+            env: { PATH: process.env.PATH, ...env },
+        });
         assert.equal(stdout, "one replica\n");
     }
 });
@@ -134,8 +152,14 @@ test("environment variables say where the node is", async () => {
 test("many prompts are of one state, in the order that was asked for", async () => {
     const bookholder = client();
     const prompts = await bookholder.prompts(["support/tone", "support/agent", "support/tone@1"]);
-    assert.deepEqual(prompts.map((prompt) => prompt.reference), ["support/tone", "support/agent", "support/tone@1"]);
-    assert.deepEqual(prompts.map((prompt) => prompt.source), ["replica", "replica", "replica"]);
+    assert.deepEqual(
+        prompts.map((prompt) => prompt.reference),
+        ["support/tone", "support/agent", "support/tone@1"],
+    );
+    assert.deepEqual(
+        prompts.map((prompt) => prompt.source),
+        ["replica", "replica", "replica"],
+    );
     await assert.rejects(bookholder.prompts(["support/tone", "nope", "nor/this"]), (error) => {
         assert.ok(error instanceof PromptNotFound);
         assert.match(error.message, /nope.*nor\/this/s);
@@ -163,16 +187,26 @@ test("a split gives a subject always the same version", async () => {
     assert.deepEqual(new Set(versions.values()), new Set([1, 2]));
     // Without a subject each call is assigned at random, also where answers stay in memory.
     const random = new Set();
-    await until("both versions were served", async () => random.add((await bookholder.prompt(name)).version).size === 2);
+    await until(
+        "both versions were served",
+        async () => random.add((await bookholder.prompt(name)).version).size === 2,
+    );
 });
 
 test("numbers are printed as the node prints them", async () => {
-    const variables = [1.0, 0.1, 1e21, -0.000001].map((value, index) => ({ name: `v${index}`, type: "number", default: value }));
+    const variables = [1.0, 0.1, 1e21, -0.000001].map((value, index) => ({
+        name: `v${index}`,
+        type: "number",
+        default: value,
+    }));
     const given = [7, 0.1, 1.5e300, 1e21, 0.00001, 0.000001, 1e-7, -0, 2 ** 53 - 1, 100000.5];
     const names = given.map((_, index) => `{{g${index}}}`).join(" ");
     const content = { text: `${variables.map(({ name }) => `{{${name}}}`).join(" ")} ${names}`, variables };
     // JavaScript cannot write `1.0`.
-    const body = JSON.stringify({ content, message: "test", labels: ["production"] }).replace('"default":1}', '"default":1.0}');
+    const body = JSON.stringify({ content, message: "test", labels: ["production"] }).replace(
+        '"default":1}',
+        '"default":1.0}',
+    );
     const answer = await fetch(`${primary.url}/v1/prompts/test%2Fnumbers/versions`, {
         method: "POST",
         headers: { authorization: `Bearer ${ADMIN}`, "content-type": "application/json" },
@@ -195,8 +229,49 @@ test("random templates are rendered as by the node", async () => {
         state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
         return Math.floor((state / 2 ** 32) * below);
     };
-    const pieces = ["{", "}", "{{", "}}", "{{{", " ", "\n", "\t", "\u00a0", "\u0085", "\ufeff", "\u200b", "\u3000", "a", "größe", "_x1", "b.c-d", "1",
-        "-", ".", "#", "/", "!", "&", "^", ">}}", "é", "e\u0301", "🜁", "ⅷ", "²", "\u05b0", "名前", "{%", "%}", "{{a}}", "{{ größe }}", "\"", "\\", "<", "\0"];
+    const pieces = [
+        "{",
+        "}",
+        "{{",
+        "}}",
+        "{{{",
+        " ",
+        "\n",
+        "\t",
+        "\u00a0",
+        "\u0085",
+        "\ufeff",
+        "\u200b",
+        "\u3000",
+        "a",
+        "größe",
+        "_x1",
+        "b.c-d",
+        "1",
+        "-",
+        ".",
+        "#",
+        "/",
+        "!",
+        "&",
+        "^",
+        ">}}",
+        "é",
+        "e\u0301",
+        "🜁",
+        "ⅷ",
+        "²",
+        "\u05b0",
+        "名前",
+        "{%",
+        "%}",
+        "{{a}}",
+        "{{ größe }}",
+        '"',
+        "\\",
+        "<",
+        "\0",
+    ];
     const values = [7, -0.5, 1e-7, true, false, "", "{{a}}", "x\ny", "🜁\u0301", "\\", "ab".repeat(50)];
     const text = () => Array.from({ length: 1 + random(12) }, () => pieces[random(pieces.length)]).join("");
     const online = client({ socket: undefined, url: primary.url });
@@ -207,21 +282,32 @@ test("random templates are rendered as by the node", async () => {
         const given = Object.fromEntries(prompt.variables.map(({ name }) => [name, values[random(values.length)]]));
         const rendered = await primary.send("POST", "/v1/render/test/random", { variables: given });
         for (const [index, message] of prompt.messages(given).entries()) {
-            assert.deepEqual(message, rendered.messages[index], JSON.stringify([messages[index], given, `SEED=${seed}`]));
+            assert.deepEqual(
+                message,
+                rendered.messages[index],
+                JSON.stringify([messages[index], given, `SEED=${seed}`]),
+            );
         }
     }
 });
 
 test("jinja is rendered by the node", async () => {
     const text = "{% for p in products %}- {{ p.name }}\n{% endfor %}";
-    await primary.publish("test/list", { syntax: "jinja", text, variables: [{ name: "products", type: "array", required: true }] });
+    await primary.publish("test/list", {
+        syntax: "jinja",
+        text,
+        variables: [{ name: "products", type: "array", required: true }],
+    });
     await replica.follows(primary);
     const prompt = await client().prompt("test/list");
     assert.throws(() => prompt.text({ products: [] }), RenderFailed);
     const filled = await prompt.render({ products: [{ name: "tea" }, { name: "cup" }] });
     assert.equal(filled.text, "- tea\n- cup\n");
     assert.deepEqual(filled.openai().messages, [{ role: "user", content: "- tea\n- cup\n" }]);
-    await assert.rejects(prompt.render({ produce: [] }), /^InvalidVariables: missing variables: `products`; unknown variables: `produce`$/);
+    await assert.rejects(
+        prompt.render({ produce: [] }),
+        /^InvalidVariables: missing variables: `products`; unknown variables: `produce`$/,
+    );
 });
 
 test("a rollback holds from the next call", async () => {
@@ -254,7 +340,13 @@ test("what is recorded and scored is found by `bookholder trace`", async () => {
     const bookholder = client();
     const prompt = await bookholder.prompt("support/agent");
     const usage = { prompt_tokens: 812, completion_tokens: 95, prompt_tokens_details: { cached_tokens: 12 } };
-    bookholder.record(prompt, { responseId: "ts-1", model: "gpt-5-mini", usage, latencyMs: 1240.5, session: "ts-chat" });
+    bookholder.record(prompt, {
+        responseId: "ts-1",
+        model: "gpt-5-mini",
+        usage,
+        latencyMs: 1240.5,
+        session: "ts-chat",
+    });
     // Anthropic counts cached tokens apart.
     const apart = { input_tokens: 100, cache_read_input_tokens: 20, cache_creation_input_tokens: 3, output_tokens: 7 };
     bookholder.record(prompt, { responseId: "ts-2", model: "claude", usage: apart });
@@ -274,7 +366,8 @@ test("what is recorded and scored is found by `bookholder trace`", async () => {
         return trace && JSON.stringify(trace).includes("helpfulness") && trace;
     });
     const text = JSON.stringify(first);
-    for (const part of ['"support/agent"', '"gpt-5-mini"', "812", "95", "ts-chat", "0.8", "judge"]) assert.ok(text.includes(part), `${part} in ${text}`);
+    for (const part of ['"support/agent"', '"gpt-5-mini"', "812", "95", "ts-chat", "0.8", "judge"])
+        assert.ok(text.includes(part), `${part} in ${text}`);
     const second = await until("the second arrived", () => found("ts-2"));
     assert.ok(JSON.stringify(second).includes('"input_tokens":123'), JSON.stringify(second));
     assert.ok(await until("the fourth arrived", () => found("ts-4")));
@@ -287,7 +380,8 @@ test("a program that ends sends what waits, and does not wait for a node that is
         const bookholder = new Bookholder({ socket: ${JSON.stringify(socket)}, cache: "events", timeoutMs: 30000 });
         const prompt = await bookholder.prompt("support/agent", { fallback: "x" });
         bookholder.record(prompt, { responseId: "ts-exit" });`;
-    const evaluate = (socket) => run(process.execPath, ["--input-type=module", "--eval", program(socket)], { timeout: 60_000 });
+    const evaluate = (socket) =>
+        run(process.execPath, ["--input-type=module", "--eval", program(socket)], { timeout: 60_000 });
     await evaluate(replica.socket);
     await until("it arrived", () => primary.command("trace", "ts-exit").catch(() => false));
     await evaluate("/nowhere.sock");
@@ -310,7 +404,10 @@ test("replica, memory, baked files, fallback, one error; and the newest version 
     const known = await bookholder.prompt("support/tone");
     await bookholder.prompt("support/tone");
     assert.equal(warnings.length, 1);
-    assert.match(warnings[0], /^bookholder: the node does not answer; using the last answer of each prompt \(unix:.*node\.sock: /);
+    assert.match(
+        warnings[0],
+        /^bookholder: the node does not answer; using the last answer of each prompt \(unix:.*node\.sock: /,
+    );
     assert.deepEqual([known.text(), known.source, known.stale, known.version], ["one", "memory", true, 1]);
     assert.ok(known.age >= 0);
 
@@ -318,16 +415,30 @@ test("replica, memory, baked files, fallback, one error; and the newest version 
     const baked = await later.prompt("support/agent");
     assert.deepEqual([baked.source, baked.stale, baked.version, baked.age], ["baked", true, 1, null]);
     assert.equal(baked.messages({ shop: "Globe" })[0].content, "You speak for Globe.");
-    assert.deepEqual((await later.prompts(["support/tone", "support/agent@1"])).map((prompt) => prompt.source), ["baked", "baked"]);
-    assert.equal((await client({ ...options, baked: join(folder, "bookholder.lock") }).prompt("support/tone")).source, "baked");
+    assert.deepEqual(
+        (await later.prompts(["support/tone", "support/agent@1"])).map((prompt) => prompt.source),
+        ["baked", "baked"],
+    );
+    assert.equal(
+        (await client({ ...options, baked: join(folder, "bookholder.lock") }).prompt("support/tone")).source,
+        "baked",
+    );
     assert.equal((await later.prompt("support/tone@staging", { fallback: "Hi" })).source, "fallback");
     await assert.rejects(later.prompt("support/tone@staging"), (error) => {
         assert.ok(error instanceof PromptUnavailable);
-        assert.match(error.message, /^no answer for `support\/tone@staging`: unix:.*node\.sock: .*; memory has no earlier answer; .* has `support\/tone@1`, of production$/);
+        assert.match(
+            error.message,
+            /^no answer for `support\/tone@staging`: unix:.*node\.sock: .*; memory has no earlier answer; .* has `support\/tone@1`, of production$/,
+        );
         return true;
     });
     assert.match(await later.prompt("nope").catch((error) => error.message), /does not have `nope`$/);
-    assert.match(await client({ ...options, baked: "/nowhere" }).prompt("nope").catch((error) => error.message), /cannot read \/nowhere: ENOENT/);
+    assert.match(
+        await client({ ...options, baked: "/nowhere" })
+            .prompt("nope")
+            .catch((error) => error.message),
+        /cannot read \/nowhere: ENOENT/,
+    );
 
     await primary.start();
     await primary.publish("support/tone", { text: "two" });
@@ -339,7 +450,11 @@ test("replica, memory, baked files, fallback, one error; and the newest version 
     }
 });
 
-for (const [way, cache] of [["socket", undefined], ["url", undefined], ["socket", "events"]]) {
+for (const [way, cache] of [
+    ["socket", undefined],
+    ["url", undefined],
+    ["socket", "events"],
+]) {
     test(`1,000 callers over the ${way} get through a kill and restart${cache ? " with a memory of events" : ""}`, async () => {
         const name = `test/callers-${way}-${cache ?? "asked"}`;
         let published = 1;
@@ -395,8 +510,12 @@ test("contents that are pulled read as they are served", async () => {
     const out = mkdtempSync(join(tmpdir(), "bookholder-pulled-"));
     try {
         const contents = JSON.parse(readFileSync(join(root, "test", "contents.json"), "utf8"));
-        for (const [index, content] of contents.entries()) await primary.publish(`pulled/c${index}`, content, ["shipped"]);
-        await cli(["pull", "--label", "shipped", "--out", out, "--inline"], { BOOKHOLDER_SERVER: primary.url, BOOKHOLDER_TOKEN: ADMIN });
+        for (const [index, content] of contents.entries())
+            await primary.publish(`pulled/c${index}`, content, ["shipped"]);
+        await cli(["pull", "--label", "shipped", "--out", out, "--inline"], {
+            BOOKHOLDER_SERVER: primary.url,
+            BOOKHOLDER_TOKEN: ADMIN,
+        });
         const online = client({ socket: primary.socket });
         const offline = client({ socket: "/nowhere.sock", baked: out });
         for (const index of contents.keys()) {
@@ -404,7 +523,10 @@ test("contents that are pulled read as they are served", async () => {
             const read = await offline.prompt(`pulled/c${index}@shipped`);
             assert.equal(read.source, "baked");
             assert.deepEqual(read.content, served.content);
-            assert.deepEqual([read.stamp, read.contentId, read.baggage, read.spanAttributes()], [served.stamp, served.contentId, served.baggage, served.spanAttributes()]);
+            assert.deepEqual(
+                [read.stamp, read.contentId, read.baggage, read.spanAttributes()],
+                [served.stamp, served.contentId, served.baggage, served.spanAttributes()],
+            );
         }
     } finally {
         rmSync(out, { recursive: true, force: true });

@@ -12,15 +12,21 @@ context.setGlobalContextManager({
     active: () => storage.getStore() ?? ROOT_CONTEXT,
     with: (active, act, self, ...args) => storage.run(active, () => act.call(self, ...args)),
     bind: (_, target) => target,
-    enable() { return this; },
-    disable() { return this; },
+    enable() {
+        return this;
+    },
+    disable() {
+        return this;
+    },
 });
 
 /** A span that keeps its attributes. */
 function recording() {
     const attributes = {};
     const spanContext = { traceId: "5b8efff798038103d269b633813fc60c", spanId: "eee19b7ec3c1b174", traceFlags: 1 };
-    const span = Object.assign(trace.wrapSpanContext(spanContext), { setAttributes: (more) => Object.assign(attributes, more) });
+    const span = Object.assign(trace.wrapSpanContext(spanContext), {
+        setAttributes: (more) => Object.assign(attributes, more),
+    });
     return { attributes, span };
 }
 
@@ -37,7 +43,9 @@ test("the current span gets the attributes of the prompt, and a record the trace
 test("linked runs with baggage that names the version, beside what was there", async () => {
     const prompt = await Bookholder.fake({ "support/agent": "Hi" }).prompt("support/agent");
     const before = propagation.createBaggage({ tenant: { value: "globe" } });
-    const inside = context.with(propagation.setBaggage(ROOT_CONTEXT, before), () => prompt.linked(() => propagation.getActiveBaggage()));
+    const inside = context.with(propagation.setBaggage(ROOT_CONTEXT, before), () =>
+        prompt.linked(() => propagation.getActiveBaggage()),
+    );
     assert.equal(inside.getEntry("tenant").value, "globe");
     assert.equal(inside.getEntry("gen_ai.prompt.name").value, "support/agent");
     assert.equal(prompt.linked(() => propagation.getActiveBaggage()).getEntry("bookholder.label").value, "production");

@@ -13,14 +13,19 @@ const root = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "bookholder-npm-"));
 const target = `${process.platform}-${process.arch}`;
 const env = { PATH: process.env.PATH, HOME: folder };
-const run = (program, args) => execFileSync(program, args, { cwd: folder, encoding: "utf8", env, stdio: ["ignore", "pipe", "pipe"] });
+const run = (program, args) =>
+    execFileSync(program, args, { cwd: folder, encoding: "utf8", env, stdio: ["ignore", "pipe", "pipe"] });
 
 before(() => {
     const out = join(folder, "packages");
     // What only debuggers read takes long to pack.
     const program = join(folder, "program");
     const { status } = spawnSync("strip", ["-o", program, PROGRAM]);
-    const packed = execFileSync(join(root, "build-packages"), ["--out", out, `${target}=${status === 0 ? program : PROGRAM}`], { encoding: "utf8" });
+    const packed = execFileSync(
+        join(root, "build-packages"),
+        ["--out", out, `${target}=${status === 0 ? program : PROGRAM}`],
+        { encoding: "utf8" },
+    );
     writeFileSync(join(folder, "package.json"), "{}");
     // Nothing may come from a registry.
     run("npm", ["install", "--offline", "--no-audit", "--no-fund", ...packed.trim().split("\n")]);
@@ -36,7 +41,11 @@ test("the command passes on arguments, exit codes and signals", async () => {
     assert.match(run("npx", ["--offline", "bookholder", "--version"]), /^bookholder \d/);
     assert.throws(() => run(join(folder, "node_modules/.bin/bookholder"), ["no-such-verb"]), { status: 2 });
     const data = join(folder, "data");
-    const serve = spawn(join(folder, "node_modules/.bin/bookholder"), ["serve", "--data", data, "--listen", "127.0.0.1:0"], { env });
+    const serve = spawn(
+        join(folder, "node_modules/.bin/bookholder"),
+        ["serve", "--data", data, "--listen", "127.0.0.1:0"],
+        { env },
+    );
     await until("it listens", () => existsSync(join(data, "address")) && readFileSync(join(data, "address"), "utf8"));
     serve.kill("SIGTERM");
     assert.deepEqual(await once(serve, "exit"), [0, null]);
@@ -45,11 +54,17 @@ test("the command passes on arguments, exit codes and signals", async () => {
 test("without a program for this machine the command says what to install", () => {
     const command = join(folder, "node_modules/bookholder/bin/bookholder.cjs");
     const program = `Object.defineProperty(process, "arch", { value: "m68k" }); require(${JSON.stringify(command)});`;
-    assert.throws(() => execFileSync(process.execPath, ["--eval", program], { env, stdio: "pipe" }), (error) => {
-        assert.equal(error.status, 2);
-        assert.match(String(error.stderr), /no bookholder program for \w+-m68k\nhint: install .*@bookholder\/\w+-m68k/);
-        return true;
-    });
+    assert.throws(
+        () => execFileSync(process.execPath, ["--eval", program], { env, stdio: "pipe" }),
+        (error) => {
+            assert.equal(error.status, 2);
+            assert.match(
+                String(error.stderr),
+                /no bookholder program for \w+-m68k\nhint: install .*@bookholder\/\w+-m68k/,
+            );
+            return true;
+        },
+    );
 });
 
 for (const [name, text] of [
@@ -65,9 +80,12 @@ for (const [name, text] of [
 }
 
 test("both kinds of modules share one client, so that its errors are the same classes", () => {
-    writeFileSync(join(folder, "b.mjs"), `import { PromptUnavailable } from "bookholder";
+    writeFileSync(
+        join(folder, "b.mjs"),
+        `import { PromptUnavailable } from "bookholder";
         import { createRequire } from "node:module";
-        console.log(createRequire(import.meta.url)("bookholder").PromptUnavailable === PromptUnavailable);`);
+        console.log(createRequire(import.meta.url)("bookholder").PromptUnavailable === PromptUnavailable);`,
+    );
     assert.equal(run(process.execPath, ["b.mjs"]), "true\n");
 });
 
@@ -75,7 +93,14 @@ test("the package has what it needs and no dependency", () => {
     const manifest = JSON.parse(readFileSync(join(folder, "node_modules/bookholder/package.json"), "utf8"));
     assert.equal(manifest.dependencies, undefined);
     assert.deepEqual(Object.keys(manifest.optionalDependencies), [`@bookholder/${target}`]);
-    for (const file of ["README.md", "LICENSE-MIT", "LICENSE-APACHE", "dist/esm/index.d.ts", "dist/cjs/index.d.ts", "dist/cjs/package.json"]) {
+    for (const file of [
+        "README.md",
+        "LICENSE-MIT",
+        "LICENSE-APACHE",
+        "dist/esm/index.d.ts",
+        "dist/cjs/index.d.ts",
+        "dist/cjs/package.json",
+    ]) {
         assert.ok(existsSync(join(folder, "node_modules/bookholder", file)), file);
     }
 });

@@ -26,9 +26,14 @@ test("reports are sent in batches of one kind, in their order", async () => {
     for (let index = 0; index < 600; index++) bookholder.record(prompt, { responseId: `r${index}` });
     bookholder.score({ responseId: "r0", name: "thumbs", value: true });
     await bookholder.flush();
-    assert.deepEqual(requests.map(({ path, responses, scores }) => [path, (responses ?? scores).length]), [
-        ["/v1/responses", 500], ["/v1/responses", 100], ["/v1/scores", 1],
-    ]);
+    assert.deepEqual(
+        requests.map(({ path, responses, scores }) => [path, (responses ?? scores).length]),
+        [
+            ["/v1/responses", 500],
+            ["/v1/responses", 100],
+            ["/v1/scores", 1],
+        ],
+    );
     assert.equal(requests[1].responses[99].id, "r599");
     assert.equal(new Set(requests.map(({ key }) => key)).size, 3);
     const { id, stamp, label, ended } = requests[0].responses[0];
@@ -55,7 +60,8 @@ test("what the node does not take now is kept, in order and within the limit", a
 });
 
 test("a wrong report is found and dropped alone", async () => {
-    const refuse = ({ responses }) => (responses.some(({ id }) => id === "r7") ? new Response("{}", { status: 422 }) : ok());
+    const refuse = ({ responses }) =>
+        responses.some(({ id }) => id === "r7") ? new Response("{}", { status: 422 }) : ok();
     const { bookholder, requests } = node(refuse);
     for (let index = 0; index < 20; index++) bookholder.record(prompt, { responseId: `r${index}` });
     await bookholder.flush();
@@ -77,16 +83,35 @@ test("a node that does not allow reports is not asked one by one", async () => {
 test("token counts are read from the usage of each SDK", async () => {
     const { bookholder, requests } = node(ok);
     const counts = { input_tokens: 123, cache_read_tokens: 20, output_tokens: 7, reasoning_tokens: 2 };
-    const openai = { prompt_tokens: 123, completion_tokens: 7, prompt_tokens_details: { cached_tokens: 20 }, completion_tokens_details: { reasoning_tokens: 2 } };
-    const responses = { input_tokens: 123, output_tokens: 7, input_tokens_details: { cached_tokens: 20 }, output_tokens_details: { reasoning_tokens: 2 } };
+    const openai = {
+        prompt_tokens: 123,
+        completion_tokens: 7,
+        prompt_tokens_details: { cached_tokens: 20 },
+        completion_tokens_details: { reasoning_tokens: 2 },
+    };
+    const responses = {
+        input_tokens: 123,
+        output_tokens: 7,
+        input_tokens_details: { cached_tokens: 20 },
+        output_tokens_details: { reasoning_tokens: 2 },
+    };
     const ai = { inputTokens: 123, outputTokens: 7, cachedInputTokens: 20, reasoningTokens: 2 };
-    const newer = { inputTokens: 123, outputTokens: 7, inputTokenDetails: { cacheReadTokens: 20 }, outputTokenDetails: { reasoningTokens: 2 } };
+    const newer = {
+        inputTokens: 123,
+        outputTokens: 7,
+        inputTokenDetails: { cacheReadTokens: 20 },
+        outputTokenDetails: { reasoningTokens: 2 },
+    };
     for (const usage of [openai, responses, ai, newer]) bookholder.record(prompt, { usage });
-    bookholder.record(prompt, { usage: { input_tokens: 100, output_tokens: 7, cache_read_input_tokens: 20, cache_creation_input_tokens: null } });
+    bookholder.record(prompt, {
+        usage: { input_tokens: 100, output_tokens: 7, cache_read_input_tokens: 20, cache_creation_input_tokens: null },
+    });
     bookholder.record(prompt, { usage: openai, outputTokens: 8 });
     bookholder.record(prompt, { usage: null });
     await bookholder.flush();
-    const sent = requests[0].responses.map((report) => Object.fromEntries(Object.entries(report).filter(([name]) => name.endsWith("_tokens"))));
+    const sent = requests[0].responses.map((report) =>
+        Object.fromEntries(Object.entries(report).filter(([name]) => name.endsWith("_tokens"))),
+    );
     assert.deepEqual(sent.slice(0, 4), [counts, counts, counts, counts]);
     assert.deepEqual(sent[4], { input_tokens: 120, cache_read_tokens: 20, output_tokens: 7 });
     assert.equal(sent[5].output_tokens, 8);

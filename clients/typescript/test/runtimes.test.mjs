@@ -34,20 +34,36 @@ for (const [name, command, args] of [
     ["bun", program("bun"), ["run"]],
 ]) {
     test(`${name} runs the client`, { skip: existsSync(command) ? false : `${name} is not installed` }, async () => {
-        const env = { PATH: process.env.PATH, HOME: baked, SOCKET: primary.socket, URL: primary.url, BAKED: baked, RUNTIME: name, NO_COLOR: "1" };
+        const env = {
+            PATH: process.env.PATH,
+            HOME: baked,
+            SOCKET: primary.socket,
+            URL: primary.url,
+            BAKED: baked,
+            RUNTIME: name,
+            NO_COLOR: "1",
+        };
         const { stdout } = await run(command, [...args, application], { env, timeout: 60_000 });
         const answers = ["Hi Globe", "replica", "replica", "latest"];
         assert.deepEqual(JSON.parse(stdout), [...answers, ...answers, ...answers, "baked"]);
-        for (const id of [4, 8, 12]) await until(`${name}-${id} arrived`, () => primary.command("trace", `${name}-${id}`).catch(() => false));
+        for (const id of [4, 8, 12])
+            await until(`${name}-${id} arrived`, () => primary.command("trace", `${name}-${id}`).catch(() => false));
     });
 }
 
 test("an edge runtime without a process runs the client, with baked answers as a value", async () => {
     const answers = await primary.send("POST", "/v1/resolve", { references: ["support/agent"] });
     const env = { PATH: process.env.PATH, URL: primary.url, BAKED: JSON.stringify(answers) };
-    const { stdout } = await run(process.execPath, [join(import.meta.dirname, "runtimes", "edge.mjs")], { env, timeout: 60_000 });
+    const { stdout } = await run(process.execPath, [join(import.meta.dirname, "runtimes", "edge.mjs")], {
+        env,
+        timeout: 60_000,
+    });
     assert.deepEqual(JSON.parse(stdout), [
-        "Hi Globe", "replica", "replica", true, "baked",
+        "Hi Globe",
+        "replica",
+        "replica",
+        true,
+        "baked",
         "no answer for `support/agent`: unix:/a.sock: this runtime has no Unix sockets; set `url`; memory has no earlier answer",
     ]);
     await until("it arrived", () => primary.command("trace", "edge-1").catch(() => false));

@@ -31,10 +31,18 @@ function client(options) {
 }
 
 const resolved = (version = 1, more = {}) => ({
-    name: "a", version, content_id: `b3:${"0".repeat(64)}`, label: "production", content: { text: `v${version}` },
-    stamp: `a@${version}+000000000000`, assignment: null, telemetry: { attributes: {}, baggage: "" }, ...more,
+    name: "a",
+    version,
+    content_id: `b3:${"0".repeat(64)}`,
+    label: "production",
+    content: { text: `v${version}` },
+    stamp: `a@${version}+000000000000`,
+    assignment: null,
+    telemetry: { attributes: {}, baggage: "" },
+    ...more,
 });
-const json = (response, value, status = 200) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+const json = (response, value, status = 200) =>
+    response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
 
 test("a kept connection that the node closed is replaced without an error", async () => {
     let connections = 0;
@@ -47,7 +55,9 @@ test("a kept connection that the node closed is replaced without an error", asyn
             // The second request of a connection finds it closed, as after an idle time or a restart.
             if (requests === 2) return socket.resetAndDestroy();
             const body = JSON.stringify(resolved());
-            return socket.write(`HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: keep-alive\r\n\r\n${body}`);
+            return socket.write(
+                `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: keep-alive\r\n\r\n${body}`,
+            );
         });
     });
     const bookholder = client({ url: `http://127.0.0.1:${await listening(server)}` });
@@ -71,10 +81,11 @@ test("what is not an answer of a node is as none, and memory answers within the 
         response.on("close", () => clearInterval(timer));
     };
     for (const [name, wrong] of Object.entries({
-        "a page of another server": (_, response) => response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
+        "a page of another server": (_, response) =>
+            response.writeHead(200, { "content-type": "text/html" }).end("<html>"),
         "an empty answer": (_, response) => response.writeHead(200).end(),
         "other JSON": (_, response) => json(response, { name: "a" }),
-        "null": (_, response) => json(response, null),
+        null: (_, response) => json(response, null),
         "a redirect": (_, response) => response.writeHead(302, { location: "http://127.0.0.1:1/" }).end(),
         "an overloaded node": (_, response) => json(response, { code: "busy", detail: "overloaded" }, 503),
         "too many requests": (_, response) => json(response, { code: "rate_limited", detail: "slower" }, 429),
@@ -86,7 +97,8 @@ test("what is not an answer of a node is as none, and memory answers within the 
     })) {
         answer = wrong;
         const prompt = await bookholder.prompt("a");
-        if (name !== "304 to a question without a tag") assert.deepEqual([name, prompt.source, prompt.text()], [name, "memory", "v1"]);
+        if (name !== "304 to a question without a tag")
+            assert.deepEqual([name, prompt.source, prompt.text()], [name, "memory", "v1"]);
         await assert.rejects(bookholder.prompt("b"), PromptUnavailable, name);
     }
     for (const silent of [() => undefined, drip]) {
@@ -113,9 +125,13 @@ test("URLs can have a path and an IPv6 address", async (t) => {
     }
     const bookholder = client({ url: `http://[::1]:${port}/books/`, token: "bh_x" });
     await bookholder.prompt("support/größe x@b3:0", { subject: "ä&b", attributes: { locale: "de-AT", "a=b": "c" } });
-    assert.deepEqual(asked, [[
-        "/books/v1/resolve/support/gr%C3%B6%C3%9Fe%20x@b3:0?subject=%C3%A4%26b&attr=locale%3Dde-AT&attr=a%3Db%3Dc", `[::1]:${port}`, "Bearer bh_x",
-    ]]);
+    assert.deepEqual(asked, [
+        [
+            "/books/v1/resolve/support/gr%C3%B6%C3%9Fe%20x@b3:0?subject=%C3%A4%26b&attr=locale%3Dde-AT&attr=a%3Db%3Dc",
+            `[::1]:${port}`,
+            "Bearer bh_x",
+        ],
+    ]);
 });
 
 test("events are read in any pieces, and resumed after the last one", async () => {
@@ -139,7 +155,9 @@ test("events are read in any pieces, and resumed after the last one", async () =
         wake();
     });
     await opened;
-    const event = Buffer.from('retry: 2000\nid: 1.1\n\n:\n\nid: 1.2\nevent: change\ndata: {"position":"1.2","names":["größe","a"]}\n\n');
+    const event = Buffer.from(
+        'retry: 2000\nid: 1.1\n\n:\n\nid: 1.2\nevent: change\ndata: {"position":"1.2","names":["größe","a"]}\n\n',
+    );
     for (const byte of event) streams[0].response.write(Buffer.from([byte]));
     await toldOf(1);
     assert.deepEqual(told, [["größe", "a"]]);
@@ -212,7 +230,11 @@ test("a newer answer is believed before the event about it arrives", async () =>
             response.writeHead(200, { "content-type": "text/event-stream" });
             return response.write("id: 1.1\n\n");
         }
-        if (request.method === "POST") return json(response, { position: "1.2", answers: [{ reference: "a@production", resolved: resolved(version) }] });
+        if (request.method === "POST")
+            return json(response, {
+                position: "1.2",
+                answers: [{ reference: "a@production", resolved: resolved(version) }],
+            });
         return json(response, resolved(version));
     });
     const bookholder = client({ url: `http://127.0.0.1:${await listening(server)}`, cache: "events" });

@@ -21,8 +21,15 @@ function compile(name, type, files, options = {}) {
     for (const [file, text] of Object.entries(files)) writeFileSync(join(project, file), text);
     writeFileSync(join(project, "package.json"), JSON.stringify({ type }));
     const compilerOptions = {
-        strict: true, noEmit: true, module: "nodenext", target: "es2022", lib: ["es2023", "dom"], types: [],
-        exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, ...options,
+        strict: true,
+        noEmit: true,
+        module: "nodenext",
+        target: "es2022",
+        lib: ["es2023", "dom"],
+        types: [],
+        exactOptionalPropertyTypes: true,
+        noUncheckedIndexedAccess: true,
+        ...options,
     };
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }));
     const { stdout, status } = spawnSync(process.execPath, [tsc, "--project", project], { encoding: "utf8" });
@@ -33,17 +40,27 @@ const sample = (name) => readFileSync(join(root, "test", "types", name), "utf8")
 const passes = (result) => assert.deepEqual(result, { status: 0, stdout: "" });
 
 for (const type of ["module", "commonjs"]) {
-    test(`declared prompts are checked (${type})`, () => passes(compile(`declared-${type}`, type, { "a.ts": sample("declared.ts") })));
-    test(`without declarations all is accepted (${type})`, () => passes(compile(`undeclared-${type}`, type, { "a.ts": sample("undeclared.ts") })));
+    test(`declared prompts are checked (${type})`, () =>
+        passes(compile(`declared-${type}`, type, { "a.ts": sample("declared.ts") })));
+    test(`without declarations all is accepted (${type})`, () =>
+        passes(compile(`undeclared-${type}`, type, { "a.ts": sample("undeclared.ts") })));
 }
 
 test("the arguments fit the SDKs", () => {
     // Their own declarations do not pass strict checks.
-    passes(compile("sdks", "module", { "a.ts": sample("sdks.ts") }, { skipLibCheck: true, types: ["node"], exactOptionalPropertyTypes: false }));
+    passes(
+        compile(
+            "sdks",
+            "module",
+            { "a.ts": sample("sdks.ts") },
+            { skipLibCheck: true, types: ["node"], exactOptionalPropertyTypes: false },
+        ),
+    );
 });
 
 test("the examples of the README and of the comments compile", () => {
-    const blocks = (file, fence) => [...readFileSync(join(root, file), "utf8").matchAll(fence)].map(([, block]) => block);
+    const blocks = (file, fence) =>
+        [...readFileSync(join(root, file), "utf8").matchAll(fence)].map(([, block]) => block);
     const readme = blocks("README.md", /^```ts\n(.*?)^```$/gms);
     const comments = ["src/client.ts", "src/prompt.ts", "src/types.ts"]
         .flatMap((file) => blocks(file, /^ *\* ```ts\n(.*?)^ *\* ```$/gms))
@@ -62,10 +79,12 @@ test("the examples of the README and of the comments compile", () => {
         declare const user: { id: string }, history: Message[], products: unknown[];
         declare function answer(bookholder: Bookholder, question: string): Promise<void>;
     `;
-    const examples = [...readme, ...comments].filter((block) => !isDeclaration(block)).map((block, index) => {
-        const body = block.replace(/^import .*$/gm, "");
-        return [`e${index}.ts`, `${surroundings}export async function example() {\n${body}}`];
-    });
+    const examples = [...readme, ...comments]
+        .filter((block) => !isDeclaration(block))
+        .map((block, index) => {
+            const body = block.replace(/^import .*$/gm, "");
+            return [`e${index}.ts`, `${surroundings}export async function example() {\n${body}}`];
+        });
     const options = { skipLibCheck: true, types: ["node"], exactOptionalPropertyTypes: false };
     passes(compile("examples", "module", Object.fromEntries(examples), options));
     for (const [index, text] of [...readme, ...comments].filter(isDeclaration).entries()) {

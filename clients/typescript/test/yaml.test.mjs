@@ -9,16 +9,31 @@ import { parseYaml } from "../dist/esm/yaml.js";
 for (const [yaml, expected] of [
     ["", {}],
     ["# only a comment\n", {}],
-    ["a: 1\nb:\n  c: [x, {y: 2}]\n  d: {e: , f: 'it''s'}", { a: 1, b: { c: ["x", { y: 2 }], d: { e: null, f: "it's" } } }],
-    ["a:\n- 1\n-\n  b: 2\n  c: 3\n- d: 4\n  e: 5\n- - 6\n  - 7\nz: 8", { a: [1, { b: 2, c: 3 }, { d: 4, e: 5 }, [6, 7]], z: 8 }],
-    ["a: |\n  one\n    two\n\n  three\n\nb: |-\n  x\nc: |+\n  y\n\nd: 1", { a: "one\n  two\n\nthree\n", b: "x", c: "y\n\n", d: 1 }],
+    [
+        "a: 1\nb:\n  c: [x, {y: 2}]\n  d: {e: , f: 'it''s'}",
+        { a: 1, b: { c: ["x", { y: 2 }], d: { e: null, f: "it's" } } },
+    ],
+    [
+        "a:\n- 1\n-\n  b: 2\n  c: 3\n- d: 4\n  e: 5\n- - 6\n  - 7\nz: 8",
+        { a: [1, { b: 2, c: 3 }, { d: 4, e: 5 }, [6, 7]], z: 8 },
+    ],
+    [
+        "a: |\n  one\n    two\n\n  three\n\nb: |-\n  x\nc: |+\n  y\n\nd: 1",
+        { a: "one\n  two\n\nthree\n", b: "x", c: "y\n\n", d: 1 },
+    ],
     ["a: >\n  one\n  two\n\n  three\n    four\n  five\nb: >-\n  x", { a: "one two\nthree\n  four\nfive\n", b: "x" }],
-    ["a: plain text # comment\nb: a#b\nc: 'x' # y\nd: https://example.com:80", { a: "plain text", b: "a#b", c: "x", d: "https://example.com:80" }],
+    [
+        "a: plain text # comment\nb: a#b\nc: 'x' # y\nd: https://example.com:80",
+        { a: "plain text", b: "a#b", c: "x", d: "https://example.com:80" },
+    ],
     ["a: goes\n  on\n  here\nb: 1", { a: "goes on here", b: 1 }],
-    ['a: "\\u00e9\\U0001f701\\x41\\n\\"\\/"\n"b: c": 1', { a: "é🜁A\n\"/", "b: c": 1 }],
+    ['a: "\\u00e9\\U0001f701\\x41\\n\\"\\/"\n"b: c": 1', { a: 'é🜁A\n"/', "b: c": 1 }],
     ['a: "one\n  two\n\n  three"', { a: "one two\nthree" }],
     ["a: {b: 1,\n  c: [2,\n    3]}\nd: 4", { a: { b: 1, c: [2, 3] }, d: 4 }],
-    ["a: [~, null, true, False, -0.5, 1e3, 2001-01-01, 1.2.3, '010']", { a: [null, null, true, false, -0.5, 1000, "2001-01-01", "1.2.3", "010"] }],
+    [
+        "a: [~, null, true, False, -0.5, 1e3, 2001-01-01, 1.2.3, '010']",
+        { a: [null, null, true, false, -0.5, 1000, "2001-01-01", "1.2.3", "010"] },
+    ],
     ['__proto__: {"constructor": 1}', Object.fromEntries([["__proto__", { constructor: 1 }]])],
     ["a: -\nb: - x", undefined],
     ["a: *b", undefined],
@@ -58,7 +73,13 @@ You speak for <shop>{{shop}}</shop>. Be {{tone}}, in {{limit}}.
         messages: [
             { role: "system", content: "You speak for <shop>{{shop}}</shop>. Be {{tone}}, in {{limit}}." },
             { type: "placeholder", name: "examples" },
-            { role: "user", content: [{ type: "text", text: "{{question}} {{history}}" }, { type: "image", url: "{{photo}}" }] },
+            {
+                role: "user",
+                content: [
+                    { type: "text", text: "{{question}} {{history}}" },
+                    { type: "image", url: "{{photo}}" },
+                ],
+            },
         ],
         variables: [
             { name: "history", required: true },
@@ -73,7 +94,8 @@ You speak for <shop>{{shop}}</shop>. Be {{tone}}, in {{limit}}.
 });
 
 test("a lock file that leads out of its folder, or of another version, is refused", () => {
-    const lock = (file, version = 1) => `# Written\nversion = ${version}\nlabel = "production"\n\n[[prompt]]\nname = 'a "b"'\nversion = 7\ncontent_id = "b3:00"\nfile = "${file}"\n`;
+    const lock = (file, version = 1) =>
+        `# Written\nversion = ${version}\nlabel = "production"\n\n[[prompt]]\nname = 'a "b"'\nversion = 7\ncontent_id = "b3:00"\nfile = "${file}"\n`;
     assert.equal(parseLockfile(lock("a.prompt")).prompts.get('a "b"').version, 7);
     for (const file of ["../a.prompt", "a/../../b.prompt", "/etc/passwd", "C:/a.prompt", "a\\\\..\\\\b"]) {
         assert.throws(() => parseLockfile(lock(file)), /pull again/);

@@ -8,7 +8,9 @@ import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 /** The program that is tested. */
-export const PROGRAM = resolve(process.env.BOOKHOLDER ?? join(import.meta.dirname, "../../../../target/debug/bookholder"));
+export const PROGRAM = resolve(
+    process.env.BOOKHOLDER ?? join(import.meta.dirname, "../../../../target/debug/bookholder"),
+);
 /** The admin access token of every primary here. */
 export const ADMIN = "bh_test_0123456789abcdef0123456789";
 /** Longest wait for anything that a node does on its own, on a busy machine, in milliseconds. */
@@ -83,7 +85,12 @@ export class Node {
             return existsSync(addressFile) && readFileSync(addressFile, "utf8").trim();
         });
         this.url = `http://${address}`;
-        await until("it answers", () => fetch(`${this.url}/healthz`).then((answer) => answer.ok, () => false));
+        await until("it answers", () =>
+            fetch(`${this.url}/healthz`).then(
+                (answer) => answer.ok,
+                () => false,
+            ),
+        );
     }
 
     async send(method, path, body) {
@@ -96,11 +103,18 @@ export class Node {
 
     /** Publishes a content as the next version, and deploys it. */
     publish(name, content, labels = ["production"]) {
-        return this.send("POST", `/v1/prompts/${encodeURIComponent(name)}/versions`, { content, message: "test", labels, allow_major: true });
+        return this.send("POST", `/v1/prompts/${encodeURIComponent(name)}/versions`, {
+            content,
+            message: "test",
+            labels,
+            allow_major: true,
+        });
     }
 
     rollback(name, label = "production") {
-        return this.send("POST", `/v1/prompts/${encodeURIComponent(name)}/labels/${label}/rollback`, { message: "test" });
+        return this.send("POST", `/v1/prompts/${encodeURIComponent(name)}/labels/${label}/rollback`, {
+            message: "test",
+        });
     }
 
     command(...args) {
