@@ -1,6 +1,6 @@
 /**
- * The last good answers, without any expiry: the replica is asked each time, so what it said last is what it served until
- * it stopped answering. They are also what it is asked about: "did this change?"
+ * The last good answers, without any expiry: the replica is asked each time, so what it said last is what it served
+ * until it stopped answering. They are also what it is asked about: "did this change?"
  */
 
 import type { Resolved } from "./types.js";

@@ -1,8 +1,8 @@
 /**
  * Marks spans of OpenTelemetry with the version of a prompt, if OpenTelemetry is there.
  *
- * Every copy of `@opentelemetry/api` of version 1 registers itself under one global symbol, so it is found without being
- * imported: no dependency, and nothing for bundlers to resolve.
+ * Every copy of `@opentelemetry/api` of version 1 registers itself under one global symbol, so it is found without
+ * being imported: no dependency, and nothing for bundlers to resolve.
  */
 
 type Attributes = { [key: string]: string };

@@ -13,7 +13,7 @@ import type { Transport } from "./transport.js";
 
 /** What to record about a response; every field is optional. */
 export interface RecordFields {
-    /** The ID of the response, as the provider or the application calls it. Recording the same ID again changes nothing. */
+    /** The ID of the response, as the provider or the application calls it. The same ID again changes nothing. */
     responseId?: string | undefined;
     /** Who runs the model, for example `openai`. */
     provider?: string | undefined;
@@ -204,7 +204,7 @@ export class Reports {
         );
     }
 
-    /** Flushes once more when nothing else is left to do; a node that does not answer then does not hold the program. */
+    /** Flushes once more when nothing else is left to do; a node that does not answer does not hold the program. */
     private watch(): void {
         if (this.stopWatching) return;
         let failures = -1;

@@ -1,8 +1,8 @@
 /**
  * The arguments of other SDKs, made from a version: model, parameters, tools, response format, messages.
  *
- * Nothing of these SDKs is loaded. What a version stores in the shape of one provider is converted to another where both
- * have the same thing, and passed on unchanged where not.
+ * Nothing of these SDKs is loaded. What a version stores in the shape of one provider is converted to another where
+ * both have the same thing, and passed on unchanged where not.
  */
 
 import type { Message, MessagePart, Model } from "./types.js";

@@ -2,7 +2,8 @@
  * One HTTP exchange with the node, over a Unix socket or TCP.
  *
  * Node, Deno and Bun use `node:http`, loaded at the first request: it has Unix sockets and keeps connections open.
- * Other runtimes use `fetch`. Nothing here knows what is asked.
+ * Other runtimes use `fetch`, and so do workers of Cloudflare, which have a part of Node. Nothing here knows what is
+ * asked.
  */
 
 import { BookholderError } from "./errors.js";
@@ -68,13 +69,15 @@ export class ConnectionFailed extends BookholderError {
 /** The way to an address that this runtime has. */
 export function transportTo(address: Address, fetching?: typeof fetch): Transport {
     if (fetching) return new FetchTransport(address, fetching);
-    const http = nodeModule("node:http");
+    const http = isWorker() ? undefined : nodeModule("node:http");
     if (http === undefined) {
         if (address.socket === undefined) return new FetchTransport(address, (...request) => fetch(...request));
         throw new ConnectionFailed("this runtime has no Unix sockets; set `url`");
     }
     return new LazyTransport(Promise.resolve(http).then((http) => NodeTransport.to(address, http as NodeHttp)));
 }
+
+const isWorker = () => globalThis.navigator?.userAgent === "Cloudflare-Workers";
 
 /** A transport that is being loaded. */
 class LazyTransport implements Transport {

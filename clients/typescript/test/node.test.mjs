@@ -168,6 +168,25 @@ test("many prompts are of one state, in the order that was asked for", async () 
     assert.deepEqual(await bookholder.prompts([]), []);
 });
 
+test("all prompts of a label that match a pattern are read, page by page", async (t) => {
+    const { paths } = await primary.send("GET", "/openapi.json");
+    if (!paths["/v1/resolve"].get) return t.skip("this node cannot list");
+    for (const name of ["listed/a", "listed/b/c", "other/a"]) await primary.publish(name, { text: name }, ["listing"]);
+    await replica.follows(primary);
+    const bookholder = client();
+    const names = async (filter) =>
+        (await bookholder.prompts(filter)).map((prompt) => [prompt.reference, prompt.source]);
+    assert.deepEqual(await names({ label: "listing" }), [
+        ["listed/a@listing", "replica"],
+        ["listed/b/c@listing", "replica"],
+        ["other/a@listing", "replica"],
+    ]);
+    assert.deepEqual(await names({ label: "listing", pattern: "listed/*" }), [["listed/a@listing", "replica"]]);
+    assert.deepEqual(await names({ label: "listing", pattern: "nothing/**" }), []);
+    assert.equal((await bookholder.prompts({ pattern: "support/**" })).length, 2);
+    await assert.rejects(bookholder.prompts({ label: "NO" }), InvalidReference);
+});
+
 test("a split gives a subject always the same version", async () => {
     const name = "test/split";
     await primary.publish(name, { text: "a" });

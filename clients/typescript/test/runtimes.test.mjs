@@ -46,7 +46,7 @@ for (const [name, command, args] of [
         const { stdout } = await run(command, [...args, application], { env, timeout: 60_000 });
         const answers = ["Hi Globe", "replica", "replica", "latest"];
         assert.deepEqual(JSON.parse(stdout), [...answers, ...answers, ...answers, "baked"]);
-        for (const id of [4, 8, 12])
+        for (const id of [4, 8, 12, "exit"])
             await until(`${name}-${id} arrived`, () => primary.command("trace", `${name}-${id}`).catch(() => false));
     });
 }

@@ -19,4 +19,8 @@ for (const options of [{ socket: environment.SOCKET }, { url: environment.URL },
 }
 const offline = new Bookholder({ url: "http://127.0.0.1:1", baked: environment.BAKED });
 said.push((await offline.prompt("support/agent")).source);
+// What waits is sent at the end, and an open stream of events does not put it off.
+const last = new Bookholder({ url: environment.URL, timeoutMs: 30_000 });
+last.on("changed", () => undefined);
+last.record(await last.prompt("support/agent"), { responseId: `${environment.RUNTIME}-exit` });
 console.log(JSON.stringify(said));
