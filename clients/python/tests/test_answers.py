@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import socket
@@ -25,6 +26,7 @@ from bookholder import (
     PromptUnavailable,
     RenderFailed,
 )
+from bookholder._reference import described
 from nodes import TOKEN, Node, until
 
 Start = Callable[..., Node]
@@ -380,6 +382,27 @@ def test_many_prompts_are_remembered_and_baked_one_by_one(start: Start, folder: 
         ("c", "baked"),
     ]
     assert bh.prompt("a").source == "memory"
+
+
+def test_list_begins_again_where_the_node_did(folder: Path) -> None:
+    def page(name: str, cursor: str | None) -> bytes:
+        resolved = described(name, 1, "b3:" + "0" * 64, "production", {"text": name})
+        item = {"reference": f"{name}@production", "resolved": resolved}
+        body = json.dumps({"position": "1.1", "answers": [item], **({"next": cursor} if cursor else {})}).encode()
+        return b"HTTP/1.0 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+    expired = b'{"code":"cursor_expired","detail":"begin again"}'
+    gone = b"HTTP/1.0 410 Gone\r\ncontent-length: %d\r\n\r\n%b" % (len(expired), expired)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "pages.sock"))
+        listener.listen()
+        bh = Bookholder(socket=listener.getsockname(), timeout=10)
+        serve(listener, page("old", "1.1:old"), gone, page("a", "1.2:a"), page("b", None)).join(0)
+        assert [p.name for p in bh.prompts()] == ["a", "b"]
+        serve(listener, *[page("old", "1.1:old"), gone] * 5)
+        assert [(p.name, p.source) for p in bh.prompts()] == [("a", "memory"), ("b", "memory")]
+        with pytest.raises(TypeError, match="references, or a label"):
+            bh.prompts(["a"], label="b")  # type: ignore[call-overload]
 
 
 def test_settings_come_from_arguments_then_the_environment(primary: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ._http import Reply
+from ._reference import canonical
 from ._template import Template
 
 # Different subjects and attributes that are remembered, of all prompts with a split or rules.
@@ -93,6 +94,7 @@ class Memory:
 
     def get(self, key: Key) -> Answer | None:
         """The last answer to this question."""
+        key = _canonical(key)
         general = self._general.get(key[0])
         if general is not None and general.resolved.assignment is None:
             return general
@@ -100,6 +102,7 @@ class Memory:
 
     def known(self, key: Key) -> Answer | None:
         """The answer whose entity tag can be sent with this question."""
+        key = _canonical(key)
         general = self._general.get(key[0])
         if general is not None and general.resolved.assignment is None:
             return general
@@ -107,6 +110,7 @@ class Memory:
 
     def put(self, key: Key, new: Answer) -> None:
         """Remembers an answer, unless a newer one came in between."""
+        key = _canonical(key)
         reference = key[0]
         assignment = new.resolved.assignment
         with self._lock:
@@ -124,10 +128,15 @@ class Memory:
 
     def forget(self, reference: str) -> None:
         """Forgets a prompt that the node says is not there."""
+        reference = canonical(reference)
         with self._lock:
             self._general.pop(reference, None)
             for key in [key for key in self._chosen if key[0] == reference]:
                 del self._chosen[key]
+
+
+def _canonical(key: Key) -> Key:
+    return key if "@" in key[0] else (canonical(key[0]), key[1], key[2])
 
 
 def _is_older(new: Answer, known: Answer) -> bool:

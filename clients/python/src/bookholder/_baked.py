@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from . import _lockfile, _prompt_file
 from ._answers import Resolved
-from ._reference import described, means, parts
+from ._reference import described, matcher, means, parts
 
 DEFAULT = os.path.join("prompts", _lockfile.NAME)
 
@@ -42,6 +42,22 @@ class Baked:
         try:
             with self._lock:
                 return self._find(reference)
+        except FileNotFoundError:
+            return None if self._optional else f"{self._path}: no such file; write it with `bookholder pull --inline`"
+        except (OSError, ValueError) as error:
+            return f"{self._path}: {error}"
+
+    def matching(self, label: str, pattern: str) -> list[Resolved] | str | None:
+        """All versions of a label whose names match; otherwise as :meth:`find`."""
+        try:
+            with self._lock:
+                lockfile = self._read().lockfile
+                if lockfile.label != label:
+                    return f"{self._path} is of {lockfile.label or 'no label'}"
+                wanted = matcher(pattern)
+                found = [self._find(f"{name}@{label}") for name in sorted(lockfile.prompts) if wanted.fullmatch(name)]
+                wrong = next((one for one in found if isinstance(one, str)), None)
+                return wrong or [one for one in found if isinstance(one, Resolved)]
         except FileNotFoundError:
             return None if self._optional else f"{self._path}: no such file; write it with `bookholder pull --inline`"
         except (OSError, ValueError) as error:

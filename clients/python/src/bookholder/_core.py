@@ -30,12 +30,20 @@ TIMEOUT_S = 0.25
 # With nothing else to answer, a slow answer is better than none.
 PATIENCE_S = 5.0
 BATCH_MAX = 1_000
+# Labels and patterns whose prompts are remembered.
+LISTS_MAX = 1_000
+# How often a list begins again because the node no longer has the state of its first page.
+LIST_ATTEMPTS_MAX = 5
 
 Fallback = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
 # The node looked and there is no such thing; other statuses say something about the node or the way to it.
 _ABSENT = frozenset(("prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"))
 _REFUSED = frozenset((400, 413, 414, 422))
+
+
+class CursorExpired(Exception):
+    """The node no longer has the state of the first page: begin again."""
 
 
 class Given(NamedTuple):
@@ -62,6 +70,7 @@ class Core:
         self.address = address
         self.strict = strict
         self.memory = Memory()
+        self._lists: dict[tuple[str, str], list[str]] = {}
         path = os.fspath(baked) if baked is not None else os.environ.get("BOOKHOLDER_BAKED")
         self.baked = Baked(path, optional=path is None)
         self._warned: set[str] = set()
@@ -194,6 +203,56 @@ class Core:
             self.memory.put((reference, subject, attributes), new)
             all_given.append(Given(new.resolved, "replica", new.stale, new.age, new.received))
         return all_given
+
+    def matching(
+        self, label: str, pattern: str, subject: str | None, attributes: Attributes, cursor: str | None
+    ) -> bytes:
+        """`GET /v1/resolve?label=…&pattern=…`: a page of prompts, all pages of the state of the first one."""
+        query = b"label=%b&pattern=%b&limit=%d" % (quote(label), quote(pattern), BATCH_MAX)
+        if cursor is not None:
+            query += b"&cursor=" + quote(cursor)
+        if subject is not None or attributes:
+            query += b"&" + _query(subject, attributes)
+        return request(b"GET", quote(f"{self.address.prefix}/v1/resolve") + b"?" + query, self.fixed)
+
+    def page(
+        self, what: str, subject: str | None, attributes: Attributes, reply: Reply, asked: float
+    ) -> tuple[dict[str, Given], str | None]:
+        """The answers on a page, and the cursor of the next one."""
+        fields = reply.json()
+        if reply.status == 410 and isinstance(fields, dict) and fields.get("code") == "cursor_expired":
+            raise CursorExpired
+        items = fields.get("answers") if reply.status == 200 and isinstance(fields, dict) else None
+        if not isinstance(items, list):
+            raise self.problem(what, reply.status, fields)
+        listed: dict[str, Given] = {}
+        for item in items:
+            reference = item["reference"]
+            if problem := item.get("problem"):
+                raise self.problem(reference, problem.get("status", 0), problem)
+            new = answer(reply, self._resolved(item.get("resolved")), asked)
+            self.memory.put((reference, subject, attributes), new)
+            listed[reference] = Given(new.resolved, "replica", new.stale, new.age, new.received)
+        return listed, fields.get("next")
+
+    def remember_list(self, label: str, pattern: str, references: Iterable[str]) -> None:
+        """Remembers which prompts matched, for when the node does not answer."""
+        if len(self._lists) >= LISTS_MAX:
+            self._lists.clear()
+        self._lists[(label, pattern)] = list(references)
+
+    def matching_instead(
+        self, label: str, pattern: str, subject: str | None, attributes: Attributes, why: Unreachable
+    ) -> dict[str, Given]:
+        """Who answers when the node does not."""
+        references = self._lists.get((label, pattern))
+        if references is not None:
+            return {reference: self.instead((reference, subject, attributes), why, None) for reference in references}
+        found = self.baked.matching(label, pattern)
+        if isinstance(found, list):
+            self._warn("the node does not answer; using baked prompts", why)
+            return {f"{one.name}@{label}": Given(one, "baked", True, None, 0.0) for one in found}
+        raise PromptUnavailable(f"{pattern}@{label}", [f"{self.address}: {why}", *([found] if found else [])])
 
     # Jinja, rendered by the node.
 

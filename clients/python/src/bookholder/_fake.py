@@ -10,7 +10,7 @@ from typing import Any
 from ._answers import Key, Resolved
 from ._core import Fallback, Given
 from ._literal import content_of
-from ._reference import described, parts
+from ._reference import described, matcher, parts
 from ._reports import Reports
 from .aio import AsyncBookholder
 from .client import Bookholder
@@ -33,6 +33,14 @@ class _Shelf:
         content_id = selector if selector.startswith("b3:") else _content_id(content)
         return Given(Resolved(described(name, version, content_id, label, content)), "replica", False, 0.0, 0.0)
 
+    def matching(self, label: str, pattern: str) -> dict[str, Given]:
+        wanted, listed = matcher(pattern), {}
+        for reference in self.contents:
+            name, selector = parts(reference)
+            if selector == label and wanted.fullmatch(name):
+                listed[f"{name}@{label}"] = self.find(f"{name}@{label}")
+        return listed
+
 
 def _content_id(content: Mapping[str, Any]) -> str:
     """Looks like a content ID; the real one needs BLAKE3."""
@@ -51,6 +59,11 @@ class FakeBookholder(Bookholder):
 
     def _ask_all(self, listed: Sequence[str], subject: str | None, attributes: Mapping[str, str] | None) -> list[Given]:
         return [self._shelf.find(reference) for reference in listed]
+
+    def _ask_matching(
+        self, label: str, pattern: str, subject: str | None, attributes: Mapping[str, str] | None
+    ) -> dict[str, Given]:
+        return self._shelf.matching(label, pattern)
 
     def _render(self, resolved: Resolved, values: object, lists: object, strict: bool) -> Any:
         raise RenderFailed(f"`{resolved.name}` is in jinja, which the node renders; a fake has none")
@@ -73,6 +86,11 @@ class FakeAsyncBookholder(AsyncBookholder):
         self, listed: Sequence[str], subject: str | None, attributes: Mapping[str, str] | None
     ) -> list[Given]:
         return [self._shelf.find(reference) for reference in listed]
+
+    async def _ask_matching(
+        self, label: str, pattern: str, subject: str | None, attributes: Mapping[str, str] | None
+    ) -> dict[str, Given]:
+        return self._shelf.matching(label, pattern)
 
     async def _render(self, resolved: Resolved, values: object, lists: object, strict: bool) -> Any:
         raise RenderFailed(f"`{resolved.name}` is in jinja, which the node renders; a fake has none")

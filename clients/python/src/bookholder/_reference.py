@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ._http import quote
@@ -15,6 +16,22 @@ def parts(reference: str) -> tuple[str, str]:
     """
     name, at, selector = reference.rpartition("@")
     return (name, selector) if at else (reference, "production")
+
+
+def canonical(reference: str) -> str:
+    """The reference with its selector."""
+    return reference if "@" in reference else f"{reference}@production"
+
+
+def matcher(pattern: str) -> re.Pattern[str]:
+    """A pattern for names: `*` stands for any text between slashes, `**` for any text.
+
+    >>> bool(matcher("support/**").fullmatch("support/a/b")), bool(matcher("support/*").fullmatch("support/a/b"))
+    (True, False)
+    """
+    pieces = re.split(r"(\*\*|\*)", pattern)
+    meanings = {"**": ".*", "*": "[^/]*"}
+    return re.compile("".join(meanings.get(piece) or re.escape(piece) for piece in pieces), re.DOTALL)
 
 
 def means(reference: str, name: str, version: int | None, content_id: str | None, label: str | None) -> bool:

@@ -8,12 +8,12 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._address import Address
 from ._answers import Key, Resolved, key_of
 from ._blocking import tls_context
-from ._core import PATIENCE_S, TIMEOUT_S, Core, Fallback, Given, now, references_of
+from ._core import LIST_ATTEMPTS_MAX, PATIENCE_S, TIMEOUT_S, Core, CursorExpired, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Closed, Reader, Reply, Unreachable, quote, request, take_chunks
 from ._template import RenderedWithRemarks
@@ -150,6 +150,7 @@ class AsyncBookholder(BaseBookholder):
             strict=self._core.strict,
         )
 
+    @overload
     async def prompts(
         self,
         references: Iterable[str],
@@ -157,8 +158,35 @@ class AsyncBookholder(BaseBookholder):
         *,
         subject: str | None = None,
         attributes: Mapping[str, str] | None = None,
+    ) -> list[AsyncPrompt]: ...
+
+    @overload
+    async def prompts(
+        self,
+        /,
+        *,
+        label: str = "production",
+        pattern: str = "**",
+        subject: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> list[AsyncPrompt]: ...
+
+    async def prompts(
+        self,
+        references: Iterable[str] | None = None,
+        /,
+        *,
+        label: str | None = None,
+        pattern: str | None = None,
+        subject: str | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> list[AsyncPrompt]:
-        """Many prompts from one consistent state, in the order of the references."""
+        """Many prompts from one consistent state; see :meth:`Bookholder.prompts`."""
+        if references is None:
+            matching = await self._ask_matching(label or "production", pattern or "**", subject, attributes)
+            return [self._prompt(*pair) for pair in matching.items()]
+        if label is not None or pattern is not None:
+            raise TypeError("prompts() takes references, or a label and a pattern")
         listed = references_of(references)
         if not listed:
             return []
@@ -175,6 +203,30 @@ class AsyncBookholder(BaseBookholder):
             return core.batch_answered(listed, subject, ordered, reply, asked)
         except Unreachable as why:
             return [core.instead((reference, subject, ordered), why, None) for reference in listed]
+
+    async def _ask_matching(
+        self, label: str, pattern: str, subject: str | None, attributes: Mapping[str, str] | None
+    ) -> dict[str, Given]:
+        core, ordered = self._core, key_of("", subject, attributes)[2]
+        try:
+            for _ in range(LIST_ATTEMPTS_MAX):
+                all_given: dict[str, Given] = {}
+                cursor: str | None = None
+                try:
+                    while True:
+                        asked = now()
+                        question = core.matching(label, pattern, subject, ordered, cursor)
+                        reply = await self._loop().pool.exchange(question, self._patience)
+                        given, cursor = core.page(f"{pattern}@{label}", subject, ordered, reply, asked)
+                        all_given |= given
+                        if cursor is None:
+                            core.remember_list(label, pattern, all_given)
+                            return all_given
+                except CursorExpired:
+                    continue
+            raise Unreachable("its state changed during each attempt to list them")
+        except Unreachable as why:
+            return core.matching_instead(label, pattern, subject, ordered, why)
 
     async def _render(
         self, resolved: Resolved, values: Mapping[str, object], lists: Mapping[str, Sequence[Any]], strict: bool

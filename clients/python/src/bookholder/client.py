@@ -6,12 +6,12 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _address, _fork
 from ._answers import Key, Resolved, key_of
 from ._blocking import Connections, connect, stream
-from ._core import PATIENCE_S, TIMEOUT_S, Core, Fallback, Given, now, references_of
+from ._core import LIST_ATTEMPTS_MAX, PATIENCE_S, TIMEOUT_S, Core, CursorExpired, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Unreachable, quote, request
 from ._template import RenderedWithRemarks
@@ -298,6 +298,7 @@ class Bookholder(BaseBookholder):
             strict=self._core.strict,
         )
 
+    @overload
     def prompts(
         self,
         references: Iterable[str],
@@ -305,17 +306,49 @@ class Bookholder(BaseBookholder):
         *,
         subject: str | None = None,
         attributes: Mapping[str, str] | None = None,
-    ) -> list[Prompt]:
-        """Many prompts from one consistent state, in the order of the references.
+    ) -> list[Prompt]: ...
 
-        >>> bh = Bookholder.fake({"support/agent": "Hi", "support/router": "Route"})
-        >>> [p.name for p in bh.prompts(["support/agent", "support/router"])]
+    @overload
+    def prompts(
+        self,
+        /,
+        *,
+        label: str = "production",
+        pattern: str = "**",
+        subject: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> list[Prompt]: ...
+
+    def prompts(
+        self,
+        references: Iterable[str] | None = None,
+        /,
+        *,
+        label: str | None = None,
+        pattern: str | None = None,
+        subject: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> list[Prompt]:
+        """Many prompts from one consistent state: in the order of the references, or all with a label that match.
+
+        In a pattern `*` stands for any text between slashes, `**` for any text.
+
+        >>> bh = Bookholder.fake({"support/agent": "Hi", "support/router": "Route", "sales": "Buy"})
+        >>> [p.name for p in bh.prompts(["support/agent", "sales"])]
+        ['support/agent', 'sales']
+        >>> [p.name for p in bh.prompts(label="production", pattern="support/**")]
         ['support/agent', 'support/router']
         """
+        if references is None:
+            matching = self._ask_matching(label or "production", pattern or "**", subject, attributes)
+            return [self._prompt(*pair) for pair in matching.items()]
+        if label is not None or pattern is not None:
+            raise TypeError("prompts() takes references, or a label and a pattern")
         listed = references_of(references)
         if not listed:
             return []
-        return [self._prompt(*pair) for pair in zip(listed, self._ask_all(listed, subject, attributes), strict=True)]
+        given = self._ask_all(listed, subject, attributes)
+        return [self._prompt(*pair) for pair in zip(listed, given, strict=True)]
 
     def _ask_all(self, listed: Sequence[str], subject: str | None, attributes: Mapping[str, str] | None) -> list[Given]:
         core, ordered = self._core, key_of("", subject, attributes)[2]
@@ -325,6 +358,30 @@ class Bookholder(BaseBookholder):
             return core.batch_answered(listed, subject, ordered, reply, asked)
         except Unreachable as why:
             return [core.instead((reference, subject, ordered), why, None) for reference in listed]
+
+    def _ask_matching(
+        self, label: str, pattern: str, subject: str | None, attributes: Mapping[str, str] | None
+    ) -> dict[str, Given]:
+        core, ordered = self._core, key_of("", subject, attributes)[2]
+        try:
+            for _ in range(LIST_ATTEMPTS_MAX):
+                all_given: dict[str, Given] = {}
+                cursor: str | None = None
+                try:
+                    while True:
+                        asked = now()
+                        question = core.matching(label, pattern, subject, ordered, cursor)
+                        reply = self._connections.exchange(question, self._patience)
+                        given, cursor = core.page(f"{pattern}@{label}", subject, ordered, reply, asked)
+                        all_given |= given
+                        if cursor is None:
+                            core.remember_list(label, pattern, all_given)
+                            return all_given
+                except CursorExpired:
+                    continue
+            raise Unreachable("its state changed during each attempt to list them")
+        except Unreachable as why:
+            return core.matching_instead(label, pattern, subject, ordered, why)
 
     def _render(
         self, resolved: Resolved, values: Mapping[str, object], lists: Mapping[str, Sequence[Any]], strict: bool

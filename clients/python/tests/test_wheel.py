@@ -1,0 +1,88 @@
+"""The wheel of a release, installed as users do it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import venv
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from nodes import PROGRAM, Node
+
+Start = Callable[..., Node]
+
+HERE = Path(__file__).parents[1]
+# Five lines of an application.
+APPLICATION = """
+    from bookholder import Bookholder
+    bh = Bookholder()
+    p = bh.prompt("support/agent", fallback="Hello from {{shop}}")
+    print(p.source, p.text(shop="Globe"))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new virtual environment with nothing but the wheel."""
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, HERE / "build-wheel", "--out", folder / "dist", f"linux-x64={PROGRAM}"]
+    # Debug programs are large.
+    subprocess.run(command, check=True, env={**os.environ, "COMPRESSION": "0"})
+    (wheel,) = (folder / "dist").iterdir()
+    assert wheel.name.startswith("bookholder-0.1.0-py3-none-manylinux_2_17_x86_64.")
+    with zipfile.ZipFile(wheel) as files:
+        names = files.namelist()
+    assert "bookholder/py.typed" in names
+    assert not [name for name in names if "__pycache__" in name or "test" in name]
+    venv.create(folder / "venv", with_pip=True)
+    pip = [folder / "venv/bin/pip", "install", "-q", "--disable-pip-version-check", "--no-index", wheel]
+    subprocess.run(pip, check=True)
+    return folder / "venv" / "bin"
+
+
+def run(installed: Path, *command: str, **environment: str) -> str:
+    """Runs a command of the environment, with nothing of this repository in reach."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("BOOKHOLDER", "PYTHON"))}
+    done = subprocess.run(
+        [installed / command[0], *command[1:]],
+        env={**clean, **environment},
+        cwd=installed,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_wheel_puts_the_program_on_the_path(installed: Path) -> None:
+    assert run(installed, "bookholder", "--version") == "bookholder 0.1.0"
+    assert "never stopped answering" in run(installed, "bookholder", "demo")
+    assert run(installed, "python", "-c", "import bookholder; print(bookholder.__version__)") == "0.1.0"
+
+
+def test_five_lines_get_answers_from_node_and_pulled_files(installed: Path, start: Start, folder: Path) -> None:
+    node = start()
+    node.publish("support/agent", "You help {{shop}}.")
+    baked = folder / "prompts"
+
+    def application(**environment: str) -> str:
+        environment = {"BOOKHOLDER_SOCKET": node.socket, **environment}
+        return run(installed, "python", "-c", textwrap.dedent(APPLICATION), **environment)
+
+    assert application() == "replica You help Globe."
+    pull = ["pull", "--label", "production", "--out", str(baked), "--inline", "--server", node.url]
+    run(installed, "bookholder", *pull)
+    node.kill()
+    assert application() == "fallback Hello from Globe"
+    assert application(BOOKHOLDER_BAKED=str(baked)) == "baked You help Globe."
+    node.start()
+    node.publish("support/agent", "You help {{shop}} better.")
+    assert application(BOOKHOLDER_BAKED=str(baked)) == "replica You help Globe better."
