@@ -7,7 +7,9 @@ import { InvalidVariables, RenderFailed } from "../dist/esm/index.js";
 import { parseExact } from "../dist/esm/json.js";
 import { render } from "../dist/esm/render.js";
 
-const file = process.env.RENDER_VECTORS ?? new URL("../../../fixtures/render/vectors.json", import.meta.url);
+const file = new URL("../../../fixtures/render/vectors.json", import.meta.url);
+/** Cases that the node and the Python client rendered alike (`FUZZ_OUT` of clients/python/tests/test_fuzz.py). */
+const fuzzed = process.env.FUZZED_VECTORS;
 
 /** Texts that the file abbreviates as `{"$repeat": ["x", 1000]}`. */
 function written(value) {
@@ -39,11 +41,12 @@ function outcome({ content, variables = {}, messages = {}, strict = false }) {
     }
 }
 
-const vectors = written(parseExact(readFileSync(file, "utf8")));
+const read = (path) => written(parseExact(readFileSync(path, "utf8")));
+const vectors = read(file);
 
 test("there are at least 200 vectors", () => assert.ok(vectors.length >= 200, `${vectors.length}`));
 
-for (const vector of vectors) {
+for (const vector of [...vectors, ...(fuzzed ? read(fuzzed) : [])]) {
     test(vector.name, () => {
         const expected = JSON.parse(JSON.stringify(vector.expected));
         const found = JSON.parse(JSON.stringify(outcome(vector)));
