@@ -126,3 +126,22 @@ fn commands_within_sentences_have_verbs_and_flags_that_exist() {
     }
     assert!(count >= 20, "{count} commands");
 }
+
+#[test]
+#[allow(clippy::print_stdout, reason = "whoever runs it wants to know what was not tested")]
+fn python_examples_are_python() {
+    let read = "import ast, sys; ast.parse(sys.argv[1])";
+    if !Command::new("python3").args(["-c", read, "1"]).output().is_ok_and(|probed| probed.status.success()) {
+        println!("SKIPPED: there is no python3");
+        return;
+    }
+    let mut count = 0;
+    for page in pages() {
+        for (_, text) in page.blocks(|info| info == "python") {
+            let parsed = Command::new("python3").args(["-c", read, text]).output().expect("python3");
+            assert!(parsed.status.success(), "{}: {text}{}", page.path, String::from_utf8_lossy(&parsed.stderr));
+            count += 1;
+        }
+    }
+    assert!(count >= 5, "{count} examples");
+}
