@@ -1,4 +1,4 @@
-"""Reads prompt files (``NAME.prompt``, see docs/prompt-files.md) as contents.
+"""Reads prompt files (``NAME.prompt``, see docs/reference/prompt-files.md) as contents.
 
 It does not check what the node checked when the file was published.
 """
