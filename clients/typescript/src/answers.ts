@@ -1,7 +1,7 @@
 /** What is asked, and what answers of the node mean: no I/O. */
 
 import { describe } from "./baked.js";
-import { parseExact } from "./json.js";
+import { frozen, parseExact } from "./json.js";
 import type { Answer } from "./memory.js";
 import { contentFrom } from "./prompt-file.js";
 import { inPath, partsOf } from "./reference.js";
@@ -71,7 +71,7 @@ function withDefaults(resolved: Resolved, exact: () => Resolved): Resolved | und
     if (variables?.some((variable) => typeof variable.default === "number")) {
         rememberDefaults(variables, exact().content.variables ?? []);
     }
-    return resolved;
+    return frozen(resolved);
 }
 
 /** The answer to one of many questions. */

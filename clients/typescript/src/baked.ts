@@ -3,6 +3,7 @@
  * `POST /v1/resolve` as a value, where there are no files.
  */
 
+import { copied, frozen } from "./json.js";
 import { parseLockfile } from "./lockfile.js";
 import type { LockedPrompt, Lockfile } from "./lockfile.js";
 import { parsePromptFile } from "./prompt-file.js";
@@ -25,7 +26,7 @@ export interface Baked {
 
 /** Prompts in memory. */
 export function bakedAnswers({ answers }: BakedAnswers): Baked {
-    const all = answers.flatMap(({ resolved }) => (resolved ? [resolved] : []));
+    const all = answers.flatMap(({ resolved }) => (resolved ? [frozen(copied(resolved))] : []));
     return {
         find: async (reference) => {
             const found = all.find((known) =>
@@ -137,7 +138,7 @@ export function describe(
         "bookholder.stamp": stamp,
         ...(label === null ? {} : { "bookholder.label": label }),
     });
-    return { name, version, content_id: contentId, label, content, stamp, assignment: null, telemetry };
+    return frozen({ name, version, content_id: contentId, label, content, stamp, assignment: null, telemetry });
 }
 
 /** Attributes and the same as baggage. */

@@ -73,6 +73,20 @@ function printFloat(value: number): string {
     return `${sign}0.${"0".repeat(-point)}${digits}`;
 }
 
+/** A value that can be changed without changing the original. */
+export function copied<T>(value: T): T {
+    if (typeof value !== "object" || value === null) return value;
+    if (Array.isArray(value)) return value.map(copied) as T;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, copied(inner)])) as T;
+}
+
+/** The value, which nobody can change any more. */
+export function frozen<T>(value: T): T {
+    if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+    for (const inner of Object.values(value)) frozen(inner);
+    return Object.freeze(value);
+}
+
 /** Number of bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
     let bytes = text.length;

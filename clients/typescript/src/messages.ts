@@ -4,6 +4,7 @@
  * A port of `crates/model/src/model/message.rs`: what the node refuses, with the same words.
  */
 
+import { copied } from "./json.js";
 import type { Message, MessagePart, Placeholder } from "./types.js";
 
 type Fields = { readonly [field: string]: unknown };
@@ -28,23 +29,25 @@ const TEMPLATE_PLACES: { readonly [kind: string]: readonly [string, string?] } =
     input_image: ["image_url"],
 };
 
-/** A message with each of its texts replaced; everything else is as it was. */
+/** A copy of a message with each of its texts replaced. */
 export function mapTexts(message: Message, change: (text: string) => string): Message {
     const { role, content, ...fields } = message;
-    if (content === undefined) return { role, ...fields };
-    if (typeof content === "string") return { role, content: change(content), ...fields };
-    if (content === null) return { role, content, ...fields };
-    return { role, content: content.map((part) => mapPart(part, change)), ...fields };
+    if (content === undefined) return { role, ...copied(fields) };
+    if (typeof content === "string") return { role, content: change(content), ...copied(fields) };
+    if (content === null) return { role, content, ...copied(fields) };
+    return { role, content: content.map((part) => mapPart(part, change)), ...copied(fields) };
 }
 
 function mapPart(part: MessagePart, change: (text: string) => string): MessagePart {
-    const place = Object.hasOwn(TEMPLATE_PLACES, part.type) ? TEMPLATE_PLACES[part.type] : undefined;
-    if (!place) return part;
-    const [key, inner] = place;
-    const value = part[key];
-    if (typeof value === "string") return { ...part, [key]: change(value) };
-    if (!inner || !isFields(value) || typeof value[inner] !== "string") return part;
-    return { ...part, [key]: { ...value, [inner]: change(value[inner]) } };
+    const copy = copied(part);
+    const [key, inner] = (Object.hasOwn(TEMPLATE_PLACES, part.type) && TEMPLATE_PLACES[part.type]) || [];
+    if (key === undefined) return copy;
+    const value = copy[key];
+    if (typeof value === "string") copy[key] = change(value);
+    else if (inner && isFields(value) && typeof value[inner] === "string") {
+        copy[key] = { ...value, [inner]: change(value[inner]) };
+    }
+    return copy;
 }
 
 /** Why a value is not a message that can take the place of a placeholder; `undefined` if it is one. */

@@ -5,7 +5,7 @@
  * the file was published.
  */
 
-import { NumberText, byCodePoint } from "./json.js";
+import { NumberText, byCodePoint, copied } from "./json.js";
 import { isPlaceholder, mapTexts } from "./messages.js";
 import { segments } from "./mustache.js";
 import { rememberDefaults } from "./render.js";
@@ -67,8 +67,8 @@ export function contentFrom(given: string | readonly Message[] | Content): Conte
         typeof given === "string"
             ? { text: given }
             : Array.isArray(given)
-              ? { messages: [...(given as Message[])] }
-              : { ...(given as Content) };
+              ? { messages: copied(given as Message[]) }
+              : copied(given as Content);
     const variables = completed(content, [...(content.variables ?? [])]);
     return variables.length > 0 ? { ...content, variables } : content;
 }

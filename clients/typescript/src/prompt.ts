@@ -2,6 +2,7 @@
 
 import { BookholderError, InvalidVariables, NO_PROBLEMS } from "./errors.js";
 import type { WrongType } from "./errors.js";
+import { copied } from "./json.js";
 import { markSpan, withBaggage } from "./otel.js";
 import { kindName, placeholders, render } from "./render.js";
 import type { Lists, Rendered, Values } from "./render.js";
@@ -59,7 +60,7 @@ export class Prompt<R extends string = string> {
     readonly source: Source;
     /** Whether it may be older than what the primary serves: the replica said so, or did not answer. */
     readonly stale: boolean;
-    /** The content as it was published. */
+    /** The content as it was published; it is frozen. */
     readonly content: Content;
 
     /** @internal */
@@ -264,9 +265,18 @@ export class Prompt<R extends string = string> {
         }
     }
 
+    toString(): string {
+        return `<Prompt ${this.stamp ?? this.reference} from ${this.source}${this.stale ? ", stale" : ""}>`;
+    }
+
     private said(): Said {
-        const { name, content, tools, responseSchema } = this;
-        return { name: name.split("/").at(-1) ?? name, model: content.model, tools, responseSchema };
+        const { name, content } = this;
+        return {
+            name: name.split("/").at(-1) ?? name,
+            model: copied(content.model),
+            tools: copied(content.tools ?? []),
+            responseSchema: copied(content.response_schema),
+        };
     }
 
     private fill(variables: object | undefined): Rendered {
@@ -289,6 +299,11 @@ export class Prompt<R extends string = string> {
         if (wrongType.length > 0) throw new InvalidVariables({ ...NO_PROBLEMS, wrongType });
         return { values, lists };
     }
+}
+
+// In logs, Node and Deno show the version and not the whole prompt.
+for (const inspect of [Symbol.for("nodejs.util.inspect.custom"), Symbol.for("Deno.customInspect")]) {
+    Object.defineProperty(Prompt.prototype, inspect, { value: Prompt.prototype.toString });
 }
 
 /** A prompt with its variables filled in. */

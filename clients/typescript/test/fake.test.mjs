@@ -1,6 +1,7 @@
 // The client for tests of applications, and with it what needs no node.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { inspect } from "node:util";
 
 import { Bookholder, InvalidVariables, PromptNotFound, PromptUnavailable, RenderFailed } from "../dist/esm/index.js";
 
@@ -307,4 +308,29 @@ test("a value that is no JSON, and a fallback in jinja, fail with a reason", asy
     await assert.rejects(prompt.render({ a: circular }), /^RenderFailed: a value is not JSON$/);
     const fallback = await Bookholder.fake({}).prompt("b", { fallback: content });
     await assert.rejects(fallback.render({ a: 1 }), /`b` is a fallback in jinja, which the node renders: use mustache/);
+});
+
+test("what a caller changes does not change the prompt", async () => {
+    const audio = { type: "input_audio", input_audio: { data: "AA==" } };
+    const bookholder = Bookholder.fake({
+        a: {
+            messages: [{ role: "user", content: [audio], tool_calls: [{ id: "c" }] }],
+            tools: [{ name: "f" }],
+            model: { name: "m", parameters: { stop: ["x"] } },
+        },
+    });
+    const prompt = await bookholder.prompt("a");
+    const before = JSON.stringify([prompt.messages(), prompt.openai({})]);
+    const [message] = prompt.messages();
+    message.content[0].input_audio.data = "";
+    message.tool_calls[0].id = "other";
+    message.content.push({ type: "text", text: "more" });
+    const call = prompt.openai({});
+    call.stop.push("y");
+    call.tools[0].name = "g";
+    assert.equal(JSON.stringify([prompt.messages(), prompt.openai({})]), before);
+    assert.throws(() => prompt.content.messages.pop(), TypeError);
+    assert.equal(audio.input_audio.data, "AA==");
+    assert.equal(inspect(prompt), "<Prompt a@1+000000000000 from replica>");
+    assert.equal(String(prompt), inspect(prompt));
 });
