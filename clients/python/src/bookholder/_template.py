@@ -49,7 +49,7 @@ RenderedWithRemarks = tuple[Rendered, tuple[Remark, ...]]
 
 
 class Variable(NamedTuple):
-    """A declared variable of a content."""
+    """A declared variable: ``name``, ``required``, ``type``, ``default``, ``description``."""
 
     name: str
     required: bool

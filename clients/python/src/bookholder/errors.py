@@ -69,7 +69,7 @@ class _Record:
 
 
 class WrongType(_Record):
-    """A value of another type than its variable."""
+    """A value of another type than its variable: ``name``, ``expected``, ``found``."""
 
     __slots__ = ("expected", "found", "name")
 
@@ -80,7 +80,7 @@ class WrongType(_Record):
 
 
 class WrongMessage(_Record):
-    """An element of a placeholder's list that is not a message."""
+    """An element of a placeholder's list that is not a message: ``name``, ``index``, ``reason``."""
 
     __slots__ = ("index", "name", "reason")
 
@@ -91,7 +91,15 @@ class WrongMessage(_Record):
 
 
 class InvalidVariables(BookholderError, ValueError):
-    """Everything that is wrong with the values of one rendering, at once."""
+    """Everything that is wrong with the values of one rendering, at once.
+
+    ``missing``, ``unknown``
+        Names of required variables without a value, and of values that the version does not have.
+    ``wrong_type``
+        Values of another type than their variable, as :class:`WrongType`.
+    ``missing_placeholders``, ``unknown_placeholders``, ``wrong_messages``
+        The same for placeholders; ``wrong_messages`` has :class:`WrongMessage`.
+    """
 
     def __init__(
         self,

@@ -41,11 +41,8 @@ class BasePrompt(Generic[_R]):
         strict: bool = False,
     ) -> None:
         self.reference: str = reference
-        """What was asked for."""
         self.source: Source = source
-        """Who answered: the ``"replica"`` just now, ``"memory"``, the ``"baked"`` files, or the ``"fallback"``."""
         self.stale: bool = stale
-        """Whether the primary may serve something newer: the replica says so, or did not answer."""
         self._resolved = resolved
         self._render = render
         self._age = age
@@ -216,7 +213,15 @@ class BasePrompt(Generic[_R]):
 
 
 class Prompt(BasePrompt[RenderedWithRemarks]):
-    """A version of a prompt, as :meth:`Bookholder.prompt` returns it. It never changes."""
+    """A version of a prompt, as :meth:`Bookholder.prompt` returns it. It never changes.
+
+    ``reference``
+        What was asked for.
+    ``source``
+        Who answered: the ``"replica"`` just now, ``"memory"``, the ``"baked"`` files, or the ``"fallback"``.
+    ``stale``
+        Whether the primary may serve something newer: the replica says so, or did not answer.
+    """
 
     __slots__ = ()
 
@@ -291,7 +296,7 @@ class Prompt(BasePrompt[RenderedWithRemarks]):
 
 
 class AsyncPrompt(BasePrompt[Awaitable[RenderedWithRemarks]]):
-    """A version of a prompt, as :meth:`AsyncBookholder.prompt` returns it. It never changes.
+    """A version of a prompt, as :meth:`AsyncBookholder.prompt` returns it: as :class:`Prompt`.
 
     Filling in is awaited, because jinja is rendered by the node.
     """
