@@ -34,8 +34,7 @@ import type { Address, Exchange, Reply, Transport } from "./transport.js";
 import type { PromptReference, Resolved, Source } from "./types.js";
 
 const TIMEOUT_MS = 250;
-/** Rendering of jinja takes longer than resolving. */
-const RENDER_TIMEOUT_MS = 5_000;
+const PATIENCE_MS = 5_000;
 /** The node looked and there is no such thing; other errors say something about the node or the way to it. */
 const ABSENT = new Set([
     "prompt_not_found",
@@ -209,11 +208,11 @@ export class Bookholder {
         if (this.options.cache === "events") this.tryToListen();
         const subject = subjectKey(options);
         const known = this.memory.exact(canonical(reference), subject);
+        const { timeoutMs = known ? this.timeoutMs() : await this.patienceFor(reference, options) } = options;
         const asked = this.hot.asking();
         const sentOrder = ++this.order;
         const path = `/v1/resolve/${inPath(reference)}${queryOf(options)}`;
         const headers = known?.etag === undefined ? {} : { "if-none-match": known.etag };
-        const timeoutMs = options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS;
         const reply = await this.exchange({ method: "GET", path, headers, timeoutMs });
         if (typeof reply === "string") return this.withoutReplica(reference, options, reply);
         if (reply.status === 200 || reply.status === 304) {
@@ -230,6 +229,23 @@ export class Bookholder {
             return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
         }
         throw problem;
+    }
+
+    private timeoutMs(): number {
+        return this.options.timeoutMs ?? TIMEOUT_MS;
+    }
+
+    private patienceMs(): number {
+        return Math.max(this.options.patienceMs ?? PATIENCE_MS, this.timeoutMs());
+    }
+
+    /** How long to wait for an answer that is not in memory: longer, if nobody else has one. */
+    private async patienceFor(reference: string, options: PromptOptions): Promise<number> {
+        const hasOther =
+            options.fallback !== undefined ||
+            this.memory.get(canonical(reference), subjectKey(options)) !== undefined ||
+            typeof (await this.baked()?.find(reference)) === "object";
+        return hasOther ? this.timeoutMs() : this.patienceMs();
     }
 
     /** The reply, or why there is none. */
@@ -358,7 +374,7 @@ export class Bookholder {
             path: "/v1/resolve",
             headers: { "content-type": "application/json" },
             body: JSON.stringify({ references, subject: forSubject, attributes }),
-            timeoutMs: options.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS,
+            timeoutMs: options.timeoutMs ?? this.patienceMs(),
         });
         const instead = (why: string) =>
             Promise.all(references.map((reference) => this.withoutReplica(reference, options, why)));
@@ -423,7 +439,7 @@ export class Bookholder {
 
     /** All pages of one state, or why there are none. */
     private async pages(filter: PromptFilter, label: string, pattern: string): Promise<Prompt[] | string> {
-        const timeoutMs = filter.timeoutMs ?? this.options.timeoutMs ?? TIMEOUT_MS;
+        const timeoutMs = filter.timeoutMs ?? this.patienceMs();
         const which = `label=${encodeURIComponent(label)}&pattern=${encodeURIComponent(pattern)}&limit=${BATCH_MAX}`;
         const base = `/v1/resolve?${which}${queryOf(filter).replace("?", "&")}`;
         for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
@@ -466,7 +482,7 @@ export class Bookholder {
         }
         const headers = { "content-type": "application/json" };
         const path = `/v1/render/${inPath(reference)}`;
-        const reply = await this.exchange({ method: "POST", path, headers, body, timeoutMs: RENDER_TIMEOUT_MS });
+        const reply = await this.exchange({ method: "POST", path, headers, body, timeoutMs: this.patienceMs() });
         const unrendered = (why: string) =>
             new PromptUnavailable(reference, [why, "jinja is rendered by the node alone"]);
         if (typeof reply === "string") throw unrendered(reply);

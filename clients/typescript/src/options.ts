@@ -18,8 +18,13 @@ export interface BookholderOptions {
      * or an answer of `POST /v1/resolve` as a value. Otherwise `BOOKHOLDER_BAKED`, or `./prompts/bookholder.lock`.
      */
     baked?: string | BakedAnswers | false | undefined;
-    /** How long to wait for the replica, in milliseconds; 250 by default. */
+    /** How long to wait for the replica while something else can answer, in milliseconds; 250 by default. */
     timeoutMs?: number | undefined;
+    /**
+     * How long to wait if nothing else can answer, for many prompts at once, and for the node to render jinja, in
+     * milliseconds; 5,000 by default.
+     */
+    patienceMs?: number | undefined;
     /**
      * `"events"`: answer from memory while the node's stream of changes is open, for very hot callers. By default the
      * replica is asked each time.

@@ -106,6 +106,17 @@ test("what is not an answer of a node is as none, and memory answers within the 
         const prompt = await bookholder.prompt("a", { timeoutMs: 50 });
         assert.equal(prompt.source, "memory");
         await assert.rejects(bookholder.prompt("b", { timeoutMs: 50 }), /no answer within 50 ms/);
+        // The client's own times: short while something else can answer, and longer if nothing else can.
+        const hasty = client({
+            url: bookholder.address,
+            timeoutMs: 20,
+            patienceMs: 120,
+            baked: { answers: [{ resolved: resolved() }] },
+        });
+        assert.equal((await hasty.prompt("a")).source, "baked");
+        assert.equal((await hasty.prompt("b", { fallback: "x" })).source, "fallback");
+        await assert.rejects(hasty.prompt("b"), /no answer within 120 ms/);
+        await assert.rejects(hasty.prompts(["b"]), /no answer within 120 ms/);
     }
     answer = (_, response) => json(response, resolved(2));
     assert.deepEqual((await bookholder.prompt("a")).text(), "v2");
