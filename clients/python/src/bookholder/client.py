@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket as socket_module
 import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _address, _fork
@@ -427,19 +429,32 @@ class _Feed:
 
     def __init__(self, core: Core, cache: Cache[Any], tls: ssl.SSLContext | None) -> None:
         self._stopping = threading.Event()
-        arguments = (core, weakref.ref(cache), tls, self._stopping)
+        # The open connection, if there is one.
+        self._open: list[socket_module.socket] = []
+        arguments = (core, weakref.ref(cache), tls, self._stopping, self._open)
         threading.Thread(target=_listen, args=arguments, name="bookholder-events", daemon=True).start()
 
     def stop(self) -> None:
         self._stopping.set()
+        for sock in list(self._open):
+            with suppress(OSError):
+                # Wakes the thread, which then closes it.
+                sock.shutdown(socket_module.SHUT_RDWR)
 
 
-def _listen(core: Core, cache: weakref.ref[Cache[Any]], tls: ssl.SSLContext | None, stopping: threading.Event) -> None:
+def _listen(
+    core: Core,
+    cache: weakref.ref[Cache[Any]],
+    tls: ssl.SSLContext | None,
+    stopping: threading.Event,
+    holder: list[socket_module.socket],
+) -> None:
     question = request(b"GET", quote(f"{core.address.prefix}/v1/events"), core.fixed)
     delay = RETRY_S
     while not stopping.is_set():
         try:
             with connect(core.address, SILENCE_S, tls) as sock:
+                holder[:] = [sock]
                 reader, opened = EventReader(), False
                 for piece in stream(sock, question):
                     kept = cache()
@@ -454,6 +469,7 @@ def _listen(core: Core, cache: weakref.ref[Cache[Any]], tls: ssl.SSLContext | No
                     del kept
         except (Unreachable, OSError):
             pass
+        holder.clear()
         kept = cache()
         if kept is None:
             return
