@@ -6,8 +6,6 @@ mod sharing;
 mod states;
 mod travelling;
 
-use std::sync::Arc;
-
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
