@@ -89,6 +89,27 @@ def test_dockerfile_passes_its_linter_and_calls_the_steps():
     assert all((TOP / step).exists() for step in called)
 
 
+@pytest.mark.parametrize("target, expected", [
+    ("x86_64-unknown-linux-gnu", {"JEMALLOC_SYS_WITH_LG_PAGE": None}),
+    ("aarch64-unknown-linux-gnu", {"JEMALLOC_SYS_WITH_LG_PAGE": "16"}),
+    ("aarch64-apple-darwin", {"JEMALLOC_SYS_WITH_LG_PAGE": None}),
+])
+def test_program_is_compiled_statically_without_paths_of_this_machine(tmp_path, target, expected):
+    """With a compiler that writes down what it is asked for."""
+    cargo = tmp_path / "cargo"
+    cargo.write_text('#!/bin/sh\necho "$@" > "$ASKED"\nenv >> "$ASKED"\necho compiling\n')
+    cargo.chmod(0o755)
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ASKED": str(tmp_path / "asked"), "CARGO_TARGET_DIR": "/built", "CARGO_HOME": "/home/cargo"}
+    assert run(PACKAGING / "steps" / "compile", target, env=env) == f"/built/{target}/dist/bookholder\n"
+    command, *lines = (tmp_path / "asked").read_text().splitlines()
+    given = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert command == f"build --locked --profile dist --target {target}"
+    assert ("+crt-static" in given["RUSTFLAGS"]) == ("linux" in target)
+    for flags in (given["RUSTFLAGS"], given["CFLAGS"]):
+        assert f"{TOP}=bookholder" in flags and "/home/cargo=cargo" in flags
+    assert {name: given.get(name) for name in expected} == expected
+
+
 def test_root_filesystem_has_the_program_its_licences_and_one_writable_folder(tmp_path):
     folder = lay_out(tmp_path / "fs")
     found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
