@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import nodes
+from bookholder import AsyncBookholder, Bookholder
 
 
 @pytest.fixture
@@ -47,3 +48,6 @@ def start(folder: Path) -> Iterator[Callable[..., nodes.Node]]:
 def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SOCKET", "URL", "TOKEN", "BAKED"):
         monkeypatch.delenv(f"BOOKHOLDER_{name}", raising=False)
+    # A busy machine is no outage.
+    for client in (Bookholder, AsyncBookholder):
+        monkeypatch.setitem(client.__init__.__kwdefaults__, "timeout", 10.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -36,8 +37,8 @@ def until(what: str, condition: Callable[[], _T]) -> _T:
 class Node:
     """A node that can be killed and started again at the same address."""
 
-    def __init__(self, folder: Path, *verb: str) -> None:
-        self.folder, self._verb = folder, verb
+    def __init__(self, folder: Path, *verb: str, tls: ssl.SSLContext | None = None) -> None:
+        self.folder, self._verb, self.tls = folder, verb, tls
         self._listen = "127.0.0.1:0"
         # Paths of sockets are short.
         self.socket = str(folder.with_suffix(".sock"))
@@ -64,7 +65,7 @@ class Node:
 
     @property
     def url(self) -> str:
-        return f"http://{self._listen}"
+        return f"{'https' if self.tls else 'http'}://{self._listen}"
 
     def kill(self) -> None:
         assert self.process is not None
@@ -79,7 +80,7 @@ class Node:
     def call(self, method: str, path: str, body: Any = None) -> Reply:
         core = Core(parse(self.url), token=TOKEN, baked=None, strict=False)
         encoded = None if body is None else json.dumps(body).encode()
-        connections = Connections(core.address, None)
+        connections = Connections(core.address, self.tls)
         try:
             return connections.exchange(request(method.encode(), path.encode(), core.fixed, b"", encoded), 10)
         finally:

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -434,6 +436,41 @@ def test_settings_come_from_arguments_then_the_environment(primary: Node, monkey
         Bookholder("http://a", socket="/b")
     with pytest.raises(ValueError, match="header"):
         Bookholder(token="a\r\nb: c")
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl, to make a certificate")
+def test_node_with_tls_is_asked_by_its_certificate(folder: Path) -> None:
+    key, certificate = str(folder / "key.pem"), str(folder / "cert.pem")
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=node"]
+    make += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate]
+    subprocess.run(make, check=True, capture_output=True)
+    trusting = ssl.create_default_context(cafile=certificate)
+    node = Node(folder / "tls", "serve", "--tls-cert", certificate, "--tls-key", key, tls=trusting)
+    try:
+        node.publish("a", "one")
+        options: dict[str, Any] = {"url": node.url, "token": TOKEN, "tls": trusting}
+        with Bookholder(**options, cache="events") as bh:
+            assert bh.prompt("a").text() == "one"
+            until("an answer from the cache", lambda: bh.prompt("a").source == "memory")
+            bh.record(bh.prompt("a"), response_id="tls")
+            assert bh.flush()
+
+        async def ask() -> str:
+            async with AsyncBookholder(**options) as abh:
+                return await (await abh.prompt("a")).text()
+
+        assert asyncio.run(ask()) == "one"
+        with pytest.raises(PromptUnavailable, match=r"CERTIFICATE_VERIFY_FAILED"):
+            Bookholder(node.url).prompt("a")
+
+        async def mistrust() -> None:
+            async with AsyncBookholder(node.url) as abh:
+                await abh.prompt("a")
+
+        with pytest.raises(PromptUnavailable, match=r"certificate verify failed"):
+            asyncio.run(mistrust())
+    finally:
+        node.stop()
 
 
 def test_stale_replica_says_so(start: Start) -> None:

@@ -89,6 +89,8 @@ class Reader:
         if self._chunked:
             return self._reply(b"".join(self._parts)) if self._chunks() else None
         if self._length < 0:
+            if len(self._buffer) > HEAD_BYTES_MAX + BODY_BYTES_MAX:
+                raise Unreachable("its answer is too long")
             return None
         have = len(self._buffer) - self._body_at
         if have < self._length:
@@ -144,6 +146,9 @@ class Reader:
         """Takes the complete chunks out of the buffer; whether the last one arrived."""
         parts, complete, self._buffer = take_chunks(self._buffer)
         self._parts.extend(parts)
+        self._length += sum(map(len, parts))
+        if self._length > BODY_BYTES_MAX:
+            raise Unreachable("its answer is too long")
         return complete
 
 
