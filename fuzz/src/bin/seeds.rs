@@ -56,7 +56,7 @@ fn write() {
     put("delta", "plain", &[b"\x01", plain.as_slice()].concat());
 
     let mut bundle = Vec::new();
-    let mut file = node.wait(node.publisher.bundle(30)).expect("a bundle");
+    let mut file = node.wait(node.publisher.bundle(30, Vec::new())).expect("a bundle");
     file.rewind().expect("the disk");
     file.read_to_end(&mut bundle).expect("the disk");
     put("bundle", "bundle", &bundle);
