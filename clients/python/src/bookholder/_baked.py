@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from . import _lockfile, _prompt_file
 from ._answers import Resolved
 from ._reference import described, matcher, means, parts
 
-DEFAULT = os.path.join("prompts", _lockfile.NAME)
+if TYPE_CHECKING:
+    from ._lockfile import Lockfile
+
+LOCKFILE_NAME = "bookholder.lock"
+DEFAULT = os.path.join("prompts", LOCKFILE_NAME)
 
 
 class _Folder(NamedTuple):
     path: str
     signature: tuple[int, int]
-    lockfile: _lockfile.Lockfile
+    lockfile: Lockfile
     known: dict[str, Resolved]
 
 
@@ -29,7 +32,7 @@ class Baked:
 
     def __init__(self, path: str | None, *, optional: bool) -> None:
         path = path or DEFAULT
-        self._path = os.path.join(path, _lockfile.NAME) if os.path.isdir(path) else path
+        self._path = os.path.join(path, LOCKFILE_NAME) if os.path.isdir(path) else path
         self._optional = optional
         self._lock = threading.Lock()
         self._folder: _Folder | None = None
@@ -74,10 +77,12 @@ class Baked:
             return f"{self._path} has `{name}@{locked.version}`, of {label or 'no label'}"
         resolved = folder.known.get(name)
         if resolved is None:
+            from ._prompt_file import parse  # Needed only when nothing else answers.
+
             path = os.path.join(os.path.dirname(self._path), *locked.file.split("/"))
             try:
                 with open(path, encoding="utf-8", newline="") as file:
-                    content = _prompt_file.parse(file.read())
+                    content = parse(file.read())
             except ValueError as error:
                 return f"{path}: {error}"
             resolved = Resolved(described(name, locked.version, locked.content_id, label, content))
@@ -88,6 +93,8 @@ class Baked:
         found = os.stat(self._path)
         signature = (found.st_mtime_ns, found.st_size)
         if self._folder is None or self._folder.signature != signature:
+            from ._lockfile import parse
+
             with open(self._path, encoding="utf-8") as file:
-                self._folder = _Folder(self._path, signature, _lockfile.parse(file.read()), {})
+                self._folder = _Folder(self._path, signature, parse(file.read()), {})
         return self._folder

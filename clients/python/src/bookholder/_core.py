@@ -8,7 +8,6 @@ anything else can answer.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +22,6 @@ from ._reference import parts
 from ._template import Remark, RenderedWithRemarks
 from .errors import InvalidReference, InvalidVariables, PromptNotFound, PromptUnavailable, RenderFailed
 from .prompt import Source
-
-logger = logging.getLogger("bookholder")
 
 TIMEOUT_S = 0.25
 # With nothing else to answer, a slow answer is better than none.
@@ -152,7 +149,7 @@ class Core:
         """Once for each outage, not for each call."""
         if what not in self._warned:
             self._warned.add(what)
-            logger.warning("%s (%s: %s)", what, self.address, why)
+            warn("%s (%s: %s)", what, self.address, why)
 
     def _resolved(self, fields: Any) -> Resolved:
         try:
@@ -289,6 +286,13 @@ class Core:
         except (TypeError, ValueError) as error:
             raise InvalidVariables(message=f"a value is not JSON: {error}") from error
         return request(b"POST", quote(self.address.prefix + path), self.fixed, extra, encoded)
+
+
+def warn(message: str, *arguments: object) -> None:
+    """Writes to the log `bookholder`."""
+    import logging  # Slow to import, and rarely needed.
+
+    logging.getLogger("bookholder").warning(message, *arguments)
 
 
 def _query(subject: str | None, attributes: Attributes) -> bytes:

@@ -9,7 +9,6 @@ import json
 import re
 from typing import Any, NamedTuple
 
-NAME = "bookholder.lock"
 VERSION = 1
 
 _LINE = re.compile(r"([a-z_]+) = (.+)")
