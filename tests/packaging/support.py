@@ -21,7 +21,8 @@ PACKAGING = TOP / "packaging"
 BINARY = Path(os.environ["BOOKHOLDER"])
 TOKEN = "bh_packaging_0123456789abcdef01234567"
 VERSION = re.search(r'^version = "(.+)"$', (TOP / "Cargo.toml").read_text(), re.M).group(1)
-PATIENCE_S = 30
+# Everything takes moments; machines in use for something else take longer.
+PATIENCE_S = 120
 
 
 def until(what, look, log=lambda: ""):
@@ -38,7 +39,7 @@ def run(*command, code=0, env=None, **options):
     """Runs a command to its end; it must exit with this code."""
     done = subprocess.run(
         [str(word) for word in command],
-        env={**clean_environment(), **(env or {})}, text=True, capture_output=True, timeout=300, **options,
+        env={**clean_environment(), **(env or {})}, text=True, capture_output=True, timeout=900, **options,
     )
     assert done.returncode == code, f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -50,7 +51,7 @@ def bookholder(*arguments, **options):
 
 def clean_environment():
     """The environment without variables that are settings of the program, or of packaging/build."""
-    own = ("BOOKHOLDER", "SIGNING_KEY", "RELEASE_URL", "INSTALL_URL", "COMPRESSION", "DIST", "WITHOUT_NPM", "SOURCE_DATE_EPOCH")
+    own = ("BOOKHOLDER", "SIGNING_KEY", "RELEASE_URL", "INSTALL_URL", "QUICK", "DIST", "WITHOUT_NPM", "SOURCE_DATE_EPOCH")
     return {name: value for name, value in os.environ.items() if not name.startswith(own)}
 
 

@@ -35,7 +35,7 @@ def check(primary, folder, *arguments, code=0, token=TOKEN):
         "GITHUB_STEP_SUMMARY": str(folder.parent / "summary"),
     }
     command = [PACKAGING / "action" / "check", "--program", BINARY, "--folder", folder, "--report", report, *arguments]
-    done = subprocess.run([str(word) for word in command], env=environment, text=True, capture_output=True, timeout=60)
+    done = subprocess.run([str(word) for word in command], env=environment, text=True, capture_output=True, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     assert output.read_text() == f"report={report}\n"
     return report.read_text()

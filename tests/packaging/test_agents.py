@@ -38,7 +38,7 @@ def test_every_command_of_the_skill_runs_in_order(primary, tmp_path):
     assert len(scripts) >= 6
     for script in scripts:
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", script], env=environment, cwd=tmp_path, text=True,
-                              capture_output=True, timeout=60)
+                              capture_output=True, timeout=300)
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     assert "You help the customers of Globe." in primary.cli("get", "support/agent@staging", "--var", "shop=Globe")
     assert (tmp_path / "baked" / "support" / "agent.prompt").exists()
@@ -102,6 +102,6 @@ def test_commands_to_run_in_a_container_are_ones_that_the_program_takes(tmp_path
             words = shlex.split(re.split(r"  |\)\"", command)[0])
             found.append(words)
             done = subprocess.run([BINARY, *words], env={**clean_environment(), "BOOKHOLDER_SERVER": "http://127.0.0.1:1"},
-                                  input="x", text=True, capture_output=True, timeout=10, cwd=tmp_path)
+                                  input="x", text=True, capture_output=True, timeout=60, cwd=tmp_path)
             assert "Usage:" not in done.stderr, (path, words, done.stderr)
     assert len(found) >= 6 and ["keys", "show", "--data", "/data", "--json"] in found, found

@@ -75,10 +75,14 @@ def test_application_answers_from_the_replica_also_without_the_primary(tmp_path)
             replica.until_ready()
             with application(tmp_path / "replica.sock") as url:
                 def greet():
-                    with urllib.request.urlopen(f"{url}/?name=Ada", timeout=5) as answer:
-                        return json.load(answer)
-                assert greet()["text"] == "Greet Ada in one sentence."
-                assert greet()["stamp"].startswith("greeting@1+")
+                    """The answer, once there is one: the example gives the replica 0.2 s, which a busy machine may not."""
+                    try:
+                        with urllib.request.urlopen(f"{url}/?name=Ada", timeout=5) as answer:
+                            return json.load(answer)
+                    except OSError:
+                        return None
+                answer = until("the application answers", greet)
+                assert answer["text"] == "Greet Ada in one sentence." and answer["stamp"].startswith("greeting@1+")
                 primary.stop()
                 until("the replica is stale", lambda: '"fresh"' not in replica.get("/v1/status")[1])
-                assert greet()["text"] == "Greet Ada in one sentence."
+                assert until("the application goes on", greet) == answer

@@ -62,12 +62,12 @@ def contained(root, script):
         START() {{ exec env -i {environment} $WITH /usr/sbin/chroot --userspec={IMAGE["User"]} {root} "$@"; }}
         IN() {{ (START "$@"); }}
         WITH=
-        ready() {{ for _ in $(seq 300); do IN {' '.join(HEALTH)} > /dev/null 2>&1 && return; sleep 0.1; done; return 1; }}
+        ready() {{ for _ in $(seq 1000); do IN {' '.join(HEALTH)} > /dev/null 2>&1 && return; sleep 0.1; done; return 1; }}
     """
     done = subprocess.run(
         ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-c",
          f"{sys.executable} -c '{LOOPBACK_UP}'\n" + textwrap.dedent(prologue) + textwrap.dedent(script)],
-        text=True, capture_output=True, timeout=120,
+        text=True, capture_output=True, timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -44,7 +44,7 @@ def install(release, url, home, *arguments, shell="dash", code=0, path=None):
     environment = {**clean_environment(), "HOME": str(home), "INSTALL_URL": url}
     if path:
         environment["PATH"] = path
-    done = subprocess.run([shutil.which(shell), release / "install.sh", *arguments], env=environment, text=True, capture_output=True, timeout=120)
+    done = subprocess.run([shutil.which(shell), release / "install.sh", *arguments], env=environment, text=True, capture_output=True, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

@@ -21,7 +21,7 @@ DEB, RPM = f"bookholder_{VERSION}_{MACHINE[0]}.deb", f"bookholder-{VERSION}-1.{M
 
 def build(dist, binary, **env):
     return run(PACKAGING / "build", TARGET, env={
-        "BOOKHOLDER": str(binary), "BOOKHOLDER_HOST": str(BINARY), "DIST": str(dist), "COMPRESSION": "0", "WITHOUT_NPM": "1", **env,
+        "BOOKHOLDER": str(binary), "BOOKHOLDER_HOST": str(BINARY), "DIST": str(dist), "QUICK": "1", "WITHOUT_NPM": "1", **env,
     })
 
 
@@ -139,7 +139,7 @@ def machine(dist, script):
     done = subprocess.run(
         ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
          textwrap.dedent(prologue) + textwrap.dedent(script)],
-        text=True, capture_output=True, timeout=300, env=clean_environment(),
+        text=True, capture_output=True, timeout=900, env=clean_environment(),
     )
     if done.returncode == 77:
         pytest.skip("this system has no overlay mounts")
@@ -154,7 +154,7 @@ UNIT = """
         line=$(echo "$line" | sed "s|%S|/var/lib|g; s|%t|/run|g")
         for folder in /var/lib/$1 /run/$1; do IN install -d -o $1 -g $1 -m 0755 $folder; done
         env -i PATH=/usr/bin:/bin BOOKHOLDER_LISTEN=127.0.0.1:0 "$2" /usr/sbin/chroot --userspec=$1:$1 $M $line 2> $M/root/$1.log &
-        for _ in $(seq 200); do
+        for _ in $(seq 1000); do
             IN bookholder status --ready --server unix:/run/$1/bookholder.sock > /dev/null 2>&1 && return
             sleep 0.1
         done
@@ -230,6 +230,6 @@ def test_every_line_of_the_packaged_settings_is_a_setting(tmp_path):
             path = tmp_path / f"{number}.toml"
             path.write_text(example.replace("bk1-…", "bk1-" + "0" * 64) + "\nno_such_setting = 1\n")
             said = subprocess.run([BINARY, verb, "--config", path, "--data", tmp_path / "d"], env=clean_environment(),
-                                  text=True, capture_output=True, timeout=20)
+                                  text=True, capture_output=True, timeout=120)
             # The file is refused for the last line alone.
             assert said.returncode == 2 and "no_such_setting" in said.stderr, (example, said.stderr)
