@@ -359,6 +359,8 @@ def test_many_prompts_are_of_one_state(primary: Node) -> None:
     assert [p.text() for p in bh.prompts(names)] == names
     with pytest.raises(PromptNotFound, match="answers/absent"):
         bh.prompts([*names, "answers/absent"])
+    with pytest.raises(PromptNotFound, match=r"no answer for `x/a`, `x/b`: .*`x/a`; .*`x/b`"):
+        bh.prompts(["x/a", names[0], "x/b"])
     with pytest.raises(ValueError, match="1001 references"):
         bh.prompts(["a"] * 1_001)
     assert bh.prompts([]) == []

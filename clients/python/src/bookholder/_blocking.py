@@ -95,6 +95,10 @@ class Connection:
         with suppress(OSError):
             self._sock.close()
 
+    def __del__(self) -> None:
+        # With its thread or client; that is no mistake of the application.
+        self.close()
+
 
 class Connections:
     """The connections of a client to one node."""

@@ -191,14 +191,21 @@ class Core:
         items = fields.get("answers") if isinstance(fields, dict) else None
         if not isinstance(items, list) or len(items) != len(references):
             raise Unreachable("its answer is not that of a Bookholder node")
-        all_given = []
+        all_given: list[Given] = []
+        problems: dict[str, Exception] = {}
         for reference, item in zip(references, items, strict=True):
             if problem := item.get("problem"):
-                raise self.problem(reference, problem.get("status", 0), problem)
+                problems[reference] = self.problem(reference, problem.get("status", 0), problem)
+                continue
             # Without an entity tag: it comes with the next answer to this reference alone.
             new = answer(reply, self._resolved(item.get("resolved")), asked)
             self.memory.put((reference, subject, attributes), new)
             all_given.append(Given(new.resolved, "replica", new.stale, new.age, new.received))
+        absent = [problem for problem in problems.values() if isinstance(problem, PromptNotFound)]
+        if len(absent) == len(problems) > 1:
+            raise PromptNotFound("`, `".join(problems), [reason for one in absent for reason in one.reasons])
+        for problem in problems.values():
+            raise problem
         return all_given
 
     def matching(
