@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -25,6 +26,44 @@ APPLICATION = """
     p = bh.prompt("support/agent", fallback="Hello from {{shop}}")
     print(p.source, p.text(shop="Globe"))
 """
+
+
+CRATE = """
+    [package]
+    name = "bookholder"
+    version = "0.1.0"
+    edition = "2024"
+    [profile.dist]
+    inherits = "release"
+"""
+
+
+@pytest.mark.skipif(not shutil.which("maturin") or not shutil.which("cargo"), reason="needs maturin and cargo")
+def test_wheel_made_by_maturin_has_the_same_files(folder: Path) -> None:
+    # Beside a program that compiles at once.
+    client = folder / "clients" / "python"
+    shutil.copytree(HERE, client)
+    (folder / "src").mkdir()
+    (folder / "src" / "main.rs").write_text("fn main() {}")
+    (folder / "Cargo.toml").write_text(textwrap.dedent(CRATE))
+    environment = {**os.environ, "CARGO_TARGET_DIR": str(folder / "target")}
+    for command in (["cargo", "generate-lockfile", "-q", "--offline"], ["maturin", "build", "-q", "--out", "dist"]):
+        subprocess.run(command, check=True, cwd=client if command[0] == "maturin" else folder, env=environment)
+    ours = [
+        sys.executable,
+        str(HERE / "build-wheel"),
+        "--out",
+        str(folder / "ours"),
+        f"linux-x64={client / 'README.md'}",
+    ]
+    subprocess.run(ours, check=True)
+
+    def names(wheels: Path) -> set[str]:
+        (wheel,) = wheels.iterdir()
+        with zipfile.ZipFile(wheel) as files:
+            return {name for name in files.namelist() if "/licenses/" not in name and "/sboms/" not in name}
+
+    assert names(client / "dist") == names(folder / "ours")
 
 
 @pytest.fixture(scope="module")
