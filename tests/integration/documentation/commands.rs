@@ -1,5 +1,6 @@
 //! What readers copy from a page works in their shell, also where a test cannot run it.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use regex::Regex;
@@ -47,21 +48,33 @@ fn command_lines(text: &str) -> Vec<&str> {
     lines
 }
 
-/// Fails unless the help of the command has every flag that it is given here.
-fn check_flags(page: &str, command: &str) {
-    let words: Vec<&str> = command.split_whitespace().skip(1).collect();
-    let is_verb = |word: &&&str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
-    let verbs: Vec<&str> =
-        words.iter().take_while(|word| !word.starts_with('-')).take(2).filter(is_verb).copied().collect();
-    // The second word is a verb of its own, or an argument.
-    let (mut code, mut said) = bookholder(verbs.iter().chain(&["--help"])).run();
-    if code != Some(0) {
-        (code, said) = bookholder(verbs.iter().take(1).chain(&["--help"])).run();
+/// The help of commands that was asked for already, by their verbs; none where there is no such command.
+#[derive(Default)]
+struct Helps(BTreeMap<String, Option<String>>);
+
+impl Helps {
+    fn of(&mut self, verbs: &[&str]) -> Option<&str> {
+        let help = || {
+            let (code, said) = bookholder(verbs.iter().chain(&["--help"])).run();
+            (code == Some(0)).then_some(said.stdout)
+        };
+        self.0.entry(verbs.join(" ")).or_insert_with(help).as_deref()
     }
-    assert_eq!(code, Some(0), "{page}: `{command}`: {}", said.stderr);
-    for flag in words.iter().filter(|word| word.starts_with("--")) {
-        let flag = flag.split('=').next().unwrap_or(flag).trim_end_matches([',', '…']);
-        assert!(said.stdout.contains(flag), "{page}: `{command}`: `{flag}` is not in {}", said.stdout);
+
+    /// Fails unless the help of the command has every flag that it is given here.
+    fn check(&mut self, page: &str, command: &str) {
+        let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+        let is_verb = |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+        let verbs = words.iter().take_while(|word| !word.starts_with('-')).take(2).filter(is_verb);
+        let verbs: Vec<&str> = verbs.copied().collect();
+        // The second word is a verb of its own, or an argument.
+        let count = if self.of(&verbs).is_some() { verbs.len() } else { 1 };
+        let known = verbs.get(..count).and_then(|verbs| self.of(verbs));
+        let help = known.unwrap_or_else(|| panic!("{page}: `{command}`: there is no such command"));
+        for flag in words.iter().filter(|word| word.starts_with("--")) {
+            let flag = flag.split('=').next().unwrap_or(flag).trim_end_matches([',', '…']);
+            assert!(help.contains(flag), "{page}: `{command}`: `{flag}` is not in {help}");
+        }
     }
 }
 
@@ -97,14 +110,14 @@ fn commands_have_no_comments_because_zsh_takes_them_for_arguments() {
 
 #[test]
 fn blocks_for_other_machines_are_correct_shell_with_verbs_and_flags_that_exist() {
-    let mut count = 0;
+    let (mut helps, mut count) = (Helps::default(), 0);
     for page in pages() {
         for (_, text) in page.blocks(|info| info == "sh no_run") {
             let checked = Command::new("bash").args(["-n", "-c", text]).output().expect("bash");
             assert!(checked.status.success(), "{}: {text}{}", page.path, String::from_utf8_lossy(&checked.stderr));
             let joined = text.replace("\\\n", "");
             for command in command_lines(&joined).into_iter().filter(|line| line.starts_with("bookholder ")) {
-                check_flags(&page.path, command);
+                helps.check(&page.path, command);
                 count += 1;
             }
         }
@@ -115,13 +128,13 @@ fn blocks_for_other_machines_are_correct_shell_with_verbs_and_flags_that_exist()
 #[test]
 fn commands_within_sentences_have_verbs_and_flags_that_exist() {
     let quoted = Regex::new("`(bookholder [a-z][^`]*)`").expect("a pattern");
-    let mut count = 0;
+    let (mut helps, mut count) = (Helps::default(), 0);
     // The help itself, and names of hash contexts.
     let others = [CLI_REFERENCE, "docs/architecture/"].into_iter().chain(OF_CLIENTS);
     for page in pages().into_iter().filter(|page| !others.clone().any(|other| page.path.starts_with(other))) {
         let text: String = page.prose().into_iter().flat_map(|(_, line)| [line, "\n"]).collect();
         for found in quoted.captures_iter(&text) {
-            check_flags(&page.path, &found[1].replace('\n', " "));
+            helps.check(&page.path, &found[1].replace('\n', " "));
             count += 1;
         }
     }
