@@ -5,6 +5,7 @@
 //! begins with `test:` is an instruction for the test, which readers do not see:
 //!
 //! - `test: after PAGE`: the commands of another page come first
+//! - `test: others need no more`: pages that come after this one go on from here
 //! - `test: until COMMAND`: waits until it succeeds
 //! - `test: stop PORT`: what a reader does with Ctrl-C in the terminal of the node on this port
 //! - `test: run COMMAND`: what a reader does by other means, such as an editor

@@ -59,6 +59,7 @@ impl Session {
         for part in &page.parts {
             match part {
                 Part::Block { info, text } => self.block(&page.path, info, text),
+                Part::Test { verb, .. } if verb == "others" && depth > 0 => break,
                 Part::Test { verb, rest } => self.test(&page.path, verb, rest),
             }
         }
@@ -94,7 +95,7 @@ impl Session {
 
     fn test(&mut self, page: &str, verb: &str, rest: &str) {
         match verb {
-            "after" => {}
+            "after" | "others" => {}
             "until" => self.line(format_args!("until_true {}", quote(rest))),
             "stop" => self.line(format_args!(
                 "kill -- \"-$pid_{rest}\"\nuntil_true '! curl -s -o /dev/null http://127.0.0.1:{rest}/healthz'"
