@@ -409,7 +409,7 @@ test("a program that ends sends what waits, and does not wait for a node that is
 test("replica, memory, baked files, fallback, one error; and the newest version when all is back", async () => {
     await replica.follows(primary);
     await primary.command("pull", "--label", "production", "--out", folder, "--inline");
-    const options = { baked: folder, timeoutMs: 2_000 };
+    const options = { baked: folder };
     const bookholder = client(options);
     assert.equal((await bookholder.prompt("support/tone")).source, "replica");
 
@@ -484,7 +484,7 @@ for (const [way, cache] of [
         await primary.publish(name, { text: "1" });
         await replica.follows(primary);
         const at = way === "socket" ? { socket: replica.socket } : { socket: undefined, url: replica.url };
-        const bookholder = client({ ...at, cache, timeoutMs: 1_000 });
+        const bookholder = client({ ...at, cache });
         await bookholder.prompt(name);
         // The newest version that the replica has said, to anyone.
         let said = 0;
@@ -508,15 +508,15 @@ for (const [way, cache] of [
             await Promise.race([callers, until(`${count} answers of ${source}`, () => sources[source] >= goal)]);
         };
         try {
-            await asked(cache ? "memory" : "replica", 2_000);
+            await asked(cache ? "memory" : "replica", 1_000);
             await publish();
             await Promise.race([callers, until("the new version arrives", () => said >= published)]);
             await replica.kill();
-            await asked("memory", 2_000);
+            await asked("memory", 1_000);
             await publish();
             await replica.start();
             await Promise.race([callers, until("the newest version arrives", () => said >= published)]);
-            await asked(cache ? "memory" : "replica", 2_000);
+            await asked(cache ? "memory" : "replica", 1_000);
         } finally {
             isOver = true;
         }
