@@ -100,7 +100,11 @@ function withNumbers(value: unknown): unknown {
 }
 
 type Marker =
-    { kind: "role"; role: Message["role"] } | { kind: "placeholder"; name: string } | { kind: "media"; url: string };
+    | { kind: "role"; role: Message["role"] }
+    | { kind: "placeholder"; name: string }
+    | { kind: "media"; url: string }
+    // Text that looks like a marker, which the server writes with a backslash, too.
+    | { kind: "wrong" };
 
 interface Found {
     marker: Marker;
@@ -115,6 +119,11 @@ const PLACEHOLDER = new RegExp(`\\{\\{${BLANK}placeholder[ \\t]+${QUOTED}${BLANK
 const HISTORY = new RegExp(`\\{\\{${BLANK}history${BLANK}\\}\\}`, "y");
 const MEDIA = new RegExp(
     `\\{\\{${BLANK}media[ \\t]+url=(?:${QUOTED}|([\\p{Alphabetic}\\p{N}_.]+))${BLANK}\\}\\}`,
+    "uy",
+);
+const WRONG = new RegExp(
+    `\\{\\{${BLANK}(?:role|placeholder|media|section)[ \\t]+` +
+        `(?:["']|(?!(?:if|else|is|in|not|and|or)(?![\\p{Alphabetic}\\p{N}_]))[\\p{Alphabetic}\\p{N}_])`,
     "uy",
 );
 
@@ -145,7 +154,9 @@ function markerAt(text: string, start: number, isChat: boolean): Found | undefin
     const media = match(MEDIA);
     if (media) return at(media, { kind: "media", url: media[1] ?? media[2] ?? `{{${media[3]}}}` });
     const history = isChat ? match(HISTORY) : null;
-    return history ? at(history, { kind: "placeholder", name: "history" }) : undefined;
+    if (history) return at(history, { kind: "placeholder", name: "history" });
+    // Text that is not a marker can be followed by one.
+    return match(WRONG) ? { marker: { kind: "wrong" }, start, end: start + 2 } : undefined;
 }
 
 function parseBody(body: string): { text: string } | { messages: (Message | Placeholder)[] } {
@@ -174,6 +185,7 @@ function parseBody(body: string): { text: string } | { messages: (Message | Plac
             from = found.end;
             continue;
         }
+        if (found.marker.kind === "wrong") continue;
         text += body.slice(from, found.start);
         // Spaces beside a marker belong to it, and so does the end of its line if nothing follows.
         const behind = /^[ \t]*\r*\n|^[ \t]*/.exec(body.slice(found.end))?.[0] ?? "";
@@ -181,7 +193,7 @@ function parseBody(body: string): { text: string } | { messages: (Message | Plac
         text = text.replace(/[ \t]+$/, "");
         if (open) open.text += text;
         text = "";
-        const { marker } = found;
+        const marker = found.marker;
         if (marker.kind === "media") {
             closeText();
             open?.parts.push({ type: "image", url: marker.url });

@@ -93,6 +93,20 @@ You speak for <shop>{{shop}}</shop>. Be {{tone}}, in {{limit}}.
     });
 });
 
+test("text that looks like a marker is read without its backslash", () => {
+    for (const text of [
+        "{{role system}}",
+        '{{section "x"}}',
+        "{{media url=}} {{placeholder x}}",
+        '{{role "a" b}}',
+        '{{role "user"}}',
+    ])
+        assert.equal(parsePromptFile(`${text.replaceAll("{{", "\\{{")}\n`).text, text);
+    // What a template can say is no marker, and keeps its backslash.
+    for (const text of ["\\{{role}}", "\\{{role if x}}", "\\{{ section }}"])
+        assert.equal(parsePromptFile(`${text}\n`).text, text);
+});
+
 test("a lock file that leads out of its folder, or of another version, is refused", () => {
     const lock = (file, version = 1) =>
         `# Written\nversion = ${version}\nlabel = "production"\n\n[[prompt]]\nname = 'a "b"'\nversion = 7\ncontent_id = "b3:00"\nfile = "${file}"\n`;
