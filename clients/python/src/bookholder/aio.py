@@ -83,6 +83,8 @@ class AsyncBookholder(BaseBookholder):
         running = asyncio.get_running_loop()
         own = self._loops.get(running)
         if own is None:
+            for ended in [loop for loop in self._loops if loop.is_closed()]:
+                del self._loops[ended]
             own = self._loops[running] = _Loop(Pool(self._core.address, self._tls), Cache() if self._caches else None)
         return own
 

@@ -402,7 +402,9 @@ class Bookholder(BaseBookholder):
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._feed = None
+        if self._feed is not None:
+            self._feed.after_fork()
+            self._feed = None
         if self._cache is not None:
             self._cache.after_fork()
 
@@ -433,6 +435,11 @@ class _Feed:
         self._open: list[socket_module.socket] = []
         arguments = (core, weakref.ref(cache), tls, self._stopping, self._open)
         threading.Thread(target=_listen, args=arguments, name="bookholder-events", daemon=True).start()
+
+    def after_fork(self) -> None:
+        """Leaves the stream to the parent: the node shall see when that ends."""
+        for sock in self._open:
+            sock.close()
 
     def stop(self) -> None:
         self._stopping.set()
