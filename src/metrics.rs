@@ -4,8 +4,8 @@
 //! themselves: counting is one relaxed atomic addition, cheap enough for the hot path; histograms take a lock, for
 //! operations of more than a microsecond.
 //!
-//! Invariant: except for the names of some replicas, no label value comes from outside, so the number of time series is
-//! bounded.
+//! Invariant: except for the names of some replicas, prompts and labels, no label value comes from outside, so the
+//! number of time series is bounded.
 
 use std::fmt;
 use std::ops::Deref;
@@ -21,8 +21,14 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Metric, Registry};
 
+pub mod calls;
 mod process;
 mod text_format;
+
+use calls::{CallSeries, FAMILIES, PromptCalls};
+
+/// What the name of each metric begins with.
+const PREFIX: &str = "bookholder";
 
 /// An exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,6 +226,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// What calls of models are counted as.
+    fn of_calls() -> impl Iterator<Item = Self> {
+        let only = Some(Role::Primary);
+        FAMILIES.into_iter().map(move |family| Self { name: family.name, kind: family.kind, only, help: family.help })
+    }
+
     /// Its row in `docs/reference/metrics.md`.
     pub fn in_document(self) -> String {
         let Self { name, kind, only, help } = self;
@@ -300,13 +312,19 @@ impl Metrics {
         self.access_refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// All metrics, in this format.
-    pub fn encode(&self, format: Format) -> String {
+    /// All metrics, in this format, with those of calls of models.
+    pub fn encode(&self, format: Format, calls: Vec<PromptCalls>) -> String {
         self.count_cached();
         self.process.measure();
         let mut out = String::new();
         // Writing to a string does not fail; a partial output is still worth sending.
-        let _written = text::encode(&mut out, &self.0.registry);
+        let mut written = text::encode_registry(&mut out, &self.0.registry);
+        if !calls.is_empty() {
+            let mut registry = Registry::with_prefix(PREFIX);
+            registry.register_collector(Box::new(CallSeries(calls)));
+            written = written.and_then(|()| text::encode_registry(&mut out, &registry));
+        }
+        let _written = written.and_then(|()| text::encode_eof(&mut out));
         match format {
             Format::Text => text_format::of_openmetrics(&out),
             Format::OpenMetrics => out,
@@ -345,7 +363,7 @@ impl Catalogue {
     fn add<M: Metric + Clone>(&mut self, name: &'static str, help: &'static str, metric: M) -> M {
         self.rows.push(Row { name, kind: metric.metric_type(), only: self.only, help });
         if self.only.is_none_or(|only| only == self.role) {
-            let registry = self.registry.sub_registry_with_prefix("bookholder");
+            let registry = self.registry.sub_registry_with_prefix(PREFIX);
             registry.register(name, help, metric.clone());
         }
         metric
@@ -455,12 +473,13 @@ fn catalogue(role: Role) -> Instruments {
         cached_counted: AtomicU64::new(0),
         process,
         registry: std::mem::take(&mut c.registry),
-        rows: std::mem::take(&mut c.rows),
+        rows: std::mem::take(&mut c.rows).into_iter().chain(Row::of_calls()).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::calls::{KindOfTokens, Latencies};
     use super::*;
 
     #[test]
@@ -471,7 +490,7 @@ mod tests {
         elsewhere.resolve_cached.inc();
         elsewhere.checkpoint_age_seconds.gauge().set(1.5);
         for format in [Format::Text, Format::OpenMetrics] {
-            let text = metrics.encode(format);
+            let text = metrics.encode(format, Vec::new());
             for line in [
                 "bookholder_requests_total{class=\"read\",status=\"4xx\"} 1",
                 "bookholder_requests_total{class=\"resolve\",status=\"2xx\"} 1",
@@ -484,6 +503,42 @@ mod tests {
             assert_eq!(text.contains("# TYPE bookholder_commits_total counter"), format == Format::Text, "{text}");
             assert!(text.contains("bookholder_build_info{version="), "{text}");
         }
+    }
+
+    #[test]
+    fn calls_are_encoded_by_prompt_and_label_in_both_formats() {
+        let latency = Latencies { sum_s: 0.75, buckets: vec![(0.5, 1), (f64::MAX, 1)] };
+        let tokens = ["input", "cache_read", "cache_write", "output", "reasoning"];
+        let calls = PromptCalls {
+            prompt: "say \"a\"".to_owned(),
+            label: "production".to_owned(),
+            calls: 3,
+            errors: 1,
+            unpriced: 2,
+            cost_usd: 0.25,
+            tokens: tokens.map(|kind| KindOfTokens { kind, tokens: 5 }),
+            latency,
+        };
+        let metrics = Metrics::new(Role::Primary);
+        for format in [Format::Text, Format::OpenMetrics] {
+            let text = metrics.encode(format, vec![calls.clone()]);
+            let of = r#"prompt="say \"a\"",label="production""#;
+            for line in [
+                format!("bookholder_prompt_calls_total{{{of}}} 3"),
+                format!("bookholder_prompt_errors_total{{{of}}} 1"),
+                format!("bookholder_prompt_unpriced_calls_total{{{of}}} 2"),
+                format!("bookholder_prompt_cost_usd_total{{{of}}} 0.25"),
+                format!("bookholder_prompt_tokens_total{{{of},kind=\"reasoning\"}} 5"),
+                format!("bookholder_prompt_latency_seconds_sum{{{of}}} 0.75"),
+                format!("bookholder_prompt_latency_seconds_count{{{of}}} 2"),
+                format!("bookholder_prompt_latency_seconds_bucket{{le=\"0.5\",{of}}} 1"),
+                format!("bookholder_prompt_latency_seconds_bucket{{le=\"+Inf\",{of}}} 2"),
+            ] {
+                assert!(text.lines().any(|found| found == line), "{line} in {text}");
+            }
+            assert_eq!(text.ends_with("# EOF\n"), format == Format::OpenMetrics, "{text}");
+        }
+        assert!(!metrics.encode(Format::Text, Vec::new()).contains("bookholder_prompt_"), "off");
     }
 
     #[test]
@@ -500,7 +555,7 @@ mod tests {
     fn unknown_values_and_metrics_of_the_other_role_have_no_sample() {
         let (primary, replica) = (Metrics::new(Role::Primary), Metrics::new(Role::Replica));
         let samples = |metrics: &Metrics| {
-            let text = metrics.encode(Format::Text);
+            let text = metrics.encode(Format::Text, Vec::new());
             text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>().join("\n")
         };
         assert!(!samples(&primary).contains("self_audit") && !samples(&primary).contains("_age_seconds"));

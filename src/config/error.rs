@@ -38,6 +38,8 @@ pub enum ConfigError {
     Upstream { url: String },
     #[error("invalid parquet_every_s {given}: use 1 to 86,400")]
     ParquetEvery { given: u64 },
+    #[error("invalid prompt_metrics_max {given}: use 0 (off) to 10,000")]
+    PromptMetrics { given: usize },
     #[error("invalid forward_otlp `{url}`: it must start with http:// or https://")]
     ForwardOtlp { url: String },
     #[error("invalid forward_otlp_headers: write NAME=VALUE, separated by commas")]

@@ -123,7 +123,9 @@ pub struct Layer {
     pub telemetry_events_mib: Option<u64>,
     /// Most space of what a replica keeps for its primary, in MiB.
     pub telemetry_spool_mib: Option<u64>,
-    /// A folder for recorded telemetry as Parquet files.
+    /// Most prompts and labels with metrics of their own; none for 0.
+    pub prompt_metrics_max: Option<usize>,
+    /// A folder, or a bucket (`s3://BUCKET/PREFIX`), for recorded telemetry as Parquet files.
     pub parquet: Option<PathBuf>,
     /// How long events wait for others to be in a Parquet file with, in seconds.
     pub parquet_every_s: Option<u64>,
@@ -156,8 +158,8 @@ impl Layer {
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, hold_automation, prices, record_content, record_content_sample,
             telemetry_events_days, telemetry_content_days, telemetry_minutes_days, telemetry_hours_days,
-            telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, parquet, parquet_every_s, forward_otlp, forward_otlp_headers,
-            forward_otlp_ca, provider, intended_purpose)
+            telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, prompt_metrics_max, parquet, parquet_every_s,
+            forward_otlp, forward_otlp_headers, forward_otlp_ca, provider, intended_purpose)
     }
 
     /// Parses a settings file.

@@ -34,6 +34,10 @@ const CACHE_MIB_DEFAULT: u64 = 32;
 const MIB: u64 = 1_024 * 1_024;
 /// Default size of a replica's spool, in MiB.
 const SPOOL_MIB_DEFAULT: u64 = 1_024;
+/// Default number of prompts and labels with metrics of their own: some 2,600 time series.
+const PROMPT_METRICS_DEFAULT: usize = 100;
+/// Most that can be set: an answer of some 25 MB.
+const PROMPT_METRICS_MAX: usize = 10_000;
 /// Most space for telemetry, in MiB: 16 TiB.
 const TELEMETRY_MIB_MAX: u64 = 16 * 1_024 * 1_024;
 /// Longest time that telemetry is kept, in days: a hundred years.
@@ -75,6 +79,8 @@ pub struct Settings {
     pub retention: Retention,
     /// How large the spool of a replica may grow, in bytes.
     pub spool_bytes_max: u64,
+    /// Most prompts and labels with metrics of their own, on a primary; none for 0.
+    pub prompt_metrics_max: usize,
 }
 
 /// Default time for which a watched file must be unchanged before it is published: writers pause.
@@ -313,6 +319,10 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         prices: layer.prices.as_deref().map(price_table).transpose()?,
         content: content_sample(layer)?,
         retention: retention(layer)?,
+        prompt_metrics_max: match layer.prompt_metrics_max.unwrap_or(PROMPT_METRICS_DEFAULT) {
+            most @ 0..=PROMPT_METRICS_MAX => most,
+            given => return Err(ConfigError::PromptMetrics { given }),
+        },
         spool_bytes_max: mib("telemetry_spool_mib", layer.telemetry_spool_mib, SPOOL_MIB_DEFAULT)?,
     })
 }
@@ -431,6 +441,7 @@ mod tests {
         check(replica(layer("upstream = 'ftp://x'"), &none), "http://");
         check(replica(layer("root_key = 'nonsense'"), &none), "keys show");
         check(primary(layer("cache_mib = 0"), &none), "cache_mib");
+        check(primary(layer("prompt_metrics_max = 10001"), &none), "invalid prompt_metrics_max 10001");
         check(primary(layer("keep_alive_s = 0"), &none), "invalid keep_alive_s 0");
         check(primary(layer("keep_alive_s = 86_401"), &none), "invalid keep_alive_s 86401");
         check(primary(layer("registry = 'Mine'"), &none), "invalid registry name");

@@ -88,12 +88,14 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
         (String = "text/plain"), (String = "application/openmetrics-text"),
     ))),
 )]
-pub(super) async fn metrics(State(app): State<App>, _: Reader, headers: HeaderMap) -> Result<Response, Failure> {
+pub(super) async fn metrics(State(app): State<App>, reader: Reader, headers: HeaderMap) -> Result<Response, Failure> {
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
     let format = Format::asked(accept);
+    let scope = reader.scope();
     let text = blocking(move || {
         measure::all(&app);
-        app.metrics.encode(format)
+        let calls = app.recorder.as_ref().map(|recorder| recorder.calls_by_prompt(&scope));
+        app.metrics.encode(format, calls.unwrap_or_default())
     })
     .await?;
     Ok(([(header::CONTENT_TYPE, format.media_type()), (header::VARY, "accept, accept-encoding")], text).into_response())

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod attribute;
+mod calls;
 pub mod completeness;
 mod content;
 mod error;

@@ -21,6 +21,7 @@ pub(super) async fn keeping(
     let rules = registry.clone();
     let redactor = Redactor::new(move |json| rules.redact(json));
     let recorder = open(node, Role::Keep, redactor, resolver, clock).await?;
+    tally_calls(&recorder, node.prompt_metrics_max).await;
     let (opened, registry) = (recorder.clone(), registry.clone());
     let put = move || recorder.put_prices_in_force(|| registry.price_tables());
     let put = tokio::task::spawn_blocking(put).await.map_err(|error| error.to_string());
@@ -28,6 +29,19 @@ pub(super) async fn keeping(
         tracing::error!(reason, "prices of the registry cannot be read; calls are priced without them");
     }
     Some(opened)
+}
+
+/// Begins to tally calls for `/metrics`, unless that is off.
+async fn tally_calls(recorder: &Recorder, each_max: usize) {
+    if each_max == 0 {
+        return;
+    }
+    let recorder = recorder.clone();
+    let begun = tokio::task::spawn_blocking(move || recorder.store().tally_calls(each_max, recorder.now_ms())).await;
+    let begun = begun.map_err(|error| error.to_string());
+    if let Err(reason) = begun.and_then(|begun| begun.map_err(|error| error.to_string())) {
+        tracing::error!(reason, "there are no metrics of calls by prompt: what was counted before cannot be read");
+    }
 }
 
 /// What spools telemetry on a replica.

@@ -17,6 +17,7 @@ pub mod sketch;
 pub mod stats;
 pub mod store;
 pub mod system_text;
+pub mod tally;
 pub mod text_pattern;
 
 use bookholder_model::{api, json, model};

@@ -107,7 +107,7 @@ fn settings() -> Vec<Setting> {
             "SocketAddr" => "address",
             "bool" => "boolean",
             "Vec<String>" => "list",
-            "u16" | "u32" | "u64" => "whole number",
+            "u16" | "u32" | "u64" | "usize" => "whole number",
             "f64" => "number",
             "LogFormat" => "`text`, `json`",
             "Position" => "position",
@@ -135,7 +135,8 @@ fn role(name: &str) -> &'static str {
         | "telemetry_minutes_days"
         | "telemetry_hours_days"
         | "telemetry_days_days"
-        | "telemetry_events_mib" => "primary",
+        | "telemetry_events_mib"
+        | "prompt_metrics_max" => "primary",
         other => panic!("{other} has no flag: say here whether it is a setting of a primary, a replica or both"),
     }
 }
@@ -164,6 +165,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("telemetry_days_days", kept.days_days.to_string()),
         ("telemetry_events_mib", mib(kept.events_bytes)),
         ("telemetry_spool_mib", mib(replica.node.spool_bytes_max)),
+        ("prompt_metrics_max", node.prompt_metrics_max.to_string()),
         ("hold", replica.hold.to_string()),
     ])
 }

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::node::{Launch, Node};
 
@@ -65,6 +65,12 @@ const SERIES: &[Series] = &[
     ("bookholder_webhooks", "gauge", &["state"], Primary, Up("state=\"failing\"")),
     ("bookholder_webhook_attempts_total", "counter", &["state"], Primary, Up("state=\"pending\"")),
     ("bookholder_alerts_firing", "gauge", &[], Primary, There),
+    ("bookholder_prompt_calls_total", "counter", &["label", "prompt"], Primary, Up("prompt=\"a\"")),
+    ("bookholder_prompt_errors_total", "counter", &["label", "prompt"], Primary, Up("prompt=\"a\"")),
+    ("bookholder_prompt_cost_usd_total", "counter", &["label", "prompt"], Primary, Up("prompt=\"a\"")),
+    ("bookholder_prompt_unpriced_calls_total", "counter", &["label", "prompt"], Primary, Up("prompt=\"_unattributed\"")),
+    ("bookholder_prompt_tokens_total", "counter", &["kind", "label", "prompt"], Primary, Up("kind=\"input\"")),
+    ("bookholder_prompt_latency_seconds", "histogram", &["label", "prompt"], Primary, Up("prompt=\"a\"")),
     ("bookholder_certificate_expiry_timestamp_seconds", "gauge", &[], Both, Elsewhere),
     ("bookholder_last_verified_contact_age_seconds", "gauge", &[], Replica, Up("")),
     ("bookholder_stale", "gauge", &[], Replica, Up("")),
@@ -253,6 +259,10 @@ fn receiver_that_fails() -> String {
     format!("http://{address}/hook")
 }
 
+fn report(node: &Node, responses: &Value) {
+    let _recorded = node.change("POST", "/v1/responses", &json!({"responses": responses})).ok();
+}
+
 fn listen(node: &Node) -> std::net::TcpStream {
     let mut stream = node.connect();
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").expect("written");
@@ -316,6 +326,8 @@ fn every_series_has_its_name_type_and_labels_and_moves_when_the_thing_happens() 
     primary.publish("b", "text");
     let moves = json!([{"name": "b", "label": "staging", "serving": {"version": 1}}]);
     let _open = primary.change("POST", "/v1/requests", &json!({"moves": moves, "message": "why"})).ok();
+    let call = json!({"id": "r-1", "prompt": "a", "version": "1", "input_tokens": 9, "cost_usd": 0.5, "latency_ms": 700, "error": "timeout"});
+    report(&primary, &json!([call, {"id": "r-2", "prompt": "nothing"}]));
     replica.follow(&primary);
 
     until(&primary, "bookholder_webhook_attempts_total", "state=\"pending\"");
@@ -332,4 +344,80 @@ fn every_series_has_its_name_type_and_labels_and_moves_when_the_thing_happens() 
     until(&replica, "bookholder_stale", "");
     until(&replica, "bookholder_last_verified_contact_age_seconds", "");
     check(&replica, Replica);
+}
+
+/// The calls of one prompt, by all labels.
+fn calls(scrape: &Scrape, prompt: &str) -> f64 {
+    scrape.value("bookholder_prompt_calls_total", &format!("prompt=\"{prompt}\""))
+}
+
+/// Calls of a version or a label of a prompt, which have not been reported yet.
+fn new_calls(ids: &mut impl Iterator<Item = u32>, prompt: &str, version: &str, number: usize) -> Vec<Value> {
+    let call = |id| {
+        json!({"id": format!("r-{id}"), "prompt": prompt, "version": version, "cost_usd": 0.25, "latency_ms": 30,
+            "input_tokens": 100, "cache_read_tokens": 90, "output_tokens": 7})
+    };
+    ids.take(number).map(call).collect()
+}
+
+#[test]
+fn calls_are_counted_for_the_busiest_prompts_and_the_rest_together_so_that_sums_are_right() {
+    let mut node = Launch::primary().env("BOOKHOLDER_PROMPT_METRICS_MAX", "2").start();
+    for prompt in ["support/a", "support/b", "sales/c"] {
+        node.publish(prompt, "text");
+    }
+    let ids = &mut (1..);
+    for (prompt, version, number) in
+        [("support/a", "production", 3), ("support/b", "1", 2), ("sales/c", "production", 4), ("none", "1", 1)]
+    {
+        let calls = new_calls(ids, prompt, version, number);
+        report(&node, &json!(calls));
+        // What comes again counts once.
+        report(&node, &json!(calls));
+    }
+    let scrape = Scrape::text(&node);
+    scrape.check_rules();
+    let of_all =
+        |scrape: &Scrape| ["support/a", "support/b", "sales/c", "_other", "_unattributed"].map(|of| calls(scrape, of));
+    assert_eq!(of_all(&scrape), [3.0, 2.0, 0.0, 4.0, 1.0], "{}", scrape.text);
+    let of = r#"prompt="support/a",label="production""#;
+    for (name, labels, expected) in [
+        ("bookholder_prompt_calls_total", of.to_owned(), 3.0),
+        ("bookholder_prompt_errors_total", of.to_owned(), 0.0),
+        ("bookholder_prompt_cost_usd_total", of.to_owned(), 0.75),
+        ("bookholder_prompt_tokens_total", format!(r#"{of},kind="input""#), 30.0),
+        ("bookholder_prompt_tokens_total", format!(r#"{of},kind="cache_read""#), 270.0),
+        ("bookholder_prompt_tokens_total", format!(r#"{of},kind="output""#), 21.0),
+        ("bookholder_prompt_latency_seconds_count", of.to_owned(), 3.0),
+        ("bookholder_prompt_latency_seconds_sum", of.to_owned(), 0.09),
+        ("bookholder_prompt_latency_seconds_bucket", format!(r#"le="0.02",{of}"#), 0.0),
+        ("bookholder_prompt_latency_seconds_bucket", format!(r#"le="0.04",{of}"#), 3.0),
+        ("bookholder_prompt_cost_usd_total", String::new(), 2.5),
+    ] {
+        let value = scrape.value(name, &labels);
+        assert!((value - expected).abs() < 1e-9, "{name}{{{labels}}} is {value}: {}", scrape.text);
+    }
+
+    // Who reads one folder sees its prompts, and no sum of others.
+    let token = json!({"name": "narrow", "role": "reader", "prompts": "sales/**"});
+    let token = node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("a token").to_owned();
+    let narrow = node.send("GET", "/metrics", &[("authorization", &format!("Bearer {token}"))], b"").text();
+    assert!(
+        narrow.contains("bookholder_commits_total") && !narrow.contains("bookholder_prompt_calls_total"),
+        "{narrow}"
+    );
+
+    // A new process counts from zero: for the busiest of the last week, which now includes the third.
+    node.restart();
+    report(&node, &json!(new_calls(ids, "support/b", "1", 1)));
+    let scrape = Scrape::text(&node);
+    assert_eq!(of_all(&scrape), [0.0, 0.0, 0.0, 1.0, 0.0], "{}", scrape.text);
+    let named: Vec<&str> = scrape.with("bookholder_prompt_calls_total").map(|(labels, _)| labels).collect();
+    assert!(named.contains(&r#"prompt="sales/c",label="production""#) && named.contains(&of), "{named:?}");
+    let narrow = node.send("GET", "/metrics", &[("authorization", &format!("Bearer {token}"))], b"").text();
+    assert!(narrow.contains("sales/c") && !narrow.contains("support/a") && !narrow.contains("_other"), "{narrow}");
+
+    node.restart_as(|launch| launch.env("BOOKHOLDER_PROMPT_METRICS_MAX", "0"));
+    report(&node, &json!(new_calls(ids, "support/a", "1", 1)));
+    assert!(!Scrape::text(&node).text.contains("bookholder_prompt_"), "off");
 }

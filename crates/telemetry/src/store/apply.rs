@@ -14,6 +14,7 @@ use super::tables::{
 use super::{Outcome, Recorded, TelemetryError};
 use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
 use crate::rollup::{Rollup, Series, SeriesOf};
+use crate::tally::{FreshCalls, PromptLabel};
 
 /// Events of one block: few enough that one is read in a fraction of a millisecond, and that a byte is their index.
 const BLOCK_EVENTS: usize = 256;
@@ -75,7 +76,9 @@ pub(super) struct Changes<'t> {
     remembered: &'t mut Remembered,
     block: u64,
     events: Vec<Event>,
-    rollups: BTreeMap<(usize, u32, u32), Rollup>,
+    rollups: BTreeMap<RollupKey, Rollup>,
+    /// Tallies of the calls; none if nothing reads them.
+    calls: Option<FreshCalls>,
     now_ms: i64,
 }
 
@@ -104,8 +107,14 @@ impl<'t> Changes<'t> {
             block,
             events: Vec::new(),
             rollups: BTreeMap::new(),
+            calls: None,
             now_ms,
         })
+    }
+
+    /// Tallies calls as well, for [`Self::finish`] to return.
+    pub(super) fn tally_calls(&mut self) {
+        self.calls = Some(FreshCalls::new());
     }
 
     /// With what follows arriving at this time.
@@ -169,6 +178,9 @@ impl<'t> Changes<'t> {
         let targets = targets_of(&response);
         let ended_ms = response.ended_ms;
         observed::count(&mut self.remembered.observed, self.txn, &mut response)?;
+        if let Some(calls) = &mut self.calls {
+            calls.entry(PromptLabel::of(series)).or_default().add(&response);
+        }
         let event = Event::Response(response);
         self.count(number, ended_ms, &event);
         self.push(event)?;
@@ -359,8 +371,8 @@ impl<'t> Changes<'t> {
         Ok(())
     }
 
-    /// Writes the last block and the rollups.
-    pub(super) fn finish(mut self) -> Result<(), TelemetryError> {
+    /// Writes the last block and the rollups; returns the tallies of the calls, to be counted once this is durable.
+    pub(super) fn finish(mut self) -> Result<FreshCalls, TelemetryError> {
         self.write_block()?;
         observed::write(&mut self.remembered.observed, self.txn)?;
         let mut level = None;
@@ -377,7 +389,7 @@ impl<'t> Changes<'t> {
             }
             table.insert((series, bucket), encode_rollup(&rollup)?.as_slice())?;
         }
-        Ok(())
+        Ok(self.calls.unwrap_or_default())
     }
 }
 

@@ -167,6 +167,14 @@ pub(super) fn decode_rollup(bytes: &[u8]) -> Result<Rollup, TelemetryError> {
     })
 }
 
+/// Reads the number of calls alone, which is the first of a rollup.
+pub(super) fn decode_calls(bytes: &[u8]) -> Result<u64, TelemetryError> {
+    let refuse = |reason: &str| TelemetryError::Encoding(reason.to_owned());
+    let body = bytes.strip_prefix(&[FORM]).ok_or_else(|| refuse("it is no rollup of this program"))?;
+    let calls = bincode::serde::decode_from_slice(body, bincode::config::standard());
+    calls.map(|(calls, _)| calls).map_err(|error| refuse(&error.to_string()))
+}
+
 /// The number of a series and the series, as they are stored.
 pub(super) fn encode_series(number: u32, series: &Series) -> Result<Vec<u8>, TelemetryError> {
     encode(&(number, series))

@@ -22,6 +22,7 @@ mod recost;
 mod replicas;
 mod spool;
 mod tables;
+mod tallies;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -30,8 +31,8 @@ mod writer;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 
 use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableTable, StorageBackend};
@@ -50,6 +51,7 @@ pub use tables::LEVEL_MS;
 use tables::META;
 
 use crate::observed::Adopted;
+use crate::tally::SharedTallies;
 
 /// The database's file in the data directory.
 pub const TELEMETRY_FILE: &str = "telemetry.redb";
@@ -141,6 +143,8 @@ struct Shared {
     role: Role,
     database: Database,
     replicas: replicas::Replicas,
+    /// Set once, if something reads them.
+    tallies: OnceLock<SharedTallies>,
 }
 
 impl TelemetryStore {
@@ -160,7 +164,7 @@ impl TelemetryStore {
     fn open_on(path: PathBuf, backend: impl StorageBackend, role: Role) -> Result<Self, TelemetryError> {
         let database = open(&path, backend)?;
         let replicas = replicas::Replicas::load(&database)?;
-        let shared = Arc::new(Shared { path, role, database, replicas });
+        let shared = Arc::new(Shared { path, role, database, replicas, tallies: OnceLock::new() });
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
         let writer = writer::Writer::new(Arc::clone(&shared))?;
         std::thread::Builder::new()

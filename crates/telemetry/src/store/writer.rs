@@ -194,9 +194,16 @@ impl Writer {
             let mut txn = self.shared.database.begin_write()?;
             txn.set_durability(Durability::Immediate)?;
             let mut changes = Changes::begin(&txn, &mut self.remembered, 0)?;
+            let tallies = self.shared.tallies.get();
+            if tallies.is_some() {
+                changes.tally_calls();
+            }
             work(&mut changes, self.shared.role)?;
             changes.finish()?;
             txn.commit()?;
+            if let Some(tallies) = tallies {
+                tallies.add(calls);
+            }
             Ok(())
         })();
         if done.is_err() {
