@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, moment, one_line, paint};
 use super::progress::size;
-use crate::api::completeness::{TelemetryRetention, TelemetryStatus};
+use crate::api::completeness::{ExportFailure, ExportStatus, TelemetryRetention, TelemetryStatus};
 use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
 use crate::client::ClientError;
 
@@ -160,6 +160,7 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
             rows.push(("", paint(WARN, dropped)));
         }
     }
+    rows.extend(kept.exports.iter().map(export));
     match kept.content_per_mille {
         0 => {}
         per_mille => rows.push(("content", format!("recorded for {} % of calls", f64::from(per_mille) / 10.0))),
@@ -173,6 +174,18 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
         }));
     }
     rows
+}
+
+/// Whether telemetry is sent on to a destination.
+fn export(export: &ExportStatus) -> (&'static str, String) {
+    let ExportStatus { destination, waiting_blocks, failure } = export;
+    let to = one_line(destination);
+    let Some(ExportFailure { reason, since, attempts }) = failure else {
+        let waiting = usize::try_from(*waiting_blocks).unwrap_or(usize::MAX);
+        return ("export", format!("{to}: works; {} to send", count(waiting, "block")));
+    };
+    let since = format!("{attempts} times since {} UTC", moment(*since));
+    ("export", format!("{} {}", paint(BAD, one_line(&format!("{to}: {reason}"))), paint(DIM, since)))
 }
 
 /// A duration for display.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::ingest::exports::bucket::BucketError;
 use crate::model::public_url::PublicUrlError;
 use crate::telemetry::price::PriceError;
 
@@ -36,6 +37,8 @@ pub enum ConfigError {
     RootKey { given: String, reason: String },
     #[error("invalid upstream `{url}`: it must start with http:// or https://")]
     Upstream { url: String },
+    #[error("cannot write Parquet files to a bucket: {0}")]
+    Bucket(#[from] BucketError),
     #[error("invalid parquet_every_s {given}: use 1 to 86,400")]
     ParquetEvery { given: u64 },
     #[error("invalid prompt_metrics_max {given}: use 0 (off) to 10,000")]

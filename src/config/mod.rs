@@ -10,4 +10,6 @@ mod settings;
 
 pub use error::ConfigError;
 pub use layer::{Layer, LogFormat, listen_address};
-pub use settings::{PrimarySettings, ReplicaSettings, Settings, TlsFiles, merge, primary, replica};
+pub use settings::{
+    ParquetOptions, ParquetPlace, PrimarySettings, ReplicaSettings, Settings, TlsFiles, merge, primary, replica,
+};

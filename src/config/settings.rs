@@ -14,6 +14,7 @@ use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
 use crate::http::{Door, HeaderName, HeaderValue, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::ingest::ContentSample;
+use crate::ingest::exports::bucket::{self, BucketOptions};
 use crate::ingest::exports::collector::CollectorOptions;
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
@@ -101,6 +102,24 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// Where Parquet files go, and when.
+#[derive(Clone, Debug)]
+pub struct ParquetOptions {
+    /// Where they go.
+    pub into: ParquetPlace,
+    /// How long events wait for others to be in a file with.
+    pub every: Duration,
+}
+
+/// Where Parquet files go.
+#[derive(Clone, Debug)]
+pub enum ParquetPlace {
+    /// A folder.
+    Folder(PathBuf),
+    /// A bucket.
+    Bucket(BucketOptions),
+}
+
 /// Settings of a primary.
 #[derive(Clone, Debug)]
 pub struct PrimarySettings {
@@ -120,8 +139,8 @@ pub struct PrimarySettings {
     pub archive_unused_days: Option<u32>,
     /// Whether it does nothing by itself: no automatic deployments, webhooks, expiry, archiving or folder watch.
     pub hold_automation: bool,
-    /// The folder for Parquet files, and how long events wait for others to be in a file with.
-    pub parquet: Option<(PathBuf, Duration)>,
+    /// Where recorded telemetry goes as Parquet files.
+    pub parquet: Option<ParquetOptions>,
     /// The collector that recorded telemetry is sent to.
     pub collector: Option<CollectorOptions>,
     /// The provider of the system, with contact; for reports.
@@ -195,11 +214,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
     }
     let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
     let collector = collector(&layer)?;
-    let every_s = layer.parquet_every_s.unwrap_or(PARQUET_EVERY_S);
-    if !PARQUET_S.contains(&every_s) {
-        return Err(ConfigError::ParquetEvery { given: every_s });
-    }
-    let parquet = layer.parquet.map(|folder| (folder, Duration::from_secs(every_s)));
+    let parquet = parquet(&layer, environment)?;
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
     if let Some(days) = layer.archive_unused_days.filter(|days| *days < RETENTION_FLOOR_DAYS) {
@@ -365,6 +380,20 @@ fn mib(name: &'static str, given: Option<u64>, default: u64) -> Result<u64, Conf
         mib @ 1..=TELEMETRY_MIB_MAX => Ok(mib * MIB),
         given => Err(ConfigError::TelemetryMib { name, given }),
     }
+}
+
+/// Where to write telemetry as Parquet files.
+fn parquet(layer: &Layer, environment: &BTreeMap<String, String>) -> Result<Option<ParquetOptions>, ConfigError> {
+    let every_s = layer.parquet_every_s.unwrap_or(PARQUET_EVERY_S);
+    if !PARQUET_S.contains(&every_s) {
+        return Err(ConfigError::ParquetEvery { given: every_s });
+    }
+    let Some(given) = &layer.parquet else { return Ok(None) };
+    let into = match given.to_str().filter(|url| url.starts_with(bucket::SCHEME)) {
+        Some(url) => ParquetPlace::Bucket(BucketOptions::new(url, environment)?),
+        None => ParquetPlace::Folder(given.clone()),
+    };
+    Ok(Some(ParquetOptions { into, every: Duration::from_secs(every_s) }))
 }
 
 /// Where to send telemetry on.

@@ -63,6 +63,7 @@ impl Recorder {
                 events_bytes_max: retention.events_bytes,
             }),
             spool,
+            exports: self.0.exports.read(),
         })
     }
 }

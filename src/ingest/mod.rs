@@ -32,6 +32,7 @@ use crate::telemetry::store::{Outcome, Recorded, Retention, SentBatch, SpoolId, 
 use content::Texts;
 pub use content::{ContentSample, Redactor};
 pub use error::IngestError;
+use exports::state::ExportStates;
 pub use observed::Adoption;
 pub use otlp::Received;
 
@@ -47,6 +48,7 @@ struct Inner {
     prices: prices::Prices,
     options: RecordingOptions,
     traces: Mutex<otlp::Traces>,
+    exports: ExportStates,
 }
 
 /// What is recorded, and at which prices.
@@ -87,13 +89,20 @@ impl Recorder {
         let traces = Mutex::new(otlp::Traces::after(store.parked()?));
         let texts = resolver.texts();
         let prices = prices::Prices::new(options.prices.clone());
-        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, prices, options, traces })))
+        let exports = ExportStates::new(Arc::clone(&clock));
+        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, prices, options, traces, exports })))
     }
 
     /// What is recorded, for reading.
     #[must_use]
     pub fn store(&self) -> &TelemetryStore {
         &self.0.store
+    }
+
+    /// Whether what is recorded is sent on.
+    #[must_use]
+    pub fn exports(&self) -> ExportStates {
+        self.0.exports.clone()
     }
 
     /// How long it is kept.

@@ -12,10 +12,13 @@ use super::running::{Bound, Running, StartError, WiredNode, forget_address};
 use super::{decisions, jobs, self_audit, telemetry};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::clock::Clock;
-use crate::config::PrimarySettings;
+use crate::config::{ParquetOptions, ParquetPlace, PrimarySettings};
 use crate::crypto::secret::AccessToken;
 use crate::http::{About, AppState};
-use crate::ingest::exports::{self, collector::Collector, files::Files};
+use crate::ingest::exports;
+use crate::ingest::exports::bucket::Bucket;
+use crate::ingest::exports::collector::Collector;
+use crate::ingest::exports::files::{Files, FilesIn};
 use crate::metrics::{Metrics, Role};
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
@@ -160,11 +163,20 @@ pub async fn start_primary_announcing(
     }
     if let Some((recorder, options)) = recorder.as_ref().zip(collector).filter(|_| !hold_automation) {
         let collector = Collector::new(recorder.store().clone(), options).map_err(StartError::Collector)?;
-        tasks.push(("forwarding", tokio::spawn(exports::run(collector, metrics.clone(), stop.clone()))));
+        tasks.push((
+            "forwarding",
+            tokio::spawn(exports::run(collector, recorder.exports(), metrics.clone(), stop.clone())),
+        ));
     }
-    if let Some((recorder, (folder, every))) = recorder.as_ref().zip(parquet).filter(|_| !hold_automation) {
-        let files = Files::new(recorder.store().clone(), folder, every);
-        tasks.push(("parquet", tokio::spawn(exports::run(files, metrics.clone(), stop.clone()))));
+    if let Some((recorder, ParquetOptions { into, every })) =
+        recorder.as_ref().zip(parquet).filter(|_| !hold_automation)
+    {
+        let place = match into {
+            ParquetPlace::Folder(folder) => FilesIn::Folder(folder),
+            ParquetPlace::Bucket(options) => FilesIn::Bucket(Bucket::new(options, Arc::clone(&clock))),
+        };
+        let files = Files::new(recorder.store().clone(), place, every);
+        tasks.push(("parquet", tokio::spawn(exports::run(files, recorder.exports(), metrics.clone(), stop.clone()))));
     }
     let state = AppState {
         recorder,

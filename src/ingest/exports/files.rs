@@ -1,5 +1,5 @@
 //! Writes recorded telemetry to files of Parquet, by day: `responses/day=2026-03-20/FIRST-END-TIME.parquet`, and the
-//! same below `scores/`.
+//! same below `scores/`, in a folder or a bucket.
 //!
 //! Which blocks a file has is durable before it is written, and its name says it. So after a crash the same files are
 //! written again under the same names, and a reader sees each event once.
@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
-use super::{Destination, ExportError, Step, waiting};
+use super::bucket::Bucket;
+use super::{Destination, ExportError, Step, blocking, waiting};
 use crate::model::time::Timestamp;
 use crate::telemetry::event::{Event, Response, Score};
-use crate::telemetry::parquet::{write_responses, write_scores};
+use crate::telemetry::parquet::{ParquetError, write_responses, write_scores};
 use crate::telemetry::store::{ExportBlock, ExportCursor, ExportDue, TelemetryStore};
 
 /// Most blocks of one file; as many are written before their time has come.
@@ -28,10 +29,18 @@ const BODIES_BYTES: usize = 32 * 1024 * 1024;
 /// Blocks that are read at once.
 const BLOCKS: usize = 16;
 
-/// A folder of Parquet files.
+/// Where files go.
+pub enum FilesIn {
+    /// Into a folder.
+    Folder(PathBuf),
+    /// Into a bucket.
+    Bucket(Bucket),
+}
+
+/// Parquet files.
 pub struct Files {
     store: TelemetryStore,
-    folder: PathBuf,
+    place: FilesIn,
     /// How long events wait for others to be in a file with.
     every: Duration,
     /// Since when something waits.
@@ -46,10 +55,33 @@ struct Batch {
 }
 
 impl Files {
-    /// Prepares to write what a store holds to a folder.
+    /// Prepares to write what a store holds.
     #[must_use]
-    pub fn new(store: TelemetryStore, folder: PathBuf, every: Duration) -> Self {
-        Self { store, folder, every, since: Mutex::new(None) }
+    pub fn new(store: TelemetryStore, place: FilesIn, every: Duration) -> Self {
+        Self { store, place, every, since: Mutex::new(None) }
+    }
+
+    /// Writes the files of a batch, one after the other; how many events are in them.
+    async fn write(&self, batch: Batch) -> Result<u64, ExportError> {
+        let (files, events) = blocking(move || Ok(files_of(batch))).await?;
+        for file in files {
+            match &self.place {
+                FilesIn::Folder(folder) => {
+                    let folder = folder.clone();
+                    blocking(move || file.place(&folder)).await?;
+                }
+                FilesIn::Bucket(bucket) => {
+                    let path = format!("{}/{}", file.folder, file.name);
+                    let encode = move || {
+                        let mut bytes = Vec::new();
+                        file.rows.write(&mut bytes).map_err(|error| ExportError::Destination(error.to_string()))?;
+                        Ok(bytes)
+                    };
+                    bucket.put(&path, blocking(encode).await?).await?;
+                }
+            }
+        }
+        Ok(events)
     }
 
     /// Whether enough has come together, or it has waited for long enough.
@@ -84,8 +116,8 @@ impl Destination for Files {
         if planned.is_none() {
             self.store.set_export_cursor(ExportCursor::ParquetPlan, batch.end).await?;
         }
-        let (folder, end) = (self.folder.clone(), batch.end);
-        step.events = blocking(move || write(&folder, batch)).await?;
+        let end = batch.end;
+        step.events = self.write(batch).await?;
         self.store.set_export_cursor(ExportCursor::Parquet, end).await?;
         step.lost = due.missed;
         step.waiting = due.end.saturating_sub(end);
@@ -93,12 +125,6 @@ impl Destination for Files {
         self.waits_again();
         Ok(step)
     }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
-) -> Result<T, ExportError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| ExportError::Destination(error.to_string()))?
 }
 
 /// Reads blocks: all of them if their end is planned, otherwise as many as one file may have.
@@ -120,8 +146,22 @@ fn read(store: &TelemetryStore, first: u64, end: u64, is_planned: bool) -> Resul
     Ok(Batch { first, end: next, blocks })
 }
 
-/// Writes the files of a batch; how many events are in them.
-fn write(folder: &Path, batch: Batch) -> Result<u64, ExportError> {
+/// A file of one day.
+struct DayFile {
+    /// Its folder, such as `responses/day=2026-03-20`.
+    folder: String,
+    name: String,
+    rows: Rows,
+}
+
+/// The rows of a file.
+enum Rows {
+    Responses(Vec<Response>),
+    Scores(Vec<Score>),
+}
+
+/// The files of a batch, and how many events are in them.
+fn files_of(batch: Batch) -> (Vec<DayFile>, u64) {
     let Batch { first, end, blocks } = batch;
     let mut responses: BTreeMap<String, Vec<Response>> = BTreeMap::new();
     let mut scores: BTreeMap<String, Vec<Score>> = BTreeMap::new();
@@ -141,13 +181,10 @@ fn write(folder: &Path, batch: Batch) -> Result<u64, ExportError> {
         }
     }
     let name = format!("{first:010}-{end:010}-{}.parquet", first_ms.unwrap_or_default());
-    for (day, rows) in responses {
-        place(&folder.join("responses").join(day), &name, |out| write_responses(&rows, out))?;
-    }
-    for (day, rows) in scores {
-        place(&folder.join("scores").join(day), &name, |out| write_scores(&rows, out))?;
-    }
-    Ok(number)
+    let file = |of: &str, day: &str, rows| DayFile { folder: format!("{of}/{day}"), name: name.clone(), rows };
+    let responses = responses.into_iter().map(|(day, rows)| file("responses", &day, Rows::Responses(rows)));
+    let scores = scores.into_iter().map(|(day, rows)| file("scores", &day, Rows::Scores(rows)));
+    (responses.chain(scores).collect(), number)
 }
 
 /// The folder of a day, as readers of Hive partitions expect it.
@@ -156,22 +193,30 @@ fn day(at_ms: i64) -> String {
     format!("day={date}")
 }
 
-/// Puts a file in a folder: whole, or not at all.
-fn place<E: std::fmt::Display>(
-    folder: &Path,
-    name: &str,
-    write: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
-) -> Result<(), ExportError> {
-    let failed =
-        |reason: &dyn std::fmt::Display| ExportError::Destination(format!("{}: {reason}", folder.join(name).display()));
-    fs::create_dir_all(folder).map_err(|error| failed(&error))?;
-    // Readers take no file whose name begins with a dot.
-    let file = NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
-    let mut out = BufWriter::new(file.as_file());
-    write(&mut out).map_err(|error| failed(&error))?;
-    out.flush().map_err(|error| failed(&error))?;
-    drop(out);
-    file.as_file().sync_all().map_err(|error| failed(&error))?;
-    file.persist(folder.join(name)).map_err(|error| failed(&error.error))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(&error))
+impl Rows {
+    fn write(&self, out: impl Write + Send) -> Result<(), ParquetError> {
+        match self {
+            Self::Responses(rows) => write_responses(rows, out),
+            Self::Scores(rows) => write_scores(rows, out),
+        }
+    }
+}
+
+impl DayFile {
+    /// Puts the file into its folder: whole, or not at all.
+    fn place(&self, into: &Path) -> Result<(), ExportError> {
+        let folder = into.join(&self.folder);
+        let path = folder.join(&self.name);
+        let failed = |reason: &dyn std::fmt::Display| ExportError::Destination(format!("{}: {reason}", path.display()));
+        fs::create_dir_all(&folder).map_err(|error| failed(&error))?;
+        // Readers take no file whose name begins with a dot.
+        let file = NamedTempFile::new_in(&folder).map_err(|error| failed(&error))?;
+        let mut out = BufWriter::new(file.as_file());
+        self.rows.write(&mut out).map_err(|error| failed(&error))?;
+        out.flush().map_err(|error| failed(&error))?;
+        drop(out);
+        file.as_file().sync_all().map_err(|error| failed(&error))?;
+        file.persist(&path).map_err(|error| failed(&error.error))?;
+        File::open(&folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(&error))
+    }
 }

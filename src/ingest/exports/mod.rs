@@ -3,13 +3,16 @@
 //! It reads recorded blocks and a durable cursor, so nothing waits for it: a destination that is away is caught up with
 //! as far as events are still kept, and one that is slow slows down nobody else.
 
+pub mod bucket;
 pub mod collector;
 pub mod files;
+pub mod state;
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use self::state::ExportStates;
 use crate::metrics::{Kind, Metrics};
 use crate::telemetry::event::Event;
 use crate::telemetry::store::{ExportDue, TelemetryError};
@@ -52,7 +55,7 @@ pub trait Destination: Send + Sync + 'static {
 }
 
 /// Sends until told to stop.
-pub async fn run<D: Destination>(destination: D, metrics: Metrics, stop: CancellationToken) {
+pub async fn run<D: Destination>(destination: D, states: ExportStates, metrics: Metrics, stop: CancellationToken) {
     let kind = Kind { kind: D::NAME };
     let exported = metrics.telemetry_exported.get_or_create_owned(&kind);
     let lost = metrics.telemetry_export_lost.get_or_create_owned(&kind);
@@ -69,6 +72,7 @@ pub async fn run<D: Destination>(destination: D, metrics: Metrics, stop: Cancell
                 exported.inc_by(step.events);
                 lost.inc_by(step.lost);
                 waiting.set(i64::try_from(step.waiting).unwrap_or(i64::MAX));
+                states.succeeded(D::NAME, step.waiting);
                 if step.lost > 0 {
                     tracing::warn!(
                         destination = D::NAME,
@@ -80,6 +84,7 @@ pub async fn run<D: Destination>(destination: D, metrics: Metrics, stop: Cancell
             }
             Err(error) => {
                 failures.inc();
+                states.failed(D::NAME, &error);
                 pause = pause.max(LOOK_EVERY).saturating_mul(2).min(PAUSE_MAX);
                 let error = &error as &dyn std::error::Error;
                 tracing::warn!(error, destination = D::NAME, again_s = pause.as_secs(), "telemetry was not sent on");
@@ -90,6 +95,12 @@ pub async fn run<D: Destination>(destination: D, metrics: Metrics, stop: Cancell
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ExportError> + Send + 'static,
+) -> Result<T, ExportError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ExportError::Destination(error.to_string()))?
 }
 
 /// The size of a recorded input and output.

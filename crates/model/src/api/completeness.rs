@@ -58,6 +58,32 @@ pub struct TelemetryStatus {
     /// What waits for the primary; only on a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spool: Option<SpoolStatus>,
+    /// Where a primary sends what it records on to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exports: Vec<ExportStatus>,
+}
+
+/// Whether recorded telemetry is sent on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportStatus {
+    /// The destination: `otlp` or `parquet`.
+    pub destination: String,
+    /// Blocks of up to 256 events that wait.
+    pub waiting_blocks: u64,
+    /// Why it fails now; absent if the last attempt succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<ExportFailure>,
+}
+
+/// Why telemetry is not sent on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ExportFailure {
+    /// What went wrong at the last attempt.
+    pub reason: String,
+    /// When the first of these attempts failed.
+    pub since: Timestamp,
+    /// Attempts that failed one after the other.
+    pub attempts: u64,
 }
 
 /// How long telemetry is kept.
