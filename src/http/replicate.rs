@@ -221,8 +221,13 @@ pub(super) async fn report(
         registry.keep_uses(uses).await?;
     }
     if let (Some(recorder), Some(telemetry)) = (&app.recorder, report.telemetry) {
-        let now_ms = app.clock.now_ms();
-        recorder.store().note_replica(&report.replica, telemetry.complete_until.ms(), now_ms);
+        let (store, now_ms) = (recorder.store(), app.clock.now_ms());
+        if telemetry.stopped {
+            // It holds nothing back any more; when it reports again, it is known again.
+            let _was_known = store.forget_replica(&report.replica);
+        } else {
+            store.note_replica(&report.replica, telemetry.complete_until.ms(), now_ms);
+        }
     }
     app.publisher()?.report(ReplicaReport { at: None, uses: Vec::new(), ..report }, follower.follows_as());
     Ok(StatusCode::NO_CONTENT)

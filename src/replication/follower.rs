@@ -21,6 +21,7 @@ use super::inbox::{BundleRead, Inbox, Listing, MediumReader};
 use super::reasons::{self, Cause};
 use super::replica_state::{OpenError, load_replica_state};
 use super::reporting::Reports;
+use super::sign_off::SignOff;
 use super::transport::{Data, Upstream};
 use super::witness;
 use crate::clock::Clock;
@@ -155,17 +156,26 @@ impl Follower {
         self.healing.clone()
     }
 
-    /// Runs until told to stop.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let upstream = self.upstream.clone();
-        let reports = upstream.clone().map(|upstream| Reports {
-            upstream,
+    /// What is left to do when this replica stops and has recorded everything; nothing without telemetry or an upstream.
+    pub fn sign_off(&self) -> Option<SignOff> {
+        let (reports, store) = (self.reports()?, self.following.telemetry.clone()?);
+        Some(SignOff { forwarding: Forwarding { upstream: Arc::clone(&reports.upstream), store }, reports })
+    }
+
+    fn reports(&self) -> Option<Reports> {
+        Some(Reports {
+            upstream: self.upstream.clone()?,
             health: self.health.clone(),
             replica: self.following.replica.clone(),
             usage: self.following.usage.clone(),
             telemetry: self.following.telemetry.clone(),
             clock: Arc::clone(&self.clock),
-        });
+        })
+    }
+
+    /// Runs until told to stop.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let (upstream, reports) = (self.upstream.clone(), self.reports());
         let reporting = async {
             if let Some(reports) = reports {
                 reports.run(&stop).await;

@@ -40,7 +40,7 @@ impl Forwarding {
     }
 
     /// Sends what waits; whether all of it is sent.
-    async fn send_all(&self) -> bool {
+    pub(super) async fn send_all(&self) -> bool {
         loop {
             match self.send_some().await {
                 Ok(Progress::More) => {}

@@ -21,6 +21,7 @@ pub mod publisher;
 pub mod reasons;
 pub mod replica_state;
 mod reporting;
+pub mod sign_off;
 mod spools;
 pub mod telemetry_file;
 mod transport;

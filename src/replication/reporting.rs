@@ -14,7 +14,7 @@ use crate::api::status::{Freshness, ReplicaReport};
 use crate::clock::Clock;
 use crate::model::time::Timestamp;
 use crate::resolve::usage::Usage;
-use crate::telemetry::store::TelemetryStore;
+use crate::telemetry::store::{SpoolState, TelemetryStore};
 
 /// How often a replica reports.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
@@ -55,30 +55,47 @@ impl Reports {
             if !due && !caught_up {
                 continue;
             }
-            let report = ReplicaReport {
-                replica: self.replica.clone(),
-                position: now.position,
-                freshness: now.freshness,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                uses: self.usage.pending().into_iter().take(USES_MAX).collect(),
-                telemetry: self.telemetry(),
-                at: None,
-            };
-            let taken = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                taken = self.upstream.report(&report) => taken,
-            };
-            if taken {
-                self.usage.forget(&report.uses);
+                _ = self.send(self.telemetry()) => {}
             }
         }
     }
 
+    /// Reports that nothing more is recorded here; whether the upstream knows that it has everything.
+    pub(super) async fn sign_off(&self) -> bool {
+        let spool = self.telemetry.as_ref().and_then(|telemetry| telemetry.spool().ok()?);
+        let Some(SpoolState { batches: 0, .. }) = spool else { return false };
+        self.send(Some(ReplicaTelemetry { stopped: true, ..self.progress(None) })).await
+    }
+
+    /// Sends a report; whether it was taken.
+    async fn send(&self, telemetry: Option<ReplicaTelemetry>) -> bool {
+        let now = self.health.freshness().now();
+        let report = ReplicaReport {
+            replica: self.replica.clone(),
+            position: now.position,
+            freshness: now.freshness,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uses: self.usage.pending().into_iter().take(USES_MAX).collect(),
+            telemetry,
+            at: None,
+        };
+        let taken = self.upstream.report(&report).await;
+        if taken {
+            self.usage.forget(&report.uses);
+        }
+        taken
+    }
+
     /// Up to when the telemetry of this replica was sent.
     fn telemetry(&self) -> Option<ReplicaTelemetry> {
+        Some(self.progress(self.telemetry.as_ref()?.spool().ok()??.oldest_ms))
+    }
+
+    fn progress(&self, oldest_ms: Option<i64>) -> ReplicaTelemetry {
         let now_ms = self.clock.now_ms();
-        let oldest_ms = self.telemetry.as_ref()?.spool().ok()??.oldest_ms;
         let until_ms = oldest_ms.unwrap_or(now_ms).min(now_ms).saturating_sub(SETTLING_MS);
-        Some(ReplicaTelemetry { complete_until: Timestamp::from_ms(until_ms) })
+        ReplicaTelemetry { complete_until: Timestamp::from_ms(until_ms), stopped: false }
     }
 }

@@ -201,7 +201,7 @@ pub async fn start_primary_announcing(
         stop,
     };
     let (root_key, new_token) = (opened.root_key, opened.new_token);
-    WiredNode { settings: node, bound, store, state, root_key, new_token, tasks }.listen()
+    WiredNode { settings: node, bound, store, state, root_key, new_token, tasks, sign_off: None }.listen()
 }
 
 /// Passes the settings that concern a registry to it, before anything is served.

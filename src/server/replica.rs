@@ -105,6 +105,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         let job = jobs::waiting_calls(recorder);
         tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
     }
+    let sign_off = follower.sign_off();
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {
         recorder,
@@ -128,7 +129,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
         clock: Arc::clone(&clock),
         stop,
     };
-    WiredNode { settings: settings.node, bound, store, state, root_key, new_token: None, tasks }.listen()
+    WiredNode { settings: settings.node, bound, store, state, root_key, new_token: None, tasks, sign_off }.listen()
 }
 
 /// The remedy for damaged data, by the operator or the replica itself.

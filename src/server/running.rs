@@ -17,6 +17,7 @@ use crate::ingest::exports::ExportError;
 use crate::registry::directory::DirectoryError;
 use crate::registry::epochs::BootstrapError;
 use crate::replication::replica_state::OpenError;
+use crate::replication::sign_off::SignOff;
 use crate::resolve::Resolver;
 use crate::signing::key_files::KEYS_FOLDER;
 use crate::store::files::{replace, sweep};
@@ -73,6 +74,7 @@ pub struct Running {
     pub new_token: Option<AccessToken>,
     store: Store,
     recorder: Option<Recorder>,
+    sign_off: Option<SignOff>,
     socket: Option<PathBuf>,
     stop: CancellationToken,
     tasks: Vec<(&'static str, JoinHandle<()>)>,
@@ -143,12 +145,14 @@ pub(super) struct WiredNode {
     pub(super) root_key: RootKeyId,
     pub(super) new_token: Option<AccessToken>,
     pub(super) tasks: Vec<(&'static str, JoinHandle<()>)>,
+    /// What a replica does when everything is recorded.
+    pub(super) sign_off: Option<SignOff>,
 }
 
 impl WiredNode {
     /// Starts to serve, and writes its URL to the file.
     pub(super) fn listen(self) -> Result<Running, StartError> {
-        let Self { settings, bound, store, state, root_key, new_token, mut tasks } = self;
+        let Self { settings, bound, store, state, root_key, new_token, mut tasks, sign_off } = self;
         if let Some(file_system) = network_file_system(store.directory()) {
             tracing::warn!(
                 data = %store.directory().display(),
@@ -189,7 +193,7 @@ impl WiredNode {
             tracing::warn!(path = %path.display(), %error, "could not write the address file of this node");
         }
         let socket = settings.socket;
-        Ok(Running { address, tls, resolver, root_key, new_token, store, recorder, socket, stop, tasks })
+        Ok(Running { address, tls, resolver, root_key, new_token, store, recorder, sign_off, socket, stop, tasks })
     }
 }
 
@@ -246,6 +250,9 @@ impl Running {
             && let Err(error) = recorder.record_all_waiting().await
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "reported calls are recorded at the next start");
+        }
+        if let Some(sign_off) = self.sign_off {
+            sign_off.run().await;
         }
         forget_address(&self.store);
         self.store.close().await;

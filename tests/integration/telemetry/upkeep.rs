@@ -48,6 +48,44 @@ fn statistics_say_which_replica_is_behind_until_it_has_sent_everything() {
     let _said = bookholder(["telemetry", "forget", "edge-5"]).server(&primary).fails(1).says("no replica `edge-5`");
 }
 
+/// A replica whose call the primary has, and one that it does not have yet.
+fn with_a_new_call(primary: &Node, name: &str) -> Node {
+    let replica = Launch::replica_of(primary).env("BOOKHOLDER_REPLICA_NAME", name).start();
+    replica.follow(primary);
+    respond(&replica, &format!("{name}-1"), "ada");
+    let _sent = recorded(primary, &format!("{name}-1"));
+    respond(&replica, &format!("{name}-2"), "ada");
+    replica
+}
+
+#[test]
+fn replica_that_stops_has_sent_everything_and_holds_nothing_back_but_a_killed_one_does() {
+    let mut primary = Node::primary();
+    primary.publish("support/agent", "text");
+    let has = |primary: &Node, id: &str| primary.send("GET", &format!("/v1/responses/{id}"), &[], b"").status == 200;
+
+    let mut stopped = with_a_new_call(&primary, "edge-1");
+    stopped.stop();
+    assert!(has(&primary, "edge-1-2"), "what waited was sent");
+    let _said = bookholder(["telemetry", "forget", "edge-1"]).server(&primary).fails(1).says("no replica `edge-1`");
+
+    let mut killed = with_a_new_call(&primary, "edge-2");
+    killed.kill9();
+    let _known = bookholder(["telemetry", "forget", "edge-2"]).server(&primary).ok();
+
+    // One that cannot reach its primary when it stops keeps what waits, and is known until it is back.
+    let mut offline = with_a_new_call(&primary, "edge-3");
+    let address = primary.address();
+    primary.stop();
+    respond(&offline, "edge-3-3", "ada");
+    offline.stop();
+    primary.restart_at(address);
+    assert!(!has(&primary, "edge-3-3"));
+    let _known = bookholder(["telemetry", "forget", "edge-3"]).server(&primary).ok();
+    offline.restart();
+    let _sent = recorded(&primary, "edge-3-3");
+}
+
 #[test]
 fn erased_user_is_gone_from_responses_and_from_what_arrives_later_and_counts_stay() {
     let primary = Launch::primary().args(["--record-content"]).start();

@@ -39,6 +39,9 @@ pub struct ReplicaBehind {
 pub struct ReplicaTelemetry {
     /// The primary has everything that it recorded before this moment.
     pub complete_until: Timestamp,
+    /// Whether it records nothing any more, because it is being stopped and has sent everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 /// What a node keeps of telemetry.
