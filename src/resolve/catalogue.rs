@@ -145,6 +145,26 @@ impl CatalogueView {
         Ok(Page { items: prompts.into_iter().map(view).collect::<Result<_, ResolveError>>()?, next })
     }
 
+    /// Visits the names of all prompts that are not removed, in the same order, until the visitor ends it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn visit_names(&self, mut visit: impl FnMut(PromptName) -> ControlFlow<()>) -> Result<(), ResolveError> {
+        let mut next = ControlFlow::Continue(());
+        for namespace in self.txn.namespace_names()? {
+            self.txn.visit_prompts(&namespace, "", &mut |prompt| {
+                if prompt.removed.is_none() && self.scope.reads(prompt.name.as_str()) {
+                    next = visit(prompt.name);
+                }
+                Ok(next)
+            })?;
+            if next.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// One prompt, removed or not.
     ///
     /// # Errors

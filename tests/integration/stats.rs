@@ -187,3 +187,20 @@ fn costs_on_the_command_line_list_prompts_by_spend() {
     assert!(!narrow.stdout.contains("secret") && !narrow.stdout.contains("unattributed"), "{narrow:#?}");
     let _said = line(&Node::primary(), "costs").ok().says("no calls were reported in this period");
 }
+
+#[test]
+fn page_of_usage_counts_all_prompts_without_calls() {
+    const PROMPTS: usize = 6_000;
+    let node = node_with_calls();
+    let change = |number: usize| {
+        json!({"id": format!("i-{number}"), "at": "2026-01-01T00:00:00Z", "author": "ada", "message": "m",
+            "name": format!("many/p{number:04}"), "text": "text"})
+    };
+    let changes: Vec<Value> = (0..PROMPTS).map(change).collect();
+    for part in changes.chunks(1_000) {
+        assert_eq!(node.change("POST", "/v1/import", &json!({"changes": part})).ok()["refused"], json!([]));
+    }
+    let page = node.get("/ui/usage").text();
+    assert!(page.contains("many/p0049") && !page.contains("many/p0050"), "50 are named");
+    assert!(page.contains(&format!("and 5\u{202f}{} more", PROMPTS - 5_050)), "{page}");
+}

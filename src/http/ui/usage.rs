@@ -1,6 +1,7 @@
 //! What all prompts use, and what one prompt does.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use axum::extract::State;
 use axum::response::Response;
@@ -11,18 +12,15 @@ use super::super::state::{App, Shared};
 use super::super::stats::counted;
 use super::html;
 use super::visitor::Visitor;
-use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::stats::StatsBy;
 use crate::clock::Cancellation;
 use crate::ingest::stats::{PERIOD_DEFAULT, plan, prompt_stats, usage_stats};
 use crate::model::name::PromptName;
 use crate::model::since::Since;
 use crate::resolve::{CatalogueView, ResolveError};
+use crate::store::StoreError;
 use crate::web::pages::in_use::InUse;
 use crate::web::pages::usage::{PROMPTS_SHOWN, UNUSED_SHOWN, UsagePageData, page};
-
-/// Prompts that are looked at for calls.
-const LOOKED_AT_MAX: usize = 5 * PAGE_ROWS_MAX;
 
 /// Shows what was counted in a period.
 pub(super) async fn usage(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
@@ -36,7 +34,7 @@ pub(super) async fn usage(State(app): State<App>, visitor: Visitor, mut params: 
         let mut usage = usage_stats(&store, &view, &plan, usize::MAX, now_ms, stop)?;
         let called = usage.prompts.iter().filter(|prompt| prompt.counts.calls > 0);
         let called: BTreeSet<&PromptName> = called.map(|prompt| &prompt.name).collect();
-        let (unused, more_unused) = unused(&view, &called)?;
+        let (unused, more_unused) = unused(&view, &called, stop)?;
         let left = usage.prompts.len().saturating_sub(PROMPTS_SHOWN);
         usage.prompts.truncate(PROMPTS_SHOWN);
         usage.more_prompts = u64::try_from(left).unwrap_or(u64::MAX);
@@ -46,22 +44,24 @@ pub(super) async fn usage(State(app): State<App>, visitor: Visitor, mut params: 
     Ok(html(held.work.heavy(work).await??))
 }
 
-/// The first prompts without calls, and how many more of those that are looked at.
-fn unused(view: &CatalogueView, called: &BTreeSet<&PromptName>) -> Result<(Vec<PromptName>, usize), ResolveError> {
-    let (mut unused, mut more, mut looked_at) = (Vec::new(), 0_usize, 0);
-    let mut cursor = None;
-    while looked_at < LOOKED_AT_MAX {
-        let found = view.prompts("", false, cursor.as_deref(), PAGE_ROWS_MAX)?;
-        looked_at += found.items.len();
-        for prompt in found.items.into_iter().filter(|view| !called.contains(&view.prompt.name)) {
-            if unused.len() < UNUSED_SHOWN { unused.push(prompt.prompt.name) } else { more += 1 }
+/// The first prompts without calls, and how many more there are.
+fn unused(
+    view: &CatalogueView,
+    called: &BTreeSet<&PromptName>,
+    stop: &Cancellation,
+) -> Result<(Vec<PromptName>, usize), ResolveError> {
+    let (mut unused, mut more, mut is_late) = (Vec::new(), 0_usize, false);
+    view.visit_names(|name| {
+        is_late = stop.is_due();
+        if is_late {
+            return ControlFlow::Break(());
         }
-        cursor = found.next;
-        if cursor.is_none() {
-            break;
+        if !called.contains(&name) {
+            if unused.len() < UNUSED_SHOWN { unused.push(name) } else { more += 1 }
         }
-    }
-    Ok((unused, more))
+        ControlFlow::Continue(())
+    })?;
+    if is_late { Err(StoreError::Busy.into()) } else { Ok((unused, more)) }
 }
 
 /// What was counted for one prompt, for its page; none on a replica, and where telemetry is not recorded.

@@ -4,6 +4,7 @@ use bookholder::api::govern::{
     ApplyRequest, ArchiveRequest, DraftRequest, GrantsRequest, PrincipalRequest, ProposeRequest, ReviewRequest,
     RoleRequest, RotationRequest, RuleSetRequest, TokenRequest,
 };
+use bookholder::api::prices::KeptTable;
 use bookholder::api::write::{DeployRequest, ImportChange, ImportRequest, PublishRequest, RollbackRequest};
 use bookholder::model::about::About;
 use bookholder::model::change_request::EventKind;
@@ -16,7 +17,10 @@ use crate::support::primary::{Primary, fixed, label, moving, name, person, reque
 
 /// Who has no permission to change anything.
 const POWERLESS: [&str; 6] = ["reader", "replica", "reporter", "elsewhere", "disabled", "nobody"];
-const COMMANDS: u8 = 25;
+const COMMANDS: u8 = 29;
+const ALERT: &str = r#"{"metric":"spend","threshold":5.0,"per_s":86400}"#;
+const PRICES: &str = r#"{"schema":1,"updated":"2026-11-20","currency":"USD","unit":"pico_usd_per_token",
+    "models":[{"id":"made-up","tiers":[{"when":{},"rate":{"input":7,"output":9}}]}]}"#;
 
 async fn world() -> Primary {
     let primary = Primary::found();
@@ -49,6 +53,10 @@ async fn world() -> Primary {
         ..ProposeRequest::default()
     };
     primary.registry.propose(&primary.admin, asked).await.expect("a proposal");
+    let alert = serde_json::from_str(ALERT).expect("an alert");
+    let _new = primary.registry.put_alert(&primary.admin, "spend".to_owned(), alert).await.expect("kept");
+    let prices = PRICES.into();
+    primary.registry.put_price_table(&primary.admin, KeptTable::Overrides, prices).await.expect("kept");
     primary
 }
 
@@ -92,6 +100,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
     let about = About { owner: Some("mallory".to_owned()), ..About::default() };
     let rules = RuleSetRequest { toml: String::new(), gitleaks: false };
     let role = RoleRequest { permissions: [Permission::Access].into(), description: String::new() };
+    let alert = serde_json::from_str(ALERT).expect("an alert");
     let principal = || PrincipalRequest { name: "p".to_owned(), kind: PrincipalKind::Service, grants: Vec::new() };
     let publish = PublishRequest { labels: vec![production.clone()], ..request("three") };
     match command {
@@ -125,7 +134,11 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         21 => registry.apply(&actor, 1, ApplyRequest::default()).await.is_ok(),
         22 => registry.save_draft(&actor, agent, "d".to_owned(), draft()).await.is_ok(),
         23 => registry.describe(&actor, agent, about).await.is_ok(),
-        _ => registry.archive(&actor, archive).await.is_ok(),
+        24 => registry.archive(&actor, archive).await.is_ok(),
+        25 => registry.put_alert(&actor, "costs".to_owned(), alert).await.is_ok(),
+        26 => registry.remove_alert(&actor, "spend".to_owned()).await.is_ok(),
+        27 => registry.put_price_table(&actor, KeptTable::Imported, PRICES.into()).await.is_ok(),
+        _ => registry.remove_price_table(&actor, KeptTable::Overrides).await.is_ok(),
     }
 }
 
@@ -144,6 +157,8 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
             primary.registry.draft(&primary.view(), &primary.admin, &name("support/agent"), "d").expect("it"),
             primary.registry.change_request(&primary.view(), 1).expect("it").request,
             primary.registry.tokens(&primary.admin).expect("an admin").len(),
+            primary.registry.stored_alerts().expect("alerts"),
+            primary.registry.price_tables().expect("prices"),
         )
     };
     let before = documents(&primary);
@@ -160,7 +175,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
     });
     assert!(primary.view().verify_audit().expect("a log").whole);
     // The same commands with permission: the rejections above are due to missing grants only.
-    for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23] {
+    for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23, 25, 26, 27, 28] {
         assert!(runtime.block_on(attempt(&primary, "admin", command)), "an admin's command {command}");
     }
 }

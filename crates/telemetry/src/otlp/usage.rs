@@ -47,14 +47,14 @@ pub(super) fn tokens(attributes: &Attributes<'_>, reasons: &mut Reasons) -> Toke
         }
         count
     };
-    let said = |field, keys| attributes.number(field).or_else(|| first(object, keys));
+    let number = |field, keys| attributes.number(field).or_else(|| first(object, keys));
     let mut tokens = Tokens {
-        input: count(said(Field::Input, INPUT_KEYS)),
-        output: count(said(Field::Output, OUTPUT_KEYS)),
-        cache_read: count(said(Field::CacheRead, CACHE_READ_KEYS)),
-        cache_write: count(said(Field::CacheWrite, CACHE_WRITE_KEYS)),
-        cache_write_1h: count(said(Field::CacheWrite1h, &[])),
-        reasoning: count(said(Field::Reasoning, REASONING_KEYS)),
+        input: count(number(Field::Input, INPUT_KEYS)),
+        output: count(number(Field::Output, OUTPUT_KEYS)),
+        cache_read: count(number(Field::CacheRead, CACHE_READ_KEYS)),
+        cache_write: count(number(Field::CacheWrite, CACHE_WRITE_KEYS)),
+        cache_write_1h: count(number(Field::CacheWrite1h, &[])),
+        reasoning: count(number(Field::Reasoning, REASONING_KEYS)),
         input_was_exclusive: false,
     };
     // Some say the part that is kept for an hour beside the total of all that was written.

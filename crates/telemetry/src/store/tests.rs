@@ -127,6 +127,29 @@ fn response_is_found_by_its_id_span_trace_and_session_with_its_scores() {
     assert_eq!(store.newest(i64::MAX, 1, |_| true).expect("a read"), [two]);
 }
 
+/// Nice values of the threads with this name.
+#[cfg(target_os = "linux")]
+fn nice_values(name: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir("/proc/self/task").expect("threads");
+    let nice = |thread: PathBuf| {
+        let of_thread = std::fs::read_to_string(thread.join("comm")).ok()?;
+        let stat = std::fs::read_to_string(thread.join("stat")).ok()?;
+        // The name in parentheses is the second field, and can have spaces.
+        let nice = stat.rsplit_once(") ")?.1.split(' ').nth(16)?;
+        (of_thread.trim() == name).then(|| nice.parse().expect("a number"))
+    };
+    threads.filter_map(|thread| nice(thread.ok()?.path())).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn writer_thread_lets_others_go_first() {
+    let (_directory, store) = keep();
+    record(&store, vec![recorded(response("a", 1, NOON))]);
+    let values = nice_values("telemetry");
+    assert!(values.contains(&5), "{values:?}");
+}
+
 #[test]
 fn duplicate_event_counts_once() {
     let (_directory, store) = keep();

@@ -19,6 +19,9 @@ use super::tables::Place;
 use super::{Outcome, Recorded, Role, Shared, TelemetryError};
 use crate::observed::Adopted;
 
+/// Nice value of the thread: a third of the CPU time of a thread that answers requests, on a busy machine.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
 /// Most events of one transaction, so that nothing waits long for its answer.
 const GROUP_EVENTS_MAX: usize = 8_192;
 
@@ -62,6 +65,7 @@ impl Writer {
 
     /// Works until every handle is gone.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+        lower_priority();
         let mut held = None;
         while let Some(job) = held.take().or_else(|| jobs.recv().ok()) {
             match job {
@@ -211,6 +215,14 @@ impl Writer {
             self.remembered = Remembered::default();
         }
         done
+    }
+}
+
+/// Lets threads that answer requests go first; only Linux has priorities for single threads.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the thread keeps its priority");
     }
 }
 
