@@ -1,7 +1,7 @@
 //! Takes in what applications report about the responses of models: attributes it to versions, prices and records it.
 //!
-//! The doors decide who may report, and read what is sent; this module does the same with all of it. Nothing here
-//! touches the registry's writer: what floods this is felt by nobody else.
+//! `http` decides who may report and decodes requests; this module treats all reports alike. Nothing here touches the
+//! registry's writer, so a flood of reports delays no change of the registry.
 
 mod alerts;
 mod attribute;
@@ -185,7 +185,7 @@ impl Recorder {
         Ok(merged)
     }
 
-    /// Attributes and prices responses as far as nobody did, and leaves out what is not to be recorded here.
+    /// Attributes and prices responses where that is not done yet, and leaves out what is not to be recorded here.
     async fn complete_all<'e>(&self, events: impl Iterator<Item = &'e mut Event>) {
         let mut events: Vec<&mut Event> = events.collect();
         for event in &mut events {
@@ -194,7 +194,7 @@ impl Recorder {
         self.finish(events).await;
     }
 
-    /// Attributes a response by what its application says, as far as nobody did, and prices it unless its cost was
+    /// Attributes a response by what its application says, where that is not done yet, and prices it unless its cost was
     /// reported: a primary prices again what replicas send, because its prices count.
     fn complete(&self, event: &mut Event) {
         let Event::Response(response) = event else { return };

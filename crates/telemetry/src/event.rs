@@ -57,7 +57,7 @@ pub struct Response {
     pub latency_us: Option<u64>,
     /// How long the first token took.
     pub first_token_us: Option<u64>,
-    /// What it cost; none if nobody knows.
+    /// What it cost; none if it is unknown.
     pub cost: Option<Cost>,
     /// The kind of error, if it failed, for example `rate_limited`.
     pub error: Option<String>,

@@ -183,17 +183,17 @@ impl Groups {
 /// The group of a series; none where the application did not say.
 #[must_use]
 pub fn key_of(series: &Series, by: StatsBy) -> Option<String> {
-    let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let SeriesOf::Version { version, .. } = &series.of else { return None };
     match by {
         StatsBy::Version => Some(version.to_string()),
-        StatsBy::Model => said(&series.model),
+        StatsBy::Model => known(&series.model),
         StatsBy::Label => series.label.as_ref().map(ToString::to_string),
         StatsBy::Arm => Some(match series.rule {
             None => format!("default: v{version}"),
             Some(rule) => format!("rule {rule}: v{version}"),
         }),
-        StatsBy::Environment => said(&series.environment),
+        StatsBy::Environment => known(&series.environment),
     }
 }
 

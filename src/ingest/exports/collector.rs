@@ -88,7 +88,7 @@ impl Collector {
         let status = sent.map_err(|error| failed(error.without_url().to_string()))?.status();
         match status {
             _ if status.is_success() => Ok(true),
-            // What is wrong with the body is wrong with it for ever.
+            // The same body would be refused each time.
             StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => Ok(false),
             _ => Err(failed(format!("the collector answered {status} to {path}"))),
         }

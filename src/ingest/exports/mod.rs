@@ -1,7 +1,7 @@
 //! Sends on what is recorded: in order, each destination by itself, at least once.
 //!
 //! It reads recorded blocks and a durable cursor, so nothing waits for it: a destination that is away is caught up with
-//! as far as events are still kept, and one that is slow slows down nobody else.
+//! as far as events are still kept, and a slow one delays no other.
 
 pub mod bucket;
 pub mod collector;

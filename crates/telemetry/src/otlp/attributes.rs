@@ -5,18 +5,44 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 
 use super::batch::{Reason, Reasons};
-use super::names::{Field, List, Part, carried_as, flattened, known};
+use super::names::{Field, FlattenedName, List, Part, carried_as, flattened, known};
 use super::value::Value;
 use super::{ATTRIBUTES_MAX, FLATTENED_MAX};
 
 /// Keys of an object in `metadata` that are looked at.
 const METADATA_KEYS_MAX: usize = 64;
 
-/// What was said under known names.
+/// The values under known names.
 #[derive(Debug, Default)]
 pub(super) struct Attributes<'a> {
-    known: Vec<(Field, u8, Value<'a>)>,
-    flattened: Vec<(List, u16, Part, Value<'a>)>,
+    known: Vec<Known<'a>>,
+    flattened: Vec<Flattened<'a>>,
+}
+
+/// A value of a field.
+#[derive(Debug)]
+struct Known<'a> {
+    field: Field,
+    /// Where several names of a field are there, the lowest rank counts.
+    rank: u8,
+    value: Value<'a>,
+}
+
+/// A value of an attribute of a flattened list.
+#[derive(Debug)]
+struct Flattened<'a> {
+    name: FlattenedName,
+    value: Value<'a>,
+}
+
+/// A part of an element of a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ListPart<'v, 'a> {
+    /// The element.
+    pub(super) index: u16,
+    /// What the value is of it.
+    pub(super) part: Part,
+    pub(super) value: &'v Value<'a>,
 }
 
 impl<'a> Attributes<'a> {
@@ -28,7 +54,7 @@ impl<'a> Attributes<'a> {
         value: impl FnOnce(&mut Reasons) -> Option<Value<'a>>,
     ) {
         if let Some(known) = known(name) {
-            let there = self.known.iter().any(|(field, rank, _)| (*field, *rank) == (known.field, known.rank));
+            let there = self.known.iter().any(|one| (one.field, one.rank) == (known.field, known.rank));
             if there {
                 return;
             }
@@ -39,13 +65,13 @@ impl<'a> Attributes<'a> {
                     self.add_metadata(&value);
                 }
                 let value = if known.is_carried() { value.unquoted() } else { value };
-                self.known.push((known.field, known.rank, value));
+                self.known.push(Known { field: known.field, rank: known.rank, value });
             }
-        } else if let Some((list, index, part)) = flattened(name) {
+        } else if let Some(name) = flattened(name) {
             if self.flattened.len() >= FLATTENED_MAX {
                 reasons.add(Reason::TooManyAttributes, 1);
             } else if let Some(value) = value(reasons) {
-                self.flattened.push((list, index, part, value));
+                self.flattened.push(Flattened { name, value });
             }
         }
     }
@@ -62,20 +88,20 @@ impl<'a> Attributes<'a> {
                 Json::Object(_) => Value::Tree(value.clone()),
                 Json::Null | Json::Bool(_) | Json::Array(_) => continue,
             };
-            self.known.push((known.field, known.rank, value));
+            self.known.push(Known { field: known.field, rank: known.rank, value });
         }
     }
 
     /// The values of a field, those under the names that count first, first.
     fn values(&self, field: Field) -> impl Iterator<Item = &Value<'a>> {
-        let mut values: Vec<_> = self.known.iter().filter(|(of, ..)| *of == field).collect();
-        values.sort_by_key(|(_, rank, _)| *rank);
-        values.into_iter().map(|(.., value)| value)
+        let mut values: Vec<_> = self.known.iter().filter(|one| one.field == field).collect();
+        values.sort_by_key(|one| one.rank);
+        values.into_iter().map(|one| &one.value)
     }
 
-    /// Whether anything was said under a field.
+    /// Whether a field has a value.
     pub(super) fn has(&self, field: Field) -> bool {
-        self.known.iter().any(|(of, ..)| *of == field)
+        self.known.iter().any(|one| one.field == field)
     }
 
     /// The text of a field that counts.
@@ -99,10 +125,11 @@ impl<'a> Attributes<'a> {
     }
 
     /// The parts of a flattened list, by element.
-    pub(super) fn list(&self, list: List) -> Vec<(u16, Part, &Value<'a>)> {
-        let of_list = self.flattened.iter().filter(|(of, ..)| *of == list);
-        let mut parts: Vec<_> = of_list.map(|(_, index, part, value)| (*index, *part, value)).collect();
-        parts.sort_by_key(|(index, ..)| *index);
+    pub(super) fn list(&self, list: List) -> Vec<ListPart<'_, 'a>> {
+        let of_list = self.flattened.iter().filter(|one| one.name.list == list);
+        let mut parts: Vec<_> =
+            of_list.map(|one| ListPart { index: one.name.index, part: one.name.part, value: &one.value }).collect();
+        parts.sort_by_key(|one| one.index);
         parts
     }
 }

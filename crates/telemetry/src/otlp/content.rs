@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::BODY_BYTES_MAX;
-use super::attributes::Attributes;
+use super::attributes::{Attributes, ListPart};
 use super::names::{Field, List, Part};
 use super::value::Value;
 use crate::event::{Body, cut};
@@ -161,7 +161,7 @@ fn kept(mut messages: Vec<Message>) -> Option<String> {
 
 fn flattened(attributes: &Attributes<'_>, list: List) -> Vec<Message> {
     let mut messages: Vec<(u16, Message)> = Vec::new();
-    for (index, part, value) in attributes.list(list) {
+    for ListPart { index, part, value } in attributes.list(list) {
         if messages.last().is_none_or(|(last, _)| *last != index) {
             if messages.len() == MESSAGES_MAX {
                 break;
@@ -235,8 +235,8 @@ fn messages_of_object(object: &Map<String, Json>, role: &str) -> Vec<Message> {
 }
 
 fn message_of(message: &Json, role: &str) -> Message {
-    let said = message.get("role").and_then(Json::as_str).unwrap_or(role);
-    let mut read = Message { role: said.to_owned(), ..Message::default() };
+    let role = message.get("role").and_then(Json::as_str).unwrap_or(role);
+    let mut read = Message { role: role.to_owned(), ..Message::default() };
     if let Json::String(text) = message {
         add_text(&mut read, text);
         return read;

@@ -103,7 +103,7 @@ fn span(response: &Response, block: u64, index: usize) -> Message {
     span.fixed(8, end_ns);
     let mut attributes = Attributes::new(9);
     attributes.text("gen_ai.operation.name", operation);
-    said(&mut attributes, response);
+    claimed(&mut attributes, response);
     counted(&mut attributes, response);
     attributed(&mut attributes, response);
     span.append(attributes.message());
@@ -129,7 +129,7 @@ fn context_of(response: &Response, block: u64, index: usize) -> SpanContext {
     SpanContext { trace, span }
 }
 
-fn said(attributes: &mut Attributes, response: &Response) {
+fn claimed(attributes: &mut Attributes, response: &Response) {
     for (key, text) in [
         ("gen_ai.provider.name", &response.provider),
         ("gen_ai.request.model", &response.model_requested),

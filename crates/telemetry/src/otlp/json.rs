@@ -205,8 +205,8 @@ fn items<'a>(
     for of_resource in resources.elements {
         let of_resource = level(of_resource.get())?;
         let mut resource = Attributes::default();
-        if let Some(said) = of_resource.resource.filter(|said| said.get() != "null") {
-            attributes_into(&mut resource, &level(said.get())?.attributes, &mut batch.reasons);
+        if let Some(raw) = of_resource.resource.filter(|raw| raw.get() != "null") {
+            attributes_into(&mut resource, &level(raw.get())?.attributes, &mut batch.reasons);
         }
         let scopes = if signal == Signal::Traces { of_resource.scope_spans } else { of_resource.scope_logs };
         batch.left_out(scopes.more);
@@ -288,8 +288,8 @@ fn attributes_into<'a>(attributes: &mut Attributes<'a>, list: &List<'a>, reasons
     }
     for element in &list.elements {
         match object::<RawAttribute<'a>>(element.get()) {
-            Ok(RawAttribute { key, value: Some(said) }) => {
-                attributes.add(&key, reasons, |reasons| value(said, reasons));
+            Ok(RawAttribute { key, value: Some(raw) }) => {
+                attributes.add(&key, reasons, |reasons| value(raw, reasons));
             }
             Ok(RawAttribute { value: None, .. }) => {}
             Err(_) => reasons.add(Reason::BadValue, 1),

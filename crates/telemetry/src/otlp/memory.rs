@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::batch::Batch;
-use super::node::{Call, Node, Said};
+use super::node::{Call, Inherited, Node};
 use crate::event::{Event, Response, SpanContext};
 use crate::system_text::{SentText, SystemText};
 
@@ -24,8 +24,8 @@ const TURNS_PER_PARKED: usize = 4;
 pub struct MemoryLimits {
     /// Spans that are remembered.
     pub spans: usize,
-    /// Bytes of what they said.
-    pub said_bytes: usize,
+    /// Bytes of what they pass on.
+    pub inherited_bytes: usize,
     /// How long a span is remembered, in milliseconds.
     pub span_ms: i64,
     /// Calls that wait.
@@ -42,7 +42,7 @@ impl Default for MemoryLimits {
     fn default() -> Self {
         Self {
             spans: 32_768,
-            said_bytes: 4 * 1_048_576,
+            inherited_bytes: 4 * 1_048_576,
             span_ms: 10 * 60 * 1_000,
             parked: 4_096,
             parked_per_trace: 256,
@@ -59,7 +59,7 @@ struct Known {
     /// Whether the span itself has come, not just those in it.
     arrived: bool,
     parent: Option<[u8; 8]>,
-    said: Option<Box<Said>>,
+    inherited: Option<Box<Inherited>>,
     system: Option<Box<SystemText>>,
     /// Whether a call of a model is in it.
     call_inside: bool,
@@ -82,7 +82,7 @@ pub struct TraceMemory {
     spans: HashMap<SpanContext, Known>,
     /// Spans in the order in which they were first heard of.
     order: VecDeque<(i64, SpanContext)>,
-    said_bytes: usize,
+    inherited_bytes: usize,
     parked: HashMap<[u8; 16], Vec<Parked>>,
     /// Traces in the order in which calls of them began to wait; a trace stands here once a call.
     waiting: VecDeque<(i64, [u8; 16])>,
@@ -95,7 +95,7 @@ pub struct TraceMemory {
 /// What became of a body, or of the calls that waited.
 #[derive(Debug, Default)]
 pub struct Settled {
-    /// What the body said, as far as it is ready.
+    /// What is in the body, as far as it is ready.
     pub ready: Vec<Event>,
     /// Calls of earlier bodies that wait no longer.
     pub released: Vec<Event>,
@@ -215,12 +215,12 @@ impl TraceMemory {
             more_bytes += text_bytes(system);
             known.system = Some(system.clone());
         }
-        if let (None, Some(said)) = (&known.said, &node.said) {
-            more_bytes += said.bytes();
-            known.said = Some(said.clone());
+        if let (None, Some(inherited)) = (&known.inherited, &node.inherited) {
+            more_bytes += inherited.bytes();
+            known.inherited = Some(inherited.clone());
         }
         let (call, usage) = (known.call_inside, known.usage_inside);
-        self.said_bytes += more_bytes;
+        self.inherited_bytes += more_bytes;
         // Those in it came earlier, and could not be followed further than here.
         if node.is_span && call {
             self.mark(node.context, usage, now_ms);
@@ -262,8 +262,10 @@ impl TraceMemory {
         let mut found =
             if response.claim.names_prompt() || response.parent.is_none() { Found::All } else { Found::NotYet };
         for depth in 0..DEPTH_MAX {
-            let Some(known) =
-                self.spans.get(&at).filter(|known| known.arrived || known.said.is_some() || known.system.is_some())
+            let Some(known) = self
+                .spans
+                .get(&at)
+                .filter(|known| known.arrived || known.inherited.is_some() || known.system.is_some())
             else {
                 break;
             };
@@ -271,8 +273,8 @@ impl TraceMemory {
                 response.claim.system = Some(system.hash);
                 response.system_text = Some(system.text.clone());
             }
-            if let Some(said) = &known.said {
-                said.fill(response);
+            if let Some(inherited) = &known.inherited {
+                inherited.fill(response);
             }
             match known.parent {
                 Some(parent) if known.arrived => at.span = parent,
@@ -357,15 +359,15 @@ impl TraceMemory {
     /// Forgets the oldest spans, those that are too old and those that are too many.
     fn forget(&mut self, now_ms: i64) {
         while let Some((since_ms, context)) = self.order.front().copied() {
-            let too_many = self.order.len() > self.limits.spans || self.said_bytes > self.limits.said_bytes;
+            let too_many = self.order.len() > self.limits.spans || self.inherited_bytes > self.limits.inherited_bytes;
             if !too_many && since_ms.abs_diff(now_ms) <= self.limits.span_ms.unsigned_abs() {
                 break;
             }
             self.order.pop_front();
             let Some(known) = self.spans.remove(&context) else { continue };
-            let said = known.said.map_or(0, |said| said.bytes());
+            let inherited = known.inherited.map_or(0, |inherited| inherited.bytes());
             let system = known.system.map_or(0, |system| text_bytes(&system));
-            self.said_bytes = self.said_bytes.saturating_sub(said + system);
+            self.inherited_bytes = self.inherited_bytes.saturating_sub(inherited + system);
         }
     }
 }

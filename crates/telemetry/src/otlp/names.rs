@@ -66,7 +66,7 @@ pub(super) enum Field {
     AiOperation,
     RequestType,
     TraceloopKind,
-    // What was said.
+    // Input and output.
     SystemInstructions,
     InputMessages,
     OutputMessages,
@@ -325,7 +325,7 @@ const CARRIERS: &[&str] = &[
     "baggage.",
 ];
 
-/// Added to the rank of a name that was carried: what is said in its own place counts first.
+/// Added to the rank of a name that was carried: a value under its own name counts first.
 const CARRIED: u8 = 64;
 
 /// A field, and the place of the name among those that say it.
@@ -417,19 +417,29 @@ const SINGLE_SCORES: &[(&str, List)] = &[
 /// Index of a judgment that is not in a list.
 const SINGLE: u16 = u16::MAX;
 
-/// What an attribute of a flattened list says: of which list, which element, and what of it.
+/// An attribute of a flattened list, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FlattenedName {
+    pub(super) list: List,
+    /// The element.
+    pub(super) index: u16,
+    /// What the value is of it.
+    pub(super) part: Part,
+}
+
+/// Reads the name of an attribute of a flattened list.
 ///
 /// `gen_ai.prompt.0.content` is one, `gen_ai.prompt.name` is not: an index has to follow.
-pub(super) fn flattened(name: &str) -> Option<(List, u16, Part)> {
+pub(super) fn flattened(name: &str) -> Option<FlattenedName> {
     for (prefix, list, inner) in LISTS {
         if let Some(rest) = name.strip_prefix(prefix) {
             let (index, rest) = rest.split_once('.')?;
             let index = index.parse().ok().filter(|index| *index != SINGLE)?;
-            return Some((*list, index, part(*list, rest.strip_prefix(inner)?)?));
+            return Some(FlattenedName { list: *list, index, part: part(*list, rest.strip_prefix(inner)?)? });
         }
     }
     let (list, rest) = SINGLE_SCORES.iter().find_map(|(prefix, list)| Some((*list, name.strip_prefix(prefix)?)))?;
-    Some((list, SINGLE, part(list, rest)?))
+    Some(FlattenedName { list, index: SINGLE, part: part(list, rest)? })
 }
 
 fn part(list: List, name: &str) -> Option<Part> {
@@ -469,7 +479,8 @@ mod tests {
         assert_eq!(known("gen_ai.prompt.name").unwrap().field, Field::Prompt);
         assert_eq!(flattened("gen_ai.prompt.name"), None);
         assert_eq!(flattened("gen_ai.prompt.variable.shop"), None);
-        assert_eq!(flattened("gen_ai.prompt.0.content"), Some((List::Input, 0, Part::Text)));
+        let first = FlattenedName { list: List::Input, index: 0, part: Part::Text };
+        assert_eq!(flattened("gen_ai.prompt.0.content"), Some(first));
         assert_eq!(flattened("gen_ai.prompt.99999.content"), None);
     }
 

@@ -8,7 +8,7 @@ use crate::system_text::SystemText;
 pub(super) struct Node {
     pub(super) context: SpanContext,
     pub(super) parent: Option<[u8; 8]>,
-    pub(super) said: Option<Box<Said>>,
+    pub(super) inherited: Option<Box<Inherited>>,
     /// A system text that was recorded apart from its span.
     pub(super) system: Option<Box<SystemText>>,
     pub(super) call: Option<Box<Call>>,
@@ -25,14 +25,14 @@ pub(super) struct Call {
 
 /// What a span says that holds for the calls in it too.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct Inherited {
     pub(super) claim: Claim,
     pub(super) session: Option<String>,
     pub(super) user: Option<String>,
     pub(super) environment: Option<String>,
 }
 
-impl Said {
+impl Inherited {
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -59,9 +59,9 @@ impl Said {
             (&mut response.user, &self.user),
             (&mut response.environment, &self.environment),
         ];
-        for (missing, said) in pairs {
+        for (missing, inherited) in pairs {
             if missing.is_none() {
-                missing.clone_from(said);
+                missing.clone_from(inherited);
             }
         }
     }

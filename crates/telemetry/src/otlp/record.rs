@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::attributes::Attributes;
 use super::batch::{Reason, Reasons};
 use super::names::Field;
-use super::node::Said;
+use super::node::Inherited;
 use super::value::Value;
 use super::{EARLIEST_MS, FUTURE_MS_MAX};
 use crate::event::{Arm, Claim, ID_BYTES_MAX, NAME_BYTES_MAX, SpanContext, cut};
@@ -85,7 +85,7 @@ pub(super) fn span_id(bytes: &[u8]) -> Option<[u8; 8]> {
 }
 
 /// What a span says that holds for the calls below it too.
-pub(super) fn said(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Said {
+pub(super) fn inherited(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Inherited {
     let text = |field, bytes| {
         let text = attributes.text(field).or_else(|| resource.text(field))?;
         Some(cut(text.into_owned(), bytes))
@@ -127,7 +127,7 @@ pub(super) fn said(attributes: &Attributes<'_>, resource: &Attributes<'_>) -> Sa
         // A version of nothing: other registries' templates have one too.
         (claim.version, claim.label, claim.arm) = (None, None, None);
     }
-    Said {
+    Inherited {
         claim,
         session: text(Field::Session, ID_BYTES_MAX),
         user: text(Field::User, ID_BYTES_MAX),

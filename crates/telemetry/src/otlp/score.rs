@@ -1,11 +1,11 @@
 //! Judgments: events of OpenTelemetry (`gen_ai.evaluation.result`), as log records or on spans, and the attributes
 //! that evaluators of Phoenix set.
 
-use super::attributes::Attributes;
+use super::attributes::{Attributes, ListPart};
 use super::batch::{Batch, Options, Reason};
 use super::names::{Field, List, Part};
 use super::node::Node;
-use super::record::{LogRecord, Span, believed_ms, said};
+use super::record::{LogRecord, Span, believed_ms, inherited};
 use super::value::Value;
 use super::{SPAN_SCORES_MAX, content::Conversation};
 use crate::event::{
@@ -44,7 +44,7 @@ fn read_message(event_name: &str, record: &LogRecord<'_>, context: SpanContext, 
     batch.nodes.push(Node {
         context,
         parent: None,
-        said: None,
+        inherited: None,
         system: Some(Box::new(system)),
         call: None,
         is_span: false,
@@ -81,16 +81,16 @@ fn target(
     resource: &Attributes<'_>,
     context: Option<SpanContext>,
 ) -> Result<ScoreTarget, Reason> {
-    // The id is said on purpose; the span is whatever was current.
+    // The ID was given on purpose; the span is the one that was current.
     if let Some(id) = attributes.text(Field::ResponseId) {
         return Ok(ScoreTarget::Response(cut(id.into_owned(), ID_BYTES_MAX)));
     }
     if let Some(context) = context {
         return Ok(ScoreTarget::Span(context));
     }
-    let said = said(attributes, resource);
-    let version = version_of(&said.claim).map(|(prompt, version)| ScoreTarget::Version { prompt, version });
-    version.or_else(|| said.session.map(ScoreTarget::Session)).ok_or(Reason::ScoreWithoutTarget)
+    let inherited = inherited(attributes, resource);
+    let version = version_of(&inherited.claim).map(|(prompt, version)| ScoreTarget::Version { prompt, version });
+    version.or_else(|| inherited.session.map(ScoreTarget::Session)).ok_or(Reason::ScoreWithoutTarget)
 }
 
 /// The version that a claim names by its number; labels and content ids mean another one at another time, or need a look.
@@ -132,7 +132,7 @@ fn flattened_scores(
     batch: &mut Batch,
 ) -> Vec<Result<Score, Reason>> {
     let mut found: Vec<(u16, Parts)> = Vec::new();
-    for (index, part, value) in attributes.list(list) {
+    for ListPart { index, part, value } in attributes.list(list) {
         if found.last().is_none_or(|(last, _)| *last != index) {
             found.push((index, Parts::default()));
         }

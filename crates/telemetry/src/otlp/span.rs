@@ -7,8 +7,8 @@ use super::attributes::Attributes;
 use super::batch::{Batch, Options, Reason, Reasons};
 use super::content::Conversation;
 use super::names::Field;
-use super::node::{Call, Node, Said};
-use super::record::{Exception, Span, believed_ms, said};
+use super::node::{Call, Inherited, Node};
+use super::record::{Exception, Span, believed_ms, inherited};
 use super::score::scores_of_span;
 use super::usage::{cost, has_usage, tokens};
 use super::value::{Value, whole};
@@ -31,7 +31,7 @@ const FIRST_TOKEN_EVENTS: [&str; 4] = [
 
 /// Reads a span into a batch.
 pub(super) fn read_span(span: &Span<'_>, resource: &Attributes<'_>, options: &Options, batch: &mut Batch) {
-    let said = said(&span.attributes, resource);
+    let inherited = inherited(&span.attributes, resource);
     let usage = has_usage(&span.attributes);
     let operation = match kind(&span.attributes) {
         Kind::Call(operation) => Some(operation),
@@ -41,12 +41,15 @@ pub(super) fn read_span(span: &Span<'_>, resource: &Attributes<'_>, options: &Op
     };
     scores_of_span(span, operation.is_some(), options, batch);
     let call = operation.map(|operation| {
-        Box::new(Call { response: response(span, operation, &said, options, &mut batch.reasons), has_usage: usage })
+        Box::new(Call {
+            response: response(span, operation, &inherited, options, &mut batch.reasons),
+            has_usage: usage,
+        })
     });
     batch.nodes.push(Node {
         context: span.context,
         parent: span.parent,
-        said: (!said.is_empty()).then(|| Box::new(said)),
+        inherited: (!inherited.is_empty()).then(|| Box::new(inherited)),
         system: None,
         call,
         is_span: true,
@@ -67,7 +70,7 @@ enum Kind {
 /// The kind of a span, by the first of the conventions that says it.
 fn kind(attributes: &Attributes<'_>) -> Kind {
     let by = |field, kind: fn(&str) -> Option<Operation>| {
-        attributes.text(field).map(|said| kind(&said).map_or(Kind::Other, Kind::Call))
+        attributes.text(field).map(|text| kind(&text).map_or(Kind::Other, Kind::Call))
     };
     let conventions = [
         by(Field::Operation, |name| match name {
@@ -108,7 +111,7 @@ fn kind(attributes: &Attributes<'_>) -> Kind {
 fn response(
     span: &Span<'_>,
     operation: Operation,
-    said: &Said,
+    inherited: &Inherited,
     options: &Options,
     reasons: &mut Reasons,
 ) -> Box<Response> {
@@ -118,7 +121,7 @@ fn response(
     for event in &span.events {
         conversation.add_event(&event.name, &event.attributes);
     }
-    let mut claim = said.claim.clone();
+    let mut claim = inherited.claim.clone();
     let system = conversation.system_text();
     claim.system = system.as_ref().map(|system| system.hash);
     Box::new(Response {
@@ -140,9 +143,9 @@ fn response(
         first_token_us: first_token_us(span, reasons),
         cost: cost(attributes, reasons),
         error: error(span).map(|kind| cut(kind, NAME_BYTES_MAX)),
-        session: said.session.clone(),
-        user: said.user.clone(),
-        environment: said.environment.clone(),
+        session: inherited.session.clone(),
+        user: inherited.user.clone(),
+        environment: inherited.environment.clone(),
         claim,
         attribution: Attribution::Pending,
         body: if options.record_content { conversation.body() } else { None },

@@ -69,7 +69,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// A whole number as a float, as it was sent by somebody who has one type of numbers.
+/// A whole number as a float, as exporters send it that have one type of numbers.
 #[expect(clippy::cast_precision_loss, reason = "numbers above 2^53 are outside all bounds that follow")]
 pub(super) const fn float(number: i64) -> f64 {
     number as f64

@@ -1,4 +1,4 @@
-//! What has to hold in a table of prices, and what is said where it does not.
+//! What has to hold in a table of prices, and the error where it does not.
 //!
 //! Invariant: a [`PriceTable`] is within its limits, no price in it is negative or hidden by another of the same name
 //! and time, and each model has a rate for every response.
@@ -141,7 +141,7 @@ impl PriceTable {
     /// A table of these models, as of a date such as `2026-11-20`.
     ///
     /// # Errors
-    /// Something in it is over a limit, or said twice.
+    /// Something in it is over a limit, or there twice.
     pub fn new(updated: &str, models: Vec<ModelPrice>) -> Result<Self, PriceError> {
         let owned = str::to_owned;
         Self { schema: SCHEMA, updated: owned(updated), currency: owned(CURRENCY), unit: owned(UNIT), models }.checked()
@@ -179,7 +179,7 @@ impl PriceTable {
     /// Reads a table.
     ///
     /// # Errors
-    /// The bytes are not a table of this schema, or something in it is over a limit, negative, or said twice.
+    /// The bytes are not a table of this schema, or something in it is over a limit, negative, or there twice.
     pub fn read(json: &[u8]) -> Result<Self, PriceError> {
         if json.len() > TABLE_BYTES_MAX {
             return Err(PriceError::Long { bytes: json.len() });

@@ -4,7 +4,7 @@
 //! imported, the operator's file, and overrides. A response is priced by the model that answered, as of when it
 //! ended. What no table knows has no cost: unknown is never zero.
 //!
-//! Prices of requests, searches, images, seconds and discounts of a contract are not known here; whoever knows the cost
+//! Prices of requests, searches, images, seconds and discounts of a contract are not known here; an application that knows the cost
 //! of a response reports it, and that is the cost.
 //!
 //! Invariant: the same response and the same tables give the same cost on every machine, and the id of the book, a hash

@@ -8,8 +8,8 @@ use super::codec::{decode, decode_rollup, decode_series, encode, encode_rollup, 
 use super::marks::Marks;
 use super::observed::{self, Observed};
 use super::tables::{
-    BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, WAITING, bucket,
-    day, hash, index_key, index_range, series_key, series_prefix, span_hash,
+    BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, RollupKey, SERIES,
+    WAITING, bucket, day, hash, index_key, index_range, series_key, series_prefix, span_hash,
 };
 use super::{Outcome, Recorded, TelemetryError};
 use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
@@ -34,7 +34,7 @@ pub(super) const LOOK_BACK_DAYS: u16 = 32;
 /// What is remembered between transactions, as long as none fails.
 #[derive(Debug, Default)]
 pub(super) struct Remembered {
-    /// Numbers of series that were used lately.
+    /// Numbers of series that were used before.
     numbers: HashMap<Series, u32>,
     /// Groups of texts that belong to no version.
     pub(super) observed: Observed,
@@ -347,7 +347,8 @@ impl<'t> Changes<'t> {
 
     fn count(&mut self, series: u32, at_ms: i64, event: &Event) {
         for level in 0..LEVEL_MS.len() {
-            self.rollups.entry((level, series, bucket(at_ms, level))).or_default().add(event);
+            let key = RollupKey { level, series, bucket: bucket(at_ms, level) };
+            self.rollups.entry(key).or_default().add(event);
         }
     }
 
@@ -375,13 +376,13 @@ impl<'t> Changes<'t> {
     pub(super) fn finish(mut self) -> Result<FreshCalls, TelemetryError> {
         self.write_block()?;
         observed::write(&mut self.remembered.observed, self.txn)?;
-        let mut level = None;
+        let mut opened = None;
         let mut table = None;
-        for ((of, series, bucket), mut rollup) in std::mem::take(&mut self.rollups) {
-            if level != Some(of) {
+        for (RollupKey { level, series, bucket }, mut rollup) in std::mem::take(&mut self.rollups) {
+            if opened != Some(level) {
                 drop(table.take());
-                table = ROLLUPS.get(of).map(|rollups| self.txn.open_table(*rollups)).transpose()?;
-                level = Some(of);
+                table = ROLLUPS.get(level).map(|rollups| self.txn.open_table(*rollups)).transpose()?;
+                opened = Some(level);
             }
             let Some(table) = table.as_mut() else { continue };
             if let Some(stored) = table.get((series, bucket))? {

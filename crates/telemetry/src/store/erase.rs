@@ -1,4 +1,4 @@
-//! Erasing what could identify somebody: inputs, outputs, sessions, users, and what was written about scores. Counts stay.
+//! Erasing what could identify a person: inputs, outputs, sessions, users, and what was written about scores. Counts stay.
 //!
 //! What was erased is remembered for a while by its hash, so that reports which arrive later, from a replica or a file,
 //! are erased as they come. Each transaction takes a few blocks, and reports are recorded between them.

@@ -6,7 +6,7 @@ use super::TelemetryError;
 use super::tables::{ERASED, Kind, hash};
 use crate::event::{Response, Score, ScoreTarget};
 
-/// Removes what could identify somebody; the session and the user are removed by the caller, which needs them.
+/// Removes what could identify a person; the session and the user are removed by the caller, which needs them.
 pub(super) fn scrub_response(response: &mut Response) {
     response.session = None;
     response.user = None;

@@ -11,7 +11,7 @@ use redb::{Database, Durability, ReadableTable, WriteTransaction};
 
 use super::TelemetryError;
 use super::codec::{decode_rollup, decode_series, encode_rollup, pack, unpack};
-use super::tables::{BLOCK_ENDS, BLOCKS, LEVEL_MS, META, OBSERVED, ROLLUPS, SERIES, bucket, series_key};
+use super::tables::{BLOCK_ENDS, BLOCKS, LEVEL_MS, META, OBSERVED, ROLLUPS, RollupKey, SERIES, bucket, series_key};
 use crate::event::{Attribution, Cost, Event, Response, Unattributed};
 use crate::model::name::PromptName;
 use crate::observed::ObservedCounts;
@@ -76,8 +76,7 @@ struct Difference {
 /// By how much counts change.
 #[derive(Default)]
 struct Differences {
-    /// By level, series and bucket.
-    rollups: BTreeMap<(usize, u32, u32), Difference>,
+    rollups: BTreeMap<RollupKey, Difference>,
     /// Of observed prompts, by number.
     observed: BTreeMap<u64, Difference>,
 }
@@ -187,7 +186,7 @@ fn rewrite(
                 continue;
             };
             for level in 0..LEVEL_MS.len() {
-                let key = (level, number, bucket(response.ended_ms, level));
+                let key = RollupKey { level, series: number, bucket: bucket(response.ended_ms, level) };
                 differences.rollups.entry(key).or_default().add(before, after);
             }
             if let Some(id) = response.observed {
@@ -222,8 +221,8 @@ fn number_of(
     table: &impl ReadableTable<&'static [u8], &'static [u8]>,
     series: &Series,
 ) -> Result<Option<u32>, TelemetryError> {
-    let nobody = || Series { of: SeriesOf::Unattributed(Unattributed::NoPrompt), ..series.other() };
-    for series in [series.clone(), series.other(), nobody()] {
+    let unattributed = || Series { of: SeriesOf::Unattributed(Unattributed::NoPrompt), ..series.other() };
+    for series in [series.clone(), series.other(), unattributed()] {
         if let Some(stored) = table.get(series_key(&series).as_slice())? {
             return Ok(Some(decode_series(stored.value())?.0));
         }
@@ -240,13 +239,13 @@ fn apply(txn: &WriteTransaction, differences: Differences) -> Result<(), Telemet
         difference.apply(&mut counts.priced, &mut counts.cost_pico_usd);
         observed.insert(id, pack(&counts)?.as_slice())?;
     }
-    let mut level = None;
+    let mut opened = None;
     let mut table = None;
-    for ((of, series, bucket), difference) in differences.rollups {
-        if level != Some(of) {
+    for (RollupKey { level, series, bucket }, difference) in differences.rollups {
+        if opened != Some(level) {
             drop(table.take());
-            table = ROLLUPS.get(of).map(|rollups| txn.open_table(*rollups)).transpose()?;
-            level = Some(of);
+            table = ROLLUPS.get(level).map(|rollups| txn.open_table(*rollups)).transpose()?;
+            opened = Some(level);
         }
         let Some(table) = table.as_mut() else { continue };
         let Some(mut rollup) = table.get((series, bucket))?.map(|stored| decode_rollup(stored.value())).transpose()?

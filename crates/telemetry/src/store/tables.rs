@@ -84,6 +84,17 @@ pub(super) enum Kind {
     Target = 7,
 }
 
+/// Where a rollup is stored; the order is that in which rollups are written, one level after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RollupKey {
+    /// The level, as an index of [`ROLLUPS`].
+    pub(super) level: usize,
+    /// The number of the series.
+    pub(super) series: u32,
+    /// The number of the bucket.
+    pub(super) bucket: u32,
+}
+
 /// A place of an event: block, and index in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {

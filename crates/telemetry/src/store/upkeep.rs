@@ -32,7 +32,7 @@ impl TelemetryStore {
         Ok(expired)
     }
 
-    /// Removes what could identify somebody, now and from what arrives later; how many responses there were. Counts stay.
+    /// Removes what could identify a person, now and from what arrives later; how many responses there were. Counts stay.
     ///
     /// # Errors
     /// The disk does not take it.

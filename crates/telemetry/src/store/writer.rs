@@ -63,7 +63,7 @@ impl Writer {
         Ok(Self { shared, remembered: Remembered::default() })
     }
 
-    /// Works until every handle is gone.
+    /// Works until every handle is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         lower_priority();
         let mut held = None;
@@ -203,7 +203,7 @@ impl Writer {
                 changes.tally_calls();
             }
             work(&mut changes, self.shared.role)?;
-            changes.finish()?;
+            let calls = changes.finish()?;
             txn.commit()?;
             if let Some(tallies) = tallies {
                 tallies.add(calls);
@@ -227,6 +227,6 @@ fn lower_priority() {
 }
 
 fn answer<T>(reply: Reply<T>, result: Result<T, TelemetryError>) {
-    // Who asked may have gone.
+    // The caller may have stopped waiting.
     let _unheard = reply.send(result);
 }
