@@ -295,6 +295,16 @@ pub fn path_about(kind: &str, name: &str, parameters: &[(&str, &str)]) -> String
     format!("/ui/{kind}/{}{}", utf8_percent_encode(name, PATH), query(parameters))
 }
 
+/// A reference in the path of the API, where its slashes and its `@` stay.
+pub fn reference_path(reference: &str) -> String {
+    match reference.rsplit_once('@') {
+        Some((name, selector)) => {
+            format!("{}@{}", utf8_percent_encode(name, PATH), utf8_percent_encode(selector, VALUE))
+        }
+        None => utf8_percent_encode(reference, PATH).to_string(),
+    }
+}
+
 /// The path of the form that rolls back a label.
 pub fn back_path(name: &str, label: &str) -> String {
     format!("{}{}#back-{}", prompt_path(name), query(&[("back", label)]), utf8_percent_encode(label, VALUE))

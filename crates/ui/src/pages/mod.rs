@@ -15,6 +15,7 @@ pub mod first_run;
 mod hits;
 mod impact;
 pub mod import;
+mod in_code;
 pub mod in_use;
 mod lifecycle;
 pub mod merge;

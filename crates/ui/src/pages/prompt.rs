@@ -9,6 +9,7 @@ use super::access::policy_path;
 use super::conversation::{conversation, json};
 use super::deploy::deploy_path;
 use super::editor::edit_path;
+use super::in_code::in_code;
 use super::in_use::{InUse, in_use};
 use super::lifecycle::{removing, retiring};
 use super::{about as said, impact, serving, timeline};
@@ -139,6 +140,7 @@ pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
             h2 #live { "Labels" }
             div #lives data-live { (live(frame, matter)) }
         }
+        @if let Ok(shown) = &matter.shown { (in_code(&reference(matter, shown.version.number), &shown.content)) }
         div.columns #shown data-live {
             section aria-labelledby="content" { (content(frame, matter)) }
             aside aria-label="About this version" { (about(matter)) }
@@ -174,6 +176,15 @@ fn arrival(arriving: &Rollout) -> Markup {
             }
         }
     }
+}
+
+/// How callers name the shown version: by the label that serves it, or else by its number.
+fn reference(matter: &PromptPageData, number: u64) -> String {
+    let selector = match &matter.why {
+        ShownBecause::Served(label) => label.clone(),
+        ShownBecause::Asked | ShownBecause::Newest => number.to_string(),
+    };
+    format!("{}@{selector}", matter.view.prompt.name)
 }
 
 fn live(frame: &Frame, matter: &PromptPageData) -> Markup {
