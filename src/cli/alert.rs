@@ -135,7 +135,7 @@ pub async fn run(args: AlertArgs, context: Context) -> Result<Verdict, CliError>
         AlertCommand::List => {
             let alerts = client.alerts().await?;
             if output.json {
-                output.json(&alerts)?;
+                output.json(&serde_json::json!({ "items": alerts }))?;
             } else {
                 output.table(&table(&alerts), "no alerts; create one with `bookholder alert set`")?;
             }
@@ -162,7 +162,7 @@ const fn style(state: AlertState) -> anstyle::Style {
 }
 
 fn table(alerts: &[AlertView]) -> Table {
-    let mut table = Table::new(&["NAME", "STATE", "SINCE (UTC)", "VALUE"]);
+    let mut table = Table::new(&["NAME", "STATE", "SINCE (ZONE)", "VALUE"]);
     for alert in alerts {
         table.row([
             Cell::new(ACCENT, &alert.name),

@@ -4,6 +4,7 @@
 //! access token is never a flag, because flags are visible to every process of the machine.
 
 pub mod node;
+pub mod times;
 pub mod values;
 
 use anstyle::{AnsiColor, Style};
@@ -12,9 +13,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::globals::Globals;
 use super::{
-    alert, archive, audit, backup, bundle, can, completions, costs, deploy, describe, diff, draft, get, history,
-    import, list, log, observed, policy, prices, principal, prompt_file, publish, pull, push, recost, remove, report,
-    request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace, unlabel, webhook, whoami,
+    alert, archive, audit, backup, bundle, can, completions, contexts, costs, deploy, describe, diff, draft, edit, get,
+    history, import, list, log, login, logout, man, observed, policy, prices, principal, prompt_file, publish, pull,
+    push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace,
+    unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -59,6 +61,8 @@ pub enum Command {
     Demo(node::DemoArgs),
     /// Publish a new version of a prompt
     Publish(publish::PublishArgs),
+    /// Edit a prompt in your editor and publish it
+    Edit(edit::EditArgs),
     /// Deploy a version, a split or rules to a label
     Deploy(deploy::DeployArgs),
     /// Roll a label back to its previous deployment
@@ -111,6 +115,12 @@ pub enum Command {
     Telemetry(telemetry::TelemetryArgs),
     /// Show node status
     Status(status::StatusArgs),
+    /// Sign in to a server, and save it as a context
+    Login(login::LoginArgs),
+    /// Forget the access token of a context
+    Logout(logout::LogoutArgs),
+    /// List, choose and remove saved servers
+    Context(contexts::ContextArgs),
     /// Show who you are signed in as, and what you are allowed to do
     Whoami(whoami::WhoamiArgs),
     /// Check whether someone can do something, and why
@@ -149,18 +159,34 @@ pub enum Command {
     Keys(node::KeysArgs),
     /// Generate shell completions
     Completions(completions::CompletionsArgs),
+    /// Write manual pages
+    Man(man::ManArgs),
     /// Print the prompt file format reference
     PromptFile(prompt_file::PromptFileArgs),
+}
+
+impl Command {
+    /// Whether it prints a history, a list or a text that can be longer than a screen.
+    pub const fn can_be_long(&self) -> bool {
+        match self {
+            Self::Diff(_) | Self::Log(_) | Self::History(_) | Self::Show(_) => true,
+            Self::Audit(args) => args.is_log(),
+            _ => false,
+        }
+    }
 }
 
 /// The commands in the help, by task; every command is in one group.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Run a node", &["serve", "replica", "status", "demo"]),
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
-    ("Change prompts", &["publish", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
+    ("Change prompts", &["publish", "edit", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
     ("Measure", &["trace", "stats", "costs", "observed", "alert", "prices", "recost", "telemetry"]),
-    ("Access and audit", &["whoami", "can", "principal", "role", "token", "webhook", "audit", "report"]),
+    (
+        "Access and audit",
+        &["login", "logout", "context", "whoami", "can", "principal", "role", "token", "webhook", "audit", "report"],
+    ),
     (
         "Maintenance",
         &[
@@ -173,6 +199,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
             "repair-dates",
             "keys",
             "completions",
+            "man",
             "prompt-file",
         ],
     ),

@@ -66,6 +66,11 @@ enum AuditCommand {
 }
 
 impl AuditArgs {
+    /// Whether it prints the log.
+    pub const fn is_log(&self) -> bool {
+        matches!(&self.command, AuditCommand::Log { .. })
+    }
+
     /// Whether the command works without a node.
     pub const fn is_offline(&self) -> bool {
         matches!(&self.command, AuditCommand::Verify { data, copy } if data.is_some() || copy.is_some())
@@ -180,7 +185,7 @@ pub async fn run(args: AuditArgs, context: Context) -> Result<Verdict, CliError>
 }
 
 fn table(entries: &[AuditEntry]) -> Table {
-    let mut table = Table::new(&["COMMIT", "WHEN (UTC)", "WHO", "DID", "TO", "WHY", "BECAUSE"]);
+    let mut table = Table::new(&["COMMIT", "WHEN (ZONE)", "WHO", "DID", "TO", "WHY", "BECAUSE"]);
     for entry in entries {
         table.row([
             Cell::new(ACCENT, entry.seq),

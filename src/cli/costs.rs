@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Verdict;
+use super::args::times;
 use super::context::Context;
 use super::error::CliError;
 use super::figures::{csv, sparkline};
@@ -26,11 +27,11 @@ a cache, GROWTH the change of cost against the period of the same length before.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct CostsArgs {
-    /// Start of the period: an age such as 24h or 7d, or a date or time (UTC)
-    #[arg(long, value_name = "TIME", default_value = "30d")]
+    /// Start of the period: an age such as 24h or 7d, a date, or a time such as 'monday 09:00'
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = times::since)]
     since: Since,
     /// End of the period, written like its start; a date is included [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = times::until)]
     until: Option<Since>,
     /// Maximum number of prompts
     #[arg(long, value_name = "N", default_value_t = 20)]

@@ -10,8 +10,8 @@ use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
 use super::log::labels;
-use super::output::{ACCENT, moment, paint};
-use super::{Verdict, changed};
+use super::output::{ACCENT, paint, zoned};
+use super::{Verdict, changed, why};
 use crate::api::write::{DeployRequest, Move, RuleRequest, ServingRequest, SplitRequest};
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Version;
@@ -56,8 +56,10 @@ pub async fn run(args: DeployArgs, context: Context) -> Result<Verdict, CliError
     for share in moves.iter().filter_map(shares) {
         context.output.note(format!("{}: {share}", paint(ACCENT.bold(), "note")));
     }
+    let names: Vec<String> = args.versions.iter().map(|choice| choice.reference.to_string()).collect();
+    let message = why::message(args.why, &format!("Deploy {} to {}", names.join(", "), args.to))?;
     let break_glass = args.overrides.break_glass.clone();
-    let request = DeployRequest { moves, message: args.why.message, allow_major: false, break_glass };
+    let request = DeployRequest { moves, message, allow_major: false, break_glass };
     let client = &context.client;
     let deploy = |allow_major| {
         let request = DeployRequest { allow_major, ..request.clone() };
@@ -107,8 +109,8 @@ async fn unversioned(context: &Context, name: &PromptName) -> Result<CliError, C
     let line = |version: &Version| {
         let labels = labels(&prompt, version.number);
         let labels = if labels.is_empty() { String::new() } else { format!(" ({labels})") };
-        let (when, who) = (moment(version.created), &version.author);
-        format!("{name}@{}{labels}  {when} UTC  {who}: {}", version.number, version.message)
+        let (when, who) = (zoned(version.created), &version.author);
+        format!("{name}@{}{labels}  {when}  {who}: {}", version.number, version.message)
     };
     let error = CliError::usage(format!("which version of {name}? The latest are:"));
     Ok(error

@@ -8,10 +8,10 @@ use super::args::values::{OverrideArgs, WhyArgs, YesArgs, handle};
 use super::confirm::{confirm, deploying};
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, count, moment, one_line, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, count, moment, one_line, paint, zoned};
 use super::progress::size;
 use super::publish::bump;
-use super::{Verdict, changed, folder};
+use super::{Verdict, changed, folder, why};
 use crate::api::govern::{DraftMerge, DraftRequest, PublishDraftRequest};
 use crate::api::problem::ErrorCode;
 use crate::files::prompt::write;
@@ -129,11 +129,11 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
         }
         DraftCommand::List { name } => {
             let drafts = client.drafts(&name).await?;
-            if output.json { output.json(&drafts)? } else { output.table(&table(&drafts), "no drafts")? }
+            output.list(&drafts, || output.table(&table(&drafts), "no drafts"))?;
         }
         DraftCommand::Show { which: DraftArg { prompt, draft }, history: true, .. } => {
             let saves = client.draft_saves(&prompt, &draft).await?;
-            if output.json { output.json(&saves)? } else { output.table(&table(&saves), "no revisions")? }
+            output.list(&saves, || output.table(&table(&saves), "no revisions"))?;
         }
         DraftCommand::Show { which: DraftArg { prompt, draft }, history: false, revision } => {
             let draft = match revision {
@@ -147,9 +147,9 @@ pub async fn run(args: DraftArgs, context: Context) -> Result<Verdict, CliError>
         }
         DraftCommand::Merge { which, save } => return merge(&context, &which, save).await,
         DraftCommand::Publish { which: DraftArg { prompt, draft }, why, label, bump, allow_major } => {
+            let message = why::message(why, &format!("Publish the draft {draft} of {prompt}"))?;
             let (expected_revision, allowed) = (None, OverrideArgs { allow_major, ..OverrideArgs::default() });
-            let request =
-                PublishDraftRequest { message: why.message, bump, labels: label, expected_revision, allow_major };
+            let request = PublishDraftRequest { message, bump, labels: label, expected_revision, allow_major };
             let publish = |allow_major| {
                 let request = PublishDraftRequest { allow_major, ..request.clone() };
                 let (prompt, draft) = (&prompt, &draft);
@@ -208,8 +208,8 @@ fn moved(error: CliError, prompt: &PromptName, draft: &str) -> CliError {
 
 fn described(draft: &Draft) -> String {
     let (prompt, name, revision, parent) = (&draft.prompt, &draft.name, draft.revision, draft.parent);
-    let when = moment(draft.saved);
-    format!("{name} of {prompt}: revision {revision} on version {parent}, saved by {} {when} UTC", draft.saved_by)
+    let when = zoned(draft.saved);
+    format!("{name} of {prompt}: revision {revision} on version {parent}, saved by {} {when}", draft.saved_by)
 }
 
 fn saved(output: Output, draft: &Draft) -> Result<(), CliError> {
@@ -221,7 +221,7 @@ fn saved(output: Output, draft: &Draft) -> Result<(), CliError> {
 }
 
 fn table(drafts: &[DraftSummary]) -> Table {
-    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SIZE", "SAVED (UTC)", "BY", "STARTED BY"]);
+    let mut table = Table::new(&["DRAFT", "REVISION", "FROM VERSION", "SIZE", "SAVED (ZONE)", "BY", "STARTED BY"]);
     for draft in drafts {
         table.row([
             Cell::new(ACCENT, &draft.name),

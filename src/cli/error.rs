@@ -136,8 +136,9 @@ impl From<ClientError> for CliError {
                 Self::usage(message).hint("such as http://127.0.0.1:7070 or unix:/run/bookholder.sock")
             }
             ClientError::Certificates(_) => Self::usage(message),
-            ClientError::Unreachable { .. } => Self::server(message)
-                .hint("is a node running there? set its address with --server or BOOKHOLDER_SERVER"),
+            ClientError::Unreachable { .. } => Self::server(message).hint(
+                "is a node running there? set its address with --server or BOOKHOLDER_SERVER, or choose a context",
+            ),
             ClientError::Untrusted { .. } => Self::server(message).hint(OWN_CERTIFICATE),
             ClientError::Answer { .. } => {
                 Self::server(message).hint("check the address, and that client and server versions match")
@@ -149,7 +150,10 @@ impl From<ClientError> for CliError {
 
 /// Parts of requests in the server's hints, and their command line equivalents.
 const IN_FLAGS: [(&str, &str); 8] = [
-    ("send the header Authorization: Bearer bh_…", "set BOOKHOLDER_TOKEN, or pass --token-file FILE"),
+    (
+        "send the header Authorization: Bearer bh_…",
+        "sign in with `bookholder login URL`, set BOOKHOLDER_TOKEN, or pass --token-file FILE",
+    ),
     ("POST /v1/tokens", "`bookholder token create`"),
     ("deploy with `allow_major` (--allow-major)", "deploy with --allow-major"),
     ("version in `to`", "version with --to"),
@@ -172,7 +176,9 @@ impl From<Problem> for CliError {
             _ => Kind::No,
         };
         let hint = problem.hint.or_else(|| match problem.code {
-            ErrorCode::Unauthorized => Some("set BOOKHOLDER_TOKEN, or pass --token-file FILE".to_owned()),
+            ErrorCode::Unauthorized => {
+                Some("sign in with `bookholder login URL`, set BOOKHOLDER_TOKEN, or pass --token-file FILE".to_owned())
+            }
             _ => None,
         });
         let hint = hint.as_deref().map(in_flags);

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Verdict;
+use super::args::times;
 use super::args::values::{pair, variable};
 use super::context::Context;
 use super::disk;
@@ -13,28 +14,33 @@ use super::error::CliError;
 use super::output::{ACCENT, DIM, Output, STRONG, harmless, one_line, paint};
 use crate::api::limits::BODY_BYTES_MAX;
 use crate::api::read::{Assignment, RenderRequest, Subject};
-use crate::clock::{Clock, SystemClock};
+use crate::files::prompt::write;
 use crate::model::as_of::AsOf;
 use crate::model::content::Body;
 use crate::model::reference::Reference;
 use crate::model::rendered::Rendered;
-use crate::model::time::Timestamp;
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder get support/agent
   bookholder get support/agent@7 --var who=Ada --var n:=3
   bookholder get support/agent --at '2026-03-20 15:00'
+  bookholder get support/agent@7 --file > agent.prompt    then edit and publish
+  bookholder get support/agent --at 'tuesday 15:00'    or yesterday, 2h, 09:30
   bookholder get support/agent --subject user-42 --attr locale=de-AT --stamp
   bookholder get support/chat --messages history=chat.json
 
 If the output is not a terminal, text is printed byte for byte, and messages as
 JSON. --json prints the whole response: model, tools, response schema and config
-in addition to the text or messages.";
+in addition to the text or messages.
+
+Times are in the time zone of this machine unless they name one, as in
+2026-03-20T15:00:00Z, '2026-03-20 15:00+02:00' or 'yesterday 15:00 UTC'.";
 
 /// `get`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct GetArgs {
     /// NAME, NAME@LABEL, NAME@7 or NAME@b3:3f9a1c2b; a name alone means production
     #[arg(value_name = "REFERENCE")]
@@ -51,8 +57,8 @@ pub struct GetArgs {
     /// Fail on unused variables or messages, and on placeholders without messages
     #[arg(long)]
     strict: bool,
-    /// Fetch what was served at this time (UTC), e.g. 2026-03-20 (00:00 on that day) or '2026-03-20 15:00'
-    #[arg(long, value_name = "TIME")]
+    /// Fetch what was served then, e.g. 2026-03-20 (its start), '2026-03-20 15:00', 2h, 'tuesday 15:00'
+    #[arg(long, value_name = "TIME", value_parser = times::time)]
     at: Option<AsOf>,
     /// Stable ID for split assignment, e.g. a user ID
     #[arg(long, value_name = "WHO")]
@@ -60,6 +66,9 @@ pub struct GetArgs {
     /// Attribute for deployment rules; repeatable
     #[arg(long = "attr", value_name = "NAME=VALUE", value_parser = pair)]
     attributes: Vec<(String, String)>,
+    /// Print the version as a prompt file, as its author wrote it
+    #[arg(long, conflicts_with_all = ["variables", "messages", "render", "strict", "stamp", "json"])]
+    file: bool,
     /// Print only the stamp
     #[arg(long)]
     stamp: bool,
@@ -67,11 +76,11 @@ pub struct GetArgs {
 
 pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
-    let now = Timestamp::from_ms(SystemClock::new().now_ms());
-    let at = args.at.map_or(Ok(None), |at| at.moment(now));
+    let at = args.at.map_or(Ok(None), |at| at.moment(times::now()));
     let at = at.map_err(|error| CliError::usage(format!("--at: {error}")))?;
     let rendering = args.render || !args.variables.is_empty() || !args.messages.is_empty();
     let chance;
+    let mut file = None;
     let (value, stamp, said) = if rendering {
         let mut request = RenderRequest {
             variables: args.variables.into_iter().collect(),
@@ -94,6 +103,10 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
         let who = Subject { subject: args.subject, attributes: args.attributes.into_iter().collect() };
         let answer = context.client.resolve(&args.reference, &who, at).await?;
         chance = by_chance(answer.assignment.as_ref());
+        if args.file {
+            let view = context.client.version(&answer.name, answer.version).await?;
+            file = Some(write(&view.source.unwrap_or(view.content)));
+        }
         let said = match &answer.content.body {
             Body::Text(text) => Rendered::Text(text.clone()),
             Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
@@ -107,7 +120,9 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
         );
     }
     let value = value.map_err(|error| CliError::no(error.to_string()))?;
-    if args.stamp {
+    if args.file {
+        output.text(&file.unwrap_or_default())?;
+    } else if args.stamp {
         output.line(stamp)?;
     } else if output.json {
         output.json(&value)?;

@@ -48,7 +48,7 @@ pub async fn run(args: HistoryArgs, context: Context) -> Result<Verdict, CliErro
 }
 
 fn table(deployments: &[Deployment], with_names: bool) -> Table {
-    let mut table = Table::new(&["WHEN (UTC)", "LABEL", "WHAT", "CHANGE", "WHO", "WHY"]);
+    let mut table = Table::new(&["WHEN (ZONE)", "LABEL", "WHAT", "CHANGE", "WHO", "WHY"]);
     for deployment in deployments {
         let style = match deployment.action {
             Action::Deploy => GOOD,

@@ -45,7 +45,7 @@ pub async fn run(args: ListArgs, context: Context) -> Result<Verdict, CliError> 
 }
 
 fn table(prompts: &[PromptView]) -> Table {
-    let mut table = Table::new(&["NAME", "LATEST", "LABELS", "CHANGED (UTC)"]);
+    let mut table = Table::new(&["NAME", "LATEST", "LABELS", "CHANGED (ZONE)"]);
     for view in prompts {
         let prompt = &view.prompt;
         let labels = match prompt.removed {

@@ -37,7 +37,7 @@ pub async fn run(args: LogArgs, context: Context) -> Result<Verdict, CliError> {
 }
 
 fn table(prompt: &PromptView, versions: &[Version]) -> Table {
-    let mut table = Table::new(&["VERSION", "SEMVER", "WHEN (UTC)", "WHO", "WHY", "LABELS"]);
+    let mut table = Table::new(&["VERSION", "SEMVER", "WHEN (ZONE)", "WHO", "WHY", "LABELS"]);
     for version in versions {
         let labels = match &version.retired {
             Some(retired) => Cell::new(BAD, format!("retired: {}", retired.message)),

@@ -15,6 +15,8 @@ mod compact;
 mod completions;
 mod confirm;
 mod context;
+mod context_file;
+mod contexts;
 mod costs;
 mod demo;
 mod deploy;
@@ -22,6 +24,8 @@ mod describe;
 mod diff;
 mod disk;
 mod draft;
+mod edit;
+mod editor;
 pub mod error;
 mod figures;
 mod findings;
@@ -33,8 +37,12 @@ mod import;
 mod keys;
 mod list;
 mod log;
+mod login;
+mod logout;
+mod man;
 mod observed;
 pub mod output;
+mod pager;
 mod policy;
 mod prices;
 mod principal;
@@ -55,10 +63,12 @@ mod retire;
 mod role;
 mod rollback;
 mod rules;
+mod secret_prompt;
 mod serve;
 mod show;
 mod stats;
 mod status;
+mod suggest;
 mod telemetry;
 mod token;
 mod trace;
@@ -66,6 +76,7 @@ mod unlabel;
 mod verify;
 mod webhook;
 mod whoami;
+mod why;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -74,10 +85,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 
 use self::args::{Cli, Command};
-use self::context::Context;
+use self::context::{Context, Target};
 use self::error::{CliError, Kind};
 use self::globals::Globals;
 use self::output::Output;
+use self::pager::Pager;
 
 /// Unpacks a bundle from a node; for the targets in `fuzz/`.
 ///
@@ -99,6 +111,10 @@ pub enum Verdict {
 
 /// Runs one command line and returns its exit code; the first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if completions::answer(Cli::command, &args) {
+        return ExitCode::SUCCESS;
+    }
     let mut tree = args::grouped();
     let parsed = tree.try_get_matches_from_mut(args).and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed.map_err(|error| error.format(&mut tree)) {
@@ -110,7 +126,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let output = Output::stdout(cli.globals.json);
-    match dispatch(cli.command, &cli.globals) {
+    let pager =
+        if cli.command.can_be_long() && !cli.globals.json && !cli.globals.no_pager { Pager::start() } else { None };
+    let done = dispatch(cli.command, &cli.globals, output);
+    drop(pager);
+    match done {
         Ok(Verdict::Done) => ExitCode::SUCCESS,
         Ok(Verdict::No) => Kind::No.code().into(),
         Err(error) => {
@@ -120,78 +140,91 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command, globals: &Globals) -> Result<Verdict, CliError> {
+fn dispatch(command: Command, globals: &Globals, output: Output) -> Result<Verdict, CliError> {
     match command {
-        Command::Serve(args) => serve::run(args, Output::stdout(globals.json)),
+        Command::Serve(args) => serve::run(args, output),
         Command::Replica(args) => replica::run(args),
-        Command::Demo(args) => demo::run(&args, Output::stdout(globals.json)),
-        Command::Verify(args) => verify::run(&args, Output::stdout(globals.json)),
-        Command::Compact(args) => compact::run(&args, Output::stdout(globals.json)),
-        Command::RepairDates(args) => repair_dates::run(&args, Output::stdout(globals.json)),
-        Command::Token(args) if args.is_offline() => token::offline(args, Output::stdout(globals.json)),
-        Command::Restore(args) => restore::run(&args, Output::stdout(globals.json)),
-        Command::Keys(args) => keys::run(args, Output::stdout(globals.json)),
-        Command::Audit(args) if args.is_offline() => audit::offline(&args, Output::stdout(globals.json)),
+        Command::Demo(args) => demo::run(&args, output),
+        Command::Verify(args) => verify::run(&args, output),
+        Command::Compact(args) => compact::run(&args, output),
+        Command::RepairDates(args) => repair_dates::run(&args, output),
+        Command::Token(args) if args.is_offline() => token::offline(args, output),
+        Command::Restore(args) => restore::run(&args, output),
+        Command::Keys(args) => keys::run(args, output),
+        Command::Audit(args) if args.is_offline() => audit::offline(&args, output),
         Command::Bundle(bundle::BundleArgs { command: bundle::BundleCommand::Import(args) }) => {
-            bundle::import(&args, Output::stdout(globals.json))
+            bundle::import(&args, output)
         }
-        Command::Bundle(args) => ask(globals, |context| bundle::run(args, context)),
-        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Bundle(args) => ask(globals, output, |context| bundle::run(args, context)),
+        Command::Login(args) => login::run(&args, globals, output),
+        Command::Logout(_) => logout::run(globals, output),
+        Command::Context(args) => contexts::run(&args, output),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args, Cli::command(), output),
         Command::PromptFile(_) => prompt_file::run(),
-        Command::Publish(args) => ask(globals, |context| publish::run(args, context)),
-        Command::Deploy(args) => ask(globals, |context| deploy::run(args, context)),
-        Command::Rollback(args) => ask(globals, |context| rollback::run(args, context)),
-        Command::Unlabel(args) => ask(globals, |context| unlabel::run(args, context)),
-        Command::Remove(args) => ask(globals, |context| remove::run(args, context)),
-        Command::Retire(args) => ask(globals, |context| retire::run(args, context)),
-        Command::Describe(args) => ask(globals, |context| describe::run(args, context)),
-        Command::Draft(args) => ask(globals, |context| draft::run(args, context)),
-        Command::Request(args) => ask(globals, |context| request::run(args, context)),
-        Command::Get(args) => ask(globals, |context| get::run(args, context)),
-        Command::List(args) => ask(globals, |context| list::run(args, context)),
-        Command::Log(args) => ask(globals, |context| log::run(args, context)),
-        Command::Diff(args) => ask(globals, |context| diff::run(args, context)),
-        Command::History(args) => ask(globals, |context| history::run(args, context)),
-        Command::Show(args) => ask(globals, |context| show::run(args, context)),
-        Command::Push(args) => ask(globals, |context| push::run(args, context)),
-        Command::Pull(args) => ask(globals, |context| pull::run(args, context)),
-        Command::Import(args) => ask(globals, |context| import::run(args, context)),
-        Command::Stats(args) => ask(globals, |context| stats::run(args, context)),
+        Command::Publish(args) => ask(globals, output, |context| publish::run(args, context)),
+        Command::Edit(args) => ask(globals, output, |context| edit::run(args, context)),
+        Command::Deploy(args) => ask(globals, output, |context| deploy::run(args, context)),
+        Command::Rollback(args) => ask(globals, output, |context| rollback::run(args, context)),
+        Command::Unlabel(args) => ask(globals, output, |context| unlabel::run(args, context)),
+        Command::Remove(args) => ask(globals, output, |context| remove::run(args, context)),
+        Command::Retire(args) => ask(globals, output, |context| retire::run(args, context)),
+        Command::Describe(args) => ask(globals, output, |context| describe::run(args, context)),
+        Command::Draft(args) => ask(globals, output, |context| draft::run(args, context)),
+        Command::Request(args) => ask(globals, output, |context| request::run(args, context)),
+        Command::Get(args) => ask(globals, output, |context| get::run(args, context)),
+        Command::List(args) => ask(globals, output, |context| list::run(args, context)),
+        Command::Log(args) => ask(globals, output, |context| log::run(args, context)),
+        Command::Diff(args) => ask(globals, output, |context| diff::run(args, context)),
+        Command::History(args) => ask(globals, output, |context| history::run(args, context)),
+        Command::Show(args) => ask(globals, output, |context| show::run(args, context)),
+        Command::Push(args) => ask(globals, output, |context| push::run(args, context)),
+        Command::Pull(args) => ask(globals, output, |context| pull::run(args, context)),
+        Command::Import(args) => ask(globals, output, |context| import::run(args, context)),
+        Command::Stats(args) => ask(globals, output, |context| stats::run(args, context)),
         Command::Telemetry(telemetry::TelemetryArgs { command: telemetry::TelemetryCommand::Export(args) }) => {
-            telemetry::export(&args, globals, Output::stdout(globals.json))
+            telemetry::export(&args, globals, output)
         }
-        Command::Telemetry(args) => ask(globals, |context| telemetry::run(args, context)),
-        Command::Trace(args) => ask(globals, |context| trace::run(args, context)),
-        Command::Costs(args) => ask(globals, |context| costs::run(args, context)),
-        Command::Observed(args) => ask(globals, |context| observed::run(args, context)),
-        Command::Alert(args) => ask(globals, |context| alert::run(args, context)),
-        Command::Prices(args) => ask(globals, |context| prices::run(args, context)),
-        Command::Recost(args) => ask(globals, |context| recost::run(args, context)),
-        Command::Status(args) => ask(globals, |context| status::run(args, context)),
-        Command::Whoami(_) => ask(globals, whoami::run),
-        Command::Can(args) => ask(globals, |context| can::run(args, context)),
-        Command::Principal(args) => ask(globals, |context| principal::run(args, context)),
-        Command::Role(args) => ask(globals, |context| role::run(args, context)),
-        Command::Token(args) => ask(globals, |context| token::run(args, context)),
-        Command::Webhook(args) => ask(globals, |context| webhook::run(args, context)),
-        Command::Report(args) if args.is_offline() => report::offline(&args, Output::stdout(globals.json)),
-        Command::Report(args) => ask(globals, |context| report::run(args, context)),
-        Command::Policy(args) => ask(globals, |context| policy::run(args, context)),
-        Command::Rules(args) => ask(globals, |context| rules::run(args, context)),
-        Command::Audit(args) => ask(globals, |context| audit::run(args, context)),
-        Command::Archive(args) => ask(globals, |context| archive::run(args, context)),
-        Command::Backup(args) => ask(globals, |context| backup::run(args, context)),
+        Command::Telemetry(args) => ask(globals, output, |context| telemetry::run(args, context)),
+        Command::Trace(args) => ask(globals, output, |context| trace::run(args, context)),
+        Command::Costs(args) => ask(globals, output, |context| costs::run(args, context)),
+        Command::Observed(args) => ask(globals, output, |context| observed::run(args, context)),
+        Command::Alert(args) => ask(globals, output, |context| alert::run(args, context)),
+        Command::Prices(args) => ask(globals, output, |context| prices::run(args, context)),
+        Command::Recost(args) => ask(globals, output, |context| recost::run(args, context)),
+        Command::Status(args) => ask(globals, output, |context| status::run(args, context)),
+        Command::Whoami(_) => ask(globals, output, whoami::run),
+        Command::Can(args) => ask(globals, output, |context| can::run(args, context)),
+        Command::Principal(args) => ask(globals, output, |context| principal::run(args, context)),
+        Command::Role(args) => ask(globals, output, |context| role::run(args, context)),
+        Command::Token(args) => ask(globals, output, |context| token::run(args, context)),
+        Command::Webhook(args) => ask(globals, output, |context| webhook::run(args, context)),
+        Command::Report(args) if args.is_offline() => report::offline(&args, output),
+        Command::Report(args) => ask(globals, output, |context| report::run(args, context)),
+        Command::Policy(args) => ask(globals, output, |context| policy::run(args, context)),
+        Command::Rules(args) => ask(globals, output, |context| rules::run(args, context)),
+        Command::Audit(args) => ask(globals, output, |context| audit::run(args, context)),
+        Command::Archive(args) => ask(globals, output, |context| archive::run(args, context)),
+        Command::Backup(args) => ask(globals, output, |context| backup::run(args, context)),
     }
 }
 
 /// Runs a client verb, on a single-threaded runtime.
 fn ask<F: Future<Output = Result<Verdict, CliError>>>(
     globals: &Globals,
+    output: Output,
     verb: impl FnOnce(Context) -> F,
 ) -> Result<Verdict, CliError> {
-    let context = Context::new(globals)?;
+    let target = Target::of(globals)?;
+    let context = Context::new(target.clone(), output)?;
+    let client = context.client.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(verb(context))
+    runtime.block_on(async {
+        match verb(context).await {
+            Ok(verdict) => Ok(verdict),
+            Err(error) => Err(target.explain(suggest::add(error, &client).await)),
+        }
+    })
 }
 
 #[cfg(test)]

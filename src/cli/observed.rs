@@ -6,7 +6,7 @@ use super::Verdict;
 use super::changed::published;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, moment, one_line, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, moment, one_line, paint, zoned};
 use crate::api::observed::{AdoptedVersion, OBSERVED_ROWS_MAX, ObservedPrompt, ObservedPrompts, ObservedUse};
 use crate::model::name::PromptName;
 use crate::web::figures::UNKNOWN;
@@ -93,7 +93,7 @@ fn list(output: Output, observed: &ObservedPrompts) -> Result<(), CliError> {
 }
 
 fn table(prompts: &[ObservedPrompt]) -> Table {
-    let mut table = Table::new(&["ID", "CALLS", "COST", "MODELS", "LAST SEEN (UTC)", "TEXT"]);
+    let mut table = Table::new(&["ID", "CALLS", "COST", "MODELS", "LAST SEEN (ZONE)", "TEXT"]);
     for prompt in prompts {
         let counts = &prompt.counts;
         let text = match &prompt.adopted {
@@ -115,8 +115,8 @@ fn table(prompts: &[ObservedPrompt]) -> Table {
 fn show(output: Output, prompt: &ObservedPrompt) -> Result<(), CliError> {
     let counts = &prompt.counts;
     output.line(format!("{}  {} calls  {}", paint(STRONG, &prompt.id), counts.calls, cost(counts)))?;
-    let (first, last) = (moment(counts.first_seen), moment(counts.last_seen));
-    output.line(paint(DIM, format!("first {first}, last {last} UTC")))?;
+    let (first, last) = (moment(counts.first_seen), zoned(counts.last_seen));
+    output.line(paint(DIM, format!("first {first}, last {last}")))?;
     output
         .line(format!("{} failed · {} tokens in · {} out", counts.errors, counts.input_tokens, counts.output_tokens))?;
     for one in &counts.models {

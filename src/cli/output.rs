@@ -7,10 +7,12 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::{Attribute, Color, ContentArrangement, Table as Layout, presets};
+use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Table as Layout, Width, presets};
 use serde::Serialize;
 
+use super::args::times;
 use super::error::{CliError, Kind};
+use super::pager;
 use crate::model::time::Timestamp;
 
 /// Bold, for names and headings.
@@ -25,6 +27,11 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 pub const WARN: Style = AnsiColor::Yellow.on_default();
 /// For what can be copied: names, references.
 pub const ACCENT: Style = AnsiColor::Cyan.on_default();
+
+/// Blanks behind each column.
+const PADDING: u16 = 2;
+/// Least width of a column whose words can break.
+const COLUMN_MIN: u16 = 10;
 
 /// The output of a verb.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +60,11 @@ impl Output {
         if self.json { self.json(value) } else { text() }
     }
 
+    /// Prints a list as JSON if that was asked for, in the form that all lists have, or else what `text` prints.
+    pub fn list<T: Serialize>(self, items: &[T], text: impl FnOnce() -> Result<(), CliError>) -> Result<(), CliError> {
+        self.show(&serde_json::json!({ "items": items }), text)
+    }
+
     /// Prints one line, with optional colours.
     pub fn line(self, text: impl Display) -> Result<(), CliError> {
         Ok(writeln!(anstream::stdout(), "{text}")?)
@@ -63,7 +75,7 @@ impl Output {
         if table.rows.is_empty() {
             return if self.terminal { self.line(paint(DIM, empty)) } else { Ok(()) };
         }
-        Ok(write!(anstream::stdout(), "{}", table.render(self.terminal, None))?)
+        Ok(write!(anstream::stdout(), "{}", table.render(self.terminal, pager::width()))?)
     }
 
     /// Prints user text: byte for byte to a program; on a terminal, without control characters and with a final line
@@ -151,10 +163,11 @@ impl<T: Display> From<T> for Cell {
 }
 
 impl Table {
-    /// A table without rows.
+    /// A table without rows. `ZONE` in a heading becomes the time zone of this machine, in which [`moment`] prints.
     #[must_use]
     pub fn new(headings: &[&str]) -> Self {
-        Self { headings: headings.iter().copied().map(str::to_owned).collect(), rows: Vec::new() }
+        let headings = headings.iter().map(|heading| heading.replace("ZONE", zone_name())).collect();
+        Self { headings, rows: Vec::new() }
     }
 
     /// Adds a row.
@@ -165,6 +178,16 @@ impl Table {
     /// Adds a row whose columns depend on the output.
     pub fn push(&mut self, cells: Vec<Cell>) {
         self.rows.push(cells);
+    }
+
+    /// The length of the longest word of each column.
+    fn words(&self) -> Vec<u16> {
+        let longest = |text: &str| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default();
+        let column = |(at, heading): (usize, &String)| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| longest(&cell.text));
+            u16::try_from(cells.chain([longest(heading)]).max().unwrap_or_default()).unwrap_or(u16::MAX / 64)
+        };
+        self.headings.iter().enumerate().map(column).collect()
     }
 
     /// Formats the table: coloured and wrapped to the width on a terminal, plain and aligned for a program.
@@ -180,24 +203,58 @@ impl Table {
             if layout.width() == Some(0) {
                 layout.set_content_arrangement(ContentArrangement::Disabled);
             }
-            layout.set_header(self.headings.iter().map(|heading| styled(heading, DIM)));
         } else {
             layout.set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
+        }
+        let coloured = terminal || is_colour_forced();
+        if coloured {
+            layout.enforce_styling().set_header(self.headings.iter().map(|heading| styled(heading, DIM)));
+        } else {
             layout.set_header(&self.headings);
         }
         for row in &self.rows {
             let cells = row.iter();
-            if terminal {
+            if coloured {
                 layout.add_row(cells.map(|cell| styled(&cell.text, cell.style)));
             } else {
                 layout.add_row(cells.map(|cell| &cell.text));
             }
         }
-        for column in layout.column_iter_mut() {
-            column.set_padding((0, 2));
+        let words = self.words();
+        let whole = layout.width().filter(|_| terminal).map(|width| whole_words(&words, width)).unwrap_or_default();
+        for (at, column) in layout.column_iter_mut().enumerate() {
+            column.set_padding((0, PADDING));
+            if let (Some(true), Some(word)) = (whole.get(at), words.get(at)) {
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(word + PADDING)));
+            }
         }
         layout.lines().flat_map(|line| [line.trim_end().to_owned(), "\n".to_owned()]).collect()
     }
+}
+
+/// Which columns keep their words whole: those with short words first, as long as something is left for the others.
+fn whole_words(words: &[u16], width: u16) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..words.len()).collect();
+    order.sort_by_key(|at| words.get(*at));
+    let mut whole = vec![false; words.len()];
+    let mut left = width;
+    for (placed, at) in order.iter().enumerate() {
+        let needs = words.get(*at).copied().unwrap_or_default().saturating_add(PADDING);
+        let others = u16::try_from(words.len() - placed - 1).unwrap_or(u16::MAX).saturating_mul(COLUMN_MIN);
+        if needs.saturating_add(others) > left {
+            break;
+        }
+        left -= needs;
+        if let Some(is_whole) = whole.get_mut(*at) {
+            *is_whole = true;
+        }
+    }
+    whole
+}
+
+/// Whether colours are wanted although the output is no terminal.
+fn is_colour_forced() -> bool {
+    !cfg!(test) && std::env::var_os("CLICOLOR_FORCE").is_some_and(|force| force != "0")
 }
 
 fn styled(text: &str, style: Style) -> comfy_table::Cell {
@@ -240,10 +297,27 @@ pub fn listed(values: &[impl Display]) -> String {
     one_line(&values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
 
-/// A time for display, in UTC.
+/// A time for display, in the zone of this machine.
 pub fn moment(at: Timestamp) -> String {
-    let text = at.to_string();
-    text.get(..19).map_or(text.clone(), |short| short.replace('T', " "))
+    printed(at, "%Y-%m-%d %H:%M:%S")
+}
+
+/// The same with the zone, such as `2026-03-20 15:00:00 UTC`.
+pub fn zoned(at: Timestamp) -> String {
+    printed(at, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+fn printed(at: Timestamp, format: &str) -> String {
+    let at = jiff::Timestamp::from_millisecond(at.ms()).unwrap_or_default();
+    at.to_zoned(times::zone().clone()).strftime(format).to_string()
+}
+
+/// The name of the zone of this machine, for headings.
+fn zone_name() -> &'static str {
+    match times::zone().iana_name() {
+        None | Some("Etc/UTC" | "Etc/Unknown" | "Etc/UCT" | "UCT" | "Zulu" | "Etc/Zulu") => "UTC",
+        Some(name) => name,
+    }
 }
 
 /// `1 prompt`, `2 prompts`.
@@ -280,6 +354,18 @@ support/agent  7       production → 6
         assert!(plain.lines().all(|line| line.chars().count() <= 32), "{plain}");
         assert!(plain.lines().count() > 3, "it is folded: {plain}");
         assert!(!text.contains("\u{1b}[31m "), "what others wrote colours nothing");
+    }
+
+    #[test]
+    fn words_break_in_the_columns_with_the_longest_ones_only() {
+        assert_eq!(whole_words(&[5, 10, 5], 80), [true, true, true]);
+        assert_eq!(whole_words(&[5, 60, 5, 20], 60), [true, false, true, true]);
+        assert_eq!(whole_words(&[50, 60, 5], 20), [false, false, false]);
+        assert_eq!(whole_words(&[], 20), Vec::<bool>::new());
+        let mut table = Table::new(&["NAME", "WHY"]);
+        table.row(["support/agent@production".into(), "a text of many words that does not fit".into()]);
+        let plain = anstream::adapter::strip_str(&table.render(true, Some(50))).to_string();
+        assert!(plain.contains("support/agent@production"), "{plain}");
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub async fn run(args: PolicyArgs, context: Context) -> Result<Verdict, CliError
     match args.command {
         PolicyCommand::List => {
             let policies = client.policies().await?;
-            output.show(&policies, || {
+            output.list(&policies, || {
                 output.table(&table(&policies), "no policies: everyone with the deploy permission can deploy")
             })?;
         }

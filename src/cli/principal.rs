@@ -6,7 +6,7 @@ use super::Verdict;
 use super::args::values::{grant, handle, lifetime};
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_line, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, Table, moment, one_line, paint, zoned};
 use crate::api::govern::{GrantsRequest, PrincipalRequest, SignInLinkRequest};
 use crate::model::pattern::Pattern;
 use crate::model::principal::{Grant, Principal, PrincipalKind};
@@ -104,7 +104,7 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
     let changed = match args.command {
         PrincipalCommand::List => {
             let principals = client.principals().await?;
-            output.show(&principals, || output.table(&table(&principals), "no principals"))?;
+            output.list(&principals, || output.table(&table(&principals), "no principals"))?;
             return Ok(Verdict::Done);
         }
         PrincipalCommand::Add { name, service, automation, grant } => {
@@ -139,9 +139,9 @@ pub async fn run(args: PrincipalArgs, context: Context) -> Result<Verdict, CliEr
                 output.json(&made)?;
             } else {
                 output.line(one_line(&made.url))?;
-                let until = moment(made.expires);
+                let until = zoned(made.expires);
                 output.note(format!(
-                    "{} signs {name} in once, valid until {until} UTC; send it only to them",
+                    "{} signs {name} in once, valid until {until}; send it only to them",
                     paint(GOOD, "✓")
                 ));
             }
@@ -182,7 +182,7 @@ fn show(output: Output, principal: &Principal) -> Result<(), CliError> {
 }
 
 fn table(principals: &[Principal]) -> Table {
-    let mut table = Table::new(&["NAME", "KIND", "SINCE (UTC)", "GRANTS"]);
+    let mut table = Table::new(&["NAME", "KIND", "SINCE (ZONE)", "GRANTS"]);
     for principal in principals {
         let grants = principal.grants.iter().map(ToString::to_string).collect::<Vec<_>>().join(" · ");
         let grants = match principal.disabled {

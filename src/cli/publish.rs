@@ -9,7 +9,7 @@ use super::args::values::{OverrideArgs, WhyArgs, one_of};
 use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
-use super::{Verdict, changed, folder};
+use super::{Verdict, changed, folder, why};
 use crate::api::write::PublishRequest;
 use crate::model::name::{Label, PromptName};
 use crate::model::version::Bump;
@@ -66,9 +66,10 @@ pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliErro
     labels.extend(args.label);
     labels.sort();
     labels.dedup();
+    let message = why::message(args.why, &format!("Publish {}", args.name))?;
     let request = PublishRequest {
         content: file.content,
-        message: args.why.message,
+        message,
         bump: args.bump,
         expected_parent: args.expect,
         labels,

@@ -20,7 +20,7 @@ use super::error::CliError;
 use super::findings::summary;
 use super::folder::{self, FolderFile};
 use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, one_line, paint};
-use super::{Verdict, disk};
+use super::{Verdict, disk, why};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
 use crate::api::read::PromptView;
@@ -129,7 +129,8 @@ enum PushOutcome {
 
 pub async fn run(args: PushArgs, context: Context) -> Result<Verdict, CliError> {
     let PushArgs { folder, why, label, prune, dry_run, force, allow_major, yes } = args;
-    let message = why.message;
+    // Nothing is recorded by a dry run.
+    let message = if dry_run { String::new() } else { why::message(why, &format!("Push {}", folder.display()))? };
     push(&context, Push { folder, message, labels: label, prune, dry_run, force, allow_major, yes }).await
 }
 

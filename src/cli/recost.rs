@@ -4,16 +4,15 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::Verdict;
+use super::args::times;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{DIM, GOOD, Output, WARN, paint};
 use super::progress;
 use crate::api::prices::{RecostAnswer, RecostRequest};
 use crate::api::stats::SpendCounts;
-use crate::clock::{Clock, SystemClock};
 use crate::model::name::PromptName;
 use crate::model::since::Since;
-use crate::model::time::Timestamp;
 use crate::web::figures::percent;
 
 const EXAMPLES: &str = "\
@@ -28,8 +27,8 @@ were reported with a call stay. A run that ended early can be begun again.";
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RecostArgs {
-    /// Only calls from this time on: an age such as 24h or 7d, or a date or time (UTC)
-    #[arg(long, value_name = "TIME")]
+    /// Only calls from this time on: an age such as 24h or 7d, a date, or a time such as 'monday 09:00'
+    #[arg(long, value_name = "TIME", value_parser = times::since)]
     since: Option<Since>,
     /// Only calls of this prompt
     #[arg(long, value_name = "NAME")]
@@ -41,8 +40,7 @@ pub struct RecostArgs {
 
 pub async fn run(args: RecostArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
-    let now = Timestamp::from_ms(SystemClock::new().now_ms());
-    let since = args.since.map(|since| since.start(now));
+    let since = args.since.map(|since| since.start(times::now()));
     let mut request = RecostRequest { since, prompt: args.prompt, cursor: None, dry_run: args.dry_run };
     let bar = progress::parts(output, "pricing");
     let mut total = RecostAnswer::default();

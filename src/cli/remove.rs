@@ -6,7 +6,7 @@ use super::args::values::{WhyArgs, YesArgs};
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
-use super::{Verdict, changed};
+use super::{Verdict, changed, why};
 use crate::api::write::RemoveRequest;
 use crate::model::name::PromptName;
 
@@ -35,7 +35,8 @@ pub struct RemoveArgs {
 pub async fn run(args: RemoveArgs, context: Context) -> Result<Verdict, CliError> {
     let question = format!("Remove {}? Its labels then serve nothing. Its history is kept.", args.name);
     confirm(context.output, args.yes.yes, &question, Vec::new())?;
-    let why = RemoveRequest { message: args.why.message, break_glass: args.break_glass };
+    let message = why::message(args.why, &format!("Remove {}", args.name))?;
+    let why = RemoveRequest { message, break_glass: args.break_glass };
     changed::deployed(context.output, &context.client.remove(&args.name, &why).await?)?;
     Ok(Verdict::Done)
 }

@@ -12,23 +12,24 @@ use clap::{Args, Subcommand};
 use tar::EntryType;
 
 use self::verify::ReportVerifyArgs;
+use super::args::times;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, GOOD, Output, count, moment, paint};
+use super::output::{ACCENT, DIM, GOOD, Output, count, moment, paint, zoned};
 use super::{Verdict, disk, progress};
 use crate::api::limits::REPORT_BYTES_MAX;
-use crate::clock::{Clock, SystemClock};
 use crate::crypto::note::{NOTE_BYTES_MAX, Note};
 use crate::governance::report::ReportFormat;
+use crate::model::as_of::AsOf;
 use crate::model::pattern::Pattern;
-use crate::model::time::Timestamp;
 use crate::trust::manifest::{MANIFEST_FILE_BYTES_MAX, Manifest, ManifestFile};
 
 /// Most bytes of an archive: a report, its manifest, and the overhead of the archive.
 const ARCHIVE_BYTES_MAX: u64 = REPORT_BYTES_MAX + MANIFEST_FILE_BYTES_MAX as u64 + 64 * 1024;
 /// The suffix of a manifest's file name, after the report's.
 const MANIFEST_SUFFIX: &str = ".manifest.json";
-const DAY_MS: i64 = 24 * 3_600 * 1_000;
+/// Length of a date such as `2026-03-20`.
+const DATE_CHARACTERS: usize = 10;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,12 +57,12 @@ enum ReportCommand {
 
 #[derive(Clone, Debug, Args)]
 struct MakeArgs {
-    /// Start: a date, or a time such as 2026-03-20T15:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = DateOrTime::read)]
-    from: Option<DateOrTime>,
+    /// Start: a date, or a time such as 2026-03-20T15:00:00Z, '2026-03-20 15:00' or 30d
+    #[arg(long, value_name = "TIME", value_parser = times::time)]
+    from: Option<AsOf>,
     /// End: a date (inclusive) or a time [default: now]
-    #[arg(long, value_name = "TIME", value_parser = DateOrTime::read)]
-    to: Option<DateOrTime>,
+    #[arg(long, value_name = "TIME", value_parser = times::time)]
+    to: Option<AsOf>,
     /// Prompts to include, as a pattern; the default `**` also includes changes to access
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompt: Pattern,
@@ -76,35 +77,10 @@ struct MakeArgs {
     force: bool,
 }
 
-/// A date or a time, all in UTC.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct DateOrTime {
-    at: Timestamp,
-    is_date: bool,
-}
-
-impl DateOrTime {
-    fn read(text: &str) -> Result<Self, String> {
-        let date = format!("{text}T00:00:00Z").parse::<Timestamp>();
-        match (date, text.parse::<Timestamp>()) {
-            (Ok(at), _) => Ok(Self { at, is_date: true }),
-            (Err(_), Ok(at)) => Ok(Self { at, is_date: false }),
-            (Err(_), Err(_)) => {
-                Err("write a date such as 2026-03-20, or a time such as 2026-03-20T15:00:00Z".to_owned())
-            }
-        }
-    }
-
-    /// The time after it, if it is an end.
-    fn end(&self) -> Timestamp {
-        if self.is_date { Timestamp::from_ms(self.at.ms().saturating_add(DAY_MS)) } else { self.at }
-    }
-
-    /// For use in a file name.
-    fn in_name(&self) -> String {
-        let text: String = self.at.to_string().chars().filter(|c| *c != ':').collect();
-        if self.is_date { text.chars().take(10).collect() } else { text }
-    }
+/// A time for use in a file name: the day, or the moment in UTC.
+fn in_name(at: AsOf) -> String {
+    let text: String = at.first().to_string().chars().filter(|c| *c != ':').collect();
+    if at.is_date() { moment(at.first()).chars().take(DATE_CHARACTERS).collect() } else { text }
 }
 
 impl ReportArgs {
@@ -127,8 +103,8 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
     let MakeArgs { from, to, prompt, format, out, force } = args.make;
     let since = "--from is required, e.g. --from 2026-03-01";
     let from = from.ok_or_else(|| CliError::usage(since))?;
-    let to = to.unwrap_or_else(|| DateOrTime { at: Timestamp::from_ms(SystemClock::new().now_ms()), is_date: false });
-    let name = || PathBuf::from(format!("bookholder-report-{}-{}.{format}", from.in_name(), to.in_name()));
+    let to = to.unwrap_or_else(|| AsOf::at(times::now()));
+    let name = || PathBuf::from(format!("bookholder-report-{}-{}.{format}", in_name(from), in_name(to)));
     let out = out.unwrap_or_else(name);
     disk::check_folder(&out)?;
     let beside = manifest_of(&out);
@@ -137,7 +113,7 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
         return Err(CliError::usage(message).hint("choose another file with --out, or use --force to replace it"));
     }
     let query = [
-        ("from", from.at.to_string()),
+        ("from", from.first().to_string()),
         ("to", to.end().to_string()),
         ("prompt", prompt.to_string()),
         ("format", format.to_string()),
@@ -169,11 +145,11 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
     output.line(format!("{} {} {size}", paint(GOOD, "✓"), paint(ACCENT, out.display())))?;
     output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, beside.display())))?;
     output.line(format!(
-        "  {} and {}, from {} to {} UTC",
+        "  {} and {}, from {} to {}",
         count(usize::try_from(manifest.decisions).unwrap_or(usize::MAX), "decision"),
         count(usize::try_from(manifest.deployments).unwrap_or(usize::MAX), "deployment"),
         moment(manifest.from),
-        moment(manifest.to)
+        zoned(manifest.to)
     ))?;
     let command = format!("bookholder report verify {} --root-key bk1-…", out.display());
     output.note(format!("  To verify it on any machine, use the root key from `bookholder keys show`:\n  {command}"));
@@ -254,14 +230,14 @@ mod tests {
             ("2026-03-20T15:00:00Z", "2026-03-20T15:00:00Z", "2026-03-20T15:00:00Z", "2026-03-20T150000Z"),
             ("2026-03-20T15:00:00+02:00", "2026-03-20T13:00:00Z", "2026-03-20T13:00:00Z", "2026-03-20T130000Z"),
         ] {
-            let when = DateOrTime::read(text).expect(text);
+            let when = times::time(text).expect(text);
             assert_eq!(
-                (when.at.to_string(), when.end().to_string(), when.in_name()),
+                (when.first().to_string(), when.end().to_string(), in_name(when)),
                 (at.into(), end.into(), name.into())
             );
         }
-        for wrong in ["", "yesterday", "2026-13-01", "20.3.2026"] {
-            assert!(DateOrTime::read(wrong).expect_err(wrong).contains("2026-03-20"), "{wrong}");
+        for wrong in ["", "someday", "2026-13-01", "20.3.2026"] {
+            assert!(times::time(wrong).expect_err(wrong).contains("2026-03-20"), "{wrong}");
         }
     }
 

@@ -14,7 +14,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, DIM, GOOD, Output, one_line, paint};
 use super::publish::bump;
-use super::{Verdict, changed, deploy, folder, requirements};
+use super::{Verdict, changed, deploy, folder, requirements, why};
 use crate::api::govern::{
     AmendRequest, ApplyRequest, ProposeRequest, ProposedVersion, RequestPage, ReviewRequest, ReviewedRequest,
     UnmetRequirement,
@@ -187,9 +187,15 @@ pub async fn run(args: RequestArgs, context: Context) -> Result<Verdict, CliErro
             return Ok(Verdict::Done);
         }
         RequestCommand::Approve(args) => return approve::run(args, &context).await,
-        RequestCommand::Reject { id, why } => (id, EventKind::Reject, why.message),
-        RequestCommand::Comment { id, why } => (id, EventKind::Comment, why.message),
-        RequestCommand::Withdraw { id, why } => (id, EventKind::Withdraw, why.message),
+        RequestCommand::Reject { id, why } => {
+            (id, EventKind::Reject, why::message(why, &format!("Reject change request {id}"))?)
+        }
+        RequestCommand::Comment { id, why } => {
+            (id, EventKind::Comment, why::message(why, &format!("Comment on change request {id}"))?)
+        }
+        RequestCommand::Withdraw { id, why } => {
+            (id, EventKind::Withdraw, why::message(why, &format!("Withdraw change request {id}"))?)
+        }
     };
     let reviewed = context.client.review(id, &ReviewRequest { kind, message, fingerprints: Vec::new() }).await?;
     output.show(&reviewed, || print_result(output, &reviewed, kind))?;
@@ -207,7 +213,7 @@ fn incomplete(error: CliError, id: u64) -> CliError {
 
 async fn propose(args: ProposeArgs, context: &Context) -> Result<Verdict, CliError> {
     let (publish, moves) = contents(&args, context).await?;
-    let message = args.why.message;
+    let message = why::message(args.why, "Open or amend a change request")?;
     let (request, what) = if let Some(id) = args.request {
         let amended = context.client.amend(id, &AmendRequest { message, publish, moves }).await?;
         (amended, "has been amended")
@@ -318,6 +324,7 @@ fn result(reviewed: &ReviewedRequest, kind: EventKind) -> String {
 mod tests {
     use clap::Parser;
 
+    use super::super::context::{Target, TokenSource};
     use super::*;
 
     #[derive(Debug, Parser)]
@@ -370,12 +377,8 @@ mod tests {
         assert!(matches!(proposed("support/agent@7"), Ok(Proposed::Version(_))));
         assert!(matches!(proposed("support/agent"), Ok(Proposed::Prompt(_))));
         assert!(proposed("support//agent").expect_err("no name").contains("segment"));
-        let globals = super::super::globals::Globals {
-            json: false,
-            server: super::super::globals::SERVER_DEFAULT.to_owned(),
-            token_file: None,
-            ca_file: None,
-        };
+        let server = super::super::globals::SERVER_DEFAULT.to_owned();
+        let target = Target { context: None, server, token: TokenSource::Absent, ca_file: None };
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         for (line, part) in [
             ("x propose support/agent --to production -m why", "name a version"),
@@ -385,7 +388,7 @@ mod tests {
         ] {
             let parsed = Line::try_parse_from(line.split(' ')).expect(line);
             let RequestCommand::Propose(args) = parsed.args.command else { panic!("{line}") };
-            let context = Context::new(&globals).expect("a context");
+            let context = Context::new(target.clone(), super::super::output::Output::stdout(false)).expect("a context");
             let error = runtime.block_on(contents(&args, &context)).expect_err(line);
             assert!(error.message.contains(part) && error.kind.code() == 2, "{line}: {error:?}");
         }

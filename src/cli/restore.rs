@@ -6,7 +6,7 @@ use super::Verdict;
 use super::args::node::RestoreArgs;
 use super::error::CliError;
 use super::keys::show_draft;
-use super::output::{DIM, Output, moment, paint};
+use super::output::{DIM, Output, paint, zoned};
 use super::verify;
 use crate::clock::{Clock, SystemClock};
 use crate::model::time::Timestamp;
@@ -26,9 +26,9 @@ pub fn run(args: &RestoreArgs, output: Output) -> Result<Verdict, CliError> {
     output.note(paint(
         DIM,
         format!(
-            "restored to {}; epoch {epoch} starts at {} UTC, and replicas will follow it",
+            "restored to {}; epoch {epoch} starts at {}, and replicas will follow it",
             args.data.display(),
-            moment(Timestamp::from_ms(clock.now_ms()))
+            zoned(Timestamp::from_ms(clock.now_ms()))
         ),
     ));
     verify::show(output, &proof)

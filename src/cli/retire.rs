@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::Verdict;
 use super::args::values::{WhyArgs, versioned};
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, GOOD, paint};
+use super::{Verdict, why};
 use crate::api::write::MessageRequest;
 use crate::model::reference::Reference;
 
@@ -30,7 +30,8 @@ pub struct RetireArgs {
 }
 
 pub async fn run(args: RetireArgs, context: Context) -> Result<Verdict, CliError> {
-    let (name, why) = (&args.version.name, MessageRequest { message: args.why.message });
+    let what = format!("{} {}", if args.undo { "Reinstate" } else { "Retire" }, args.version);
+    let (name, why) = (&args.version.name, MessageRequest { message: why::message(args.why, &what)? });
     let number = context.number(&args.version).await?;
     if args.undo {
         context.client.reinstate(name, number, &why).await?;

@@ -63,7 +63,7 @@ pub async fn run(args: RoleArgs, context: Context) -> Result<Verdict, CliError> 
     match args.command {
         RoleCommand::List => {
             let roles = client.roles().await?;
-            output.show(&roles, || output.table(&table(&roles), "no roles"))?;
+            output.list(&roles, || output.table(&table(&roles), "no roles"))?;
         }
         RoleCommand::Set { name, permissions, description } => {
             let request = RoleRequest { permissions: permissions.into_iter().collect(), description };

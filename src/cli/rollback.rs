@@ -6,7 +6,7 @@ use super::args::values::{OverrideArgs, WhyArgs};
 use super::confirm::deploying;
 use super::context::Context;
 use super::error::CliError;
-use super::{Verdict, changed};
+use super::{Verdict, changed, why};
 use crate::api::write::RollbackRequest;
 use crate::model::name::{Label, PromptName};
 
@@ -34,8 +34,9 @@ pub struct RollbackArgs {
 }
 
 pub async fn run(args: RollbackArgs, context: Context) -> Result<Verdict, CliError> {
+    let message = why::message(args.why, &format!("Roll back {}@{}", args.name, args.label))?;
     let request = RollbackRequest {
-        message: args.why.message,
+        message,
         to: args.to,
         expected_deployment: None,
         allow_major: false,

@@ -116,7 +116,7 @@ pub async fn run(args: RulesArgs, context: Context) -> Result<Verdict, CliError>
     match args.command {
         RulesCommand::List => {
             let sets = client.rule_sets().await?;
-            output.show(&sets, || output.table(&table(&sets), "no rule sets"))?;
+            output.list(&sets, || output.table(&table(&sets), "no rule sets"))?;
         }
         RulesCommand::Show { name } => {
             let set = client.rule_set(&name).await?;

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::get::{as_value, print_rendered};
 use super::log::labels;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, listed, moment, one_line, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, listed, moment, one_line, paint, zoned};
 use crate::api::read::{PromptView, VersionView};
 use crate::model::content::Body;
 use crate::model::name::PromptName;
@@ -76,7 +76,7 @@ fn prompt(output: Output, view: &PromptView) -> Result<(), CliError> {
         super::describe::show(output, about)?;
     }
     output.line("")?;
-    let mut table = Table::new(&["LABEL", "SERVES", "SINCE (UTC)", "DEPLOYMENT"]);
+    let mut table = Table::new(&["LABEL", "SERVES", "SINCE (ZONE)", "DEPLOYMENT"]);
     for state in &view.labels {
         table.row([
             Cell::new(ACCENT, &state.label),
@@ -105,7 +105,7 @@ fn version(output: Output, prompt: &PromptView, view: &VersionView) -> Result<()
         ("stamp", view.stamp.clone()),
         ("content", version.content_id.to_string()),
         ("author", version.author.clone()),
-        ("when", format!("{} UTC", moment(version.created))),
+        ("when", zoned(version.created)),
         ("why", version.message.clone()),
     ];
     rows.extend(version.includes.iter().map(|include| ("includes", format!("{}@{}", include.name, include.version))));

@@ -3,11 +3,12 @@
 use clap::Args;
 
 use super::Verdict;
+use super::args::times;
 use super::args::values::one_of;
 use super::context::Context;
 use super::error::CliError;
 use super::figures::{csv, sparkline};
-use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, moment, one_line, paint};
+use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, moment, one_line, paint, zoned};
 use crate::api::completeness::Completeness;
 use crate::api::stats::{PromptStats, StatsBy, StatsCounts, StatsGroup, StatsQuantiles};
 use crate::model::name::PromptName;
@@ -36,11 +37,11 @@ pub struct StatsArgs {
     #[arg(long, value_name = "WHAT", default_value = "version", conflicts_with = "compare",
         value_parser = one_of(StatsBy::ALL.map(StatsBy::as_str), str::parse::<StatsBy>))]
     by: StatsBy,
-    /// Start of the period: an age such as 24h or 7d, or a date or time (UTC)
-    #[arg(long, value_name = "TIME", default_value = "7d")]
+    /// Start of the period: an age such as 24h or 7d, a date, or a time such as 'monday 09:00'
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = times::since)]
     since: Since,
     /// End of the period, written like its start; a date is included [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = times::until)]
     until: Option<Since>,
     /// Compare two versions, e.g. @6 @7
     #[arg(long, value_names = ["VERSION", "VERSION"], num_args = 2, value_parser = version)]
@@ -92,15 +93,15 @@ fn of_version(stats: &PromptStats, number: u64) -> Result<&StatsGroup, CliError>
         } else {
             format!("versions with calls in this period: {}; or use an earlier --since", known.join(", "))
         };
-        let since = moment(stats.since);
-        CliError::no(format!("{}@{number} has no calls since {since} UTC", stats.name)).hint(hint)
+        let since = zoned(stats.since);
+        CliError::no(format!("{}@{number} has no calls since {since}", stats.name)).hint(hint)
     })
 }
 
 /// The period of an answer, and how far its data reaches.
 pub fn period(since: Timestamp, until: Timestamp, newest: Option<Timestamp>) -> String {
     let newest = newest.map_or_else(|| "nothing reported yet".to_owned(), |at| format!("newest report {}", moment(at)));
-    format!("{} to {} UTC · {newest}", moment(since), moment(until))
+    format!("{} to {} · {newest}", moment(since), zoned(until))
 }
 
 fn print(output: Output, stats: &PromptStats) -> Result<(), CliError> {
@@ -142,11 +143,11 @@ pub fn complete(output: Output, completeness: &Completeness) -> Result<(), CliEr
     let names: Vec<String> = behind
         .iter()
         .take(BEHIND_SHOWN)
-        .map(|one| format!("{} since {} UTC", one_line(&one.replica), moment(one.complete_until)))
+        .map(|one| format!("{} since {}", one_line(&one.replica), zoned(one.complete_until)))
         .collect();
     let left = behind.len().saturating_sub(BEHIND_SHOWN) as u64 + more_behind;
     let more = if left > 0 { format!(" and {left} more") } else { String::new() };
-    let what = format!("complete up to {} UTC; missing: {}{more}", moment(*complete_until), names.join(", "));
+    let what = format!("complete up to {}; missing: {}{more}", zoned(*complete_until), names.join(", "));
     output.line(paint(WARN, what))
 }
 

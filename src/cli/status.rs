@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, moment, one_line, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, moment, one_line, paint, zoned};
 use super::progress::size;
 use crate::api::completeness::{ExportFailure, ExportStatus, TelemetryRetention, TelemetryStatus};
 use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
@@ -73,7 +73,7 @@ fn print(output: Output, server: &str, status: &Status) -> Result<(), CliError> 
     }
     if !status.replicas.is_empty() {
         output.line("")?;
-        let mut table = Table::new(&["REPLICA", "POSITION", "FRESHNESS", "VERSION", "REPORTED (UTC)"]);
+        let mut table = Table::new(&["REPLICA", "POSITION", "FRESHNESS", "VERSION", "REPORTED (ZONE)"]);
         for report in &status.replicas {
             table.row([
                 Cell::new(ACCENT, &report.replica),
@@ -98,13 +98,13 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ("position", status.position.to_string()),
         ("entries", format!("{} signed (prompts, versions, contents, labels, deployments)", status.entries)),
         ("state", one_line(&status.state)),
-        ("freshness", format!("{} since {} UTC", paint(style, word(status.freshness)), moment(status.since))),
+        ("freshness", format!("{} since {}", paint(style, word(status.freshness)), zoned(status.since))),
     ];
     if status.role == NodeRole::Replica {
         rows.push(("contact", format!("{} ago", age(status.age_s))));
     }
-    rows.extend(status.issued.map(|at| ("signed", format!("{} UTC", moment(at)))));
-    rows.extend(status.expires.map(|at| ("expires", format!("{} UTC", moment(at)))));
+    rows.extend(status.issued.map(|at| ("signed", zoned(at))));
+    rows.extend(status.expires.map(|at| ("expires", zoned(at))));
     if status.clock_untrusted {
         rows.push(("clock", paint(BAD, "does not match signed records and is not trusted; set the clock")));
     }
@@ -123,7 +123,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         rows.push(("automation", paint(WARN, held)));
     }
     rows.extend(status.alerts.iter().map(|alert| {
-        let since = format!("since {} UTC", moment(alert.since));
+        let since = format!("since {}", zoned(alert.since));
         let what = one_line(&format!("{} is firing: {}", alert.name, alert.summary));
         ("alert", format!("{} {}", paint(BAD, what), paint(DIM, since)))
     }));
@@ -131,7 +131,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(
         |(what, trouble)| {
             let detail = one_line(&format!("{}: {}", trouble.reason, trouble.detail));
-            let since = format!("{} times since {} UTC", trouble.times, moment(trouble.since));
+            let since = format!("{} times since {}", trouble.times, zoned(trouble.since));
             (what, format!("{} {}", paint(BAD, detail), paint(DIM, since)))
         },
     ));
@@ -152,7 +152,7 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
         rows.push(("kept", days));
     }
     if let Some(spool) = &kept.spool {
-        let since = spool.oldest.map(|oldest| format!(" since {} UTC", moment(oldest))).unwrap_or_default();
+        let since = spool.oldest.map(|oldest| format!(" since {}", zoned(oldest))).unwrap_or_default();
         let waits = format!("{} in {} batches wait for the primary{since}", size(spool.bytes), spool.batches);
         rows.push(("telemetry", if spool.batches == 0 { "all sent to the primary".to_owned() } else { waits }));
         if spool.content_dropped > 0 {
@@ -166,11 +166,11 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
         per_mille => rows.push(("content", format!("recorded for {} % of calls", f64::from(per_mille) / 10.0))),
     }
     if let Some(completeness) = &kept.completeness {
-        let until = format!("{} UTC", moment(completeness.complete_until));
+        let until = zoned(completeness.complete_until);
         rows.push(("complete", if completeness.behind.is_empty() { until } else { paint(WARN, until) }));
         rows.extend(completeness.behind.iter().map(|one| {
-            let since = moment(one.complete_until);
-            ("behind", paint(WARN, format!("{} since {since} UTC", one_line(&one.replica))))
+            let since = zoned(one.complete_until);
+            ("behind", paint(WARN, format!("{} since {since}", one_line(&one.replica))))
         }));
     }
     rows
@@ -184,7 +184,7 @@ fn export(export: &ExportStatus) -> (&'static str, String) {
         let waiting = usize::try_from(*waiting_blocks).unwrap_or(usize::MAX);
         return ("export", format!("{to}: works; {} to send", count(waiting, "block")));
     };
-    let since = format!("{attempts} times since {} UTC", moment(*since));
+    let since = format!("{attempts} times since {}", zoned(*since));
     ("export", format!("{} {}", paint(BAD, one_line(&format!("{to}: {reason}"))), paint(DIM, since)))
 }
 

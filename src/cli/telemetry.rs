@@ -8,23 +8,19 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::Verdict;
-use super::context::Context;
-use super::disk::{self, Replacement, check_folder};
+use super::context::{Context, Target, TokenSource, client};
+use super::disk::{Replacement, check_folder};
 use super::error::CliError;
-use super::globals::{Globals, SERVER_DEFAULT};
-use super::output::{ACCENT, DIM, GOOD, Output, count, moment, one_line, paint};
+use super::globals::Globals;
+use super::output::{ACCENT, DIM, GOOD, Output, count, one_line, paint, zoned};
 use super::progress;
 use super::serve::run_to_end;
 use crate::api::erasure::EraseTelemetryRequest;
 use crate::api::telemetry_files::TelemetryKeyRequest;
-use crate::client::{Client, ClientOptions};
 use crate::clock::SystemClock;
 use crate::replication::telemetry_file::{FileHeader, TelemetryFile, TelemetryFileError};
 use crate::server::telemetry_export::{self, Exported};
 use crate::telemetry::store::SpoolId;
-
-/// Largest file of certificates, in bytes.
-const CA_FILE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -120,10 +116,9 @@ pub fn export(args: &ExportArgs, globals: &Globals, output: Output) -> Result<Ve
         match telemetry_export::export(&data, clock, &mut out).await? {
             Exported::Written(header) => Ok(header),
             Exported::Running { address, token } => {
-                let server =
-                    if globals.server == SERVER_DEFAULT { format!("http://{address}") } else { globals.server.clone() };
-                let ca_pem = globals.ca_file.as_deref().map(|path| disk::read(path, CA_FILE_BYTES_MAX)).transpose()?;
-                let client = Client::new(&ClientOptions { server, token: Some(token), ca_pem })?;
+                let (server, ca_file) = Target::named(globals);
+                let server = server.unwrap_or_else(|| format!("http://{address}"));
+                let client = client(Target { context: None, server, token: TokenSource::Context(token), ca_file })?;
                 let mut told = |so_far: u64, total: Option<u64>| progress::set(&bar, so_far, total);
                 client.export_telemetry(replacement.writer(), &mut told).await?;
                 let mut written = replacement.writer().try_clone()?;
@@ -232,13 +227,13 @@ async fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliErro
         return Ok(Verdict::Done);
     }
     let there = if present > 0 { format!(", {present} were there") } else { String::new() };
-    let exported = moment(header.exported);
+    let exported = zoned(header.exported);
     context.output.line(format!(
         "{} {} of {} merged{there} {}",
         paint(GOOD, "✓"),
         count_batches(sent),
         paint(ACCENT, one_line(&header.replica)),
-        paint(DIM, format!("exported {exported} UTC"))
+        paint(DIM, format!("exported {exported}"))
     ))?;
     Ok(Verdict::Done)
 }

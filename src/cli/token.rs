@@ -9,7 +9,7 @@ use super::args::values::{YesArgs, duration, handle, lifetime};
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, WARN, moment, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, WARN, moment, paint, zoned};
 use super::serve::runtime;
 use super::{Verdict, disk};
 use crate::api::govern::{RotationRequest, TokenRequest, TokenView};
@@ -121,7 +121,7 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
             let request = RotationRequest { overlap_s: overlap, expires_s: expires };
             let made = client.rotate_token(&name, &request).await?;
             let old = match made.previous_until {
-                Some(until) => format!("valid until {} UTC", moment(until)),
+                Some(until) => format!("valid until {}", zoned(until)),
                 None => "revoked".to_owned(),
             };
             output.note(format!("{} the old token is {old}", paint(GOOD, "✓")));
@@ -129,7 +129,7 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
         }
         TokenCommand::List => {
             let tokens = client.tokens().await?;
-            output.show(&tokens, || output.table(&table(&tokens), "no access tokens"))?;
+            output.list(&tokens, || output.table(&table(&tokens), "no access tokens"))?;
         }
         TokenCommand::Revoke { name, yes } => {
             confirm(
@@ -159,7 +159,7 @@ fn check_new(out: Option<&Path>) -> Result<(), CliError> {
 /// Prints when a new access token expires, or that it never does.
 fn note_expiry(output: Output, made: &TokenView) {
     output.note(match made.expires {
-        Some(expires) => paint(DIM, format!("{} expires {} UTC", made.name, moment(expires))),
+        Some(expires) => paint(DIM, format!("{} expires {}", made.name, zoned(expires))),
         None => format!(
             "{}: {} never expires; to limit its lifetime, pass --expires, e.g. --expires 90d",
             paint(WARN, "note"),
@@ -187,7 +187,7 @@ fn print_once(output: Output, made: &TokenView, out: Option<&Path>) -> Result<()
 }
 
 fn table(tokens: &[TokenView]) -> Table {
-    let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (UTC)", "EXPIRES", "LAST USED", "LIMITED TO"]);
+    let mut table = Table::new(&["NAME", "PRINCIPAL", "CREATED (ZONE)", "EXPIRES", "LAST USED", "LIMITED TO"]);
     for token in tokens {
         let mut bound: Vec<String> = token.prompts.iter().map(ToString::to_string).collect();
         bound.extend(token.views.iter().map(|view| format!("view {view}")));

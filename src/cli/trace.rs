@@ -5,20 +5,20 @@ use futures_util::TryStreamExt;
 use serde::Serialize;
 
 use super::Verdict;
+use super::args::times;
 use super::changed::movement;
 use super::context::Context;
 use super::diff::changes as changed_parts;
 use super::error::CliError;
 use super::get::{as_value, print_rendered};
 use super::output::{
-    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, harmless, moment, one_line, paint,
+    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, harmless, moment, one_line, paint, zoned,
 };
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
 use crate::api::read::{DiffAnswer, VersionView};
 use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedResponses, RecordedScore};
 use crate::client::{ClientError, DeploymentFilter};
-use crate::clock::{Clock, SystemClock};
 use crate::model::as_of::AsOf;
 use crate::model::comparison::Diff;
 use crate::model::content::{Body, Content};
@@ -26,7 +26,6 @@ use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};
 use crate::model::rendered::Rendered;
-use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
 use crate::web::figures::{UNKNOWN, duration};
 use crate::web::traced::{self, cost_source, failure, other_model, score_value, scored_part, tokens};
@@ -58,8 +57,8 @@ pub struct TraceArgs {
     /// Show what a label of this prompt served; a name alone means production
     #[arg(long, value_name = "NAME[@LABEL]")]
     prompt: Option<Reference>,
-    /// Time (UTC) for --prompt, e.g. 2026-03-20 (00:00 on that day) or '2026-03-20 15:00' [default: now]
-    #[arg(long, value_name = "TIME", requires = "prompt")]
+    /// Time for --prompt, e.g. 2026-03-20 (its start), '2026-03-20 15:00', 2h, 'tuesday 15:00' [default: now]
+    #[arg(long, value_name = "TIME", requires = "prompt", value_parser = times::time)]
     at: Option<AsOf>,
     /// Print the whole text of the version
     #[arg(long)]
@@ -161,7 +160,7 @@ async fn served(args: &TraceArgs, context: &Context, reference: &Reference) -> R
         return Err(CliError::usage(format!("{reference} names a version, which is served by no time"))
             .hint(format!("name a label: {}@production", reference.name)));
     };
-    let now = Timestamp::from_ms(SystemClock::new().now_ms());
+    let now = times::now();
     let at = args.at.map_or(Ok(None), |at| at.moment(now));
     let at = at.map_err(|error| CliError::usage(format!("--at: {error}")))?.unwrap_or(now);
     let filter = DeploymentFilter { name: Some(reference.name.clone()), label: Some(label.clone()) };
@@ -173,7 +172,7 @@ async fn served(args: &TraceArgs, context: &Context, reference: &Reference) -> R
             break;
         }
     }
-    let nothing = || CliError::no(format!("{reference} served nothing at {} UTC", moment(at)));
+    let nothing = || CliError::no(format!("{reference} served nothing at {}", zoned(at)));
     let deployment = deployment.ok_or_else(nothing)?;
     let serving = deployment.to.as_ref().ok_or_else(nothing)?;
     let mut versions = Vec::new();
@@ -184,7 +183,7 @@ async fn served(args: &TraceArgs, context: &Context, reference: &Reference) -> R
     if output.json {
         return output.json(&Served { deployment, versions });
     }
-    output.line(format!("{}  {}", paint(STRONG, reference), paint(DIM, format!("at {} UTC", moment(at)))))?;
+    output.line(format!("{}  {}", paint(STRONG, reference), paint(DIM, format!("at {}", zoned(at)))))?;
     rows(output, vec![("serves", paint(GOOD, serving)), ("deployment", deployed(&deployment))])?;
     for looked in &versions {
         output.line("")?;
@@ -202,7 +201,7 @@ fn rows(output: Output, rows: Vec<(&str, String)>) -> Result<(), CliError> {
 
 fn response(output: Output, one: &RecordedResponse) -> Result<(), CliError> {
     let id = one.address().unwrap_or_else(|| "response without an ID".to_owned());
-    output.line(format!("{}  {}", paint(STRONG, one_line(&id)), paint(DIM, format!("{} UTC", moment(one.ended)))))?;
+    output.line(format!("{}  {}", paint(STRONG, one_line(&id)), paint(DIM, zoned(one.ended))))?;
     let mut lines = vec![("prompt", prompt(one)), ("model", model(one)), ("tokens", tokens(one)), ("cost", cost(one))];
     let first = one.first_token_ms.map(|ms| format!(" · first token {}", duration(Some(ms))));
     lines.push(("latency", format!("{}{}", duration(one.latency_ms), first.unwrap_or_default())));
@@ -265,7 +264,7 @@ fn deployed(deployment: &Deployment) -> String {
     let more: String = [approved, request].into_iter().flatten().map(|part| format!(" · {part}")).collect();
     let Deployment { id, label, actor, message, at, action, .. } = deployment;
     let what = format!("{action} {id} to {label}: {}", movement(deployment));
-    let who = format!("{} UTC by {}", moment(*at), one_line(actor));
+    let who = format!("{} by {}", zoned(*at), one_line(actor));
     format!("{what}  {}  {}{}", paint(DIM, who), one_line(message), paint(DIM, one_line(&more)))
 }
 
@@ -278,7 +277,7 @@ fn scored(score: &RecordedScore) -> String {
 }
 
 fn table(responses: &[RecordedResponse]) -> Table {
-    let mut table = Table::new(&["WHEN (UTC)", "RESPONSE", "VERSION", "MODEL", "TOKENS", "COST", "LATENCY", "SCORES"]);
+    let mut table = Table::new(&["WHEN (ZONE)", "RESPONSE", "VERSION", "MODEL", "TOKENS", "COST", "LATENCY", "SCORES"]);
     for one in responses {
         let version = one.version.as_ref().map_or_else(
             || Cell::new(WARN, "unknown"),
@@ -314,7 +313,7 @@ fn version(output: Output, args: &TraceArgs, name: &PromptName, looked: &Looked)
         paint(STRONG, format!("{name}@{number}")),
         paint(
             DIM,
-            format!("{} UTC by {}: {}", moment(version.created), one_line(&version.author), one_line(&version.message))
+            format!("{} by {}: {}", zoned(version.created), one_line(&version.author), one_line(&version.message))
         )
     ))?;
     if let Some(changes) = &looked.changes {

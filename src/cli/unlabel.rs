@@ -6,7 +6,7 @@ use super::args::values::{WhyArgs, YesArgs};
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
-use super::{Verdict, changed};
+use super::{Verdict, changed, why};
 use crate::api::write::MessageRequest;
 use crate::model::name::{Label, PromptName};
 
@@ -32,7 +32,8 @@ pub struct UnlabelArgs {
 pub async fn run(args: UnlabelArgs, context: Context) -> Result<Verdict, CliError> {
     let question = format!("Remove the label {} from {}? It then serves nothing.", args.label, args.name);
     confirm(context.output, args.yes.yes, &question, Vec::new())?;
-    let why = MessageRequest { message: args.why.message };
+    let message = why::message(args.why, &format!("Remove the label {} from {}", args.label, args.name))?;
+    let why = MessageRequest { message };
     changed::deployed(context.output, &context.client.unlabel(&args.name, &args.label, &why).await?)?;
     Ok(Verdict::Done)
 }

@@ -185,7 +185,7 @@ pub async fn run(args: WebhookArgs, context: Context) -> Result<Verdict, CliErro
         WebhookCommand::Redeliver { name, seq } => {
             let deliveries = client.redeliver(&name, seq).await?;
             if output.json {
-                output.json(&deliveries)?;
+                output.json(&serde_json::json!({ "items": deliveries }))?;
                 return Ok(Verdict::Done);
             }
             for delivery in deliveries {
@@ -218,7 +218,7 @@ fn show(context: &Context, webhook: &WebhookView, what: &str) -> Result<Verdict,
 async fn list(context: &Context) -> Result<Verdict, CliError> {
     let (webhooks, output) = (context.client.webhooks().await?, context.output);
     if output.json {
-        output.json(&webhooks)?;
+        output.json(&serde_json::json!({ "items": webhooks }))?;
         return Ok(Verdict::Done);
     }
     let mut table = Table::new(&["NAME", "URL", "EVENTS", "PROMPTS", "FORMAT", "STATE"]);
@@ -257,10 +257,10 @@ async fn deliveries(context: &Context, name: &str, failed: bool, limit: usize) -
         }
     }
     if output.json {
-        output.json(&rows)?;
+        output.json(&serde_json::json!({ "items": rows }))?;
         return Ok(Verdict::Done);
     }
-    let mut table = Table::new(&["EVENT", "TYPE", "STATE", "ATTEMPTS", "LAST (UTC)", "ANSWER"]);
+    let mut table = Table::new(&["EVENT", "TYPE", "STATE", "ATTEMPTS", "LAST (ZONE)", "ANSWER"]);
     for delivery in &rows {
         let style = match delivery.state {
             DeliveryState::Pending => WARN,

@@ -2,11 +2,15 @@
 
 mod changing;
 mod compared;
+mod completing;
+mod contexts;
+mod editing;
 mod folders;
 mod operating;
 mod reading;
 mod round_trip;
 mod terminal;
+mod times;
 
 use serde_json::Value;
 

@@ -4,13 +4,23 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::format::{sentence, with_code};
+use super::format::{plain, sentence, with_code};
 
 /// The field that identifies the form of a page.
 pub const WHICH: &str = "do";
 
 /// The checkbox that confirms deploying findings with a high risk or above.
 pub const DESPITE_FINDINGS: &str = "despite_findings";
+
+/// How times are written into fields.
+pub const TIME_HINT: &str = "2026-11-28, 2026-11-28 07:00, 2h, yesterday or tuesday 15:00, in UTC";
+
+/// A field for a time, which can be empty.
+pub fn time_field(name: &str, value: &str) -> Markup {
+    html! {
+        input name=(name) value=(plain(value)) maxlength="64" autocomplete="off" spellcheck="false" title=(TIME_HINT);
+    }
+}
 
 /// Why a form was rejected, for display.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -16,9 +16,9 @@ use crate::model::reference::Reference;
 /// The message of a change.
 #[derive(Clone, Debug, Args)]
 pub struct WhyArgs {
-    /// Message for the history (like a commit message)
+    /// Message for the history (like a commit message); without it, a terminal opens $EDITOR
     #[arg(short, long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    pub message: String,
+    pub message: Option<String>,
 }
 
 /// Whether to skip confirmation.

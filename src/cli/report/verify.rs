@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::super::error::CliError;
-use super::super::output::{DIM, GOOD, Output, WARN, moment, one_line, paint};
+use super::super::output::{DIM, GOOD, Output, WARN, moment, one_line, paint, zoned};
 use super::super::{Verdict, disk, progress};
 use super::manifest_of;
 use crate::governance::audit_copy::{CopyError, CopyVerification, verify_copy};
@@ -96,11 +96,11 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerificat
     }
     let row = |what: &str, value: String| output.line(format!("{} {value}", paint(DIM, format!("{what:<9}"))));
     row("registry", manifest.registry.clone())?;
-    row("from", format!("{} to {} UTC", moment(manifest.from), moment(manifest.to)))?;
+    row("from", format!("{} to {}", moment(manifest.from), zoned(manifest.to)))?;
     row("prompts", one_line(manifest.prompts.as_str()))?;
     row("holds", format!("{} decisions, {} deployments", manifest.decisions, manifest.deployments))?;
     row("file", format!("{}, {}", manifest.format, progress::size(manifest.bytes)))?;
-    row("made", format!("{} UTC by {}, with {}", moment(issued), one_line(&manifest.by), one_line(&manifest.tool)))?;
+    row("made", format!("{} by {}, with {}", zoned(issued), one_line(&manifest.by), one_line(&manifest.tool)))?;
     row("signed", format!("by {signer}"))?;
     row("audit", format!("newest entry {} {}", manifest.audit.seq, paint(DIM, manifest.audit.hex())))?;
     if let Some(copy) = copy {

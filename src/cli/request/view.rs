@@ -3,7 +3,7 @@
 use super::super::diff::changes;
 use super::super::error::CliError;
 use super::super::output::{
-    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, listed, moment, one_line, paint,
+    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, listed, moment, one_line, paint, zoned,
 };
 use super::super::{findings, requirements};
 use crate::api::govern::{MoveReview, RequestView};
@@ -12,7 +12,7 @@ use crate::model::serving::Serving;
 
 /// One row per change request.
 pub fn table(requests: &[ChangeRequest]) -> Table {
-    let mut table = Table::new(&["ID", "STATE", "WHEN (UTC)", "WHO", "WHAT", "WHY"]);
+    let mut table = Table::new(&["ID", "STATE", "WHEN (ZONE)", "WHO", "WHAT", "WHY"]);
     for request in requests {
         let what = |one: &ProposedMove| format!("{}@{}: {}", one.name, one.label, one.serving);
         table.row([
@@ -104,9 +104,9 @@ pub fn next_step(request: &ChangeRequest, complete: bool, waits_for: Option<&str
 fn head(request: &ChangeRequest) -> String {
     let state = paint(style(request.state), request.state);
     let mut shown = format!("{} {state}\n", paint(STRONG, format!("change request {}", request.id)));
-    let mut dates = format!("{} {} UTC", one_line(&request.author), moment(request.created));
+    let mut dates = format!("{} {}", one_line(&request.author), zoned(request.created));
     if request.state == RequestState::Open {
-        dates.extend([" · open until ", &moment(request.expires), " UTC"]);
+        dates.extend([" · open until ", &zoned(request.expires)]);
     }
     if request.automatic {
         dates.push_str(" · deployed as soon as all requirements are met");

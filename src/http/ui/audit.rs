@@ -9,20 +9,18 @@ use super::super::report::{ReportQuery, answer};
 use super::super::request::RequestError;
 use super::super::rule_sets::primary;
 use super::super::state::App;
-use super::html;
-use super::prompt::moment;
 use super::visitor::{SubmittedForm, Visitor, field};
+use super::{html, times};
 use crate::governance::report::ReportFormat;
+use crate::model::as_of::AsOf;
 use crate::model::audit::{AuditEntry, Decision};
 use crate::model::pattern::Pattern;
 use crate::model::principal::Permission;
-use crate::model::time::Timestamp;
 use crate::web::pages::audit::{AuditPageData, page};
 
 /// Rows of one page.
 const ROWS: usize = 50;
 /// A day in milliseconds.
-const DAY_MS: i64 = 86_400_000;
 /// Longest name to filter by, in bytes.
 const FILTER_BYTES_MAX: usize = 512;
 
@@ -37,9 +35,8 @@ pub(super) async fn audit(State(app): State<App>, visitor: Visitor, mut params: 
     let verify = params.text("verify").is_some_and(|verify| !verify.is_empty());
     let cursor = params.text("cursor");
     params.finish(&["who", "prompt", "action", "result", "from", "to", "verify", "cursor"])?;
-    let from = day(&days.0)?;
-    // The last day is included.
-    let until = day(&days.1)?.map(|to| Timestamp::from_ms(to.ms().saturating_add(DAY_MS)));
+    let from = times::time_if_any(&app, "from", &days.0)?.map(AsOf::first);
+    let until = times::time_if_any(&app, "to", &days.1)?.map(AsOf::end);
     for (name, value) in [("who", &who), ("prompt", &prompt), ("action", &action)] {
         if value.len() > FILTER_BYTES_MAX {
             return Err(RequestError::Parameter { name, reason: "it is too long".to_owned() }.into());
@@ -84,16 +81,11 @@ fn decision(result: &str) -> Result<Decision, Failure> {
         .ok_or_else(|| wrong().into())
 }
 
-/// The start of a day in UTC, written as `2026-03-20`; absent if empty.
-fn day(text: &str) -> Result<Option<Timestamp>, Failure> {
-    if text.is_empty() { Ok(None) } else { moment(&format!("{text}T00:00")).map(Some) }
-}
-
 /// Creates the report for the sender of the form.
 pub(super) async fn report(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
     let (registry, actor) = sent.writer(&app)?;
-    let from = moment(&field(&mut sent.form, "from")?)?;
-    let to = sent.form.text("to").filter(|to| !to.is_empty()).map(|to| moment(&to)).transpose()?;
+    let from = times::time(&app, "from", &field(&mut sent.form, "from")?)?.first();
+    let to = times::time_if_any(&app, "to", &sent.form.text("to").unwrap_or_default())?.map(AsOf::end);
     let prompts = sent.form.text("prompt").filter(|prompt| !prompt.trim().is_empty());
     let wrong = |error: &dyn std::fmt::Display| RequestError::Parameter { name: "prompt", reason: error.to_string() };
     let prompts = prompts.map(|prompt| prompt.trim().parse::<Pattern>()).transpose().map_err(|error| wrong(&error))?;

@@ -26,6 +26,7 @@ mod rollback;
 pub(super) mod routes;
 mod sign_in;
 mod sign_in_link;
+mod times;
 mod upload;
 mod usage;
 mod visitor;

@@ -12,12 +12,12 @@ use super::super::state::{App, Shared};
 use super::prompts::pending;
 use super::usage::in_use;
 use super::visitor::Visitor;
-use super::{html, said};
+use super::{html, said, times};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{PromptView, VersionView};
 use crate::clock::Cancellation;
 use crate::ingest::stats::PERIOD_DEFAULT;
-use crate::model::as_of::{AsOf, AsOfError};
+use crate::model::as_of::AsOfError;
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::position::Position;
@@ -89,18 +89,10 @@ pub(super) async fn prompt(
     Ok(html(page))
 }
 
-/// A time as programs write it, or as browsers write date fields: in UTC, without a zone.
-pub(super) fn moment(text: &str) -> Result<Timestamp, Failure> {
-    let ways = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z")];
-    let wrong = || RequestError::Parameter { name: "at", reason: "write it as 2026-03-20T15:00:00Z".to_owned() };
-    ways.iter().find_map(|text| text.parse().ok()).ok_or_else(|| wrong().into())
-}
-
 /// A past time; absent if that is now.
 fn as_of(app: &Shared, text: &str) -> Result<Option<Timestamp>, Failure> {
     let wrong = |error: AsOfError| RequestError::Parameter { name: "at", reason: error.to_string() };
-    let as_of = text.parse::<AsOf>().map_err(wrong)?;
-    Ok(as_of.moment(Timestamp::from_ms(app.clock.now_ms())).map_err(wrong)?)
+    Ok(times::time(app, "at", text)?.moment(times::now(app)).map_err(wrong)?)
 }
 
 fn show(
@@ -297,13 +289,5 @@ mod tests {
             let served = served_at(&all, at.parse().expect("a time")).served;
             assert_eq!(served.iter().map(|one| one.id).collect::<Vec<_>>(), expected, "{at}");
         }
-    }
-
-    #[test]
-    fn moments_are_read_as_programs_and_browsers_write_them() {
-        for text in ["2026-03-20T15:00:00Z", "2026-03-20T15:00:00", "2026-03-20T15:00", "2026-03-20T16:00:00+01:00"] {
-            assert_eq!(moment(text).expect(text).to_string(), "2026-03-20T15:00:00Z", "{text}");
-        }
-        assert!(moment("yesterday").is_err());
     }
 }

@@ -86,7 +86,7 @@ fn tokens_are_created_shown_once_and_revoked() {
     assert!(!listed.stdout.contains("bh_"), "{listed:#?}");
     let listed = line(&node, "token list --json").ok().json();
     assert!(
-        listed.as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|one| one["token"].is_null())),
+        listed["items"].as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|one| one["token"].is_null())),
         "{listed}"
     );
     let _said =
@@ -95,9 +95,13 @@ fn tokens_are_created_shown_once_and_revoked() {
     let _said = line(&node, "token revoke edge-7").ok().says("revoked edge-7");
     let _said = with("list").fails(2).says("unknown access token");
     let _said = line(&node, "token revoke edge-7").fails(1).says("there is no access token `edge-7`");
-    let name =
-        listed.as_array().expect("two").iter().find(|one| one["principal"] == "admin").expect("an admin")["name"]
-            .clone();
+    let name = listed["items"]
+        .as_array()
+        .expect("two")
+        .iter()
+        .find(|one| one["principal"] == "admin")
+        .expect("an admin")["name"]
+        .clone();
     let last = format!("token revoke {}", name.as_str().expect("a name"));
     let _said = line(&node, &last).fails(1).says("is the only one who can manage access");
     let made = line(&node, "token create ci --role replica --json").ok().json();
@@ -140,7 +144,9 @@ fn keys_are_shown_while_the_primary_runs_and_after() {
 
 #[test]
 fn shells_get_their_completions() {
-    for (shell, part) in [("bash", "complete -F"), ("zsh", "#compdef bookholder"), ("fish", "complete -c bookholder")] {
+    for (shell, part) in
+        [("bash", "-F _clap_complete_bookholder"), ("zsh", "#compdef bookholder"), ("fish", "complete -c bookholder")]
+    {
         let said = bookholder(["completions", shell]).ok().says(part);
         assert!(said.stdout.contains("rollback") && said.stdout.len() > 5_000, "{shell}");
     }

@@ -42,7 +42,7 @@ fn help(verbs: &[&str]) -> String {
 }
 
 /// The options that every command has, as they are in its help.
-const EVERYWHERE: &str = "Everywhere:\n";
+const EVERYWHERE: &str = "Global options:\n";
 
 /// The options of every command.
 fn everywhere(help: &str) -> &str {
@@ -72,7 +72,7 @@ fn reference_of_the_command_line_is_its_help() {
         let group = line.strip_suffix(':').filter(|_| !line.starts_with(' '));
         let verb =
             line.strip_prefix("  ").and_then(|rest| rest.split(' ').next()).and_then(|verb| tree.find_subcommand(verb));
-        if group.is_some_and(|group| ["Everywhere", "Options", "Examples", "Usage"].contains(&group)) {
+        if group.is_some_and(|group| ["Global options", "Options", "Examples", "Usage"].contains(&group)) {
             break;
         }
         if let Some(group) = group {

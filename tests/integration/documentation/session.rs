@@ -186,6 +186,8 @@ fn run(page: &Page) -> Result<usize, String> {
     let before = std::env::var_os("PATH").unwrap_or_default();
     let paths = std::iter::once(bin).chain(std::env::split_paths(&before));
     command.env("PATH", std::env::join_paths(paths).expect("paths")).env("HOME", &empty);
+    // Nor the contexts of the person who runs the tests.
+    command.env_remove("XDG_CONFIG_HOME");
     let run = command.arg(&file).current_dir(&empty).output().expect("a shell");
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if !run.status.success() {

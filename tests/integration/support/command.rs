@@ -42,6 +42,8 @@ pub fn program(shell: Option<&str>) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("BOOKHOLDER_")) {
         command.env_remove(name);
     }
+    // Neither the contexts nor the time zone of the person who runs the tests.
+    command.env("XDG_CONFIG_HOME", "/nonexistent/config").env("TZ", "UTC").env("PAGER", "cat");
     command.current_dir(std::env::temp_dir());
     command
 }

@@ -136,7 +136,7 @@ async fn command_line_creates_tests_and_lists_webhooks() {
     sender.until("bot", "delivered", |delivery| delivery.ended.is_some()).await;
     let _said = line("webhook deliveries bot").ok().says("webhook.test").says("delivered").says("204");
     let failed = line("webhook deliveries bot --failed --json").ok().json();
-    assert_eq!(failed, serde_json::json!([]));
+    assert_eq!(failed, serde_json::json!({"items": []}));
     let _said = line(&format!("webhook redeliver bot {}", arrived.seq())).ok().says("on its way");
     assert_eq!(receiver.next().await.id(), arrived.id());
     let said = line("webhook rotate bot --overlap-hours 1").ok();

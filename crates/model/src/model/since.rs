@@ -87,7 +87,7 @@ impl FromStr for Since {
                 let ms = number.parse::<i64>().ok().and_then(|number| number.checked_mul(unit_ms));
                 ms.filter(|ms| *ms > 0).map(Self::Ago).ok_or_else(wrong)
             }
-            None => match text.parse::<AsOf>() {
+            None => match AsOf::absolute(text) {
                 Ok(at) if at.is_date() => Ok(Self::Day(at.first())),
                 Ok(at) => Ok(Self::At(at.first())),
                 Err(_) => Err(wrong()),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use crate::form::session;
+use crate::form::{TIME_HINT, session, time_field};
 use crate::format::{Escaped, grouped, moment, plain, start_of, with_code};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
@@ -134,8 +134,8 @@ fn filters(matter: &AuditPageData) -> Markup {
                     }
                 }
             }
-            label { span { "From (UTC)" } input type="date" name="from" value=(plain(from)); }
-            label { span { "To (UTC)" } input type="date" name="to" value=(plain(to)); }
+            label { span { "From (UTC)" } (time_field("from", from)) }
+            label { span { "To (UTC)" } (time_field("to", to)) }
             button type="submit" { "Filter" }
             @if address(matter, &matter.who, "") != "/ui/audit" { a.clear href="/ui/audit" { "Clear filters" } }
         }
@@ -152,9 +152,10 @@ fn report(frame: &Frame, matter: &AuditPageData, form: &str) -> Markup {
                 (session(form))
                 label {
                     span { "From (UTC)" }
-                    input type="datetime-local" name="from" value={ (month) "-01T00:00" } required;
+                    input name="from" value={ (month) "-01" } required maxlength="64" autocomplete="off"
+                        spellcheck="false" title=(TIME_HINT);
                 }
-                label { span { "To (now when empty)" } input type="datetime-local" name="to"; }
+                label { span { "To (now when empty)" } (time_field("to", "")) }
                 label {
                     span { "Prompts, for example support/**" }
                     input name="prompt" value=(plain(&matter.prompt)) maxlength="200" spellcheck="false";

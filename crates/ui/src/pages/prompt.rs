@@ -14,7 +14,7 @@ use super::in_use::{InUse, in_use};
 use super::lifecycle::{removing, retiring};
 use super::{about as said, impact, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
-use crate::form::{hidden, session};
+use crate::form::{TIME_HINT, hidden, session};
 use crate::format::{Escaped, moment, plain, when};
 use crate::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
 use crate::model::content::VariableType;
@@ -304,7 +304,7 @@ fn rollback(matter: &PromptPageData, state: &LabelState, before: &Serving, form:
 fn history(frame: &Frame, matter: &PromptPageData) -> Markup {
     let at = matter.at.as_ref();
     let value = at.map_or_else(String::new, |at| {
-        let text = at.at.to_string();
+        let text = at.at.to_string().replace('T', " ");
         // To the second, where it has seconds.
         text.get(..19).map_or(text.as_str(), |text| text.strip_suffix(":00").unwrap_or(text)).to_owned()
     });
@@ -314,7 +314,8 @@ fn history(frame: &Frame, matter: &PromptPageData) -> Markup {
                 h2 #when { "Deployment history" }
                 form.moment action=(prompt_path(matter.view.prompt.name.as_str())) {
                     label for="at" { "At (UTC)" }
-                    input #at type="datetime-local" step="any" name="at" value=(value) required;
+                    input #at name="at" value=(value) required maxlength="64" autocomplete="off" spellcheck="false"
+                        placeholder="tuesday 15:00" title=(TIME_HINT);
                     button type="submit" { "Show" }
                 }
             }
