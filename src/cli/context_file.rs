@@ -180,7 +180,7 @@ impl ContextFile {
     fn check_private(&self) -> Result<(), CliError> {
         use std::os::unix::fs::PermissionsExt;
         let found = fs::metadata(&self.path).map_err(|error| CliError::file("read", &self.path, &error))?;
-        if found.permissions().mode() & 0o077 == 0 {
+        if found.permissions().mode().trailing_zeros() >= 6 {
             return Ok(());
         }
         let path = self.path.display();

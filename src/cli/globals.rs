@@ -23,12 +23,23 @@ pub struct Globals {
     /// Print the server's response as JSON
     #[arg(long, global = true)]
     pub json: bool,
-    /// Address of the node, or unix:PATH for a socket [env: BOOKHOLDER_SERVER] [default: that of the context, or
-    /// http://127.0.0.1:7070]
-    #[arg(long, global = true, value_name = "URL")]
+    /// Address of the node
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help = "Address of the node, or unix:PATH for a socket [env: BOOKHOLDER_SERVER] [default: that of the context, \
+                or http://127.0.0.1:7070]"
+    )]
     pub server: Option<String>,
-    /// Server and access token saved by `bookholder login` [env: BOOKHOLDER_CONTEXT]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "server")]
+    /// Server and access token
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "server",
+        help = "Server and access token saved by `bookholder login` [env: BOOKHOLDER_CONTEXT]"
+    )]
     pub context: Option<String>,
     /// Do not show long output in a pager ($PAGER, or less)
     #[arg(long, global = true)]
@@ -36,7 +47,12 @@ pub struct Globals {
     /// File with the access token; used instead of `$BOOKHOLDER_TOKEN`
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// PEM file of CA certificates to trust in addition to public ones [env: BOOKHOLDER_CA_FILE]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Certificates to trust
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help = "PEM file of CA certificates to trust in addition to public ones [env: BOOKHOLDER_CA_FILE]"
+    )]
     pub ca_file: Option<PathBuf>,
 }

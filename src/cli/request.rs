@@ -388,7 +388,7 @@ mod tests {
         ] {
             let parsed = Line::try_parse_from(line.split(' ')).expect(line);
             let RequestCommand::Propose(args) = parsed.args.command else { panic!("{line}") };
-            let context = Context::new(target.clone(), super::super::output::Output::stdout(false)).expect("a context");
+            let context = Context::new(target.clone(), Output::stdout(false)).expect("a context");
             let error = runtime.block_on(contents(&args, &context)).expect_err(line);
             assert!(error.message.contains(part) && error.kind.code() == 2, "{line}: {error:?}");
         }

@@ -34,7 +34,7 @@ fn print(output: Output, me: &WhoAmI) -> Result<(), CliError> {
 
 fn rows(me: &WhoAmI) -> Vec<(&'static str, String)> {
     let mut rows = vec![("by", me.method.clone())];
-    rows.push(("expires", me.expires.map_or_else(|| "never".to_owned(), |at| zoned(at))));
+    rows.push(("expires", me.expires.map_or_else(|| "never".to_owned(), zoned)));
     rows.extend(me.prompts.iter().map(|bound| ("limited to", bound.to_string())));
     if me.grants.is_empty() {
         rows.push(("grants", "none".to_owned()));

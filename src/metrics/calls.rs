@@ -4,7 +4,9 @@
 use std::fmt::{self, Write};
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, LabelSetEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeLabelSet, LabelSetEncoder, MetricEncoder, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 
 /// The counters of one prompt and label.
@@ -61,13 +63,13 @@ pub(super) struct Family {
 #[rustfmt::skip]
 pub(super) const FAMILIES: [Family; 6] = [
     Family { name: "prompt_calls", help: "Recorded calls of models by prompt and label", kind: MetricType::Counter,
-        encode: |one, out| count(one, out, one.calls) },
+        encode: |one, out| count(one, out, &one.calls) },
     Family { name: "prompt_errors", help: "Recorded calls that failed, by prompt and label", kind: MetricType::Counter,
-        encode: |one, out| count(one, out, one.errors) },
+        encode: |one, out| count(one, out, &one.errors) },
     Family { name: "prompt_cost_usd", help: "Cost of recorded calls in US dollars, as far as it is known, by prompt and label",
-        kind: MetricType::Counter, encode: |one, out| count(one, out, one.cost_usd) },
+        kind: MetricType::Counter, encode: |one, out| count(one, out, &one.cost_usd) },
     Family { name: "prompt_unpriced_calls", help: "Recorded calls whose cost is unknown, by prompt and label",
-        kind: MetricType::Counter, encode: |one, out| count(one, out, one.unpriced) },
+        kind: MetricType::Counter, encode: |one, out| count(one, out, &one.unpriced) },
     Family { name: "prompt_tokens", help: "Tokens of recorded calls by prompt, label and kind: input, cache_read, cache_write, \
         output, reasoning; each token has one kind", kind: MetricType::Counter, encode: tokens },
     Family { name: "prompt_latency_seconds", help: "Duration of recorded calls by prompt and label, where it was reported",
@@ -90,12 +92,8 @@ impl Collector for CallSeries {
     }
 }
 
-fn count(
-    one: &PromptCalls,
-    out: &mut MetricEncoder<'_>,
-    value: impl prometheus_client::encoding::EncodeCounterValue,
-) -> fmt::Result {
-    out.encode_family(&Labels::of(one))?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+fn count(one: &PromptCalls, out: &mut MetricEncoder<'_>, value: &impl EncodeCounterValue) -> fmt::Result {
+    out.encode_family(&Labels::of(one))?.encode_counter::<NoLabelSet, _, u64>(value, None)
 }
 
 fn tokens(one: &PromptCalls, out: &mut MetricEncoder<'_>) -> fmt::Result {

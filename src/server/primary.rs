@@ -173,7 +173,7 @@ pub async fn start_primary_announcing(
     {
         let place = match into {
             ParquetPlace::Folder(folder) => FilesIn::Folder(folder),
-            ParquetPlace::Bucket(options) => FilesIn::Bucket(Bucket::new(options, Arc::clone(&clock))),
+            ParquetPlace::Bucket(options) => FilesIn::Bucket(Box::new(Bucket::new(options, Arc::clone(&clock)))),
         };
         let files = Files::new(recorder.store().clone(), place, every);
         tasks.push(("parquet", tokio::spawn(exports::run(files, recorder.exports(), metrics.clone(), stop.clone()))));

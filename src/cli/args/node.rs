@@ -118,8 +118,12 @@ pub struct ServeArgs {
     /// Milliseconds a file must stay unchanged before it is published [default: 2000]
     #[arg(long, value_name = "MS")]
     pub watch_quiet_ms: Option<u64>,
-    /// Folder or s3://BUCKET/PREFIX to write recorded telemetry to as Parquet files, by day
-    #[arg(long, value_name = "PLACE")]
+    /// Where recorded telemetry is written to as Parquet files
+    #[arg(
+        long,
+        value_name = "PLACE",
+        help = "Folder or s3://BUCKET/PREFIX to write recorded telemetry to as Parquet files, by day"
+    )]
     pub parquet: Option<PathBuf>,
     /// Seconds between two Parquet files [default: 3600]
     #[arg(long, value_name = "SECONDS")]

@@ -118,19 +118,18 @@ impl BucketOptions {
             return Err(refused());
         }
         url.set_path(&format!("{}/{bucket}", url.path().trim_end_matches('/')));
-        let keys = match (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
-            (Some(id), Some(secret)) => KeySource::Variables(AccessKey {
+        let keys = if let Some((id, secret)) = variable("AWS_ACCESS_KEY_ID").zip(variable("AWS_SECRET_ACCESS_KEY")) {
+            KeySource::Variables(AccessKey {
                 id: id.to_owned(),
                 secret: secret.to_owned(),
                 session: variable("AWS_SESSION_TOKEN").map(str::to_owned),
-            }),
-            _ => {
-                let in_home =
-                    || Some(PathBuf::from(variable("HOME")?).join(".aws/credentials")).filter(|path| path.exists());
-                let path = variable("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(in_home);
-                let profile = variable("AWS_PROFILE").unwrap_or("default").to_owned();
-                KeySource::File { path: path.ok_or(BucketError::NoKey)?, profile }
-            }
+            })
+        } else {
+            let in_home =
+                || Some(PathBuf::from(variable("HOME")?).join(".aws/credentials")).filter(|path| path.exists());
+            let path = variable("AWS_SHARED_CREDENTIALS_FILE").map(PathBuf::from).or_else(in_home);
+            let profile = variable("AWS_PROFILE").unwrap_or("default").to_owned();
+            KeySource::File { path: path.ok_or(BucketError::NoKey)?, profile }
         };
         let _usable = keys.read()?;
         let http = client(variable("AWS_CA_BUNDLE").map(PathBuf::from))?;

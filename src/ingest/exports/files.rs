@@ -34,7 +34,7 @@ pub enum FilesIn {
     /// Into a folder.
     Folder(PathBuf),
     /// Into a bucket.
-    Bucket(Bucket),
+    Bucket(Box<Bucket>),
 }
 
 /// Parquet files.

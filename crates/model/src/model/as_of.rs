@@ -211,18 +211,14 @@ fn on(date: Date, clock: Option<Clock>, zone: &TimeZone) -> Option<AsOf> {
         let zoned: Zoned = DateTime::from_parts(date, time).to_zoned(zone.clone()).ok()?;
         Some(Timestamp::from_ms(zoned.timestamp().as_millisecond()))
     };
-    match clock {
-        Some(Clock { time, is_second }) => {
-            let first = at(date, time)?;
-            let more_ms = if is_second { SECOND_MS - 1 } else { 0 };
-            let last = Timestamp::from_ms(first.ms().saturating_add(more_ms));
-            Some(AsOf { first, last, end: first, is_date: false })
-        }
-        None => {
-            let first = at(date, Time::midnight())?;
-            Some(AsOf { first, last: first, end: at(date.tomorrow().ok()?, Time::midnight())?, is_date: true })
-        }
-    }
+    let Some(Clock { time, is_second }) = clock else {
+        let first = at(date, Time::midnight())?;
+        return Some(AsOf { first, last: first, end: at(date.tomorrow().ok()?, Time::midnight())?, is_date: true });
+    };
+    let first = at(date, time)?;
+    let more_ms = if is_second { SECOND_MS - 1 } else { 0 };
+    let last = Timestamp::from_ms(first.ms().saturating_add(more_ms));
+    Some(AsOf { first, last, end: first, is_date: false })
 }
 
 /// A time of day.

@@ -3,6 +3,7 @@
 //! `UPDATE_FIXTURES=1 cargo test -p bookholder-rules render_vectors` writes the results again.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
@@ -101,7 +102,7 @@ fn ascii(vector: &Vector) -> String {
             text.push(character);
         } else {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                text.push_str(&format!("\\u{unit:04x}"));
+                write!(text, "\\u{unit:04x}").expect("a string takes everything");
             }
         }
     }
