@@ -1,4 +1,4 @@
-//! `get`: the content of a reference, as it is or rendered.
+//! `get`: the content of a reference, as it is or rendered; or of all prompts that match a pattern, at a label.
 
 use std::path::Path;
 
@@ -11,13 +11,17 @@ use super::args::values::{pair, variable};
 use super::context::Context;
 use super::disk;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, Output, STRONG, harmless, one_line, paint};
+use super::output::{ACCENT, DIM, Output, STRONG, count, harmless, one_line, paint};
 use crate::api::limits::BODY_BYTES_MAX;
-use crate::api::read::{Assignment, RenderRequest, Subject};
+use crate::api::problem::ErrorCode;
+use crate::api::read::{Assignment, MatchingRequest, RenderRequest, Resolved, Subject};
+use crate::client::ClientError;
 use crate::files::prompt::write;
 use crate::model::as_of::AsOf;
 use crate::model::content::Body;
-use crate::model::reference::Reference;
+use crate::model::name::Label;
+use crate::model::pattern::PatternError;
+use crate::model::reference::{Reference, ReferenceError};
 use crate::model::rendered::Rendered;
 
 const EXAMPLES: &str = "\
@@ -29,22 +33,31 @@ Examples:
   bookholder get support/agent --at 'tuesday 15:00'    or yesterday, 2h, 09:30
   bookholder get support/agent --subject user-42 --attr locale=de-AT --stamp
   bookholder get support/chat --messages history=chat.json
+  bookholder get 'support/**' --label production --json
 
 If the output is not a terminal, text is printed byte for byte, and messages as
 JSON. --json prints the whole response: model, tools, response schema and config
-in addition to the text or messages.
+in addition to the text or messages. With --label, all prompts are of one state
+of the registry, and a program gets JSON.
 
 Times are in the time zone of this machine unless they name one, as in
 2026-03-20T15:00:00Z, '2026-03-20 15:00+02:00' or 'yesterday 15:00 UTC'.";
+
+/// The note about a split without a subject.
+const CHOSEN_AT_RANDOM: &str =
+    "the label is split between versions and this one was chosen at random; use --subject ID for a stable choice";
 
 /// `get`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct GetArgs {
-    /// NAME, NAME@LABEL, NAME@7 or NAME@b3:3f9a1c2b; a name alone means production
+    /// NAME, NAME@LABEL, NAME@7 or NAME@b3:3f9a1c2b; a name alone means production. With --label, a pattern of names
     #[arg(value_name = "REFERENCE")]
-    reference: Reference,
+    reference: String,
+    /// Fetch every prompt whose name matches, e.g. 'support/**', and that has this label
+    #[arg(long, conflicts_with_all = ["variables", "messages", "render", "strict", "file"])]
+    label: Option<Label>,
     /// Set a variable; := takes JSON; repeatable
     #[arg(long = "var", value_name = "NAME=TEXT", value_parser = variable)]
     variables: Vec<(String, Value)>,
@@ -78,6 +91,14 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
     let output = context.output;
     let at = args.at.map_or(Ok(None), |at| at.moment(times::now()));
     let at = at.map_err(|error| CliError::usage(format!("--at: {error}")))?;
+    if let Some(label) = args.label {
+        let pattern = args.reference.parse().map_err(|error: PatternError| CliError::usage(error.to_string()))?;
+        let caller = Subject { subject: args.subject, attributes: args.attributes.into_iter().collect() };
+        return matching(MatchingRequest { label, pattern, caller, at }, args.stamp, &context).await;
+    }
+    let reference: Reference =
+        args.reference.parse().map_err(|error: ReferenceError| CliError::usage(error.to_string()))?;
+    let explain = |error| not_a_pattern(error, &reference);
     let rendering = args.render || !args.variables.is_empty() || !args.messages.is_empty();
     let chance;
     let mut file = None;
@@ -93,7 +114,7 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
         for (name, file) in &args.messages {
             request.messages.insert(name.clone(), read_messages(Path::new(file))?);
         }
-        let answer = context.client.render(&args.reference, &request).await?;
+        let answer = context.client.render(&reference, &request).await.map_err(explain)?;
         for remark in &answer.remarks {
             note(output, &remark.message);
         }
@@ -101,23 +122,17 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
         (serde_json::to_value(&answer), answer.stamp, answer.rendered)
     } else {
         let who = Subject { subject: args.subject, attributes: args.attributes.into_iter().collect() };
-        let answer = context.client.resolve(&args.reference, &who, at).await?;
+        let answer = context.client.resolve(&reference, &who, at).await.map_err(explain)?;
         chance = by_chance(answer.assignment.as_ref());
         if args.file {
             let view = context.client.version(&answer.name, answer.version).await?;
             file = Some(write(&view.source.unwrap_or(view.content)));
         }
-        let said = match &answer.content.body {
-            Body::Text(text) => Rendered::Text(text.clone()),
-            Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
-        };
+        let said = as_written(&answer);
         (serde_json::to_value(&answer), answer.stamp, said)
     };
     if chance {
-        note(
-            output,
-            "the label is split between versions and this one was chosen at random; use --subject ID for a stable choice",
-        );
+        note(output, CHOSEN_AT_RANDOM);
     }
     let value = value.map_err(|error| CliError::no(error.to_string()))?;
     if args.file {
@@ -134,6 +149,57 @@ pub async fn run(args: GetArgs, context: Context) -> Result<Verdict, CliError> {
         print_rendered(output, &said)?;
     }
     Ok(Verdict::Done)
+}
+
+/// Says how to fetch all prompts that match, if a name that does not exist looks like a pattern.
+fn not_a_pattern(error: ClientError, reference: &Reference) -> CliError {
+    let error = CliError::from(error);
+    if error.code != Some(ErrorCode::PromptNotFound) || !reference.name.as_str().contains('*') {
+        return error;
+    }
+    error.hint("to fetch every prompt that matches a pattern, add --label, e.g. --label production")
+}
+
+/// Prints what a label serves in the prompts that match a pattern.
+async fn matching(wanted: MatchingRequest, stamps: bool, context: &Context) -> Result<Verdict, CliError> {
+    let output = context.output;
+    let found = context.client.matching(&wanted).await?;
+    if found.answers.is_empty() {
+        note(output, &format!("no prompt that matches {} has the label {}", wanted.pattern, wanted.label));
+    }
+    let resolved: Vec<&Resolved> = found.answers.iter().filter_map(|item| item.resolved.as_ref()).collect();
+    if stamps {
+        resolved.iter().try_for_each(|resolved| output.line(&resolved.stamp))?;
+    } else if output.json || !output.terminal {
+        output.json(&found)?;
+    } else {
+        for (index, resolved) in resolved.iter().enumerate() {
+            let gap = if index == 0 { "" } else { "\n" };
+            let version = paint(DIM, format!("version {}", resolved.version));
+            output.line(format!("{gap}{} {version}", paint(ACCENT.bold(), &resolved.name)))?;
+            print_rendered(output, &as_written(resolved))?;
+        }
+    }
+    if resolved.iter().any(|resolved| by_chance(resolved.assignment.as_ref())) {
+        note(output, CHOSEN_AT_RANDOM);
+    }
+    let failed: Vec<String> = found
+        .answers
+        .iter()
+        .filter_map(|item| item.problem.as_ref().map(|problem| format!("{}: {}", item.reference, problem.detail)))
+        .collect();
+    if failed.is_empty() {
+        return Ok(Verdict::Done);
+    }
+    Err(CliError::no(format!("cannot read {}", count(failed.len(), "prompt"))).details(failed))
+}
+
+/// The content of a version as its author wrote it.
+fn as_written(resolved: &Resolved) -> Rendered {
+    match &resolved.content.body {
+        Body::Text(text) => Rendered::Text(text.clone()),
+        Body::Messages(messages) => Rendered::Messages(messages.iter().map(as_value).collect()),
+    }
 }
 
 /// Prints a note on standard error.

@@ -27,7 +27,8 @@ const NEVER: HeaderValue = HeaderValue::from_static("no-store");
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// The paths whose `GET` answers can be stored and must be revalidated.
-const REVALIDATED: [&str; 14] = [
+const REVALIDATED: [&str; 15] = [
+    "/v1/resolve",
     "/v1/resolve/{*reference}",
     "/v1/prompts",
     "/v1/prompts/{name}",

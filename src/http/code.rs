@@ -42,7 +42,7 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::DraftMoved
         | ErrorCode::BatchOutOfTurn
         | ErrorCode::LastAdmin => StatusCode::CONFLICT,
-        ErrorCode::PromptRemoved | ErrorCode::VersionArchived => StatusCode::GONE,
+        ErrorCode::PromptRemoved | ErrorCode::VersionArchived | ErrorCode::CursorExpired => StatusCode::GONE,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ErrorCode::WrongHost => StatusCode::MISDIRECTED_REQUEST,
@@ -109,6 +109,7 @@ pub(super) const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::RequestMoved => "Change request amended",
         ErrorCode::DraftMoved => "Someone else saved",
         ErrorCode::VersionArchived => "Version archived",
+        ErrorCode::CursorExpired => "Cursor expired",
         ErrorCode::LastAdmin => "Last admin",
         ErrorCode::BumpTooSmall => "Declared change too small",
         ErrorCode::StillIncluded => "Still included by others",

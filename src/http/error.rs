@@ -469,6 +469,7 @@ fn resolve(error: &ResolveError) -> ErrorFormat {
         E::Limit { .. } | E::Render(RenderError::InputTooLong) => (Code::TooLarge, None),
         E::NotReady => not_ready(),
         E::Cursor(_) => (Code::InvalidRequest, hint("pass `next` from the previous page")),
+        E::CursorExpired { .. } => (Code::CursorExpired, hint("start again without `cursor`")),
         E::Render(RenderError::Variables(_)) => (Code::InvalidVariables, None),
         E::BatchTooLarge { .. } => (Code::TooLarge, hint("request fewer references at once")),
         E::Render(RenderError::Template { .. } | RenderError::TooLong | RenderError::Stopped) => {

@@ -7,6 +7,7 @@ mod about;
 mod admin;
 mod alerts;
 pub mod auth;
+mod batches;
 mod browser_paths;
 mod caching;
 mod change_requests;

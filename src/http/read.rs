@@ -1,21 +1,15 @@
-//! The calls of applications: resolving and rendering.
+//! The calls of applications about one prompt: resolving and rendering. Those about many are in `batches`.
 //!
 //! Answers from memory are sent before the router (see `service`); this module has the format of answers, and the path
 //! for requests that need the query or the database.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
-use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body::{Frame, SizeHint};
 use http_body_util::Full;
 
 use super::auth::Reader;
@@ -26,9 +20,8 @@ use super::extract::{DeferredBody, NoParams, Params, Segments};
 use super::freshness_headers::{FreshHeaders, VERSION, text};
 use super::openapi::params::Attributes;
 use super::request::RequestError;
-use super::request_id::RequestId;
 use super::state::{App, Shared};
-use crate::api::read::{BatchAnswer, BatchRequest, RenderAnswer, RenderRequest, Resolved};
+use crate::api::read::{RenderAnswer, RenderRequest, Resolved};
 use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
 use crate::resolve::{Answer, Query};
@@ -41,11 +34,9 @@ const CLOCKS_DIFFER_MS: i64 = 5 * 60 * 1_000;
 const CLOCK_IS_SET_MS: i64 = 1_577_836_800_000;
 /// Number of headers of an answer, so that the map is allocated once.
 const HEADERS: usize = 9;
-/// Answers of at least this size, in bytes, are shared by a batch instead of copied.
-const SHARED_BYTES_MIN: usize = 4 * 1024;
 /// Browsers must not guess content types.
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Writes an answer: its bytes and headers, or 304 if the client has it.
 pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap) -> Response<Full<Bytes>> {
@@ -75,13 +66,20 @@ fn version(answer: &Answer, etag: &Bytes) -> HeaderValue {
 }
 
 /// Rejects a future time, because it is not known what will be served then. A clock that was never set cannot tell.
-fn check_past(app: &Shared, at: Option<Timestamp>) -> Result<(), String> {
+pub(super) fn check_past(app: &Shared, at: Option<Timestamp>) -> Result<(), String> {
     let now_ms = app.clock.now_ms();
     let future = at.filter(|at| now_ms >= CLOCK_IS_SET_MS && at.ms().saturating_sub(now_ms) > CLOCKS_DIFFER_MS);
     future.map_or(Ok(()), |at| Err(format!("{at} is in the future; leave it out for what is served now")))
 }
 
-fn in_body(reason: String) -> RequestError {
+/// Takes the caller and the time of a request.
+pub(super) fn query(app: &Shared, params: &mut Params) -> Result<Query, Failure> {
+    let query = Query { subject: params.text("subject"), attributes: params.attributes()?, at: params.get("at")? };
+    check_past(app, query.at).map_err(|reason| RequestError::Parameter { name: "at", reason })?;
+    Ok(query)
+}
+
+pub(super) fn in_body(reason: String) -> RequestError {
     RequestError::Field { path: "at".to_owned(), reason }
 }
 
@@ -109,10 +107,8 @@ pub(super) async fn resolve(
     mut params: Params,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let query = Query { subject: params.text("subject"), attributes: params.attributes()?, at: params.get("at")? };
+    let query = query(&app, &mut params)?;
     params.finish(PARAMETERS)?;
-    let future = |reason| RequestError::Parameter { name: "at", reason };
-    check_past(&app, query.at).map_err(future)?;
     reader.check_reference(segments.text("reference"))?;
     let started = Instant::now();
     let answer = app.resolver.resolve(segments.text("reference"), &query);
@@ -123,108 +119,6 @@ pub(super) async fn resolve(
     app.metrics.resolve_composed.inc();
     app.usage.note(&answer, reader.who());
     Ok(respond(&answer, &FreshHeaders::new(app.freshness.now()), &headers).map(Body::new))
-}
-
-/// Resolves many references from one consistent state.
-#[utoipa::path(
-    post, path = "/v1/resolve", operation_id = "resolve_batch", tag = "resolve", security((), ("token" = [])),
-    request_body(content = BatchRequest, example = json!({"references": ["support/agent", "support/tone@3"], "subject": "user-17"})),
-    responses(
-        (status = 200, body = BatchAnswer),
-        (status = 413, body = crate::api::problem::Problem, content_type = "application/problem+json", description = "The \
-            answers exceed 16 MiB; `detail` names the reference at which they do."),
-    ),
-)]
-pub(super) async fn resolve_batch(
-    State(app): State<App>,
-    reader: Reader,
-    _: NoParams,
-    Extension(id): Extension<RequestId>,
-    body: DeferredBody<BatchRequest>,
-) -> Result<Response, Failure> {
-    let (fresh, answer) = Arc::clone(&app)
-        .work
-        .heavy(move |_| {
-            let request = body.read()?;
-            let fresh = FreshHeaders::new(app.freshness.now());
-            check_past(&app, request.at).map_err(in_body)?;
-            let query = Query { subject: request.subject, attributes: request.attributes, at: request.at };
-            request.references.iter().try_for_each(|reference| reader.check_reference(reference))?;
-            let (position, answers) = app.resolver.batch(&request.references, &query)?;
-            for answer in answers.iter().filter_map(|(_, answer)| answer.as_ref().ok()) {
-                app.usage.note(answer, reader.who());
-            }
-            let mut pieces = Pieces::default();
-            pieces.write(&format!("{{\"position\":\"{position}\",\"answers\":["));
-            for (index, (reference, answer)) in answers.into_iter().enumerate() {
-                pieces.write(if index == 0 { "{\"reference\":" } else { ",{\"reference\":" });
-                pieces.write(&serde_json::Value::from(reference).to_string());
-                match answer {
-                    Ok(answer) => {
-                        pieces.write(",\"resolved\":");
-                        pieces.share(answer.body());
-                    }
-                    Err(error) => {
-                        pieces.write(",\"problem\":");
-                        let problem = Failure::from(error).problem(id);
-                        pieces.write(&serde_json::to_string(&problem).unwrap_or_else(|_| "null".to_owned()));
-                    }
-                }
-                pieces.write("}");
-            }
-            pieces.write("]}");
-            Ok::<_, Failure>((fresh, pieces))
-        })
-        .await??;
-    let mut response = Response::new(Body::new(answer));
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    fresh.add(response.headers_mut());
-    Ok(response)
-}
-
-/// A body of owned text and of shared bytes.
-#[derive(Default)]
-struct Pieces {
-    ready: VecDeque<Bytes>,
-    /// What was written since the last shared bytes.
-    written: Vec<u8>,
-}
-
-impl Pieces {
-    fn write(&mut self, text: &str) {
-        self.written.extend_from_slice(text.as_bytes());
-    }
-
-    fn share(&mut self, bytes: Bytes) {
-        if bytes.len() < SHARED_BYTES_MIN {
-            return self.written.extend_from_slice(&bytes);
-        }
-        self.ready.push_back(std::mem::take(&mut self.written).into());
-        self.ready.push_back(bytes);
-    }
-}
-
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = match self.ready.pop_front() {
-            Some(next) => next,
-            None if self.written.is_empty() => return Poll::Ready(None),
-            None => std::mem::take(&mut self.written).into(),
-        };
-        Poll::Ready(Some(Ok(Frame::data(next))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ready.is_empty() && self.written.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let bytes = self.ready.iter().map(Bytes::len).fold(self.written.len(), usize::saturating_add);
-        SizeHint::with_exact(u64::try_from(bytes).unwrap_or(u64::MAX))
-    }
 }
 
 /// Resolves a reference and renders it with variables.

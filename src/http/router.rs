@@ -13,8 +13,8 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, prices, read,
-    replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
+    about, admin, alerts, batches, change_requests, drafts, events, govern, library, observed, operate, otlp, prices,
+    read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
 };
 
 /// All operations.
@@ -22,7 +22,8 @@ use super::{
 pub(super) const ROUTES: &[Route] = &[
     // The application.
     Route::new("GET",    "/v1/resolve/{*reference}",                            || get(read::resolve)),
-    Route::new("POST",   "/v1/resolve",                                         || post(read::resolve_batch)),
+    Route::new("GET",    "/v1/resolve",                                         || get(batches::resolve_matching)),
+    Route::new("POST",   "/v1/resolve",                                         || post(batches::resolve_batch)),
     Route::new("POST",   "/v1/render/{*reference}",                             || post(read::render)),
     Route::new("GET",    "/v1/events",                                          || get(events::events)),
     // Authors and engineers.

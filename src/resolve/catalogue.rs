@@ -17,7 +17,7 @@ use crate::model::audit::{AuditEntry, AuditVerdict};
 use crate::model::content::Content;
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
-use crate::model::name::{DEFAULT_NAMESPACE, Label, PromptName};
+use crate::model::name::{Label, PromptName};
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::reference::{Selector, VersionRef};
 use crate::model::stamp::stamp;
@@ -114,11 +114,7 @@ impl CatalogueView {
             .map_err(|_| ResolveError::Cursor(cursor.unwrap_or_default().to_owned()))?;
         let mut prompts: Vec<Prompt> = Vec::new();
         for namespace in self.txn.namespace_names()? {
-            // A prefix with a folder determines its namespace; one without can match several.
-            let fits = match prefix.split_once('/') {
-                Some((folder, _)) => folder == namespace,
-                None => namespace.starts_with(prefix) || namespace == DEFAULT_NAMESPACE,
-            };
+            let fits = PromptName::may_be_in(prefix, &namespace);
             let passed = after.as_ref().is_some_and(|after| namespace.as_str() < after.namespace());
             if !fits || passed || prompts.len() > limit {
                 continue;

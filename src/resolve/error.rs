@@ -3,6 +3,7 @@
 use crate::model::content::ContentError;
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, NameError, PromptName};
+use crate::model::position::Position;
 use crate::model::reference::{ReferenceError, Selector};
 use crate::model::time::Timestamp;
 use crate::store::StoreError;
@@ -43,6 +44,8 @@ pub enum ResolveError {
     NotReady,
     #[error("the cursor `{0}` is not from this list")]
     Cursor(String),
+    #[error("cannot continue a list of the state {position} at {here}, the state of this node")]
+    CursorExpired { position: Position, here: Position },
     #[error(transparent)]
     Render(#[from] RenderError),
     #[error("cannot read a stored content")]

@@ -10,6 +10,7 @@ mod change_clock;
 pub mod error;
 pub mod finder;
 pub mod freshness;
+pub mod matching;
 pub mod report;
 pub mod resolver;
 pub mod scope;

@@ -48,7 +48,7 @@ pub struct Query {
 }
 
 impl Query {
-    fn check(&self) -> Result<(), ResolveError> {
+    pub(super) fn check(&self) -> Result<(), ResolveError> {
         let limit = |what, number: usize, max: usize| {
             if number > max { Err(ResolveError::Limit { what, number, max }) } else { Ok(()) }
         };
@@ -91,7 +91,7 @@ struct Cached {
 }
 
 /// What a reference serves.
-enum ResolvedTarget {
+pub(super) enum ResolvedTarget {
     /// The same answer for all subjects.
     Fixed(SharedAnswer),
     /// One of several versions, depending on the subject.
@@ -247,7 +247,7 @@ impl Resolver {
 
 impl ResolvedTarget {
     /// The answer for a subject.
-    fn answer(&self, query: &Query) -> Result<SharedAnswer, ResolveError> {
+    pub(super) fn answer(&self, query: &Query) -> Result<SharedAnswer, ResolveError> {
         match self {
             Self::Fixed(answer) => Ok(Arc::clone(answer)),
             Self::Chosen { serving, versions } => {
@@ -296,7 +296,8 @@ fn serve(txn: &ReadTxn, reference: &Reference, at: Option<Timestamp>) -> Result<
     Ok(ResolvedTarget::Fixed(Arc::new(Answer::compose(&said, None))))
 }
 
-fn serve_label(
+/// What a label answers that serves this.
+pub(super) fn serve_label(
     txn: &ReadTxn,
     name: &PromptName,
     label: &Label,

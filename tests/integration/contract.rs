@@ -32,6 +32,7 @@ const STORY: &[(&str, &str, &str)] = &[
     ("PUT",    "/v1/prompts/support%2Fagent/about", EXAMPLE),
     ("GET",    "/v1/prompts/support%2Fagent/about", ""),
     ("GET",    "/v1/resolve/support/agent", ""),
+    ("GET",    "/v1/resolve?pattern=support/**&subject=user-17", ""),
     ("POST",   "/v1/resolve", r#"{"references":["support/agent","support/tone@1","support/none"],"subject":"user-17"}"#),
     ("POST",   "/v1/render/support/agent@staging", EXAMPLE),
     ("GET",    "/v1/contents/{CONTENT}", ""),

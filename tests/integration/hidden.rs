@@ -29,6 +29,10 @@ type Ask = (&'static str, &'static str);
 #[rustfmt::skip]
 const TABLE: &[(&str, &str, &[Ask])] = &[
     ("GET",    "/v1/resolve/{reference}", &[("/v1/resolve/{N}", ""), ("/v1/resolve/{N}@1", ""), ("/v1/resolve/{N}@nolabel?at=2020-01-01T00:00:00Z", ""), ("/v1/resolve/support/agent@9", ""), ("/v1/resolve/sup", "")]),
+    ("GET",    "/v1/resolve", &[
+        ("/v1/resolve", ""), ("/v1/resolve?pattern={N}", ""), ("/v1/resolve?pattern=secret/**&label=latest", ""), ("/v1/resolve?pattern=s*/**&limit=1", ""),
+        ("/v1/resolve?limit=1&label=latest", ""), ("/v1/resolve?cursor=1.1:{N}", ""), ("/v1/resolve?cursor=9.1:{N}", ""), ("/v1/resolve?at=2020-01-01T00:00:00Z", ""),
+    ]),
     ("POST",   "/v1/resolve", &[("/v1/resolve", r#"{"references":["{N}","support/agent","{N}@9"]}"#)]),
     ("POST",   "/v1/render/{reference}", &[("/v1/render/{N}", r#"{"variables":{}}"#), ("/v1/render/support/agent", r#"{"variables":{"x":1}}"#)]),
     ("GET",    "/v1/events", &[("/v1/events?prefix=secret/&x=1", "")]),

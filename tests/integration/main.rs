@@ -21,6 +21,7 @@ mod history;
 mod http;
 mod incident;
 mod keys;
+mod matching;
 mod process;
 mod prompt_files;
 mod registry;

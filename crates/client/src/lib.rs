@@ -29,9 +29,11 @@ pub use error::ClientError;
 pub use lists::{DeploymentFilter, PromptFilter};
 
 use crate::api::govern::{TokenRequest, TokenView};
+use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::{PROBLEM_JSON, Problem};
 use crate::api::read::{
-    BatchAnswer, BatchRequest, DiffAnswer, PromptView, RenderAnswer, RenderRequest, Resolved, Subject, VersionView,
+    BatchAnswer, BatchRequest, DiffAnswer, MatchingAnswer, MatchingRequest, PromptView, RenderAnswer, RenderRequest,
+    Resolved, Subject, VersionView,
 };
 use crate::api::status::Status;
 use crate::api::write::{
@@ -153,11 +155,7 @@ impl Client {
         who: &Subject,
         at: Option<Timestamp>,
     ) -> Result<Resolved, ClientError> {
-        let mut query: Vec<(String, String)> = Vec::new();
-        query.extend(who.subject.iter().map(|subject| ("subject".to_owned(), subject.clone())));
-        query.extend(who.attributes.iter().map(|(name, value)| ("attr".to_owned(), format!("{name}={value}"))));
-        query.extend(at.map(|at| ("at".to_owned(), at.to_string())));
-        let request = self.request(Method::GET, &paths::resolve(reference)).query(&query);
+        let request = self.request(Method::GET, &paths::resolve(reference)).query(&caller_query(who, at));
         self.call(request).await
     }
 
@@ -165,6 +163,38 @@ impl Client {
     pub async fn batch(&self, batch: &BatchRequest) -> Result<BatchAnswer, ClientError> {
         let request = self.request(Method::POST, "/v1/resolve").json(batch);
         self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
+    }
+
+    /// One page of what a label serves in the prompts that match a pattern.
+    pub async fn matching_page(
+        &self,
+        wanted: &MatchingRequest,
+        cursor: Option<&str>,
+    ) -> Result<MatchingAnswer, ClientError> {
+        let mut query = caller_query(&wanted.caller, wanted.at);
+        query.push(("label", wanted.label.to_string()));
+        query.push(("pattern", wanted.pattern.to_string()));
+        query.push(("limit", PAGE_ROWS_MAX.to_string()));
+        query.extend(cursor.map(|cursor| ("cursor", cursor.to_owned())));
+        let request = self.request(Method::GET, "/v1/resolve").query(&query);
+        self.call_limited(request, BATCH_ANSWER_BYTES_MAX).await
+    }
+
+    /// What a label serves in all prompts that match a pattern, from one state.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; `cursor_expired` if the state was lost between two pages: start again.
+    pub async fn matching(&self, wanted: &MatchingRequest) -> Result<BatchAnswer, ClientError> {
+        let MatchingAnswer { position, mut answers, mut next } = self.matching_page(wanted, None).await?;
+        while let Some(cursor) = next {
+            let page = self.matching_page(wanted, Some(&cursor)).await?;
+            if page.position != position || page.next.as_ref() == Some(&cursor) {
+                return Err(self.answer("its pages are not of one state, or do not end"));
+            }
+            answers.extend(page.answers);
+            next = page.next;
+        }
+        Ok(BatchAnswer { position, answers })
     }
 
     /// Renders a version with variables.
@@ -360,6 +390,15 @@ impl From<Problem> for ClientError {
     fn from(problem: Problem) -> Self {
         Self::Problem(Box::new(problem))
     }
+}
+
+/// The query parameters that describe the caller and the time.
+fn caller_query(who: &Subject, at: Option<Timestamp>) -> Vec<(&'static str, String)> {
+    let mut query = Vec::new();
+    query.extend(who.subject.iter().map(|subject| ("subject", subject.clone())));
+    query.extend(who.attributes.iter().map(|(name, value)| ("attr", format!("{name}={value}"))));
+    query.extend(at.map(|at| ("at", at.to_string())));
+    query
 }
 
 /// The address without a password, if it contains one.

@@ -94,6 +94,32 @@ async fn list_is_read_page_by_page_and_a_repeated_page_is_an_error() {
 }
 
 #[tokio::test]
+async fn matching_prompts_are_read_to_the_end_and_from_one_state() {
+    let pages = |uri: Uri| async move {
+        let query = uri.query().unwrap_or_default().to_owned();
+        let item = |name: &str| json!({"reference": format!("{name}@production")});
+        let later = if query.contains("user-9") { "1.8" } else { "1.7" };
+        axum::Json(match query.contains("cursor=1.7%3Aa") {
+            false => json!({"position": "1.7", "answers": [item(&query)], "next": "1.7:a"}),
+            true => json!({"position": later, "answers": [item("b")]}),
+        })
+    };
+    let client = serve(Router::new().fallback(any(pages))).await;
+    let wanted = |subject: &str| MatchingRequest {
+        label: Label::production(),
+        pattern: "support/**".parse().expect("a pattern"),
+        caller: Subject { subject: Some(subject.to_owned()), ..Subject::default() },
+        at: None,
+    };
+    let found = client.matching(&wanted("user-1")).await.expect("two pages");
+    let references: Vec<_> = found.answers.iter().map(|item| item.reference.as_str()).collect();
+    let query = "subject=user-1&label=production&pattern=support%2F**&limit=1000";
+    assert_eq!(references, [format!("{query}@production").as_str(), "b@production"]);
+    let error = client.matching(&wanted("user-9")).await.expect_err("another state");
+    assert!(error.to_string().contains("not of one state"), "{error}");
+}
+
+#[tokio::test]
 async fn download_is_bounded() {
     let client = serve(Router::new().fallback(any(|| async { Bytes::from(vec![7; 100_000]) }))).await;
     let mut bytes = Vec::new();

@@ -20,7 +20,10 @@ fn of(operation: &str, status: &str) -> Vec<&'static str> {
         (_, "429" | "503") => vec!["Retry-After"],
         _ => Vec::new(),
     };
-    if matches!((operation, status), ("resolve", "200" | "304") | ("resolve_batch" | "render", "200")) {
+    if matches!(
+        (operation, status),
+        ("resolve" | "resolve_matching", "200" | "304") | ("resolve_batch" | "render", "200")
+    ) {
         names.extend(FRESH);
     }
     names.push("Bookholder-Request");

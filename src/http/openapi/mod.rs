@@ -22,8 +22,8 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, alerts, change_requests, drafts, events, govern, library, observed, operate, otlp, prices, read,
-    replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
+    about, admin, alerts, batches, change_requests, drafts, events, govern, library, observed, operate, otlp, prices,
+    read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
 };
 use crate::api::prices::KeptTable;
 use crate::api::problem::Problem;
@@ -65,7 +65,7 @@ use crate::web::docs;
         (name = "replication", description = "What replicas fetch; signed, so nothing in between has to be trusted."),
     ),
     paths(
-        read::resolve, read::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
+        read::resolve, batches::resolve_matching, batches::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
         observed::list, observed::one, observed::adopt,
         alerts::alerts, alerts::put_alert, alerts::remove_alert,
         prices::prices, prices::price_table, prices::put_price_table, prices::remove_price_table, prices::recost,

@@ -57,6 +57,7 @@ const MOVES: &[ErrorCode] = &[
 fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
     match operation {
         "resolve" | "resolve_batch" => &[RESOLVES],
+        "resolve_matching" => &[&[InvalidName, CursorExpired, NotReady, TooLarge]],
         "render" => &[RESOLVES, &[InvalidVariables, RenderFailed]],
         "stream_events" => &[&[RateLimited, NotReady, Busy]],
         "list_prompts" => &[&[NotReady]],

@@ -53,6 +53,30 @@ fn same_subject_always_gets_the_same_version() {
 }
 
 #[test]
+fn get_with_a_label_fetches_every_prompt_that_matches() {
+    let node = Node::primary();
+    for name in ["support/agent", "support/tone", "sales/agent"] {
+        publish(&node, name, &format!("text of {name}"), &["--label", "production"]);
+    }
+    let found = bookholder(["get", "support/**", "--label", "production"]).server(&node).ok().json();
+    let references: Vec<&Value> =
+        found["answers"].as_array().expect("answers").iter().map(|item| &item["reference"]).collect();
+    assert_eq!(references, ["support/agent@production", "support/tone@production"]);
+    let stamps = bookholder(["get", "*/agent", "--label", "production", "--stamp"]).server(&node).ok().stdout;
+    assert_eq!(
+        stamps.lines().map(|line| line.split('+').next().unwrap_or_default()).collect::<Vec<_>>(),
+        ["sales/agent@1", "support/agent@1"]
+    );
+    let nothing = bookholder(["get", "none/*", "--label", "staging"]).server(&node).ok();
+    assert_eq!(nothing.json()["answers"], json!([]));
+    let _said = nothing.says("note: no prompt that matches none/* has the label staging");
+    let _said =
+        bookholder(["get", "support/*"]).server(&node).fails(1).says("hint: to fetch every prompt").says("--label");
+    let _said = bookholder(["get", "a\nb", "--label", "production"]).server(&node).fails(2).says("invalid pattern");
+    let _said = bookholder(["get", "a*", "--label", "production", "--var", "a=b"]).server(&node).fails(2);
+}
+
+#[test]
 fn parts_not_printed_to_a_pipe_are_named_on_stderr() {
     let node = Node::primary();
     let file = "---\nmodel: m\nresponse_schema: {type: object}\n---\n{{role \"user\"}}Hi\n";

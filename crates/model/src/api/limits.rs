@@ -8,6 +8,8 @@ pub const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const BATCH_REFERENCES_MAX: usize = 1_000;
 /// Most bytes of all answers of one batch together.
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most names that one page of matching prompts looks at: a tenth of a second of work.
+pub const MATCHED_NAMES_MAX: usize = 10_000;
 /// Most rows of one page.
 pub const PAGE_ROWS_MAX: usize = 1_000;
 /// Default rows of a page.

@@ -114,6 +114,8 @@ pub enum ErrorCode {
     DraftMoved,
     /// The content of the version was archived.
     VersionArchived,
+    /// The state that the pages of a list are of can no longer be read here: start again without `cursor`.
+    CursorExpired,
     /// It is the only one that can manage access.
     LastAdmin,
     /// This node is a read-only replica: send changes to the primary.

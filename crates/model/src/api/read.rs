@@ -17,6 +17,7 @@ use crate::model::content::{Content, Model};
 use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
 use crate::model::name::{Label, PromptName};
+use crate::model::pattern::Pattern;
 use crate::model::position::Position;
 use crate::model::prompt::{LabelState, Prompt};
 use crate::model::reference::VersionRef;
@@ -107,6 +108,32 @@ pub struct BatchItem {
     /// Why there is no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+}
+
+/// Which prompts, at which label, for which caller: the parameters of `GET /v1/resolve`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchingRequest {
+    /// The label; prompts without it are left out.
+    pub label: Label,
+    /// The names.
+    pub pattern: Pattern,
+    /// The subject and its attributes.
+    pub caller: Subject,
+    /// The moment to read; now when absent.
+    pub at: Option<Timestamp>,
+}
+
+/// What a label serves in prompts that match a pattern, by namespace and then by name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct MatchingAnswer {
+    /// The position of the state that all pages are from.
+    pub position: Position,
+    /// One answer for each prompt that has the label.
+    pub answers: Vec<BatchItem>,
+    /// What to pass as `cursor` for the next page; absent at the end. A page can have fewer rows than `limit`, or none,
+    /// and still have a next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Variables and messages for rendering.

@@ -79,6 +79,16 @@ impl PromptName {
         self.0.split_once('/').map_or(DEFAULT_NAMESPACE, |(namespace, _)| namespace)
     }
 
+    /// Whether a namespace can have names with this prefix: a prefix with a folder determines it; one without can match
+    /// several.
+    #[must_use]
+    pub fn may_be_in(prefix: &str, namespace: &str) -> bool {
+        match prefix.split_once('/') {
+            Some((folder, _)) => folder == namespace,
+            None => namespace.starts_with(prefix) || namespace == DEFAULT_NAMESPACE,
+        }
+    }
+
     /// Checks that a new prompt can have this name: it is a valid file name on every system, and no other new name maps
     /// to the same file or looks the same. Existing prompts keep their names.
     ///

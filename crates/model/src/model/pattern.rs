@@ -47,6 +47,12 @@ impl Pattern {
         self.0 == "**"
     }
 
+    /// What every matching name begins with.
+    #[must_use]
+    pub fn literal_prefix(&self) -> &str {
+        self.0.split('*').next().unwrap_or_default()
+    }
+
     /// Whether a name can match both patterns; false only if none can.
     #[must_use]
     pub fn may_overlap(&self, other: &Self) -> bool {
