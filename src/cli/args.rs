@@ -14,8 +14,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::globals::Globals;
 use super::{
     alert, archive, audit, backup, bundle, can, completions, contexts, costs, deploy, describe, diff, draft, edit, get,
-    history, import, list, log, login, logout, man, observed, policy, prices, principal, prompt_file, publish, pull,
-    push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace,
+    history, import, list, log, login, logout, man, observed, policy, prices, principal, promote, prompt_file, publish,
+    pull, push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace,
     unlabel, webhook, whoami,
 };
 
@@ -65,6 +65,8 @@ pub enum Command {
     Edit(edit::EditArgs),
     /// Deploy a version, a split or rules to a label
     Deploy(deploy::DeployArgs),
+    /// Deploy what one label serves to another, for many prompts
+    Promote(promote::PromoteArgs),
     /// Roll a label back to its previous deployment
     Rollback(rollback::RollbackArgs),
     /// Remove a label from a prompt
@@ -181,7 +183,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Run a node", &["serve", "replica", "status", "demo"]),
     ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
     ("Change prompts", &["publish", "edit", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
-    ("Deploy and review", &["deploy", "rollback", "unlabel", "request", "policy", "rules"]),
+    ("Deploy and review", &["deploy", "promote", "rollback", "unlabel", "request", "policy", "rules"]),
     ("Measure", &["trace", "stats", "costs", "observed", "alert", "prices", "recost", "telemetry"]),
     (
         "Access and audit",

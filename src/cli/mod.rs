@@ -47,6 +47,7 @@ mod policy;
 mod prices;
 mod principal;
 mod progress;
+mod promote;
 mod prompt_file;
 mod publish;
 mod pull;
@@ -165,6 +166,7 @@ fn dispatch(command: Command, globals: &Globals, output: Output) -> Result<Verdi
         Command::Publish(args) => ask(globals, output, |context| publish::run(args, context)),
         Command::Edit(args) => ask(globals, output, |context| edit::run(args, context)),
         Command::Deploy(args) => ask(globals, output, |context| deploy::run(args, context)),
+        Command::Promote(args) => ask(globals, output, |context| promote::run(args, context)),
         Command::Rollback(args) => ask(globals, output, |context| rollback::run(args, context)),
         Command::Unlabel(args) => ask(globals, output, |context| unlabel::run(args, context)),
         Command::Remove(args) => ask(globals, output, |context| remove::run(args, context)),

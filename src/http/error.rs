@@ -440,6 +440,8 @@ fn registry(error: &RegistryError) -> ErrorFormat {
         E::RequestMoved { id } => {
             (Code::RequestMoved, hint(format!("see GET /v1/requests/{id} for what it proposes now")))
         }
+        E::PlanOutdated { .. } => (Code::LabelMoved, hint("look at the plan of now, and promote again")),
+        E::NothingToPromote { .. } => (Code::LabelNotFound, hint(LABEL_HINT)),
         E::LabelMoved { .. } => (Code::LabelMoved, hint("check what it serves now and try again")),
         E::DraftMoved { .. } => (Code::DraftMoved, hint("reload the draft and apply your change to that revision")),
         E::VersionArchived { .. } => (Code::VersionArchived, None),

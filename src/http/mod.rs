@@ -38,6 +38,7 @@ mod otlp;
 pub mod peer;
 mod place;
 mod prices;
+mod promotions;
 mod read;
 mod replicate;
 mod report;

@@ -14,7 +14,7 @@ use super::route::Route;
 use super::state::App;
 use super::{
     about, admin, alerts, batches, change_requests, drafts, events, govern, library, observed, operate, otlp, prices,
-    read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
+    promotions, read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
 };
 
 /// All operations.
@@ -69,6 +69,8 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("DELETE", "/v1/prompts/{name}/labels/{label}",                   || delete(write::unlabel)),
     Route::new("POST",   "/v1/prompts/{name}/labels/{label}/rollback",          || post(write::rollback)),
     Route::new("POST",   "/v1/deployments",                                     || post(write::deploy)),
+    Route::new("GET",    "/v1/promotions",                                      || get(promotions::plan)),
+    Route::new("POST",   "/v1/promotions",                                      || post(promotions::promote)),
     Route::new("POST",   "/v1/import",                                          || post(write::import)),
     Route::new("GET",    "/v1/prompts/{name}/drafts",                           || get(drafts::drafts)),
     Route::new("GET",    "/v1/prompts/{name}/drafts/{draft}",                   || get(drafts::draft)),
@@ -170,7 +172,8 @@ pub(super) fn class(path: &str) -> &'static str {
         "resolve"
     } else if under(&["/v1/events"]) {
         "events"
-    } else if under(&["/v1/prompts", "/v1/deployments", "/v1/contents", "/v1/import", "/v1/requests"]) {
+    } else if under(&["/v1/prompts", "/v1/deployments", "/v1/promotions", "/v1/contents", "/v1/import", "/v1/requests"])
+    {
         "registry"
     } else if under(&["/v1/whoami", "/v1/can", "/v1/principals", "/v1/roles", "/v1/tokens"])
         || under(&["/v1/policies", "/v1/rules", "/v1/classify", "/v1/archive"])

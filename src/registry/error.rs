@@ -9,6 +9,7 @@ use crate::model::change_request::RequestState;
 use crate::model::content::ContentError;
 use crate::model::finding::{Finding, Severity};
 use crate::model::name::{Label, NameError, PromptName};
+use crate::model::pattern::Pattern;
 use crate::model::reference::VersionRef;
 use crate::model::time::Timestamp;
 use crate::model::verdict::{Requirement, Verdict};
@@ -106,6 +107,10 @@ pub enum RegistryError {
     RequestUnreadable { id: u64, actor: String },
     #[error("change request {id} was amended; review it again")]
     RequestMoved { id: u64 },
+    #[error("what `{from}` would give to `{to}` has changed since it was planned")]
+    PlanOutdated { from: Label, to: Label },
+    #[error("no prompt that matches `{pattern}` and that you can read has the label `{from}`")]
+    NothingToPromote { pattern: Pattern, from: Label },
     #[error("{place} changed: its current deployment is {found}, not {expected}")]
     LabelMoved { place: String, expected: u64, found: u64 },
     #[error("the draft `{draft}` of `{name}` is now at revision {found}, not {expected}: someone else saved it")]

@@ -32,6 +32,7 @@ mod policies;
 mod preview;
 mod prices;
 mod principals;
+mod promote;
 mod publish;
 mod remove;
 pub mod repair_dates;

@@ -7,6 +7,7 @@ mod contexts;
 mod editing;
 mod folders;
 mod operating;
+mod promoting;
 mod reading;
 mod round_trip;
 mod terminal;

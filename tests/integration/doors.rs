@@ -61,6 +61,17 @@ const DOORS: &[Door] = &[
     ("deploy", "command line", |team, who| {
         team.run(who, ["deploy", "support/agent@3", "--to", "production", "-m", "m"]).fails(1).stderr
     }),
+    ("deploy", "promotion", |team, who| {
+        // Staging has the version that may not go live.
+        let staged = json!([{"name": AGENT, "label": "staging", "serving": {"version": 3}}]);
+        let _staged = team.send("admin", "POST", "/v1/deployments", &json!({"moves": staged, "message": "m"}));
+        let body = json!({"pattern": "support/*", "from": "staging", "to": "production", "message": "m"});
+        detail(&team.send(who, "POST", "/v1/promotions", &body))
+    }),
+    ("deploy", "promotion on the command line", |team, who| {
+        let line = ["promote", "support/*", "--from", "staging", "--to", "production", "-m", "m"];
+        team.run(who, line).fails(1).stderr
+    }),
     ("publish", "HTTP", |team, who| {
         let path = format!("/v1/prompts/{}/versions", segment(AGENT));
         let content = json!({"syntax": "plain", "text": "four"});

@@ -65,6 +65,15 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
         ("/v1/deployments", r#"{"message":"m","moves":[{"name":"{N}","label":"production","serving":{"version":9},"expected_deployment":1}]}"#),
         ("/v1/deployments", r#"{"message":"m","moves":[{"name":"support/agent","label":"production","serving":{"version":1}},{"name":"{N}","label":"production","serving":{"version":1}}]}"#),
     ]),
+    ("GET",    "/v1/promotions", &[
+        ("/v1/promotions?pattern={N}&from=production&to=staging", ""), ("/v1/promotions?pattern=**&from=latest&to=production", ""),
+        ("/v1/promotions?pattern=s*/**&from=production&to=nolabel&message=m", ""),
+    ]),
+    ("POST",   "/v1/promotions", &[
+        ("/v1/promotions", r#"{"pattern":"{N}","from":"latest","to":"staging","message":"m"}"#),
+        ("/v1/promotions", r#"{"pattern":"**","from":"production","to":"trial","message":"m","expected":"x"}"#),
+        ("/v1/promotions", r#"{"pattern":"secret/**","from":"latest","to":"staging","message":"m"}"#),
+    ]),
     ("POST",   "/v1/import", &[("/v1/import", r#"{"label":"staging","changes":[{"id":"i-{N}","at":"2026-01-01T00:00:00Z","author":"a","message":"m","name":"{N}","text":"x"},{"id":"j-{N}","at":"2026-01-01T00:00:00Z","author":"a","message":"m","name":"{N}"}]}"#)]),
     ("GET",    "/v1/prompts/{name}/drafts", &[("/v1/prompts/{S}/drafts", ""), ("/v1/prompts/support%2Fagent/drafts", "")]),
     ("GET",    "/v1/prompts/{name}/drafts/{draft}", &[("/v1/prompts/{S}/drafts/d", ""), ("/v1/prompts/support%2Fagent/drafts/none", "")]),

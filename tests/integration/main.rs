@@ -38,6 +38,7 @@ mod ui_access;
 mod ui_deploy;
 mod ui_editor;
 mod ui_library;
+mod ui_promote;
 mod ui_replicas;
 mod ui_review;
 mod ui_sessions;

@@ -10,6 +10,7 @@ mod lists;
 mod observed;
 mod paths;
 mod prices;
+mod promotions;
 mod proposals;
 mod responses;
 mod stats;

@@ -15,6 +15,7 @@ use crate::api::limits::{
     LABELS_MAX, MOVES_MAX, OVERLAP_S_MAX, RETENTION_FLOOR_DAYS, REVIEWERS_MAX, SIGN_IN_LINK_LIFE_S_MAX,
     TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX, VIEWS_MAX, WHOLE_MAX,
 };
+use crate::api::promote::FINGERPRINT_CHARACTERS_MAX;
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
 use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
@@ -98,6 +99,8 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("PublishRequest", "labels", at_most(LABELS_MAX)),
         ("DeployRequest", "message", message.clone()),
         ("DeployRequest", "moves", json!({"minItems": 1, "maxItems": MOVES_MAX})),
+        ("PromoteRequest", "message", message.clone()),
+        ("PromoteRequest", "expected", characters(FINGERPRINT_CHARACTERS_MAX)),
         ("ServingRequest", "version", version()),
         ("ServingRequest", "rules", at_most(RULES_MAX)),
         ("RuleRequest", "version", version()),

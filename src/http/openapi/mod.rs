@@ -23,7 +23,7 @@ use utoipa::{Modify, OpenApi as _};
 use super::state::Documents;
 use super::{
     about, admin, alerts, batches, change_requests, drafts, events, govern, library, observed, operate, otlp, prices,
-    read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
+    promotions, read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
 };
 use crate::api::prices::KeptTable;
 use crate::api::problem::Problem;
@@ -73,7 +73,7 @@ use crate::web::docs;
         telemetry_files::batch, telemetry_files::forget, telemetry_files::erase, otlp::traces, otlp::logs, otlp::metrics,
         library::prompts, library::prompt, write::remove, library::versions, write::publish, library::version,
         write::retire, write::reinstate, about::about, about::describe, library::diff, library::labels, library::label, write::unlabel,
-        write::rollback, write::deploy, write::import,
+        write::rollback, write::deploy, promotions::plan, promotions::promote, write::import,
         drafts::drafts, drafts::draft, drafts::save_draft, drafts::discard_draft, drafts::draft_saves,
         drafts::draft_save, drafts::merge_draft, drafts::publish_draft,
         change_requests::requests, change_requests::propose, change_requests::request, change_requests::amend,

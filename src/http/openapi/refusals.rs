@@ -74,6 +74,8 @@ fn own(operation: &str) -> &'static [&'static [ErrorCode]] {
         "remove_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, PolicyNotMet]],
         "roll_back_label" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound, NothingToRollBack], MOVES],
         "deploy" => &[&[InvalidName, PromptNotFound, PromptRemoved, LabelNotFound], MOVES],
+        "plan_promotion" => &[&[InvalidName, TooLarge, Busy]],
+        "promote" => &[&[InvalidName, LabelNotFound, PromptNotFound, PromptRemoved], MOVES],
         "import_history" => &[&[InvalidName, InvalidContent, HistoryOrder, ParentMoved]],
         "list_drafts" => &[&[InvalidName]],
         "get_draft" | "list_draft_saves" | "get_draft_save" | "discard_draft" => &[&[InvalidName, RecordNotFound]],

@@ -17,6 +17,7 @@ mod live;
 mod merge;
 pub(super) mod news;
 mod observed;
+mod promote;
 mod prompt;
 mod prompts;
 mod replicas;

@@ -9,8 +9,8 @@ use super::super::error::Failure;
 use super::super::extract::Params;
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
-use super::html;
 use super::visitor::Visitor;
+use super::{html, said};
 use crate::clock::Cancellation;
 use crate::model::deployment::Deployment;
 use crate::model::finding::Severity;
@@ -24,6 +24,9 @@ use crate::web::pages::prompts::{Kind, Listing, PromptRow, ROWS, page};
 
 /// Longest search, in characters.
 const SEARCH_CHARACTERS_MAX: usize = 200;
+
+/// The confirmations, by the word in the URL.
+const DONE: [(&str, &str); 2] = [("promoted", "Promoted."), ("already", "No change: the label already serves this.")];
 
 /// Lists, filters and searches prompts.
 pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
@@ -44,8 +47,8 @@ pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params
         tag,
         risk: risk.map(|risk| risk.parse::<Severity>()).transpose().map_err(|error| wrong("risk", &error))?,
     };
-    let cursor = params.text("cursor");
-    params.finish(&["q", "label", "folder", "history", "owner", "tag", "risk", "cursor"])?;
+    let (cursor, done) = (params.text("cursor"), said(params.text("done"), &DONE));
+    params.finish(&["q", "label", "folder", "history", "owner", "tag", "risk", "cursor", "done"])?;
     if words.chars().count() > SEARCH_CHARACTERS_MAX {
         return Err(wrong("q", &format!("it has more than {SEARCH_CHARACTERS_MAX} characters")));
     }
@@ -53,7 +56,8 @@ pub(super) async fn prompts(State(app): State<App>, visitor: Visitor, mut params
         return Err(wrong("folder", &"no name is as long"));
     }
     let held = app.clone();
-    let page = held.work.heavy(move |stop| list(&app, &visitor, &asked, words, cursor.as_deref(), stop)).await??;
+    let page =
+        held.work.heavy(move |stop| list(&app, &visitor, &asked, (words, done), cursor.as_deref(), stop)).await??;
     Ok(html(page))
 }
 
@@ -65,7 +69,7 @@ fn list(
     app: &Shared,
     visitor: &Visitor,
     search: &Search,
-    words: String,
+    (words, done): (String, Option<&'static str>),
     cursor: Option<&str>,
     stop: &Cancellation,
 ) -> Result<String, Failure> {
@@ -97,6 +101,7 @@ fn list(
         next: found.next,
         continued: cursor.is_some(),
         cut: found.cut,
+        done,
     };
     Ok(page(&frame, &listing))
 }

@@ -5,8 +5,8 @@ use axum::routing::{get, post};
 use super::super::route::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
-    about, alerts, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, observed, prompt, prompts,
-    replicas, responses, review, rollback, sign_in, sign_in_link, usage,
+    about, alerts, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, observed, promote, prompt,
+    prompts, replicas, responses, review, rollback, sign_in, sign_in_link, usage,
 };
 
 /// All pages, their assets, and the targets of their forms.
@@ -21,6 +21,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::new("GET",  "/ui/edit/{*name}",    || get(edit::edit).post(edit::act)),
     Route::new("GET",  "/ui/merge/{*name}",   || get(merge::look).post(merge::settle)),
     Route::new("GET",  "/ui/deploy/{*name}",  || get(deploy::look).post(deploy::act)),
+    Route::new("GET",  "/ui/promote",         || get(promote::look).post(promote::act)),
     Route::new("POST", "/ui/rollback",        || post(rollback::rollback)),
     Route::new("POST", "/ui/retire",          || post(lifecycle::retire)),
     Route::new("POST", "/ui/remove",          || post(lifecycle::remove)),

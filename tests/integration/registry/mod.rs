@@ -10,6 +10,7 @@ mod growing;
 mod hardened;
 mod including;
 mod making;
+mod promoting;
 mod publishing;
 mod refusing;
 mod removing;

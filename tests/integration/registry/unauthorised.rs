@@ -5,6 +5,7 @@ use bookholder::api::govern::{
     RoleRequest, RotationRequest, RuleSetRequest, TokenRequest,
 };
 use bookholder::api::prices::KeptTable;
+use bookholder::api::promote::PromoteRequest;
 use bookholder::api::write::{DeployRequest, ImportChange, ImportRequest, PublishRequest, RollbackRequest};
 use bookholder::model::about::About;
 use bookholder::model::change_request::EventKind;
@@ -17,7 +18,7 @@ use crate::support::primary::{Primary, fixed, label, moving, name, person, reque
 
 /// Who has no permission to change anything.
 const POWERLESS: [&str; 6] = ["reader", "replica", "reporter", "elsewhere", "disabled", "nobody"];
-const COMMANDS: u8 = 29;
+const COMMANDS: u8 = 30;
 const ALERT: &str = r#"{"metric":"spend","threshold":5.0,"per_s":86400}"#;
 const PRICES: &str = r#"{"schema":1,"updated":"2026-11-20","currency":"USD","unit":"pico_usd_per_token",
     "models":[{"id":"made-up","tiers":[{"when":{},"rate":{"input":7,"output":9}}]}]}"#;
@@ -90,6 +91,15 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         automatic: true,
         ..ProposeRequest::default()
     };
+    let promote = PromoteRequest {
+        pattern: Pattern::everything(),
+        from: label("latest"),
+        to: label("trial"),
+        message: "m".to_owned(),
+        expected: None,
+        allow_major: true,
+        break_glass: Some("because".to_owned()),
+    };
     let archive = ArchiveRequest {
         prompts: Pattern::everything(),
         unused_days: 184,
@@ -138,6 +148,7 @@ async fn attempt(primary: &Primary, who: &str, command: u8) -> bool {
         25 => registry.put_alert(&actor, "costs".to_owned(), alert).await.is_ok(),
         26 => registry.remove_alert(&actor, "spend".to_owned()).await.is_ok(),
         27 => registry.put_price_table(&actor, KeptTable::Imported, PRICES.into()).await.is_ok(),
+        28 => registry.promote(&actor, promote).await.is_ok(),
         _ => registry.remove_price_table(&actor, KeptTable::Overrides).await.is_ok(),
     }
 }
@@ -175,7 +186,7 @@ fn no_sequence_of_commands_without_permission_changes_anything() {
     });
     assert!(primary.view().verify_audit().expect("a log").whole);
     // The same commands with permission: the rejections above are due to missing grants only.
-    for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23, 25, 26, 27, 28] {
+    for command in [0, 2, 3, 7, 12, 15, 16, 18, 22, 23, 25, 26, 27, 28, 29] {
         assert!(runtime.block_on(attempt(&primary, "admin", command)), "an admin's command {command}");
     }
 }

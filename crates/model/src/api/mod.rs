@@ -11,6 +11,7 @@ pub mod limits;
 pub mod observed;
 pub mod prices;
 pub mod problem;
+pub mod promote;
 pub mod read;
 pub mod stats;
 pub mod status;

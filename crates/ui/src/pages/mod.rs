@@ -22,6 +22,7 @@ pub mod merge;
 pub mod new;
 pub mod observed;
 pub mod problem;
+pub mod promote;
 pub mod prompt;
 pub mod prompts;
 pub mod queue;

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use maud::{Markup, html};
 
 use super::hits::{hits, marked};
+use super::promote::promote_path;
 use super::serving;
 use crate::form::hidden;
 use crate::format::{Escaped, grouped, plain, when};
@@ -54,6 +55,8 @@ pub struct Listing {
     pub continued: bool,
     /// Whether the limit of searched text was reached.
     pub cut: bool,
+    /// A confirmation.
+    pub done: Option<&'static str>,
 }
 
 /// A filter that only a primary supports.
@@ -98,6 +101,7 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
             p.quiet.count { (count(listing)) }
             @if frame.form().is_some() && listing.kind.is_some() {
                 div.inline.end {
+                    a.button href=(promote_path(&pattern_of(&listing.folder), "", "")) { "Promote" }
                     a.button href="/ui/bring" { "Import" } a.button.primary href="/ui/new" { "New prompt" }
                 }
             }
@@ -118,7 +122,12 @@ pub fn page(frame: &Frame, listing: &Listing) -> String {
             }
         }
     };
-    frame.page(&Page { title: here, above: &above, done: None, searches: true, main })
+    frame.page(&Page { title: here, above: &above, done: listing.done, searches: true, main })
+}
+
+/// What every name in a folder matches; nothing for all prompts.
+fn pattern_of(folder: &str) -> String {
+    if folder.ends_with('/') { format!("{folder}**") } else { String::new() }
 }
 
 fn count(listing: &Listing) -> Markup {
