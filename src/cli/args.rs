@@ -16,7 +16,7 @@ use super::{
     alert, archive, audit, backup, bundle, can, completions, contexts, costs, deploy, describe, diff, draft, edit, get,
     history, import, list, log, login, logout, man, observed, policy, prices, principal, promote, prompt_file, publish,
     pull, push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace,
-    unlabel, webhook, whoami,
+    types, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -97,6 +97,8 @@ pub enum Command {
     Push(push::PushArgs),
     /// Download the versions that a label serves, as files in a folder
     Pull(pull::PullArgs),
+    /// Generate types of prompts for Python or TypeScript
+    Types(types::TypesArgs),
     /// Import a folder, or version history from another tool
     Import(import::ImportArgs),
     /// Show calls, cost, latency and scores of a prompt
@@ -181,7 +183,7 @@ impl Command {
 /// The commands in the help, by task; every command is in one group.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Run a node", &["serve", "replica", "status", "demo"]),
-    ("Read prompts", &["get", "list", "show", "log", "diff", "history"]),
+    ("Read prompts", &["get", "list", "show", "log", "diff", "history", "types"]),
     ("Change prompts", &["publish", "edit", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "promote", "rollback", "unlabel", "request", "policy", "rules"]),
     ("Measure", &["trace", "stats", "costs", "observed", "alert", "prices", "recost", "telemetry"]),

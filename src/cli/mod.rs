@@ -8,6 +8,7 @@ mod archive;
 pub mod args;
 mod audit;
 mod backup;
+mod batches;
 mod bundle;
 mod can;
 mod changed;
@@ -73,6 +74,7 @@ mod suggest;
 mod telemetry;
 mod token;
 mod trace;
+mod types;
 mod unlabel;
 mod verify;
 mod webhook;
@@ -182,6 +184,7 @@ fn dispatch(command: Command, globals: &Globals, output: Output) -> Result<Verdi
         Command::Show(args) => ask(globals, output, |context| show::run(args, context)),
         Command::Push(args) => ask(globals, output, |context| push::run(args, context)),
         Command::Pull(args) => ask(globals, output, |context| pull::run(args, context)),
+        Command::Types(args) => ask(globals, output, |context| types::run(args, context)),
         Command::Import(args) => ask(globals, output, |context| import::run(args, context)),
         Command::Stats(args) => ask(globals, output, |context| stats::run(args, context)),
         Command::Telemetry(telemetry::TelemetryArgs { command: telemetry::TelemetryCommand::Export(args) }) => {

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::batches::BatchedAnswers;
 use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, paint};
-use super::{Verdict, disk, folder};
-use crate::api::limits::{BATCH_REFERENCES_MAX, PAGE_ROWS_MAX};
-use crate::api::problem::ErrorCode;
-use crate::api::read::{BatchRequest, Resolved};
-use crate::client::{ClientError, PromptFilter};
+use super::{Verdict, batches, disk, folder};
+use crate::api::limits::PAGE_ROWS_MAX;
+use crate::api::problem::{ErrorCode, Problem};
+use crate::api::read::Resolved;
+use crate::client::PromptFilter;
 use crate::files::compare::FileIds;
 use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::files::path::path_of;
@@ -155,41 +156,13 @@ async fn served_once(context: &Context, label: &Label) -> Result<Option<LabelSna
     if references.is_empty() {
         return Err(CliError::no(format!("no prompt has the label {label}")));
     }
-    let mut position = None;
-    let mut prompts = BTreeMap::new();
-    let mut batches: Vec<&[String]> = references.chunks(BATCH_REFERENCES_MAX).rev().collect();
-    while let Some(references) = batches.pop() {
-        let batch = BatchRequest { references: references.to_vec(), ..BatchRequest::default() };
-        let answer = match context.client.batch(&batch).await {
-            // The answers are too large together.
-            Err(ClientError::Problem(problem)) if problem.code == ErrorCode::TooLarge && references.len() > 1 => {
-                let (first, second) = references.split_at(references.len() / 2);
-                batches.extend([second, first]);
-                continue;
-            }
-            answer => answer?,
-        };
-        if position.is_some_and(|position| position != answer.position) {
-            return Ok(None);
-        }
-        position = Some(answer.position);
-        for item in answer.answers {
-            match (item.resolved, item.problem) {
-                (Some(resolved), _) if resolved.content.id() == Ok(resolved.content_id) => {
-                    prompts.insert(resolved.name.clone(), resolved);
-                }
-                // It was removed, or lost the label, since it was listed.
-                (None, Some(problem))
-                    if matches!(problem.code, ErrorCode::LabelNotFound | ErrorCode::PromptRemoved) => {}
-                (None, Some(problem)) => return Err(problem.into()),
-                (Some(_), _) | (None, None) => {
-                    let message = format!("the server sent the wrong content for {}", item.reference);
-                    return Err(CliError::server(message));
-                }
-            }
-        }
-    }
-    Ok(position.map(|position| LabelSnapshot { position, prompts, split, sources: BTreeMap::new() }))
+    // It was removed, or lost the label, since it was listed.
+    let is_gone = |problem: &Problem| matches!(problem.code, ErrorCode::LabelNotFound | ErrorCode::PromptRemoved);
+    let Some(BatchedAnswers { position, resolved }) = batches::resolve(context, &references, is_gone).await? else {
+        return Ok(None);
+    };
+    let prompts = resolved.into_iter().map(|resolved| (resolved.name.clone(), resolved)).collect();
+    Ok(Some(LabelSnapshot { position, prompts, split, sources: BTreeMap::new() }))
 }
 
 /// The contents with includes as their authors wrote them, of all versions that the folder does not have already.

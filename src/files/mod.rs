@@ -16,4 +16,5 @@ pub mod path;
 pub mod prompt;
 #[cfg(test)]
 mod prompt_tests;
+pub mod types;
 mod yaml;

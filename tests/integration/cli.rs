@@ -11,6 +11,7 @@ mod promoting;
 mod reading;
 mod round_trip;
 mod terminal;
+mod typing;
 mod times;
 
 use serde_json::Value;

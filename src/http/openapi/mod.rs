@@ -187,7 +187,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(number, 14);
+        assert_eq!(number, 15);
     }
 
     #[test]
