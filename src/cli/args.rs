@@ -15,8 +15,8 @@ use super::globals::Globals;
 use super::{
     alert, archive, audit, backup, bundle, can, completions, contexts, costs, deploy, describe, diff, draft, edit, get,
     history, import, list, log, login, logout, man, observed, policy, prices, principal, promote, prompt_file, publish,
-    pull, push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token, trace,
-    types, unlabel, webhook, whoami,
+    pull, push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token,
+    trace, types, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\

@@ -16,6 +16,7 @@ use axum::response::Response;
 use http_body::{Frame, SizeHint};
 
 use super::auth::Reader;
+use super::caching::REVALIDATE;
 use super::error::Failure;
 use super::etag::matches;
 use super::extract::{DeferredBody, NoParams, Params};
@@ -134,6 +135,7 @@ pub(super) async fn resolve_matching(
         response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     }
     response.headers_mut().insert(header::ETAG, text(format!("W/{etag}")));
+    response.headers_mut().insert(header::CACHE_CONTROL, REVALIDATE);
     fresh.add(response.headers_mut());
     Ok(response)
 }

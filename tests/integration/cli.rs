@@ -11,8 +11,8 @@ mod promoting;
 mod reading;
 mod round_trip;
 mod terminal;
-mod typing;
 mod times;
+mod typing;
 
 use serde_json::Value;
 
