@@ -42,9 +42,9 @@ fi
 
 const EXAMPLES: &str = "\
 Examples:
+  bookholder completions fish > ~/.config/fish/completions/bookholder.fish
   source <(bookholder completions bash)             in ~/.bashrc
   source <(bookholder completions zsh)              in ~/.zshrc
-  bookholder completions fish > ~/.config/fish/completions/bookholder.fish
 
 Names of prompts, labels and contexts are completed as well: the server in use
 is asked for them, for at most 300 ms.";

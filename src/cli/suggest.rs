@@ -72,7 +72,9 @@ fn nearest(wrong: &str, names: Vec<String>) -> Vec<String> {
         .filter_map(|name| score(&name).map(|score| (score, name)))
         .collect();
     found.sort();
-    found.into_iter().map(|(_, name)| name).take(SUGGESTIONS_MAX).collect()
+    // What is much less similar than the first was hardly meant.
+    let most = found.first().map_or(0, |(score, _)| score + 1);
+    found.into_iter().filter(|(score, _)| *score <= most).map(|(_, name)| name).take(SUGGESTIONS_MAX).collect()
 }
 
 /// How many characters must be inserted, deleted, replaced or swapped with their neighbour to make one text of the

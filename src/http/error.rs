@@ -409,7 +409,7 @@ fn registry(error: &RegistryError) -> ErrorFormat {
         E::PromptNotFound { .. } => (Code::PromptNotFound, None),
         E::PromptRemoved { .. } => (Code::PromptRemoved, None),
         E::VersionNotFound { .. } => (Code::VersionNotFound, None),
-        E::LabelNotFound { .. } => (Code::LabelNotFound, hint(LABEL_HINT)),
+        E::LabelNotFound { .. } | E::NothingToPromote { .. } => (Code::LabelNotFound, hint(LABEL_HINT)),
         E::ParentMoved { found, .. } => {
             (Code::ParentMoved, hint(format!("review the changes in version {found}, then publish on top of it")))
         }
@@ -441,7 +441,6 @@ fn registry(error: &RegistryError) -> ErrorFormat {
             (Code::RequestMoved, hint(format!("see GET /v1/requests/{id} for what it proposes now")))
         }
         E::PlanOutdated { .. } => (Code::LabelMoved, hint("look at the plan of now, and promote again")),
-        E::NothingToPromote { .. } => (Code::LabelNotFound, hint(LABEL_HINT)),
         E::LabelMoved { .. } => (Code::LabelMoved, hint("check what it serves now and try again")),
         E::DraftMoved { .. } => (Code::DraftMoved, hint("reload the draft and apply your change to that revision")),
         E::VersionArchived { .. } => (Code::VersionArchived, None),

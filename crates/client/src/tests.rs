@@ -99,9 +99,10 @@ async fn matching_prompts_are_read_to_the_end_and_from_one_state() {
         let query = uri.query().unwrap_or_default().to_owned();
         let item = |name: &str| json!({"reference": format!("{name}@production")});
         let later = if query.contains("user-9") { "1.8" } else { "1.7" };
-        axum::Json(match query.contains("cursor=1.7%3Aa") {
-            false => json!({"position": "1.7", "answers": [item(&query)], "next": "1.7:a"}),
-            true => json!({"position": later, "answers": [item("b")]}),
+        axum::Json(if query.contains("cursor=1.7%3Aa") {
+            json!({"position": later, "answers": [item("b")]})
+        } else {
+            json!({"position": "1.7", "answers": [item(&query)], "next": "1.7:a"})
         })
     };
     let client = serve(Router::new().fallback(any(pages))).await;

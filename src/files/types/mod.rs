@@ -9,6 +9,7 @@ mod schema;
 mod typescript;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::str::FromStr;
 
 use self::schema::TypeSet;
@@ -84,7 +85,7 @@ pub fn generate(language: Language, label: &Label, prompts: &ServedPrompts) -> S
     for (name, versions) in prompts {
         for version in versions {
             let (name, number, id) = (quoted(name.as_str()), version.number, &version.content_id);
-            text.push_str(&format!("{sign}{PROMPT}{name} {number} {id}\n"));
+            let _never_fails = writeln!(text, "{sign}{PROMPT}{name} {number} {id}");
         }
     }
     let typed: Vec<TypedPrompt> = prompts.iter().map(|(name, versions)| TypedPrompt::of(name, versions)).collect();
@@ -265,7 +266,9 @@ fn quoted(text: &str) -> String {
             Ok(b'"') => literal.push_str("\\\""),
             Ok(b'\\') => literal.push_str("\\\\"),
             Ok(byte @ b' '..=b'~') => literal.push(char::from(byte)),
-            _ => literal.push_str(&format!("\\u{unit:04x}")),
+            _ => {
+                let _never_fails = write!(literal, "\\u{unit:04x}");
+            }
         }
     }
     literal.push('"');

@@ -112,7 +112,7 @@ else:
 
 /// The references of a prompt that are typed: alone, and with the label.
 fn references(label: &Label, name: &str) -> String {
-    let mut references = vec![literal(name), literal(&format!("{name}@{label}"))];
+    let mut references = [literal(name), literal(&format!("{name}@{label}"))];
     if label.as_str() != PRODUCTION {
         references.rotate_left(1);
     }

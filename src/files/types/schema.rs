@@ -253,9 +253,9 @@ mod tests {
 
     use super::*;
 
-    fn read(schema: Value) -> (Type, Vec<Type>) {
+    fn read(schema: &Value) -> (Type, Vec<Type>) {
         let mut set = TypeSet::default();
-        set.add(&schema);
+        set.add(schema);
         (set.out(), set.named.into_iter().map(|named| named.kind).collect())
     }
 
@@ -305,14 +305,14 @@ mod tests {
             (json!({"allOf": [{"type": "string"}, {"minLength": 1}]}), Type::Any),
             (json!({"anyOf": [{"type": "string"}, true]}), Type::Any),
         ] {
-            assert_eq!(read(schema.clone()).0, expected, "{schema}");
+            assert_eq!(read(&schema).0, expected, "{schema}");
         }
     }
 
     #[test]
     fn references_are_named_and_circles_end() {
         let tree = json!({"$defs": {"node": {"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#/$defs/node"}}}}}, "$ref": "#/$defs/node"});
-        let (out, named) = read(tree);
+        let (out, named) = read(&tree);
         assert_eq!(out, Type::Named(0));
         assert_eq!(named, [Type::Object(vec![field("children", false, Type::Array(Box::new(Type::Named(0))))])]);
         for (schema, expected) in [
@@ -326,7 +326,7 @@ mod tests {
                 Type::Any,
             ),
         ] {
-            let (out, named) = read(schema.clone());
+            let (out, named) = read(&schema);
             assert_eq!(out, Type::Named(0), "{schema}");
             assert!(
                 named.iter().all(|kind| *kind == expected || matches!(kind, Type::Named(other) if *other > 0)),
@@ -334,9 +334,9 @@ mod tests {
             );
         }
         for nowhere in ["https://example.org/a.json", "#/$defs/none", "other.json#/a", "#a", ""] {
-            assert_eq!(read(json!({"$ref": nowhere})).0, Type::Any, "{nowhere}");
+            assert_eq!(read(&json!({"$ref": nowhere})).0, Type::Any, "{nowhere}");
         }
         let encoded = json!({"$defs": {"a/b c": {"type": "string"}}, "$ref": "#/$defs/a~1b%20c"});
-        assert_eq!(read(encoded).1, [Type::String]);
+        assert_eq!(read(&encoded).1, [Type::String]);
     }
 }
