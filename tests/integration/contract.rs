@@ -39,7 +39,7 @@ const STORY: &[(&str, &str, &str)] = &[
     ("POST",   "/v1/deployments", r#"{"moves":[{"name":"support/agent","label":"production","serving":{"split":{"weights":{"1":90,"2":10}}}}],"message":"A tenth","allow_major":true}"#),
     ("GET",    "/v1/deployments", ""),
     ("GET",    "/v1/promotions?pattern=support/**&from=latest&to=trial", ""),
-    ("POST",   "/v1/promotions", EXAMPLE),
+    ("POST",   "/v1/promotions", r#"{"pattern":"support/tone","from":"latest","to":"trial","message":"Try it"}"#),
     ("POST",   "/v1/prompts/support%2Fagent/labels/production/rollback", EXAMPLE),
     ("DELETE", "/v1/prompts/support%2Fagent/labels/staging", EXAMPLE),
     ("POST",   "/v1/prompts/support%2Fagent/versions/2/retirement", EXAMPLE),

@@ -169,7 +169,7 @@ fn stats_on_the_command_line_are_a_table_a_comparison_csv_and_json() {
     let json = line(&node, "stats support/agent --json").ok().json();
     assert_eq!(json["total"]["cost_usd"], "0.53");
     let _said = line(&node, "stats support/agent --csv --json").fails(2).says("cannot be used with");
-    let _said = line(&node, "stats support/agent --since soon").fails(2).says("7d");
+    let _said = line(&node, "stats support/agent --since soon").fails(2).says("yesterday");
     let _said = line(&node, "stats none").fails(1).says("there is no prompt `none`");
 }
 

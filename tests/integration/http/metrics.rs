@@ -348,7 +348,8 @@ fn every_series_has_its_name_type_and_labels_and_moves_when_the_thing_happens() 
 
 /// The calls of one prompt, by all labels.
 fn calls(scrape: &Scrape, prompt: &str) -> f64 {
-    scrape.value("bookholder_prompt_calls_total", &format!("prompt=\"{prompt}\""))
+    // An empty sum is -0.
+    scrape.value("bookholder_prompt_calls_total", &format!("prompt=\"{prompt}\"")) + 0.0
 }
 
 /// Calls of a version or a label of a prompt, which have not been reported yet.

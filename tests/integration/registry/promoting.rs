@@ -2,12 +2,12 @@
 
 use bookholder::api::govern::PrincipalRequest;
 use bookholder::api::promote::{PromoteRequest, Promotion, PromotionPlan};
-use bookholder::api::write::Deployed;
+use bookholder::api::write::{DeployRequest, Deployed};
 use bookholder::model::principal::{Grant, PrincipalKind};
 use bookholder::registry::{Actor, RegistryError};
 use bookholder::resolve::{Query, ReadScope};
 
-use crate::support::primary::{Primary, label, name, person};
+use crate::support::primary::{Primary, fixed, label, moving, name, person};
 
 /// Prompts whose version 2 is at staging, and whose version 1 is live.
 async fn staged(names: &[&str]) -> Primary {
@@ -128,7 +128,9 @@ async fn one_refused_prompt_refuses_all() {
     assert_eq!((live(&primary, "a/1"), live(&primary, "a/2")), (1, 1));
 
     primary.publish("b/1", "{{who}} is needed now").await;
-    primary.deploy("b/1", 3, "staging").await;
+    let moves = vec![moving("b/1", "staging", fixed(3))];
+    let staging = DeployRequest { moves, message: "why".to_owned(), allow_major: true, ..DeployRequest::default() };
+    primary.registry.deploy(&primary.admin, staging).await.expect("callers are ready");
     let planned = plan(&primary, &primary.admin, "b/*");
     assert!(planned.prompts[0].breaks[0].contains("`who`"), "{planned:?}");
     assert!(matches!(promote(&primary, "b/*", None).await, Err(RegistryError::BreaksCallers { .. })));

@@ -170,7 +170,7 @@ pub(super) fn decode_rollup(bytes: &[u8]) -> Result<Rollup, TelemetryError> {
 /// Reads the number of calls alone, which is the first of a rollup.
 pub(super) fn decode_calls(bytes: &[u8]) -> Result<u64, TelemetryError> {
     let refuse = |reason: &str| TelemetryError::Encoding(reason.to_owned());
-    let body = bytes.strip_prefix(&[FORM]).ok_or_else(|| refuse("it is no rollup of this program"))?;
+    let body = bytes.strip_prefix(&[FORM]).ok_or_else(|| refuse("it is not a rollup of this program"))?;
     let calls = bincode::serde::decode_from_slice(body, bincode::config::standard());
     calls.map(|(calls, _)| calls).map_err(|error| refuse(&error.to_string()))
 }

@@ -50,7 +50,8 @@ fn python(reference: &str, content: &Content) -> String {
         vec![format!("**{{{}}}", items.join(", "))]
     };
     format!(
-        "from bookholder import Bookholder\n\nbookholder = Bookholder()\nprompt = bookholder.prompt({})\n{} = prompt.{}({})",
+        "from bookholder import Bookholder\n\nbookholder = Bookholder()\nprompt = bookholder.prompt({})\n\
+        {} = prompt.{}({})",
         quoted(reference),
         method(content),
         method(content),

@@ -134,7 +134,8 @@ fn deciding(matter: &PromotePageData, plan: &PromotionPlan, moves: &[&PlannedPro
             input #message name="message" value=(plain(&matter.message)) required maxlength="2000" autocomplete="off";
             @if moves.iter().any(|one| !one.breaks.is_empty()) {
                 label.check {
-                    input type="checkbox" name="allow_major" value="yes"; span { "Deploy even though callers may break" }
+                    input type="checkbox" name="allow_major" value="yes";
+                    span { "Deploy even though callers may break" }
                 }
             }
             @if moves.iter().any(|one| one.risk >= Some(Severity::High)) {
