@@ -9,7 +9,7 @@ use bookholder::resolve::{Query, ReadScope, ResolveError};
 use serde_json::{Value, json};
 
 use crate::support::node::Node;
-use crate::support::primary::{Primary, fixed, label, moving, weighted};
+use crate::support::primary::{Primary, fixed, label, moving};
 
 /// What a label serves in the prompts that match.
 fn wanted(at: &str, pattern: &str) -> Matching {

@@ -100,6 +100,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("DeployRequest", "message", message.clone()),
         ("DeployRequest", "moves", json!({"minItems": 1, "maxItems": MOVES_MAX})),
         ("PromoteRequest", "message", message.clone()),
+        ("PromoteRequest", "to", json!({"not": {"const": "latest"}})),
         ("PromoteRequest", "expected", characters(FINGERPRINT_CHARACTERS_MAX)),
         ("ServingRequest", "version", version()),
         ("ServingRequest", "rules", at_most(RULES_MAX)),
