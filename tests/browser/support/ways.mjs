@@ -1,7 +1,7 @@
 // The ways in which people act on a page. Each story is told once, over any of them.
 //
 // A way has: `goto(path)`, `link(name)`, `button(name)`, `unfold(name)`, `type(label, text)`, `choose(label, option)`,
-// `tick(label)`, `pick(name)`, `moment(label, "2026-03-20T15:05")`, `inPlace(name)`, `save(name)` and `another()`. All
+// `tick(label)`, `pick(name)`, `inPlace(name)`, `save(name)` and `another()`. All
 // of them find controls by role and name, as readers of screens do; `within` narrows that to a part of the page. `deeds`
 // counts what was pressed.
 
@@ -102,10 +102,6 @@ class Pointer extends Way {
   async choose(label, option, within) {
     await this.field(label, within).selectOption({ label: option });
   }
-
-  async moment(label, text, within) {
-    await this.field(label, within).fill(text);
-  }
 }
 
 /** With the keyboard alone: Tab, Enter, Space, arrows and letters. */
@@ -141,19 +137,6 @@ class Keyboard extends Way {
       if (tries > TABS_MAX) throw new Error(`the arrows never reach ${name}`);
       await this.page.keyboard.press("ArrowDown");
     }
-  }
-
-  /** A field for moments takes its parts one after the other, in the order of the browser's language. */
-  async moment(label, text, within) {
-    const field = this.field(label, within);
-    await this.reach(field);
-    const [, year, month, day, hour, minute] = /^(\d+)-(\d+)-(\d+)T(\d+):(\d+)$/.exec(text);
-    await this.page.keyboard.type(`${month}${day}${year}`);
-    await this.page.keyboard.press("ArrowRight");
-    const half = `${Number(hour) % 12 || 12}`.padStart(2, "0");
-    await this.page.keyboard.type(`${half}${minute}${hour < 12 ? "AM" : "PM"}`);
-    const typed = await field.inputValue();
-    if (typed !== text) throw new Error(`the keyboard made ${typed} of ${text}`);
   }
 
   /** Presses Tab until a control has the focus, which must be visible. */
