@@ -1,7 +1,5 @@
 //! Since when approvals of a move count.
 
-use std::ops::ControlFlow;
-
 use crate::model::deployment::Action;
 use crate::model::name::{Label, PromptName};
 use crate::model::serving::Serving;
@@ -16,16 +14,11 @@ pub(super) fn spent_at<Q: Queries>(
     serving: &Serving,
     brings: &[u64],
 ) -> Result<Option<u64>, StoreError> {
-    let mut spent = None;
-    txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
+    let spent = txn.find_deployment(name, label, u64::MAX, &mut |deployment| {
         let stopped = |from: &Serving| {
             deployment.action != Action::Deploy && from.versions().iter().any(|version| brings.contains(version))
         };
-        if deployment.from.as_ref().is_some_and(|from| from == serving || stopped(from)) {
-            spent = Some(deployment.id);
-            return Ok(ControlFlow::Break(()));
-        }
-        Ok(ControlFlow::Continue(()))
+        deployment.from.as_ref().is_some_and(|from| from == serving || stopped(from))
     })?;
-    Ok(spent)
+    Ok(spent.map(|deployment| deployment.id))
 }

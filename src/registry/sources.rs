@@ -16,7 +16,7 @@ use super::{Actor, Registry, RegistryError, check_message};
 use crate::api::write::PublishRequest;
 use crate::files::compare::{FileIds, LabelPresent, ParsedFile, Plan, RegistryState, compare};
 use crate::model::audit::{Command, Subject};
-use crate::model::deployment::Action;
+use crate::model::deployment::{Action, Deployment};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
@@ -187,13 +187,9 @@ fn present<T: Queries>(
     })?;
     for label in labels.iter().filter(|label| !label.is_latest()) {
         let serves = txn.label(name, label)?.is_some_and(|state| state.serving.fixed() == Some(newest));
-        let mut served = serves;
-        if !serves {
-            txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-                served = deployment.to.is_some_and(|to| to.versions().contains(&newest));
-                Ok(if served { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            })?;
-        }
+        let mut has_newest =
+            |deployment: &Deployment| deployment.to.as_ref().is_some_and(|to| to.versions().contains(&newest));
+        let served = serves || txn.find_deployment(name, label, u64::MAX, &mut has_newest)?.is_some();
         present.labels.insert(label.clone(), LabelPresent { serves, served });
     }
     Ok(Some(present))

@@ -229,16 +229,8 @@ impl Moment {
 
     /// The last deployment of a label.
     fn deployment(self, txn: &ReadTxn, name: &PromptName, label: &Label) -> Result<Option<Deployment>, StoreError> {
-        let mut found = None;
-        txn.visit_deployments(name, label, self.seq.saturating_add(1), &mut |deployment| {
-            Ok(if self.at.is_none_or(|at| deployment.at <= at) {
-                found = Some(deployment);
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            })
-        })?;
-        Ok(found)
+        let before = self.seq.saturating_add(1);
+        txn.find_deployment(name, label, before, &mut |deployment| self.at.is_none_or(|at| deployment.at <= at))
     }
 }
 

@@ -486,3 +486,42 @@ def test_stale_replica_says_so(start: Start) -> None:
     stale = until("a stale replica", lambda: (p := bh.prompt("a")).stale and p)
     assert (stale.source, stale.text()) == ("replica", "one")
     shutil.rmtree(node.folder, ignore_errors=True)
+
+
+def test_prompts_that_match_a_pattern_are_listed_and_remembered(start: Start, folder: Path) -> None:
+    node = start()
+    for name in ("support/agent", "support/deep/router", "sales/agent"):
+        node.publish(name, name)
+    node.publish("support/draft", "x", "staging")
+    node.run("pull", "--label", "production", "--out", str(folder / "baked"), "--inline")
+    bh = Bookholder(node.url)
+    lists = {
+        "support/**": ["support/agent", "support/deep/router"],
+        "support/*": ["support/agent"],
+        "*/agent": ["sales/agent", "support/agent"],
+        "none/**": [],
+    }
+    for pattern, names in lists.items():
+        found = bh.prompts(label="production", pattern=pattern)
+        assert sorted((p.name, p.text(), p.source, p.label) for p in found) == [
+            (name, name, "replica", "production") for name in names
+        ]
+    assert [p.reference for p in bh.prompts(label="staging")] == ["support/draft@staging"]
+    assert len(bh.prompts()) == 3
+
+    async def ask() -> list[str]:
+        async with AsyncBookholder(socket=node.socket) as abh:
+            return sorted(p.name for p in await abh.prompts(pattern="support/**"))
+
+    assert asyncio.run(ask()) == lists["support/**"]
+    node.kill()
+    baked = Bookholder(node.url, baked=folder / "baked")
+    for pattern, names in lists.items():
+        for known, source in ((bh, "memory"), (baked, "baked")):
+            found = known.prompts(pattern=pattern)
+            assert sorted((p.name, p.source, p.stale) for p in found) == [(name, source, True) for name in names]
+    # What was listed is known by name, too.
+    assert bh.prompt("sales/agent").source == "memory"
+    for known, part in ((bh, "cannot connect"), (baked, "is of production")):
+        with pytest.raises(PromptUnavailable, match=r"\*\*@other`: .*" + part):
+            known.prompts(label="other")

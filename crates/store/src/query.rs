@@ -94,9 +94,20 @@ pub trait Queries: Entries {
 
     /// The last deployment of a label at or before a time.
     fn deployment_at(&self, name: &PromptName, label: &Label, at: Timestamp) -> Result<Option<Deployment>, StoreError> {
+        self.find_deployment(name, label, u64::MAX, &mut |deployment| deployment.at <= at)
+    }
+
+    /// The newest deployment of a label that passes a test, before the commit `before` (exclusive).
+    fn find_deployment(
+        &self,
+        name: &PromptName,
+        label: &Label,
+        before: u64,
+        test: &mut dyn FnMut(&Deployment) -> bool,
+    ) -> Result<Option<Deployment>, StoreError> {
         let mut found = None;
-        self.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-            Ok(if deployment.at <= at {
+        self.visit_deployments(name, label, before, &mut |deployment| {
+            Ok(if test(&deployment) {
                 found = Some(deployment);
                 ControlFlow::Break(())
             } else {
