@@ -1,5 +1,6 @@
 """The container image: its root filesystem, laid out by the script of the Dockerfile, runs as an engine runs it: as the
-image's user, read-only, without /tmp, /proc or anything else that is not in it."""
+image's user, read-only, without /tmp, /proc or anything else that is not in it, but for the devices of random numbers,
+which every engine provides and a static program reads."""
 
 import gzip
 import hashlib
@@ -19,6 +20,7 @@ from support import BINARY, PACKAGING, TOKEN, TOP, image_settings, run
 
 IMAGE = image_settings()
 HEALTH = IMAGE["Healthcheck"]["Test"][1:]
+DEVICES = ["dev/random", "dev/urandom"]
 # A new network has its loopback down: SIOCSIFFLAGS with IFF_UP.
 LOOPBACK_UP = 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 1))'
 
@@ -44,6 +46,9 @@ def root(tmp_path_factory):
             target = folder / word.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(word, target)
+    (folder / "dev").mkdir()
+    for device in DEVICES:
+        (folder / device).touch()
     return folder
 
 
@@ -57,6 +62,7 @@ def contained(root, script):
         mount --make-rprivate /
         mount --bind {root} {root}
         mount -o remount,bind,ro {root}
+        for device in {" ".join(DEVICES)}; do mount --bind /$device {root}/$device; done
         mount -t tmpfs -o mode=0700,uid=65532,gid=65532 tmpfs {root}/data
         # In the background the shell becomes the process, so that it gets the signals.
         START() {{ exec env -i {environment} $WITH /usr/sbin/chroot --userspec={IMAGE["User"]} {root} "$@"; }}
