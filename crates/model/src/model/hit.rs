@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 /// Number of characters shown before a match.
 const BEFORE: usize = 40;
@@ -63,7 +63,9 @@ impl Word {
     #[must_use]
     pub fn new(word: &str) -> Self {
         let folded: String = word.chars().flat_map(fold).collect();
-        let builder = || AhoCorasick::builder().ascii_case_insensitive(true).build([folded.as_str()]).ok();
+        // One word is a small automaton, so the fastest kind is affordable: a search reads megabytes.
+        let kind = Some(AhoCorasickKind::DFA);
+        let builder = || AhoCorasick::builder().kind(kind).ascii_case_insensitive(true).build([folded.as_str()]).ok();
         let ascii = if folded.is_ascii() { builder() } else { None };
         let rare = folded.chars().find(|c| !c.is_ascii()).and_then(|c| {
             let others = OTHER_CASES.get(&c).into_iter().flatten();

@@ -1,0 +1,448 @@
+//! Decides a gate: what the results of a run say about what its suite requires.
+//!
+//! A gate has three states. Failed wins over inconclusive: what was not reached stays not reached however the missing
+//! results would be. Only when everything is reached, and nothing is missing, a gate passes. The unit is the case: its
+//! models and repeats are averaged first, so repeats cannot make a small suite look like a large one.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::model::evaluation::{
+    CaseResult, CaseVerdict, Comparison, Evaluated, GateCheck, GateState, GateVerdict, RunState, RunSummary, Side,
+};
+use crate::model::suite::{Case, GateRule, Suite};
+use crate::model::usd::Usd;
+use crate::statistics::{bootstrap_lower_bound, mcnemar_exact, quantile, wilson};
+
+/// Share of results without a verdict above which a run is inconclusive.
+pub const ERROR_SHARE_MAX: f64 = 0.02;
+/// Confidence of the intervals of a gate.
+pub const CONFIDENCE: f64 = 0.95;
+/// Most names of cases in the words of one condition; the results list all.
+const NAMES_SHOWN_MAX: usize = 10;
+
+/// The results of one case on one side: its models and repeats together.
+#[derive(Clone, Debug, Default)]
+struct CaseTotal {
+    verdicts: Vec<CaseVerdict>,
+    scores: f64,
+    judged: u32,
+}
+
+impl CaseTotal {
+    fn passed(&self) -> bool {
+        self.judged > 0 && self.verdicts.iter().all(|verdict| *verdict != CaseVerdict::Failed)
+    }
+
+    fn score(&self) -> Option<f64> {
+        (self.judged > 0).then(|| self.scores / f64::from(self.judged))
+    }
+}
+
+fn totals(results: &[CaseResult], side: Side) -> HashMap<&str, CaseTotal> {
+    let mut totals: HashMap<&str, CaseTotal> = HashMap::new();
+    for result in results.iter().filter(|result| result.side == side) {
+        let total = totals.entry(&result.case).or_default();
+        total.verdicts.push(result.verdict);
+        if result.verdict != CaseVerdict::Error {
+            total.scores += result.score;
+            total.judged += 1;
+        }
+    }
+    totals
+}
+
+/// Counts and sums of the candidate's results. `planned` is how many there will be.
+#[must_use]
+pub fn summarize(cases: &[Case], results: &[CaseResult], planned: u64) -> RunSummary {
+    let mut summary = RunSummary { planned, ..RunSummary::default() };
+    let weights: HashMap<&str, f64> = cases.iter().map(|case| (case.name.as_str(), case.weight)).collect();
+    let (mut scores, mut weight_sum) = (0.0, 0.0);
+    let mut metrics: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    let mut latencies = Vec::new();
+    for result in results {
+        let answered = result.answer.as_ref().filter(|answer| !answer.cached);
+        summary.calls += u64::from(answered.is_some());
+        summary.cost = summary.cost.plus(result.judging);
+        if let Some(cost) = answered.and_then(|answer| answer.usage.cost) {
+            summary.cost = summary.cost.plus(cost);
+        }
+        if result.side != Side::Candidate {
+            continue;
+        }
+        if let Some(answer) = answered {
+            latencies.push(as_float(answer.latency_ms));
+        }
+        match result.verdict {
+            CaseVerdict::Passed => summary.passed += 1,
+            CaseVerdict::Failed => summary.failed += 1,
+            CaseVerdict::Error => {
+                summary.errors += 1;
+                continue;
+            }
+        }
+        let weight = weights.get(result.case.as_str()).copied().unwrap_or(1.0);
+        scores += weight * result.score;
+        weight_sum += weight;
+        for scorer in &result.scorers {
+            if let (Some(metric), true) = (&scorer.metric, scorer.verdict != CaseVerdict::Error) {
+                let (sum, count) = metrics.entry(metric.clone()).or_default();
+                *sum += scorer.score;
+                *count += 1.0;
+            }
+        }
+    }
+    summary.score = (weight_sum > 0.0).then(|| scores / weight_sum);
+    summary.metrics = metrics.into_iter().map(|(metric, (sum, count))| (metric, sum / count)).collect();
+    latencies.sort_by(f64::total_cmp);
+    summary.latency_p50_ms = quantile(&latencies, 0.5).map(as_whole);
+    summary.latency_p95_ms = quantile(&latencies, 0.95).map(as_whole);
+    (summary.consistency, summary.flaky) = consistency(results);
+    summary
+}
+
+/// The share of cases with repeats on a model that always have the same verdict, and the names of the others.
+fn consistency(results: &[CaseResult]) -> (Option<f64>, Vec<String>) {
+    let mut repeats: BTreeMap<&str, BTreeMap<String, (BTreeSet<CaseVerdict>, u32)>> = BTreeMap::new();
+    let judged = |result: &&CaseResult| result.side == Side::Candidate && result.verdict != CaseVerdict::Error;
+    for result in results.iter().filter(judged) {
+        let models = repeats.entry(&result.case).or_default();
+        let (verdicts, count) = models.entry(result.model.to_string()).or_default();
+        verdicts.insert(result.verdict);
+        *count += 1;
+    }
+    repeats.retain(|_, models| models.values().any(|(_, count)| *count > 1));
+    let differs = |models: &BTreeMap<String, (BTreeSet<CaseVerdict>, u32)>| {
+        models.values().any(|(verdicts, _)| verdicts.len() > 1)
+    };
+    let flaky: Vec<String> =
+        repeats.iter().filter(|(_, models)| differs(models)).map(|(case, _)| (*case).to_owned()).collect();
+    let share = (!repeats.is_empty()).then(|| 1.0 - count(flaky.len()) / count(repeats.len()));
+    (share, flaky)
+}
+
+/// Compares both sides case by case; `None` if no case has a verdict on both.
+#[must_use]
+pub fn compare(results: &[CaseResult], baseline: &Evaluated) -> Option<Comparison> {
+    let (after, before) = (totals(results, Side::Candidate), totals(results, Side::Baseline));
+    let mut names: Vec<&str> = after.keys().copied().collect();
+    names.sort_unstable();
+    let (mut worse, mut better, mut differences) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names {
+        let (Some(after), Some(before)) = (after.get(name), before.get(name)) else { continue };
+        let (Some(new), Some(old)) = (after.score(), before.score()) else { continue };
+        differences.push(new - old);
+        match (before.passed(), after.passed()) {
+            (true, false) => worse.push(name.to_owned()),
+            (false, true) => better.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    let (difference, lower_bound) = bootstrap_lower_bound(&differences, CONFIDENCE)?;
+    Some(Comparison {
+        baseline: baseline.clone(),
+        pairs: whole(differences.len()),
+        mcnemar_p: mcnemar_exact(whole(worse.len()), whole(better.len())),
+        worse,
+        better,
+        difference,
+        lower_bound,
+    })
+}
+
+/// Decides the gate of a run that is over.
+#[must_use]
+pub fn decide(
+    suite: &Suite,
+    results: &[CaseResult],
+    state: RunState,
+    summary: &RunSummary,
+    comparison: Option<&Comparison>,
+) -> GateVerdict {
+    let rule = &suite.gate;
+    let totals = totals(results, Side::Candidate);
+    let mut checks = vec![must_pass(suite, &totals), pass_rate(rule, suite, &totals)];
+    checks.extend(rule.metrics.iter().map(|(metric, least)| {
+        let reached = summary.metrics.get(metric).copied();
+        at_least(&format!("metric {metric}"), reached, *least)
+    }));
+    if let Some(least) = rule.consistency {
+        checks.push(at_least("consistency of repeats", summary.consistency, least));
+    }
+    if let Some(margin) = rule.margin {
+        checks.push(not_worse(margin, comparison));
+    }
+    if let Some(most) = rule.latency_p95_ms {
+        let says = |reached: &str| format!("95th percentile of latency at most {most} ms ({reached})");
+        checks.push(match summary.latency_p95_ms {
+            Some(reached) => check(reached <= most, says(&format!("{reached} ms"))),
+            None => inconclusive(says("every answer was kept from an earlier run; run without the cache")),
+        });
+    }
+    if let Some(most) = rule.cost_mean_usd {
+        checks.push(mean_cost(results, most));
+    }
+    checks.push(complete(state, results, summary));
+    let states: Vec<GateState> = checks.iter().map(|check| check.state).collect();
+    let state = match () {
+        () if states.contains(&GateState::Failed) => GateState::Failed,
+        () if states.contains(&GateState::Inconclusive) => GateState::Inconclusive,
+        () => GateState::Passed,
+    };
+    GateVerdict { state, checks }
+}
+
+fn must_pass(suite: &Suite, totals: &HashMap<&str, CaseTotal>) -> GateCheck {
+    let required: Vec<&str> = suite.cases.iter().filter(|case| case.must_pass).map(|case| case.name.as_str()).collect();
+    let failed: Vec<&str> = required
+        .iter()
+        .copied()
+        .filter(|name| totals.get(name).is_some_and(|total| total.verdicts.contains(&CaseVerdict::Failed)))
+        .collect();
+    let unknown = required
+        .iter()
+        .filter(|name| {
+            totals.get(*name).is_none_or(|total| total.judged == 0 || total.verdicts.contains(&CaseVerdict::Error))
+        })
+        .count();
+    match (failed.is_empty(), unknown) {
+        (false, _) => check(false, format!("every case that must pass ({} failed: {})", failed.len(), named(&failed))),
+        (true, 0) => check(true, format!("every case that must pass ({} of {0})", required.len())),
+        (true, _) => inconclusive(format!("every case that must pass ({unknown} without a verdict)")),
+    }
+}
+
+fn pass_rate(rule: &GateRule, suite: &Suite, totals: &HashMap<&str, CaseTotal>) -> GateCheck {
+    let judged: Vec<(&str, &CaseTotal)> = suite
+        .cases
+        .iter()
+        .filter_map(|case| totals.get_key_value(case.name.as_str()))
+        .filter(|(_, total)| total.judged > 0)
+        .map(|(name, total)| (*name, total))
+        .collect();
+    let failed: Vec<&str> = judged.iter().filter(|(_, total)| !total.passed()).map(|(name, _)| *name).collect();
+    let passed = judged.len() - failed.len();
+    if judged.is_empty() {
+        return inconclusive(format!("{} of cases pass (no case has a verdict)", percent(rule.pass_rate)));
+    }
+    let share = count(passed) / count(judged.len());
+    let names = if failed.is_empty() { String::new() } else { format!("; failed: {}", named(&failed)) };
+    if rule.confident {
+        let (low, _) = wilson(whole(passed), whole(judged.len()), CONFIDENCE);
+        let says = format!(
+            "{} of cases pass, by the lower end of the 95 % interval ({} of {}: {}{names})",
+            percent(rule.pass_rate),
+            passed,
+            judged.len(),
+            percent(low)
+        );
+        return check(low >= rule.pass_rate, says);
+    }
+    let says = format!("{} of cases pass ({passed} of {}{names})", percent(rule.pass_rate), judged.len());
+    check(share >= rule.pass_rate, says)
+}
+
+fn not_worse(margin: f64, comparison: Option<&Comparison>) -> GateCheck {
+    let Some(comparison) = comparison else {
+        return inconclusive(format!("score not worse than the baseline by more than {margin} (no baseline was run)"));
+    };
+    let says = format!(
+        "score not worse than the baseline by more than {margin} ({:+.3} on {} cases, at least {:+.3} with 95 % \
+         confidence)",
+        comparison.difference, comparison.pairs, comparison.lower_bound
+    );
+    check(comparison.lower_bound > -margin, says)
+}
+
+fn mean_cost(results: &[CaseResult], most: Usd) -> GateCheck {
+    let answers = results.iter().filter(|result| result.side == Side::Candidate).filter_map(|it| it.answer.as_ref());
+    let (mut sum, mut answered, mut unpriced) = (Usd::default(), 0_u64, 0_u64);
+    for answer in answers {
+        match answer.usage.cost {
+            Some(cost) => (sum, answered) = (sum.plus(cost), answered + 1),
+            None => unpriced += 1,
+        }
+    }
+    let says = |reached: &str| format!("mean cost of an answer at most {} ({reached})", most.short());
+    match sum.per(answered) {
+        _ if unpriced > 0 => inconclusive(says(&format!("{unpriced} answers without a known price"))),
+        Some(mean) => check(mean <= most, says(&mean.short())),
+        None => inconclusive(says("no answers")),
+    }
+}
+
+fn complete(state: RunState, results: &[CaseResult], summary: &RunSummary) -> GateCheck {
+    let share = count(results.iter().filter(|result| result.verdict == CaseVerdict::Error).count())
+        / count(results.len().max(1));
+    let says = format!("complete run ({} of {} results are errors)", summary.errors, summary.planned);
+    match state {
+        RunState::Finished if share <= ERROR_SHARE_MAX => check(true, says),
+        RunState::Finished => inconclusive(format!("{says}, more than {}", percent(ERROR_SHARE_MAX))),
+        _ => inconclusive(format!("complete run (it was {state})")),
+    }
+}
+
+fn at_least(what: &str, reached: Option<f64>, least: f64) -> GateCheck {
+    match reached {
+        Some(reached) => check(reached >= least, format!("{what} at least {least} ({reached:.3})")),
+        None => inconclusive(format!("{what} at least {least} (not measured)")),
+    }
+}
+
+fn check(met: bool, says: String) -> GateCheck {
+    GateCheck { says, state: if met { GateState::Passed } else { GateState::Failed } }
+}
+
+const fn inconclusive(says: String) -> GateCheck {
+    GateCheck { says, state: GateState::Inconclusive }
+}
+
+fn named(names: &[&str]) -> String {
+    let shown = names.iter().take(NAMES_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(NAMES_SHOWN_MAX) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        _ => shown,
+    }
+}
+
+fn percent(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    format!("{} %", text.trim_end_matches(".0"))
+}
+
+fn whole(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts of cases are far below 2^53")]
+const fn count(count: usize) -> f64 {
+    count as f64
+}
+
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of an answer are far below 2^53")]
+const fn as_float(ms: u64) -> f64 {
+    ms as f64
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between two numbers of milliseconds")]
+fn as_whole(ms: f64) -> u64 {
+    ms.round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::evaluation::Answer;
+
+    fn suite(json: &str) -> Suite {
+        Suite::from_json(json.as_bytes()).expect(json)
+    }
+
+    fn result(case: &str, side: Side, repeat: u32, verdict: CaseVerdict) -> CaseResult {
+        CaseResult {
+            case: case.to_owned(),
+            model: "local:tiny".parse().expect("a model"),
+            repeat,
+            side,
+            verdict,
+            score: if verdict == CaseVerdict::Passed { 1.0 } else { 0.0 },
+            error: None,
+            answer: Some(Answer { latency_ms: 100, ..Answer::default() }),
+            scorers: Vec::new(),
+            judging: Usd::default(),
+        }
+    }
+
+    fn numbered(count: usize, rule: &str) -> Suite {
+        let cases: Vec<String> = (0..count).map(|n| format!(r#"{{"name":"{n}"}}"#)).collect();
+        suite(&format!(r#"{{"gate":{rule},"cases":[{}]}}"#, cases.join(",")))
+    }
+
+    fn verdict(suite: &Suite, results: &[CaseResult], state: RunState) -> GateVerdict {
+        let baseline = Evaluated {
+            prompt: "support/agent".parse().expect("a name"),
+            version: Some(1),
+            content_id: crate::model::content_id::ContentId::of(b"x"),
+        };
+        let summary = summarize(&suite.cases, results, 0);
+        decide(suite, results, state, &summary, compare(results, &baseline).as_ref())
+    }
+
+    #[test]
+    fn pass_rate_is_of_cases_and_names_those_that_failed() {
+        let suite = numbered(4, r#"{"pass_rate":0.75}"#);
+        let mut results: Vec<CaseResult> =
+            ["0", "1", "2"].map(|case| result(case, Side::Candidate, 0, CaseVerdict::Passed)).into();
+        results.push(result("3", Side::Candidate, 0, CaseVerdict::Failed));
+        assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Passed);
+        results[0].verdict = CaseVerdict::Failed;
+        let failed = verdict(&suite, &results, RunState::Finished);
+        assert_eq!(failed.state, GateState::Failed);
+        assert!(failed.checks.iter().any(|check| check.says == "75 % of cases pass (2 of 4; failed: 0, 3)"));
+    }
+
+    #[test]
+    fn confident_pass_rate_needs_more_cases_for_the_same_share() {
+        let all = |count: usize| {
+            let results: Vec<CaseResult> =
+                (0..count).map(|n| result(&n.to_string(), Side::Candidate, 0, CaseVerdict::Passed)).collect();
+            verdict(&numbered(count, r#"{"pass_rate":0.9,"confident":true}"#), &results, RunState::Finished).state
+        };
+        assert_eq!(all(10), GateState::Failed);
+        assert_eq!(all(40), GateState::Passed);
+    }
+
+    #[test]
+    fn case_that_must_pass_fails_the_gate_and_without_a_verdict_makes_it_inconclusive() {
+        let suite = suite(r#"{"gate":{"pass_rate":0},"cases":[{"name":"a","must_pass":true},{"name":"b"}]}"#);
+        let check = |verdict_of_a, expected| {
+            let results =
+                [result("a", Side::Candidate, 0, verdict_of_a), result("b", Side::Candidate, 0, CaseVerdict::Passed)];
+            assert_eq!(verdict(&suite, &results, RunState::Finished).state, expected);
+        };
+        check(CaseVerdict::Passed, GateState::Passed);
+        check(CaseVerdict::Failed, GateState::Failed);
+        check(CaseVerdict::Error, GateState::Inconclusive);
+    }
+
+    #[test]
+    fn run_that_was_stopped_or_has_errors_is_inconclusive_and_never_passes() {
+        let suite = numbered(50, r#"{"pass_rate":0.5}"#);
+        let mut results: Vec<CaseResult> =
+            (0..50).map(|n| result(&n.to_string(), Side::Candidate, 0, CaseVerdict::Passed)).collect();
+        assert_eq!(verdict(&suite, &results, RunState::Stopped).state, GateState::Inconclusive);
+        results[0].verdict = CaseVerdict::Error;
+        assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Passed, "2 % are tolerated");
+        results[1].verdict = CaseVerdict::Error;
+        assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Inconclusive);
+    }
+
+    #[test]
+    fn baseline_is_compared_case_by_case() {
+        let suite = numbered(40, r#"{"pass_rate":0,"margin":0.05}"#);
+        let both = |worse: usize| {
+            let mut results = Vec::new();
+            for n in 0..40 {
+                let after = if n < worse { CaseVerdict::Failed } else { CaseVerdict::Passed };
+                results.push(result(&n.to_string(), Side::Candidate, 0, after));
+                results.push(result(&n.to_string(), Side::Baseline, 0, CaseVerdict::Passed));
+            }
+            verdict(&suite, &results, RunState::Finished).state
+        };
+        assert_eq!(both(0), GateState::Passed);
+        assert_eq!(both(6), GateState::Failed);
+    }
+
+    #[test]
+    fn repeats_that_differ_are_flaky_and_count_as_one_case() {
+        let suite = numbered(2, r#"{"pass_rate":0.5,"consistency":0.9}"#);
+        let mut results = Vec::new();
+        for repeat in 0..3 {
+            results.push(result("0", Side::Candidate, repeat, CaseVerdict::Passed));
+            let verdict = if repeat == 1 { CaseVerdict::Failed } else { CaseVerdict::Passed };
+            results.push(result("1", Side::Candidate, repeat, verdict));
+        }
+        let summary = summarize(&suite.cases, &results, 6);
+        assert_eq!((summary.consistency, summary.flaky), (Some(0.5), vec!["1".to_owned()]));
+        assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Failed);
+    }
+}

@@ -1,0 +1,1 @@
+//! Reads suites and results that other tools wrote.

@@ -1,0 +1,52 @@
+//! Calls of models: what a run asks, whatever provider answers.
+
+use std::future::Future;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::model::evaluation::Answer;
+use crate::model::suite::ModelName;
+
+/// One request for a chat completion, in the words of the OpenAI API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChatRequest {
+    /// Messages with `role` and `content`.
+    pub messages: Vec<Value>,
+    /// Parameters of the version, such as `temperature`, passed on unchanged.
+    pub parameters: Map<String, Value>,
+    /// Tool definitions of the version, passed on unchanged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Value>,
+    /// JSON Schema of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_schema: Option<Value>,
+}
+
+/// Why a call has no answer. The text is shown beside the case.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum CallError {
+    #[error("{0}")]
+    Failed(String),
+    #[error("the budget of the run is used up: {0}")]
+    OverBudget(String),
+    #[error("the run was canceled")]
+    Canceled,
+}
+
+/// Who answers requests: a run, which counts, limits and remembers calls of providers; in tests a table.
+pub trait Ask: Sync {
+    /// Asks a model.
+    fn chat(&self, model: &ModelName, request: &ChatRequest) -> impl Future<Output = Result<Answer, CallError>> + Send;
+
+    /// Computes the embedding of each text.
+    fn embed(
+        &self,
+        model: &ModelName,
+        texts: &[String],
+    ) -> impl Future<Output = Result<Vec<Vec<f64>>, CallError>> + Send;
+
+    /// Posts a JSON body to a URL and returns the JSON answer.
+    fn post(&self, url: &str, body: &Value) -> impl Future<Output = Result<Value, CallError>> + Send;
+}

@@ -1,0 +1,1 @@
+//! Writes a run for people and for other tools.

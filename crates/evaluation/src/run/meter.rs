@@ -1,0 +1,188 @@
+//! Asks for a run: remembers answers, counts calls, and keeps within the budget.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Backend, Plan};
+use crate::model::evaluation::{Answer, Run};
+use crate::model::suite::{Budget, ModelName};
+use crate::model::usd::Usd;
+use crate::provider::{Ask, CallError, ChatRequest};
+use crate::store::{Change, EvaluationStore};
+
+/// The key of an answer: where it was asked, what exactly, and which repeat it is.
+#[must_use]
+pub fn cache_key(endpoint: &str, model: &ModelName, request: &ChatRequest, repeat: u32, run: Option<u64>) -> [u8; 32] {
+    let parts = json!([endpoint, model, request, repeat, run]);
+    Sha256::digest(parts.to_string().as_bytes()).into()
+}
+
+/// What a run has used so far.
+#[derive(Debug)]
+pub(super) struct Metered {
+    budget: Budget,
+    began_ms: i64,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    calls: u64,
+    cost: Usd,
+    /// The most that calls on their way can cost.
+    reserved: Usd,
+    /// Keys that this process asked for.
+    asked: HashSet<[u8; 32]>,
+}
+
+impl Metered {
+    pub(super) fn new(run: &Run, calls: u64, cost: Usd) -> Self {
+        let used = Used { calls, cost, ..Used::default() };
+        Self { budget: run.budget.clone(), began_ms: run.at.ms(), used: Mutex::new(used) }
+    }
+
+    /// Calls and their cost so far.
+    pub(super) fn so_far(&self) -> (u64, Usd) {
+        let used = self.lock();
+        (used.calls, used.cost)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes one call that can cost this much at most.
+    fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
+        let mut used = self.lock();
+        if let Some(most) = self.budget.max_calls.filter(|most| used.calls >= *most) {
+            return Err(CallError::OverBudget(format!("{most} calls")));
+        }
+        let mut reserve = Usd::default();
+        if let Some(most) = self.budget.max_cost_usd {
+            let Some(at_most) = at_most else {
+                return Err(CallError::OverBudget(format!(
+                    "the price of {model} is unknown, so the limit of {} cannot be held; add a price with `bookholder \
+                     prices set`",
+                    most.short()
+                )));
+            };
+            let committed = used.cost.plus(used.reserved);
+            if committed.plus(at_most) > most {
+                let spent = committed.short();
+                return Err(CallError::OverBudget(format!("{spent} of {} are used or on their way", most.short())));
+            }
+            reserve = at_most;
+        }
+        used.calls += 1;
+        used.reserved = used.reserved.plus(reserve);
+        Ok(reserve)
+    }
+
+    fn settle(&self, reserved: Usd, cost: Option<Usd>) {
+        let mut used = self.lock();
+        used.reserved = Usd::from_pico(used.reserved.pico().saturating_sub(reserved.pico()));
+        used.cost = used.cost.plus(cost.unwrap_or_default());
+    }
+}
+
+/// Asks for one unit of a run.
+pub(super) struct Meter<'a, B> {
+    pub(super) store: &'a EvaluationStore,
+    pub(super) backend: &'a B,
+    pub(super) plan: &'a Plan,
+    pub(super) metered: &'a Metered,
+    pub(super) repeat: u32,
+}
+
+/// Asks for the scorers of one answer, and remembers what that cost.
+pub(super) struct Judge<'a, B> {
+    meter: &'a Meter<'a, B>,
+    told: Mutex<(Usd, Option<String>)>,
+}
+
+impl<'a, B: Backend> Meter<'a, B> {
+    pub(super) fn judge(&'a self) -> Judge<'a, B> {
+        Judge { meter: self, told: Mutex::default() }
+    }
+}
+
+impl<B: Backend> Ask for Meter<'_, B> {
+    async fn chat(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
+        let run = self.plan.no_cache.then_some(self.plan.run.id);
+        let key = cache_key(&self.backend.endpoint(model), model, request, self.repeat, run);
+        let failed = |error: crate::store::EvaluationStoreError| CallError::Failed(error.to_string());
+        let asked = !self.metered.lock().asked.insert(key);
+        let now_ms = self.backend.now_ms();
+        if let Some((at_ms, answer)) = self.store.answer(&key, now_ms).map_err(failed)? {
+            // An answer that this run asked for before it was interrupted is its own.
+            let own = at_ms >= self.metered.began_ms && !asked;
+            return Ok(Answer { cached: !own, ..answer });
+        }
+        let reserved = self.metered.reserve(model, self.backend.price_at_most(model, request))?;
+        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let answered = self.backend.chat(model, request, &hex).await;
+        let cost = answered.as_ref().ok().and_then(|answer| self.backend.price(model, answer));
+        self.metered.settle(reserved, cost);
+        let mut answer = answered?;
+        answer.usage.cost = cost;
+        let change = Change::Answer { key, at_ms: self.backend.now_ms(), answer: Box::new(answer.clone()) };
+        self.store.write(vec![change]).await.map_err(failed)?;
+        Ok(answer)
+    }
+
+    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Vec<Vec<f64>>, CallError> {
+        let reserved = self.metered.reserve(model, Some(Usd::default()))?;
+        let answered = self.backend.embed(model, texts).await;
+        self.metered.settle(reserved, answered.as_ref().ok().and_then(|(_, cost)| *cost));
+        Ok(answered?.0)
+    }
+
+    async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {
+        self.backend.post(url, body).await
+    }
+}
+
+impl<B: Backend> Judge<'_, B> {
+    /// What the scorers cost.
+    pub(super) fn spent(&self) -> Usd {
+        self.lock().0
+    }
+
+    /// Why the run must stop, if the budget did not suffice.
+    pub(super) fn over_budget(&self) -> Option<String> {
+        self.lock().1.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Usd, Option<String>)> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
+        if let Err(CallError::OverBudget(reason)) = &result {
+            self.lock().1 = Some(reason.clone());
+        }
+        result
+    }
+}
+
+impl<B: Backend> Ask for Judge<'_, B> {
+    async fn chat(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
+        let answer = self.note(self.meter.chat(model, request).await)?;
+        if let Some(cost) = answer.usage.cost.filter(|_| !answer.cached) {
+            let mut told = self.lock();
+            told.0 = told.0.plus(cost);
+        }
+        Ok(answer)
+    }
+
+    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Vec<Vec<f64>>, CallError> {
+        self.note(self.meter.embed(model, texts).await)
+    }
+
+    async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {
+        self.note(self.meter.post(url, body).await)
+    }
+}

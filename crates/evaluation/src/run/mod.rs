@@ -1,0 +1,392 @@
+//! Runs a plan: every case of a suite, on every model, as often as it says, for the candidate and the baseline.
+//!
+//! Each answer is stored before it is scored, and each result when it is there, so a run that was interrupted continues
+//! where it was and asks no model twice for the same thing. A call that was on its way when the process was killed is
+//! sent again under the same idempotency key. Before each call the limits of the run are checked with the most that
+//! the call can cost.
+
+mod meter;
+mod request;
+
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::meter::cache_key;
+use self::meter::{Meter, Metered};
+pub use self::request::{RequestError, request};
+use crate::gate;
+use crate::judge::score_all;
+use crate::model::content::Content;
+use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, RunState, RunSummary, ScorerResult, Side};
+use crate::model::suite::{Case, ModelName, Scorer, Suite};
+use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
+use crate::provider::{Ask as _, CallError, ChatRequest};
+use crate::score::Scoring;
+use crate::store::{Change, EvaluationStore, EvaluationStoreError};
+
+/// Cases that are run at the same time. Providers limit calls further, by what they answer.
+const CASES_AT_ONCE: usize = 8;
+/// Most results of a run.
+pub const RESULTS_MAX: u32 = 1_000_000;
+/// Errors at the start of a run, without any verdict, after which it is stopped.
+const FIRST_ERRORS_MAX: u64 = 10;
+/// How often the counts of a run are stored while it runs.
+const SAVE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Everything that a run needs, stored until it is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run as it began.
+    pub run: Run,
+    /// The suite.
+    pub suite: Suite,
+    /// What is evaluated.
+    pub candidate: Content,
+    /// What it is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Content>,
+    /// Whether answers of earlier runs are not used again.
+    #[serde(default)]
+    pub no_cache: bool,
+    /// What the node does when the run is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<Value>,
+}
+
+/// What answers the calls of runs, and what they cost.
+pub trait Backend: Send + Sync {
+    /// Asks a model; the same key means the same call, sent again.
+    fn chat(
+        &self,
+        model: &ModelName,
+        request: &ChatRequest,
+        idempotency_key: &str,
+    ) -> impl Future<Output = Result<Answer, CallError>> + Send;
+
+    /// Computes the embedding of each text, and what that used.
+    fn embed(
+        &self,
+        model: &ModelName,
+        texts: &[String],
+    ) -> impl Future<Output = Result<(Vec<Vec<f64>>, Option<Usd>), CallError>> + Send;
+
+    /// Posts a JSON body to an endpoint that scores.
+    fn post(&self, url: &str, body: &Value) -> impl Future<Output = Result<Value, CallError>> + Send;
+
+    /// Where the calls of a model go, for the key of its answers.
+    fn endpoint(&self, model: &ModelName) -> String;
+
+    /// What an answer cost; absent if no price is known.
+    fn price(&self, model: &ModelName, answer: &Answer) -> Option<Usd>;
+
+    /// The most that a request can cost; absent if no price is known.
+    fn price_at_most(&self, model: &ModelName, request: &ChatRequest) -> Option<Usd>;
+
+    /// The time, in milliseconds since 1970.
+    fn now_ms(&self) -> i64;
+}
+
+/// How a run is told to end.
+#[derive(Clone, Debug, Default)]
+pub struct Stops {
+    /// The run was canceled: it is over.
+    pub canceled: CancellationToken,
+    /// The node stops: the run continues when it starts again.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a run did not take its course.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum RunError {
+    #[error(transparent)]
+    Store(#[from] EvaluationStoreError),
+    #[error("the node is stopping; the run continues when it starts again")]
+    Shutdown,
+}
+
+/// How many results a run has in all.
+#[must_use]
+pub fn planned(suite: &Suite, models: usize, repeats: u32, sides: u32) -> u64 {
+    let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    count(suite.cases.len()).saturating_mul(count(models)).saturating_mul(repeats.into()).saturating_mul(sides.into())
+}
+
+/// One case on one model, once.
+#[derive(Clone, Copy, Debug)]
+struct Unit<'a> {
+    case: &'a Case,
+    model: &'a ModelName,
+    repeat: u32,
+    /// The place of the candidate's result; the baseline's is the next one.
+    place: u32,
+}
+
+fn units(plan: &Plan) -> impl Iterator<Item = Unit<'_>> {
+    let repeats = plan.run.repeats;
+    let cases = plan.suite.cases.iter();
+    let all = cases.flat_map(move |case| {
+        plan.run.models.iter().flat_map(move |model| (0..repeats).map(move |repeat| (case, model, repeat)))
+    });
+    (0_u32..).step_by(2).zip(all).map(|(place, (case, model, repeat))| Unit { case, model, repeat, place })
+}
+
+/// A result without the texts, which only the store needs.
+fn slim(result: CaseResult) -> CaseResult {
+    let answer = result.answer.map(|answer| Answer {
+        text: String::new(),
+        tool_calls: Vec::new(),
+        logprobs: Vec::new(),
+        ..answer
+    });
+    let scorers = result.scorers.into_iter().map(|scorer| ScorerResult { reason: String::new(), ..scorer }).collect();
+    CaseResult { answer, scorers, error: None, ..result }
+}
+
+/// Runs a plan to its end, from where it was left. The run and its plan are stored already.
+///
+/// # Errors
+/// Results cannot be stored, or the node stops.
+pub async fn run<B: Backend>(
+    store: &EvaluationStore,
+    backend: &B,
+    plan: &Plan,
+    stops: &Stops,
+) -> Result<Run, RunError> {
+    let mut run = Run { state: RunState::Running, ..plan.run.clone() };
+    let mut results: Vec<CaseResult> = Vec::new();
+    let mut there: HashSet<u32> = HashSet::new();
+    store.visit_results(run.id, 0, |place, result| {
+        there.insert(place);
+        results.push(slim(result));
+        true
+    })?;
+    run.summary = gate::summarize(&plan.suite.cases, &results, run.summary.planned);
+    let metered = Metered::new(&plan.run, run.summary.calls, run.summary.cost);
+    store.write(vec![Change::Run(Box::new(run.clone()))]).await?;
+
+    let missing = units(plan)
+        .filter(|unit| !there.contains(&unit.place) || plan.baseline.is_some() && !there.contains(&(unit.place + 1)));
+    let halt = CancellationToken::new();
+    let tasks = missing.map(|unit| {
+        let (halt, metered) = (halt.clone(), &metered);
+        let done = (there.contains(&unit.place), there.contains(&(unit.place + 1)));
+        async move {
+            if halt.is_cancelled() || stops.canceled.is_cancelled() || stops.shutdown.is_cancelled() {
+                return Vec::new();
+            }
+            let meter = Meter { store, backend, plan, metered, repeat: unit.repeat };
+            tokio::select! {
+                results = evaluate(plan, unit, &meter, done) => results,
+                () = stops.canceled.cancelled() => Vec::new(),
+            }
+        }
+    });
+    let mut running = stream::iter(tasks).buffer_unordered(CASES_AT_ONCE);
+    let mut saved = Instant::now();
+    let mut stopped: Option<String> = None;
+    while let Some(finished) = running.next().await {
+        let mut changes = Vec::new();
+        for (place, result) in finished {
+            match result {
+                Ok(result) => {
+                    count(&mut run.summary, &result);
+                    changes.push(Change::Result { run: run.id, place, result: Box::new(result.clone()) });
+                    results.push(slim(result));
+                }
+                Err(reason) => stopped = stopped.or(Some(reason)),
+            }
+        }
+        let RunSummary { passed, failed, errors, .. } = run.summary;
+        if passed + failed == 0 && errors >= FIRST_ERRORS_MAX && stopped.is_none() {
+            stopped = Some(format!("the first {errors} cases have no verdict: {}", last_error(&changes)));
+        }
+        if stopped.is_some() {
+            halt.cancel();
+        }
+        if saved.elapsed() >= SAVE_INTERVAL {
+            saved = Instant::now();
+            (run.summary.calls, run.summary.cost) = metered.so_far();
+            changes.push(Change::Run(Box::new(run.clone())));
+        }
+        if !changes.is_empty() {
+            store.write(changes).await?;
+        }
+    }
+    drop(running);
+    if stops.shutdown.is_cancelled() && !stops.canceled.is_cancelled() && stopped.is_none() {
+        let whole = u64::try_from(results.len()).unwrap_or(u64::MAX) >= run.summary.planned;
+        if !whole {
+            return Err(RunError::Shutdown);
+        }
+    }
+    run.state = match () {
+        () if stops.canceled.is_cancelled() => RunState::Canceled,
+        () if stopped.is_some() => RunState::Stopped,
+        () => RunState::Finished,
+    };
+    run.reason = stopped;
+    run.ended = Some(Timestamp::from_ms(backend.now_ms()));
+    finish(&mut run, plan, &results);
+    (run.summary.calls, run.summary.cost) = metered.so_far();
+    store.write(vec![Change::Run(Box::new(run.clone())), Change::DropPlan(run.id)]).await?;
+    Ok(run)
+}
+
+/// Fills in the sums, the comparison and the verdict of a run that is over.
+pub fn finish(run: &mut Run, plan: &Plan, results: &[CaseResult]) {
+    run.summary = gate::summarize(&plan.suite.cases, results, run.summary.planned);
+    run.comparison = run.baseline.as_ref().and_then(|baseline| gate::compare(results, baseline));
+    run.verdict = Some(gate::decide(&plan.suite, results, run.state, &run.summary, run.comparison.as_ref()));
+}
+
+fn count(summary: &mut RunSummary, result: &CaseResult) {
+    if result.side == Side::Candidate {
+        match result.verdict {
+            CaseVerdict::Passed => summary.passed += 1,
+            CaseVerdict::Failed => summary.failed += 1,
+            CaseVerdict::Error => summary.errors += 1,
+        }
+    }
+}
+
+fn last_error(changes: &[Change]) -> String {
+    let errors = changes.iter().filter_map(|change| match change {
+        Change::Result { result, .. } => result.error.clone(),
+        _ => None,
+    });
+    errors.last().unwrap_or_default()
+}
+
+/// Results of one unit by their places; an error is why the run must stop.
+type UnitResults = Vec<(u32, Result<CaseResult, String>)>;
+
+/// Runs one case on one model for both sides. `done` says which sides have a result already.
+async fn evaluate<B: Backend>(plan: &Plan, unit: Unit<'_>, meter: &Meter<'_, B>, done: (bool, bool)) -> UnitResults {
+    let mut results = Vec::new();
+    let mut before: Option<String> = None;
+    if let Some(content) = &plan.baseline {
+        let answer = ask(plan, content, unit, meter).await;
+        before = answer.as_ref().ok().map(|answer| answer.text.clone());
+        if !done.1 {
+            results.push((unit.place + 1, judged(plan, content, unit, meter, Side::Baseline, answer, None).await));
+        }
+    }
+    if !done.0 {
+        let content = &plan.candidate;
+        let answer = ask(plan, content, unit, meter).await;
+        let result = judged(plan, content, unit, meter, Side::Candidate, answer, before.as_deref()).await;
+        results.push((unit.place, result));
+    }
+    results
+}
+
+async fn ask<B: Backend>(
+    plan: &Plan,
+    content: &Content,
+    unit: Unit<'_>,
+    meter: &Meter<'_, B>,
+) -> Result<Answer, CallError> {
+    let request = request(content, &plan.suite, unit.case).map_err(|error| CallError::Failed(error.to_string()))?;
+    meter.chat(unit.model, &request).await
+}
+
+async fn judged<B: Backend>(
+    plan: &Plan,
+    content: &Content,
+    unit: Unit<'_>,
+    meter: &Meter<'_, B>,
+    side: Side,
+    answer: Result<Answer, CallError>,
+    baseline: Option<&str>,
+) -> Result<CaseResult, String> {
+    let mut result = CaseResult {
+        case: unit.case.name.clone(),
+        model: unit.model.clone(),
+        repeat: unit.repeat,
+        side,
+        verdict: CaseVerdict::Error,
+        score: 0.0,
+        error: None,
+        answer: None,
+        scorers: Vec::new(),
+        judging: Usd::default(),
+    };
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(CallError::OverBudget(reason)) => return Err(reason),
+        Err(error) => {
+            result.error = Some(error.to_string());
+            return Ok(result);
+        }
+    };
+    let variables = request::variables(&plan.suite, unit.case);
+    let scoring = Scoring { content, case: unit.case, variables: &variables, answer: &answer };
+    let scorers: Vec<&Scorer> = plan.suite.scorers.iter().chain(&unit.case.scorers).collect();
+    let judge = meter.judge();
+    result.scorers = score_all(&scorers, scoring, baseline, &judge).await;
+    if let Some(reason) = judge.over_budget() {
+        return Err(reason);
+    }
+    result.judging = judge.spent();
+    (result.verdict, result.score) = case_verdict(&result.scorers, unit.case.threshold.or(plan.suite.threshold));
+    if result.verdict == CaseVerdict::Error {
+        let unjudged = result.scorers.iter().find(|scorer| scorer.verdict == CaseVerdict::Error);
+        result.error = unjudged.map(|scorer| format!("{}: {}", scorer.scorer, scorer.reason));
+    }
+    result.answer = Some(answer);
+    Ok(result)
+}
+
+/// The verdict and the score of a case: the weighted mean of its scorers. Without a threshold each scorer must pass, but
+/// for those of weight 0; with one, the score must reach it. If a scorer that counts has no verdict, neither has the
+/// case.
+#[must_use]
+pub fn case_verdict(scorers: &[ScorerResult], threshold: Option<f64>) -> (CaseVerdict, f64) {
+    let counting: Vec<&ScorerResult> = scorers.iter().filter(|scorer| scorer.weight > 0.0).collect();
+    let weight: f64 = counting.iter().map(|scorer| scorer.weight).sum();
+    let score = if weight > 0.0 {
+        counting.iter().map(|scorer| scorer.weight * scorer.score).sum::<f64>() / weight
+    } else {
+        1.0
+    };
+    let has = |verdict| counting.iter().any(|scorer| scorer.verdict == verdict);
+    let failed = match threshold {
+        Some(threshold) => score < threshold,
+        None => has(CaseVerdict::Failed),
+    };
+    match () {
+        // What failed stays failed whatever the others would say.
+        () if threshold.is_none() && failed => (CaseVerdict::Failed, score),
+        () if has(CaseVerdict::Error) => (CaseVerdict::Error, score),
+        () if failed => (CaseVerdict::Failed, score),
+        () => (CaseVerdict::Passed, score),
+    }
+}
+
+/// The cases of each model that has results, and how many passed, for people.
+#[must_use]
+pub fn by_model(results: &[CaseResult]) -> Vec<(ModelName, u64, u64)> {
+    let mut counts: HashMap<&ModelName, (u64, u64)> = HashMap::new();
+    for result in results.iter().filter(|result| result.side == Side::Candidate) {
+        let (passed, all) = counts.entry(&result.model).or_default();
+        *passed += u64::from(result.verdict == CaseVerdict::Passed);
+        *all += 1;
+    }
+    let mut rows: Vec<(ModelName, u64, u64)> =
+        counts.into_iter().map(|(model, (passed, all))| (model.clone(), passed, all)).collect();
+    rows.sort();
+    rows
+}
+
+#[cfg(test)]
+mod tests;

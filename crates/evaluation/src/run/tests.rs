@@ -1,0 +1,202 @@
+//! Runs against a backend that answers by rule: complete, interrupted, out of money, canceled.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+
+use super::*;
+use crate::model::content::Syntax;
+use crate::model::evaluation::{Evaluated, GateState, SuiteRef};
+
+/// Echoes the last message; fails, or stops the run, at given calls.
+#[derive(Default)]
+struct Echo {
+    calls: AtomicU64,
+    keys: Mutex<Vec<String>>,
+    fails: Option<CallError>,
+    shutdown_at: Option<(u64, CancellationToken)>,
+}
+
+impl Backend for Echo {
+    async fn chat(&self, _: &ModelName, request: &ChatRequest, key: &str) -> Result<Answer, CallError> {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        self.keys.lock().expect("a lock").push(key.to_owned());
+        if let Some((at, token)) = &self.shutdown_at
+            && number >= *at
+        {
+            token.cancel();
+        }
+        if let Some(error) = &self.fails {
+            return Err(error.clone());
+        }
+        let text = request.messages.last().and_then(|message| message["content"].as_str()).unwrap_or_default();
+        Ok(Answer { text: text.to_owned(), latency_ms: 10, ..Answer::default() })
+    }
+
+    async fn embed(&self, _: &ModelName, _: &[String]) -> Result<(Vec<Vec<f64>>, Option<Usd>), CallError> {
+        Err(CallError::Failed("no embeddings".to_owned()))
+    }
+
+    async fn post(&self, _: &str, _: &Value) -> Result<Value, CallError> {
+        Err(CallError::Failed("no endpoint".to_owned()))
+    }
+
+    fn endpoint(&self, _: &ModelName) -> String {
+        "http://localhost".to_owned()
+    }
+
+    fn price(&self, _: &ModelName, _: &Answer) -> Option<Usd> {
+        Some(Usd::from_pico(10))
+    }
+
+    fn price_at_most(&self, _: &ModelName, _: &ChatRequest) -> Option<Usd> {
+        Some(Usd::from_pico(20))
+    }
+
+    fn now_ms(&self) -> i64 {
+        2_000
+    }
+}
+
+fn plan(store: &EvaluationStore, cases: usize) -> Plan {
+    let cases: Vec<Value> =
+        (0..cases).map(|n| json!({ "name": format!("case {n}"), "variables": { "who": n } })).collect();
+    let suite: Suite = serde_json::from_value(json!({ "cases": cases })).expect("a suite");
+    let content = Content::text(Syntax::Mustache, "Hello {{who}}");
+    let mut content = content;
+    content.variables = vec![serde_json::from_value(json!({ "name": "who", "required": true })).expect("a variable")];
+    let id = content.to_canonical().map(|bytes| crate::model::content_id::ContentId::of(&bytes)).expect("a content");
+    Plan {
+        run: Run {
+            id: store.next_run(),
+            candidate: Evaluated { prompt: "greeting".parse().expect("a name"), version: Some(1), content_id: id },
+            baseline: None,
+            suite: SuiteRef { name: "regress".to_owned(), number: 1, id },
+            models: vec!["local:tiny".parse().expect("a model")],
+            repeats: 1,
+            budget: crate::model::suite::Budget::default(),
+            gate: suite.gate.clone(),
+            by: "ann".to_owned(),
+            at: Timestamp::from_ms(1_000),
+            ended: None,
+            state: RunState::Queued,
+            reason: None,
+            summary: RunSummary { planned: planned(&suite, 1, 1, 1), ..RunSummary::default() },
+            comparison: None,
+            verdict: None,
+            imported_from: None,
+        },
+        suite,
+        candidate: content,
+        baseline: None,
+        no_cache: false,
+        then: None,
+    }
+}
+
+fn store() -> (tempfile::TempDir, EvaluationStore) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EvaluationStore::open(directory.path()).expect("a file");
+    (directory, store)
+}
+
+#[tokio::test]
+async fn every_case_has_a_result_and_the_same_run_again_calls_nothing() {
+    let (_directory, store) = store();
+    let backend = Echo::default();
+    let first = run(&store, &backend, &plan(&store, 20), &Stops::default()).await.expect("a run");
+    assert_eq!((first.state, first.summary.passed, first.summary.calls), (RunState::Finished, 20, 20));
+    assert_eq!(first.summary.cost, Usd::from_pico(200));
+    assert_eq!(first.verdict.map(|verdict| verdict.state), Some(GateState::Passed));
+    assert_eq!(store.result(first.id, 2).expect("read").and_then(|it| it.answer).expect("an answer").text, "Hello 1");
+    let again = Plan { run: Run { at: Timestamp::from_ms(3_000), ..plan(&store, 20).run }, ..plan(&store, 20) };
+    let again = run(&store, &backend, &again, &Stops::default()).await.expect("a run");
+    assert_eq!((again.summary.passed, again.summary.calls, again.summary.cost), (20, 0, Usd::default()));
+    let fresh = Plan { no_cache: true, ..plan(&store, 20) };
+    let fresh = run(&store, &backend, &fresh, &Stops::default()).await.expect("a run");
+    assert_eq!(fresh.summary.calls, 20);
+}
+
+#[tokio::test]
+async fn interrupted_run_continues_and_asks_nothing_twice() {
+    let (_directory, store) = store();
+    let plan = plan(&store, 50);
+    let stops = Stops::default();
+    let first = Echo { shutdown_at: Some((20, stops.shutdown.clone())), ..Echo::default() };
+    assert!(matches!(run(&store, &first, &plan, &stops).await, Err(RunError::Shutdown)));
+    let second = Echo::default();
+    let done = run(&store, &second, &plan, &Stops::default()).await.expect("a run");
+    assert_eq!((done.state, done.summary.passed), (RunState::Finished, 50));
+    assert_eq!((done.summary.calls, done.summary.cost), (50, Usd::from_pico(500)), "both parts together");
+    let mut keys = [first.keys.into_inner().expect("keys"), second.keys.into_inner().expect("keys")].concat();
+    keys.sort();
+    let calls = keys.len();
+    keys.dedup();
+    assert_eq!((calls, keys.len()), (50, 50));
+    assert!(store.unfinished().expect("read").is_empty());
+}
+
+#[tokio::test]
+async fn budget_is_checked_before_each_call_and_makes_the_run_inconclusive() {
+    let (_directory, store) = store();
+    let limited = |budget: Value| {
+        let mut plan = plan(&store, 30);
+        plan.run.budget = serde_json::from_value(budget).expect("a budget");
+        plan.no_cache = true;
+        plan
+    };
+    let calls = Echo::default();
+    let done = run(&store, &calls, &limited(json!({ "max_calls": 12 })), &Stops::default()).await.expect("a run");
+    assert_eq!(calls.calls.load(Ordering::Relaxed), 12);
+    assert_eq!((done.state, done.reason.as_deref()), (RunState::Stopped, Some("12 calls")));
+    assert_eq!(done.verdict.map(|verdict| verdict.state), Some(GateState::Inconclusive));
+    let money = Echo::default();
+    let plan = limited(json!({ "max_cost_usd": "0.000000000105" }));
+    let done = run(&store, &money, &plan, &Stops::default()).await.expect("a run");
+    assert!(done.summary.cost <= Usd::from_pico(105), "{:?}", done.summary.cost);
+    assert_eq!(done.state, RunState::Stopped);
+}
+
+#[tokio::test]
+async fn run_whose_calls_all_fail_is_stopped_with_the_reason() {
+    let (_directory, store) = store();
+    let failing = Echo { fails: Some(CallError::Failed("401 Unauthorized".to_owned())), ..Echo::default() };
+    let done = run(&store, &failing, &plan(&store, 500), &Stops::default()).await.expect("a run");
+    assert_eq!(done.state, RunState::Stopped);
+    assert!(done.reason.expect("a reason").contains("401 Unauthorized"));
+    assert!(failing.calls.load(Ordering::Relaxed) < 50);
+}
+
+#[tokio::test]
+async fn canceled_run_is_over_and_keeps_its_results() {
+    let (_directory, store) = store();
+    let stops = Stops::default();
+    let backend = Echo { shutdown_at: Some((10, stops.canceled.clone())), ..Echo::default() };
+    let plan = plan(&store, 100);
+    let done = run(&store, &backend, &plan, &stops).await.expect("a run");
+    assert_eq!(done.state, RunState::Canceled);
+    assert!(done.summary.passed >= 1 && done.summary.passed < 100);
+    assert!(store.unfinished().expect("read").is_empty());
+}
+
+#[test]
+fn case_passes_by_each_scorer_or_by_its_threshold() {
+    let scorer = |verdict, score, weight| ScorerResult {
+        scorer: "contains".to_owned(),
+        metric: None,
+        weight,
+        verdict,
+        score,
+        reason: String::new(),
+    };
+    let (pass, fail) = (scorer(CaseVerdict::Passed, 1.0, 1.0), scorer(CaseVerdict::Failed, 0.0, 1.0));
+    assert_eq!(case_verdict(&[pass.clone(), fail.clone()], None), (CaseVerdict::Failed, 0.5));
+    assert_eq!(case_verdict(&[pass.clone(), fail.clone()], Some(0.5)), (CaseVerdict::Passed, 0.5));
+    let shown = scorer(CaseVerdict::Failed, 0.0, 0.0);
+    assert_eq!(case_verdict(&[pass.clone(), shown], None), (CaseVerdict::Passed, 1.0));
+    let error = scorer(CaseVerdict::Error, 0.0, 1.0);
+    assert_eq!(case_verdict(&[pass, error.clone()], None).0, CaseVerdict::Error);
+    assert_eq!(case_verdict(&[fail, error], None).0, CaseVerdict::Failed);
+    assert_eq!(case_verdict(&[], None), (CaseVerdict::Passed, 1.0));
+}

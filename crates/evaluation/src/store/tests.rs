@@ -1,0 +1,122 @@
+//! The file: written, read again after it was closed, and cleaned up.
+
+use super::*;
+use crate::model::content_id::ContentId;
+use crate::model::evaluation::{CaseVerdict, Evaluated, RunState, RunSummary, Side, SuiteRef};
+use crate::model::suite::{Budget, GateRule};
+use crate::model::time::Timestamp;
+
+fn run(id: u64, prompt: &str) -> Run {
+    Run {
+        id,
+        candidate: Evaluated {
+            prompt: prompt.parse().expect("a name"),
+            version: Some(1),
+            content_id: ContentId::of(b"{}"),
+        },
+        baseline: None,
+        suite: SuiteRef { name: "regress".to_owned(), number: 1, id: ContentId::of(b"[]") },
+        models: Vec::new(),
+        repeats: 1,
+        budget: Budget::default(),
+        gate: GateRule::default(),
+        by: "ann".to_owned(),
+        at: Timestamp::from_ms(1_000),
+        ended: None,
+        state: RunState::Queued,
+        reason: None,
+        summary: RunSummary::default(),
+        comparison: None,
+        verdict: None,
+        imported_from: None,
+    }
+}
+
+fn result(case: &str) -> CaseResult {
+    CaseResult {
+        case: case.to_owned(),
+        model: "local:tiny".parse().expect("a model"),
+        repeat: 0,
+        side: Side::Candidate,
+        verdict: CaseVerdict::Passed,
+        score: 1.0,
+        error: None,
+        answer: Some(Answer { text: "a long answer ".repeat(100), ..Answer::default() }),
+        scorers: Vec::new(),
+        judging: Usd::default(),
+    }
+}
+
+/// Opens a file whose writer thread is about to end.
+fn reopened(directory: &Path) -> EvaluationStore {
+    loop {
+        match EvaluationStore::open(directory) {
+            Err(error) if error.is_in_use() => std::thread::yield_now(),
+            opened => return opened.expect("a file"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_the_file_is_opened_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    {
+        let store = EvaluationStore::open(directory.path()).expect("a file");
+        let id = store.next_run();
+        let changes = vec![
+            Change::Run(Box::new(run(id, "support/agent"))),
+            Change::Plan { run: id, plan: b"{}".to_vec() },
+            Change::Result { run: id, place: 0, result: Box::new(result("a")) },
+            Change::Result { run: id, place: 2, result: Box::new(result("b")) },
+            Change::Answer { key: [7; 32], at_ms: 5_000, answer: Box::default() },
+        ];
+        store.write(changes).await.expect("written");
+    }
+    let store = reopened(directory.path());
+    assert_eq!(store.run(1).expect("read"), Some(run(1, "support/agent")));
+    assert_eq!(store.unfinished().expect("read"), [(1, b"{}".to_vec())]);
+    assert_eq!(store.result(1, 2).expect("read"), Some(result("b")));
+    let mut places = Vec::new();
+    let visit = |place, _| {
+        places.push(place);
+        true
+    };
+    store.visit_results(1, 1, visit).expect("read");
+    assert_eq!(places, [2]);
+    assert_eq!(store.next_run(), 2, "numbers go on");
+    let young = store.answer(&[7; 32], 5_000 + ANSWER_LIFE_MS).expect("read");
+    assert_eq!(young, Some((5_000, Answer::default())));
+    assert_eq!(store.answer(&[7; 32], 5_001 + ANSWER_LIFE_MS).expect("read"), None, "too old");
+}
+
+#[tokio::test]
+async fn runs_are_listed_newest_first_and_by_prompt() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EvaluationStore::open(directory.path()).expect("a file");
+    for (id, prompt) in [(1, "a"), (2, "b"), (3, "a"), (4, "a")] {
+        store.write(vec![Change::Run(Box::new(run(id, prompt)))]).await.expect("written");
+    }
+    let ids = |prompt: Option<&str>, before, limit| {
+        let prompt = prompt.map(|name| name.parse().expect("a name"));
+        let found = store.runs(prompt.as_ref(), before, limit, |_| true).expect("read");
+        found.iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(None, u64::MAX, 10), [4, 3, 2, 1]);
+    assert_eq!(ids(None, 4, 2), [3, 2]);
+    assert_eq!(ids(Some("a"), u64::MAX, 2), [4, 3]);
+    store.write(vec![Change::Remove(3)]).await.expect("written");
+    assert_eq!(ids(Some("a"), u64::MAX, 10), [4, 1]);
+}
+
+#[tokio::test]
+async fn money_is_summed_by_person_and_day_and_forgotten_when_the_day_is_over() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EvaluationStore::open(directory.path()).expect("a file");
+    let spend = |day, pico| Change::Spend { principal: "ann".to_owned(), day, cost: Usd::from_pico(pico) };
+    store.write(vec![spend(10, 5), spend(10, 6), spend(11, 1)]).await.expect("written");
+    assert_eq!(store.spent("ann", 10).expect("read"), Usd::from_pico(11));
+    assert_eq!(store.spent("bob", 10).expect("read"), Usd::default());
+    store.write(vec![Change::Expire { now_ms: 11 * 86_400_000 }]).await.expect("written");
+    assert_eq!(store.spent("ann", 10).expect("read"), Usd::default());
+    assert_eq!(store.spent("ann", 11).expect("read"), Usd::from_pico(1));
+}

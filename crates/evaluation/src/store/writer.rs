@@ -1,0 +1,147 @@
+//! The thread that writes: what waits is done in one transaction, and answered when that is durable.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use redb::{Durability, ReadableTable, WriteTransaction};
+use tokio::sync::oneshot;
+
+use super::tables::{ANSWERS, PLANS, RESULTS, RUNS, RUNS_OF, SPENT};
+use super::{ANSWER_LIFE_MS, EvaluationStoreError, Shared, codec};
+use crate::model::evaluation::{Answer, CaseResult, Run};
+use crate::model::usd::Usd;
+
+/// Most requests of one transaction, so that each is answered soon.
+const GROUP_JOBS_MAX: usize = 128;
+
+/// One change of the file.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A run is there, or is as it is now.
+    Run(Box<Run>),
+    /// What is needed to continue a run.
+    Plan {
+        /// The run.
+        run: u64,
+        /// Its plan.
+        plan: Vec<u8>,
+    },
+    /// A run does not need its plan any more.
+    DropPlan(u64),
+    /// A result of a run.
+    Result {
+        /// The run.
+        run: u64,
+        /// The place in its plan.
+        place: u32,
+        /// The result.
+        result: Box<CaseResult>,
+    },
+    /// An answer that was paid for.
+    Answer {
+        /// The hash of the request.
+        key: [u8; 32],
+        /// When it came, in milliseconds since 1970.
+        at_ms: i64,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// A person spent something on a day.
+    Spend {
+        /// The person.
+        principal: String,
+        /// The number of the day since 1970.
+        day: u32,
+        /// How much.
+        cost: Usd,
+    },
+    /// A run is removed with its results.
+    Remove(u64),
+    /// Answers that are too old to use again, and sums of days that are over, are removed.
+    Expire {
+        /// The time, in milliseconds since 1970.
+        now_ms: i64,
+    },
+}
+
+/// Changes of one request.
+pub(super) struct Job {
+    pub(super) changes: Vec<Change>,
+    pub(super) reply: oneshot::Sender<Result<(), EvaluationStoreError>>,
+}
+
+pub(super) struct Writer(Arc<Shared>);
+
+impl Writer {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Works until every handle is dropped.
+    pub(super) fn run(self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut group = vec![first];
+            while let (true, Ok(job)) = (group.len() < GROUP_JOBS_MAX, jobs.try_recv()) {
+                group.push(job);
+            }
+            let done = self.commit(group.iter().flat_map(|job| &job.changes)).map_err(|error| error.to_string());
+            for Job { reply, .. } in group {
+                // The caller may have stopped waiting.
+                let _unheard = reply.send(done.clone().map_err(EvaluationStoreError::Write));
+            }
+        }
+    }
+
+    fn commit<'a>(&self, changes: impl Iterator<Item = &'a Change>) -> Result<(), EvaluationStoreError> {
+        let mut write = self.0.database.begin_write()?;
+        write.set_durability(Durability::Immediate)?;
+        for change in changes {
+            apply(&write, change)?;
+        }
+        write.commit()?;
+        Ok(())
+    }
+}
+
+fn apply(write: &WriteTransaction, change: &Change) -> Result<(), EvaluationStoreError> {
+    match change {
+        Change::Run(run) => {
+            write.open_table(RUNS)?.insert(run.id, codec::write(run)?.as_slice())?;
+            write.open_table(RUNS_OF)?.insert((run.candidate.prompt.as_str(), run.id), ())?;
+        }
+        Change::Plan { run, plan } => {
+            write.open_table(PLANS)?.insert(run, codec::pack(plan)?.as_slice())?;
+        }
+        Change::DropPlan(run) => {
+            write.open_table(PLANS)?.remove(run)?;
+        }
+        Change::Result { run, place, result } => {
+            let stored = codec::pack(&codec::write(result)?)?;
+            write.open_table(RESULTS)?.insert((*run, *place), stored.as_slice())?;
+        }
+        Change::Answer { key, at_ms, answer } => {
+            let stored = codec::pack(&codec::write(answer)?)?;
+            write.open_table(ANSWERS)?.insert(key, (*at_ms, stored.as_slice()))?;
+        }
+        Change::Spend { principal, day, cost } => {
+            let mut spent = write.open_table(SPENT)?;
+            let before = spent.get((*day, principal.as_str()))?.map_or(0, |pico| pico.value());
+            spent.insert((*day, principal.as_str()), before.saturating_add(cost.pico()))?;
+        }
+        Change::Remove(run) => {
+            let stored = write.open_table(RUNS)?.remove(run)?.map(|run| codec::read::<Run>(run.value())).transpose()?;
+            if let Some(stored) = stored {
+                write.open_table(RUNS_OF)?.remove((stored.candidate.prompt.as_str(), *run))?;
+            }
+            write.open_table(PLANS)?.remove(run)?;
+            write.open_table(RESULTS)?.retain_in((*run, 0)..=(*run, u32::MAX), |_, _| false)?;
+        }
+        Change::Expire { now_ms } => {
+            let oldest_ms = now_ms.saturating_sub(ANSWER_LIFE_MS);
+            write.open_table(ANSWERS)?.retain(|_, (at_ms, _)| at_ms >= oldest_ms)?;
+            let today = u32::try_from(now_ms / 86_400_000).unwrap_or_default();
+            write.open_table(SPENT)?.retain(|(day, _), _| day >= today)?;
+        }
+    }
+    Ok(())
+}

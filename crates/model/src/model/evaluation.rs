@@ -1,0 +1,389 @@
+//! Evaluations: what a run asked, what came back, and what it means for a gate.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::content_id::ContentId;
+use super::name::PromptName;
+use super::suite::{Budget, GateRule, ModelName};
+use super::time::Timestamp;
+use super::usd::Usd;
+use crate::json;
+
+/// What a run evaluates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Evaluated {
+    /// The prompt.
+    pub prompt: PromptName,
+    /// The number of the version; absent for text that was not published.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub version: Option<u64>,
+    /// What exactly was run.
+    pub content_id: ContentId,
+}
+
+/// A version of a suite, as a run used it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuiteRef {
+    /// Its name.
+    pub name: String,
+    /// The number of its version.
+    #[serde(deserialize_with = "json::whole")]
+    pub number: u64,
+    /// The hash of its encoding: cases, scorers and what the gate requires.
+    pub id: ContentId,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RunState)]
+pub enum RunState {
+    /// It waits for its turn.
+    Queued,
+    /// Cases are being run.
+    Running,
+    /// All cases have a result.
+    Finished,
+    /// It was canceled.
+    Canceled,
+    /// It ended early: a limit of its budget, or too many errors.
+    Stopped,
+}
+
+impl RunState {
+    /// Whether nothing more will come.
+    #[must_use]
+    pub const fn is_over(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Finished => "finished",
+            Self::Canceled => "canceled",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a gate says. Only a gate that passed meets a requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GateState {
+    /// Everything required was reached.
+    Passed,
+    /// Something required was not reached.
+    Failed,
+    /// Nobody can tell: the run did not end, or too many of its calls failed.
+    Inconclusive,
+}
+
+impl GateState {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
+impl fmt::Display for GateState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether one answer passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CaseVerdict {
+    /// It did.
+    Passed,
+    /// It did not.
+    Failed,
+    /// It could not be judged: the model or a judge did not answer.
+    Error,
+}
+
+impl CaseVerdict {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for CaseVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which of the two versions of a run answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// The one that is evaluated.
+    #[default]
+    Candidate,
+    /// The one that it is compared with.
+    Baseline,
+}
+
+/// What a model answered, as scorers see it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Answer {
+    /// The text.
+    pub text: String,
+    /// Calls of tools, as the OpenAI API writes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
+    pub tool_calls: Vec<Value>,
+    /// Why the model stopped, for example `stop` or `length`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<String>,
+    /// Whether the provider marked the answer as a refusal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refused: bool,
+    /// The model that answered, as the provider names it: often a snapshot of the one that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Log probabilities of the tokens, if the version asks for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub logprobs: Vec<f64>,
+    /// What was used.
+    #[serde(default)]
+    pub usage: AnswerUsage,
+    /// Milliseconds until the whole answer was there.
+    #[serde(default, deserialize_with = "json::whole")]
+    pub latency_ms: u64,
+    /// Milliseconds until its first token was there; absent if it did not stream.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub first_token_ms: Option<u64>,
+    /// Whether it was kept from an earlier run, and nothing was called.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
+}
+
+/// The tokens of an answer, and what they cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AnswerUsage {
+    /// Tokens that were read; absent if the provider does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub input_tokens: Option<u64>,
+    /// Of them, tokens that were read from a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub cache_read_tokens: Option<u64>,
+    /// Tokens that were written to a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub cache_write_tokens: Option<u64>,
+    /// Tokens that were written.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub output_tokens: Option<u64>,
+    /// Of them, tokens of reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub reasoning_tokens: Option<u64>,
+    /// What it cost; absent if no price is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+}
+
+/// What one scorer says of one answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScorerResult {
+    /// The scorer, for example `contains`.
+    pub scorer: String,
+    /// The metric that it counts towards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Its weight in the score of the case.
+    pub weight: f64,
+    /// Whether the answer passed; `error` if that is not known.
+    pub verdict: CaseVerdict,
+    /// From 0 to 1.
+    pub score: f64,
+    /// Why.
+    pub reason: String,
+}
+
+/// The result of one case on one model, once.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CaseResult {
+    /// The case.
+    pub case: String,
+    /// The model that was asked.
+    pub model: ModelName,
+    /// Which repeat, from 0.
+    #[serde(deserialize_with = "json::whole")]
+    pub repeat: u32,
+    /// Whose answer it is.
+    #[serde(default)]
+    pub side: Side,
+    /// Whether it passed.
+    pub verdict: CaseVerdict,
+    /// Its score, from 0 to 1.
+    pub score: f64,
+    /// What went wrong, if it is an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The answer; absent if there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+    /// What each scorer says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scorers: Vec<ScorerResult>,
+    /// What judging it cost.
+    #[serde(default)]
+    pub judging: Usd,
+}
+
+/// One condition of a gate, and whether it was met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GateCheck {
+    /// What was required and what was reached, in words.
+    pub says: String,
+    /// Whether it was met.
+    pub state: GateState,
+}
+
+/// The verdict of a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GateVerdict {
+    /// The verdict.
+    pub state: GateState,
+    /// Every condition.
+    pub checks: Vec<GateCheck>,
+}
+
+/// Counts and sums of a run, so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RunSummary {
+    /// Results to come in all.
+    #[serde(deserialize_with = "json::whole")]
+    pub planned: u64,
+    /// Answers that passed.
+    #[serde(deserialize_with = "json::whole")]
+    pub passed: u64,
+    /// Answers that failed.
+    #[serde(deserialize_with = "json::whole")]
+    pub failed: u64,
+    /// Cases without a verdict.
+    #[serde(deserialize_with = "json::whole")]
+    pub errors: u64,
+    /// Weighted mean of the scores; absent before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<f64>,
+    /// Mean of each metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+    /// Share of cases whose repeats all have the same verdict; absent without repeats.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<f64>,
+    /// Cases whose repeats differ.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flaky: Vec<String>,
+    /// Calls that were made: models and judges, without what was kept from earlier runs.
+    #[serde(deserialize_with = "json::whole")]
+    pub calls: u64,
+    /// What they cost.
+    pub cost: Usd,
+    /// Median latency in milliseconds, without answers that were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub latency_p50_ms: Option<u64>,
+    /// 95th percentile of it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub latency_p95_ms: Option<u64>,
+}
+
+/// How the candidate compares with the baseline on the same cases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RunComparison)]
+pub struct Comparison {
+    /// The baseline.
+    pub baseline: Evaluated,
+    /// Cases that both have a verdict for.
+    #[serde(deserialize_with = "json::whole")]
+    pub pairs: u64,
+    /// Cases that passed and now fail.
+    pub worse: Vec<String>,
+    /// Cases that failed and now pass.
+    pub better: Vec<String>,
+    /// Two-sided exact McNemar test of these two counts.
+    pub mcnemar_p: f64,
+    /// Mean difference of the scores, candidate minus baseline.
+    pub difference: f64,
+    /// The end of the one-sided 95 % interval of it: with 95 % confidence it is not lower.
+    pub lower_bound: f64,
+}
+
+/// One run of a suite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EvaluationRun)]
+pub struct Run {
+    /// Its number.
+    #[serde(deserialize_with = "json::whole")]
+    pub id: u64,
+    /// What is evaluated.
+    pub candidate: Evaluated,
+    /// What it is compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Evaluated>,
+    /// The suite.
+    pub suite: SuiteRef,
+    /// The models.
+    pub models: Vec<ModelName>,
+    /// How often each case is run on each model.
+    #[serde(deserialize_with = "json::whole")]
+    pub repeats: u32,
+    /// Its limits.
+    #[serde(default)]
+    pub budget: Budget,
+    /// What it must reach.
+    #[serde(default)]
+    pub gate: GateRule,
+    /// Who started it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+    /// How far it is.
+    pub state: RunState,
+    /// Why it ended early.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Counts and sums of the candidate.
+    pub summary: RunSummary,
+    /// How it compares with the baseline, when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+    /// What the gate says, when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<GateVerdict>,
+    /// The tool that ran it, if its results were imported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported_from: Option<String>,
+}
