@@ -17,4 +17,5 @@ pub mod statistics;
 pub mod store;
 
 use bookholder_model::{clock, model};
+use bookholder_rules as rules;
 use bookholder_rules::template;

@@ -1,10 +1,31 @@
-//! Calls of models: what a run asks, whatever provider answers.
+//! Calls of models: what a run asks, and [`Providers`], which ask it.
+//!
+//! It does not know prices, budgets or what was asked before: a run does. Invariants: a key is sent to the base URL of its
+//! provider and nowhere else, and no error has it; whatever a server answers, a call ends within its time and its
+//! memory.
+
+mod anthropic;
+mod draft;
+mod fault;
+mod http;
+mod limits;
+mod openai;
+mod providers;
+mod retry;
+mod scorer_endpoint;
+mod settings;
+mod sse;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod translate;
 
 use std::future::Future;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use self::providers::Providers;
+pub use self::settings::{ProviderError, ProviderKind, ProviderSettings};
 use crate::model::evaluation::Answer;
 use crate::model::suite::ModelName;
 
@@ -29,6 +50,8 @@ pub struct ChatRequest {
 pub enum CallError {
     #[error("{0}")]
     Failed(String),
+    #[error("{reason}")]
+    Refused { status: u16, reason: String },
     #[error("the budget of the run is used up: {0}")]
     OverBudget(String),
     #[error("the run was canceled")]
@@ -50,3 +73,6 @@ pub trait Ask: Sync {
     /// Posts a JSON body to a URL and returns the JSON answer.
     fn post(&self, url: &str, body: &Value) -> impl Future<Output = Result<Value, CallError>> + Send;
 }
+
+#[cfg(test)]
+mod tests;
