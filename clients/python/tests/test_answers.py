@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -27,6 +28,7 @@ from bookholder import (
     PromptNotFound,
     PromptUnavailable,
     RenderFailed,
+    _core,
 )
 from bookholder._reference import described
 from nodes import TOKEN, Node, until
@@ -270,14 +272,87 @@ def test_idle_connection_that_the_node_closed_is_replaced(start: Start) -> None:
         assert [bh.prompt("a").source for bh in bhs] == ["replica", "replica"]
 
 
-def test_refused_access_token_leaves_the_last_answer(start: Start) -> None:
+def test_access_token_that_expires_leaves_the_last_answer_and_an_error_in_the_log(
+    start: Start, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     node = start()
     node.publish("a", "one")
-    bh = Bookholder(node.url, token="bh_wrong_0123456789abcdef01234567")
+    token = node.run("token", "create", "checkout", "--role", "reader").strip()
+    bh = Bookholder(node.url, token=token)
+    assert bh.prompt("a").source == "replica"
+    node.run("token", "revoke", "checkout")
+    for _ in range(2):
+        p = bh.prompt("a")
+        assert (p.text(), p.source, p.stale) == ("one", "memory", True)
+    # There is no good copy of these.
     with pytest.raises(PromptUnavailable, match="status 401"):
-        bh.prompt("a")
-    assert bh.prompt("a", fallback="x").source == "fallback"
-    assert Bookholder(node.url, token=TOKEN).prompt("a").text() == "one"
+        bh.prompt("b")
+    assert bh.prompt("b", fallback="x").source == "fallback"
+    assert bh.prompts(["a"])[0].source == "memory"
+    # An error, and not for each call.
+    [record] = caplog.records
+    assert (record.name, record.levelname) == ("bookholder", "ERROR")
+    assert record.getMessage().startswith(
+        "the node refuses this application; until that is mended it uses the last answer"
+    )
+    assert "status 401" in record.getMessage()
+    monkeypatch.setattr(_core, "REFUSED_EVERY_S", 0.0)
+    assert bh.prompt("a").source == "memory"
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    # An outage is told apart, once.
+    node.kill()
+    for _ in range(2):
+        assert bh.prompt("a").source == "memory"
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "WARNING"]
+
+
+STATUSES = {
+    # What does not pass by itself, but says nothing about the prompt, such as an answer of a proxy.
+    **dict.fromkeys((401, 403, 404, 405, 407, 410, 421, 431, 451), "ERROR"),
+    **dict.fromkeys((408, 429, 500, 502, 503, 507), "WARNING"),
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_status_that_says_nothing_about_the_prompt_leaves_the_last_answer(
+    folder: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(folder / "node.sock")
+    resolved = described("a", 1, "b3:" + "0" * 64, "production", {"text": "one"})
+    body = json.dumps({"status": status, "code": "some_code", "detail": "why"}).encode()
+    refusal = b"HTTP/1.1 %d Some\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (status, len(body), body)
+    good = json.dumps(resolved).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(good), good)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        thread = serve(listener, answer, refusal)
+        bh = Bookholder(socket=path)
+        assert [bh.prompt("a").source for _ in range(2)] == ["replica", "memory"]
+        thread.join()
+    assert [record.levelname for record in caplog.records] == [STATUSES[status]]
+
+
+def test_client_finds_the_node_where_the_documentation_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[3] / "docs/tasks/applications.md").read_text(encoding="utf-8")
+    # The list that both clients are held to.
+    listed = re.findall(
+        r"^\d\. `([^`]+)`", page.partition("### Where they look for the node")[2].partition("###")[0], re.M
+    )
+    variables, places = listed[:2], listed[2:]
+    assert (variables, len(places)) == (["BOOKHOLDER_SOCKET", "BOOKHOLDER_URL"], 3)
+    sockets = [place for place in places if place.startswith("/")]
+    there: set[str] = set(sockets)
+    monkeypatch.setattr(os.path, "exists", lambda path: path in there)
+    for path in sockets:
+        assert Bookholder().address == f"unix:{path}"
+        there.remove(path)
+    assert Bookholder().address == places[-1]
+    there = set(sockets)
+    monkeypatch.setenv("BOOKHOLDER_URL", "http://127.0.0.1:1")
+    assert Bookholder().address == "http://127.0.0.1:1"
+    monkeypatch.setenv("BOOKHOLDER_SOCKET", "/a.sock")
+    assert Bookholder().address == "unix:/a.sock"
 
 
 def test_baked_prompts_answer_what_they_were_pulled_for(start: Start, folder: Path) -> None:

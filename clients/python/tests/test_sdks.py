@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -11,8 +12,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from bookholder import Bookholder, BookholderError, Prompt
-from nodes import Node
+from bookholder import AsyncBookholder, AsyncPrompt, Bookholder, BookholderError, Prompt
+from nodes import Node, python, until
 
 CALL = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": '{"sku": "7"}'}}
 TOOL = {"type": "function", "function": {"name": "look_up", "description": "d", "parameters": {"type": "object"}}}
@@ -187,6 +188,49 @@ def test_linked_block_names_the_version_on_span_and_baggage(primary: Node) -> No
     recorded = primary.run("trace", f"{context.trace_id:032x}-{context.span_id:016x}", "--json")
     assert "chatcmpl-linked" in recorded
     assert not trace.get_current_span().get_span_context().is_valid
+
+
+def test_prompt_marks_the_current_span(primary: Node) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    primary.publish("sdks/marked", "Hi")
+    primary.publish("sdks/other", "Hi")
+
+    def attributes() -> dict[str, Any]:
+        found = exporter.get_finished_spans()[-1].attributes
+        return {**found} if found else {}
+
+    for bh in (Bookholder(primary.url), Bookholder(primary.url, cache="events")):
+        for _ in range(3):
+            with tracer.start_as_current_span("call"):
+                p = bh.prompt("sdks/marked")
+            assert attributes() == p.span_attributes()
+        until("an answer from memory", lambda bh=bh: bh._cache is None or bh.prompt("sdks/marked").source == "memory")
+        with tracer.start_as_current_span("call"):
+            p = bh.prompt("sdks/marked")
+        assert attributes() == p.span_attributes()
+        # A span has room for one.
+        with tracer.start_as_current_span("call"):
+            bh.prompts(["sdks/marked", "sdks/other"])
+        assert attributes() == {}
+        bh.close()
+    with tracer.start_as_current_span("call"):
+        Bookholder(primary.url, mark_spans=False).prompt("sdks/marked")
+    assert attributes() == {}
+
+    async def ask() -> AsyncPrompt:
+        async with AsyncBookholder(primary.url) as bh:
+            with tracer.start_as_current_span("call"):
+                return await bh.prompt("sdks/marked")
+
+    assert asyncio.run(ask()).span_attributes() == attributes()
+
+
+def test_client_without_opentelemetry_does_not_import_it() -> None:
+    program = "import sys, bookholder; bookholder.Bookholder.fake({'a': 'x'}).prompt('a'); print(*sys.modules)"
+    assert "opentelemetry" not in python("-c", program).stdout
 
 
 def test_baggage_header_is_that_of_the_node(primary: Node) -> None:

@@ -109,6 +109,15 @@ export function itemsOf(reply: Reply): Item[] | undefined {
     }
 }
 
+/** Why the node does not answer a question. */
+export class NoAnswer {
+    constructor(
+        readonly why: string,
+        /** Whether it refuses the application, which says nothing about the prompt and does not pass by itself. */
+        readonly isRefused = false,
+    ) {}
+}
+
 /** What a problem of the node says. */
 export interface Details {
     status?: number | undefined;

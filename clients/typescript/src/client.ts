@@ -1,6 +1,17 @@
 /** The client: prompts from the replica, and reports to it. */
 
-import { answerOf, detailsOf, fallbackOf, fresh, itemsOf, nextOf, queryOf, subjectKey, unasked } from "./answers.js";
+import {
+    NoAnswer,
+    answerOf,
+    detailsOf,
+    fallbackOf,
+    fresh,
+    itemsOf,
+    nextOf,
+    queryOf,
+    subjectKey,
+    unasked,
+} from "./answers.js";
 import type { Details, Item } from "./answers.js";
 import { bakedAnswers, bakedFolder } from "./baked.js";
 import type { Baked } from "./baked.js";
@@ -19,7 +30,7 @@ import { HotPrompts } from "./hot.js";
 import { Memory } from "./memory.js";
 import type { Answer } from "./memory.js";
 import { addressOf } from "./options.js";
-import type { BookholderOptions, PromptFilter, PromptOptions } from "./options.js";
+import type { BookholderOptions, PromptFilter, PromptOptions, WarnKind } from "./options.js";
 import { markSpan } from "./otel.js";
 import { Prompt } from "./prompt.js";
 import type { Provenance } from "./prompt.js";
@@ -35,7 +46,10 @@ import type { PromptReference, Resolved, Source } from "./types.js";
 
 const TIMEOUT_MS = 250;
 const PATIENCE_MS = 5_000;
-/** The node looked and there is no such thing; other errors say something about the node or the way to it. */
+/**
+ * The node looked and there is no such thing, or the question itself is wrong; everything else says something about the
+ * node, the way to it, or the access token. docs/tasks/applications.md has the same list.
+ */
 const ABSENT = new Set([
     "prompt_not_found",
     "prompt_removed",
@@ -43,8 +57,11 @@ const ABSENT = new Set([
     "label_not_found",
     "version_archived",
 ]);
-/** The question itself is wrong. */
-const REFUSED = new Set([400, 413, 414, 422]);
+const WRONG = new Set([400, 413, 414, 422]);
+/** Of all other statuses below 500, these pass by themselves. */
+const PASSING = new Set([408, 429]);
+/** How often `warn` is told that the node refuses the application. */
+const REFUSED_EVERY_MS = 300_000;
 /** How often pages begin again, and most lists that stay in memory. */
 const ATTEMPTS_MAX = 5;
 const LISTS_MAX = 1_000;
@@ -73,7 +90,8 @@ export class Bookholder {
     private readonly lists = new Map<string, string[]>();
     private connection: Transport | undefined;
     private place: Address | undefined;
-    private isWarned = false;
+    /** What `warn` was told since the node answered last, and when. */
+    private readonly told = new Map<WarnKind, number>();
     private bakedPrompts: Baked | undefined;
     private events: Events | undefined;
     private readonly hot = new HotPrompts();
@@ -126,7 +144,12 @@ export class Bookholder {
             if (this.options.markSpans !== false) markSpan(() => hot.prompt.spanAttributes());
             return hot.promise as Promise<Prompt<R>>;
         }
-        return this.ask(reference, options ?? {}) as Promise<Prompt<R>>;
+        const asked = this.ask(reference, options ?? {}) as Promise<Prompt<R>>;
+        if (this.options.markSpans === false) return asked;
+        return asked.then((prompt) => {
+            markSpan(() => prompt.spanAttributes());
+            return prompt;
+        });
     }
 
     /**
@@ -214,17 +237,17 @@ export class Bookholder {
         const path = `/v1/resolve/${inPath(reference)}${queryOf(options)}`;
         const headers = known?.etag === undefined ? {} : { "if-none-match": known.etag };
         const reply = await this.exchange({ method: "GET", path, headers, timeoutMs });
-        if (typeof reply === "string") return this.withoutReplica(reference, options, reply);
+        if (reply instanceof NoAnswer) return this.withoutReplica(reference, options, reply);
         if (reply.status === 200 || reply.status === 304) {
             const read = answerOf(reply, known, ++this.order);
             if (!read) return this.withoutReplica(reference, options, this.unlike());
-            this.isWarned = false;
+            this.told.clear();
             const answer = this.memory.put(canonical(reference), subject, read, sentOrder);
             if (this.options.cache === "events") this.hot.keep(reference, options, asked, this.kept(reference, answer));
             return this.finish(reference, answer, "replica");
         }
         const problem = this.problemOf([reference], reply.status, detailsOf(reply));
-        if (typeof problem === "string") return this.withoutReplica(reference, options, problem);
+        if (problem instanceof NoAnswer) return this.withoutReplica(reference, options, problem);
         if (problem instanceof PromptNotFound && options.fallback !== undefined) {
             return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
         }
@@ -249,57 +272,62 @@ export class Bookholder {
     }
 
     /** The reply, or why there is none. */
-    private async exchange(exchange: Exchange): Promise<Reply | string> {
+    private async exchange(exchange: Exchange): Promise<Reply | NoAnswer> {
         try {
             return await this.transport().exchange(exchange);
         } catch (error) {
-            return `${this.address}: ${error instanceof Error ? error.message : String(error)}`;
+            return new NoAnswer(`${this.address}: ${error instanceof Error ? error.message : String(error)}`);
         }
     }
 
-    private unlike(): string {
-        return `${this.address}: its answer is not that of a Bookholder node`;
+    private unlike(): NoAnswer {
+        return new NoAnswer(`${this.address}: its answer is not that of a Bookholder node`);
     }
 
-    /** What an error of the node means: that there is no such thing, or as a text why it does not answer. */
-    private problemOf(references: readonly string[], status: number, { code, detail }: Details): Error | string {
+    /** What an error of the node means: that there is no such thing, or why it does not answer. */
+    private problemOf(references: readonly string[], status: number, { code, detail }: Details): Error | NoAnswer {
         const reference = references.slice(0, 3).join(", ");
         if (code !== undefined && ABSENT.has(code)) {
             for (const absent of references) this.memory.forget(canonical(absent));
             return new PromptNotFound(reference, [detail ?? code]);
         }
-        if (code !== undefined && REFUSED.has(status)) {
+        if (code !== undefined && WRONG.has(status)) {
             return new InvalidReference(`the node refused \`${reference}\`: ${detail}`);
         }
-        return `${this.address}: it answered with status ${status}${detail === undefined ? "" : `: ${detail}`}`;
+        const why = `${this.address}: it answered with status ${status}${detail === undefined ? "" : `: ${detail}`}`;
+        return new NoAnswer(why, status >= 400 && status < 500 && !PASSING.has(status));
     }
 
     /** Memory, then the baked files, then the fallback. */
-    private async withoutReplica(reference: string, options: PromptOptions, why: string): Promise<Prompt> {
-        const reasons = [why];
+    private async withoutReplica(reference: string, options: PromptOptions, none: NoAnswer): Promise<Prompt> {
+        const reasons = [none.why];
         const known = this.memory.get(canonical(reference), subjectKey(options));
         if (known) {
-            this.warn("the last answer of each prompt", why);
+            this.warn("the last answer of each prompt", none);
             return this.finish(reference, known, "memory");
         }
         reasons.push("memory has no earlier answer");
         const baked = await this.baked()?.find(reference);
         if (typeof baked === "object") {
-            this.warn("baked prompts", why);
+            this.warn("baked prompts", none);
             return this.finish(reference, unasked(baked), "baked");
         }
         if (baked !== undefined) reasons.push(baked);
         if (options.fallback === undefined) throw new PromptUnavailable(reference, reasons);
-        this.warn("fallbacks", why);
+        this.warn("fallbacks", none);
         return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
     }
 
-    /** Once for each outage, not for each call. */
-    private warn(what: string, why: string): void {
-        if (this.isWarned) return;
-        this.isWarned = true;
-        const warn = this.options.warn ?? ((message: string) => console.warn(message));
-        warn(`bookholder: the node does not answer; using ${what} (${why})`);
+    /** Once for each outage, not for each call. Of a refusal again and again, until it is mended. */
+    private warn(what: string, { why, isRefused }: NoAnswer): void {
+        const kind = isRefused ? "refused" : "away";
+        const last = this.told.get(kind);
+        if (last !== undefined && !(isRefused && Date.now() - last >= REFUSED_EVERY_MS)) return;
+        this.told.set(kind, Date.now());
+        const problem = isRefused
+            ? `the node refuses this application; until that is mended it uses ${what}`
+            : `the node does not answer; using ${what}`;
+        (this.options.warn ?? warnOnConsole)(`bookholder: ${problem} (${why})`, kind);
     }
 
     private baked(): Baked | undefined {
@@ -320,7 +348,6 @@ export class Bookholder {
         };
         const prompt = this.make(reference, answer.resolved, provenance);
         if (source === "replica") this.hot.saw(prompt);
-        if (this.options.markSpans !== false) markSpan(() => prompt.spanAttributes());
         return prompt;
     }
 
@@ -376,36 +403,36 @@ export class Bookholder {
             body: JSON.stringify({ references, subject: forSubject, attributes }),
             timeoutMs: options.timeoutMs ?? this.patienceMs(),
         });
-        const instead = (why: string) =>
-            Promise.all(references.map((reference) => this.withoutReplica(reference, options, why)));
-        if (typeof reply === "string") return instead(reply);
+        const instead = (none: NoAnswer) =>
+            Promise.all(references.map((reference) => this.withoutReplica(reference, options, none)));
+        if (reply instanceof NoAnswer) return instead(reply);
         if (reply.status !== 200) {
             const problem = this.problemOf(references, reply.status, detailsOf(reply));
-            if (typeof problem === "string") return instead(problem);
+            if (problem instanceof NoAnswer) return instead(problem);
             throw problem;
         }
         const items = itemsOf(reply);
         if (items?.length !== references.length) return instead(this.unlike());
         const problem = this.problemIn(items);
-        if (typeof problem === "string") return instead(problem);
+        if (problem !== undefined) return instead(problem);
         return items.map((item, index) => this.answered(references[index] ?? "", options, item, reply, sentOrder));
     }
 
     /** What is wrong with some of many answers. */
-    private problemIn(items: readonly Item[]): string | undefined {
+    private problemIn(items: readonly Item[]): NoAnswer | undefined {
         const wrong = items.filter((item) => item.problem);
         const [first] = wrong;
         if (!first?.problem) return undefined;
         const detail = wrong.map((item) => item.problem?.detail).join("; ");
         const references = wrong.map((item) => item.reference);
         const problem = this.problemOf(references, first.problem.status ?? 500, { code: first.problem.code, detail });
-        if (typeof problem === "string") return problem;
+        if (problem instanceof NoAnswer) return problem;
         throw problem;
     }
 
     /** One of many answers. */
     private answered(reference: string, caller: PromptOptions, item: Item, reply: Reply, sentOrder: number): Prompt {
-        this.isWarned = false;
+        this.told.clear();
         // Without an entity tag: it comes with the next answer to this reference alone.
         const read = { ...fresh(reply, ++this.order), etag: undefined, resolved: item.resolved as Resolved };
         this.memory.put(canonical(reference), subjectKey(caller), read, sentOrder);
@@ -416,7 +443,7 @@ export class Bookholder {
         const { label = PRODUCTION, pattern = "**" } = filter;
         const key = JSON.stringify([label, pattern, subjectKey(filter)]);
         const found = await this.pages(filter, label, pattern);
-        if (typeof found !== "string") {
+        if (!(found instanceof NoAnswer)) {
             this.lists.delete(key);
             if (this.lists.size >= LISTS_MAX) this.lists.clear();
             this.lists.set(
@@ -432,13 +459,13 @@ export class Bookholder {
             this.warn("baked prompts", found);
             return baked.map((resolved) => this.finish(`${resolved.name}@${label}`, unasked(resolved), "baked"));
         }
-        const reasons = [found, "memory has no earlier answer"];
+        const reasons = [found.why, "memory has no earlier answer"];
         if (baked !== undefined) reasons.push(typeof baked === "string" ? baked : "no baked prompt matches");
         throw new PromptUnavailable(`${pattern}@${label}`, reasons);
     }
 
     /** All pages of one state, or why there are none. */
-    private async pages(filter: PromptFilter, label: string, pattern: string): Promise<Prompt[] | string> {
+    private async pages(filter: PromptFilter, label: string, pattern: string): Promise<Prompt[] | NoAnswer> {
         const timeoutMs = filter.timeoutMs ?? this.patienceMs();
         const which = `label=${encodeURIComponent(label)}&pattern=${encodeURIComponent(pattern)}&limit=${BATCH_MAX}`;
         const base = `/v1/resolve?${which}${queryOf(filter).replace("?", "&")}`;
@@ -448,12 +475,12 @@ export class Bookholder {
                 const sentOrder = ++this.order;
                 const path = cursor === "" ? base : `${base}&cursor=${encodeURIComponent(cursor)}`;
                 const reply = await this.exchange({ method: "GET", path, timeoutMs });
-                if (typeof reply === "string") return reply;
+                if (reply instanceof NoAnswer) return reply;
                 // The node began again with another state: so does this.
                 if (reply.status === 410) break;
                 if (reply.status !== 200) {
                     const problem = this.problemOf([`${pattern}@${label}`], reply.status, detailsOf(reply));
-                    if (typeof problem === "string") return problem;
+                    if (problem instanceof NoAnswer) return problem;
                     throw problem;
                 }
                 const items = itemsOf(reply);
@@ -465,7 +492,7 @@ export class Bookholder {
                 if (cursor === "") return found;
             }
         }
-        return `${this.address}: its state kept changing`;
+        return new NoAnswer(`${this.address}: its state kept changing`);
     }
 
     private async render(resolved: Resolved, values: Values, lists: Lists): Promise<Rendered> {
@@ -483,19 +510,24 @@ export class Bookholder {
         const headers = { "content-type": "application/json" };
         const path = `/v1/render/${inPath(reference)}`;
         const reply = await this.exchange({ method: "POST", path, headers, body, timeoutMs: this.patienceMs() });
-        const unrendered = (why: string) =>
+        const unrendered = ({ why }: NoAnswer) =>
             new PromptUnavailable(reference, [why, "jinja is rendered by the node alone"]);
-        if (typeof reply === "string") throw unrendered(reply);
+        if (reply instanceof NoAnswer) throw unrendered(reply);
         if (reply.status !== 200) {
             const details = detailsOf(reply);
             if (details.code === "invalid_variables") throw new InvalidVariables(NO_PROBLEMS, details.detail);
             if (reply.status === 422) throw new RenderFailed(details.detail ?? "the template failed");
             const problem = this.problemOf([reference], reply.status, details);
-            throw typeof problem === "string" ? unrendered(problem) : problem;
+            throw problem instanceof NoAnswer ? unrendered(problem) : problem;
         }
         const { text, messages, remarks = [] } = JSON.parse(reply.body) as Partial<Rendered>;
         return { ...(text !== undefined && { text }), ...(messages && { messages }), remarks };
     }
+}
+
+function warnOnConsole(message: string, kind: WarnKind): void {
+    if (kind === "refused") console.error(message);
+    else console.warn(message);
 }
 
 /** A client for tests; see {@link Bookholder.fake}. */

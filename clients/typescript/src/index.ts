@@ -6,7 +6,7 @@
 
 export * from "./types.js";
 export { Bookholder, FakeBookholder } from "./client.js";
-export type { BookholderOptions, PromptFilter, PromptOptions } from "./options.js";
+export type { BookholderOptions, PromptFilter, PromptOptions, WarnKind } from "./options.js";
 export {
     BookholderError,
     InvalidReference,

@@ -5,11 +5,18 @@ import type { BakedAnswers } from "./baked.js";
 import { environment, nodeModule } from "./runtime.js";
 import type { Address } from "./transport.js";
 
+/** Why the node does not answer: it is away, busy or not ready; or it refuses this application. */
+export type WarnKind = "away" | "refused";
+
 /** Settings of a client. All are optional: without any it finds the replica beside it. */
 export interface BookholderOptions {
-    /** The Unix socket of the node. Otherwise `BOOKHOLDER_SOCKET`, or a replica's usual socket if there is one. */
+    /**
+     * The Unix socket of the node. Without it and `url`: `BOOKHOLDER_SOCKET`, `BOOKHOLDER_URL`,
+     * `/run/bookholder/replica.sock`, `/run/bookholder-replica/bookholder.sock` or `http://127.0.0.1:7071`, whichever is
+     * there first.
+     */
     socket?: string | undefined;
-    /** The URL of the node. Otherwise `BOOKHOLDER_URL`, or `http://127.0.0.1:7071`. */
+    /** The URL of the node, such as `https://prompts.example.com`. */
     url?: string | undefined;
     /** An access token, for a node on another machine. Otherwise `BOOKHOLDER_TOKEN`. */
     token?: string | undefined;
@@ -32,10 +39,14 @@ export interface BookholderOptions {
     cache?: "events" | undefined;
     /** Whether unknown variables and empty placeholders are errors, too. */
     strict?: boolean | undefined;
-    /** Whether `prompt` puts its attributes on the current span of OpenTelemetry; true by default. */
+    /** Whether `prompt` sets the attributes of the version on the current span of OpenTelemetry; true by default. */
     markSpans?: boolean | undefined;
-    /** Called once for each outage, when something else than the node begins to answer; `console.warn` by default. */
-    warn?: ((message: string) => void) | undefined;
+    /**
+     * Called when something else than the node answers: once for each outage (`"away"`), and every five minutes while
+     * the node refuses this application (`"refused"`), for example because its access token expired. By default
+     * `console.warn` and `console.error`.
+     */
+    warn?: ((message: string, kind: WarnKind) => void) | undefined;
     /** A `fetch` to use for every request, instead of `node:http`. */
     fetch?: typeof fetch | undefined;
 }

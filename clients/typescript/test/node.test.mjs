@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import fs, { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -104,6 +104,26 @@ test("a wrong token is one error that says so", async () => {
     });
 });
 
+test("an access token that is revoked leaves the last answer, and an error in the log", async (t) => {
+    const token = (await primary.command("token", "create", "checkout", "--role", "reader")).trim();
+    const logged = t.mock.method(console, "error", () => undefined);
+    const bookholder = client({ socket: primary.socket, token, warn: undefined });
+    assert.equal((await bookholder.prompt("support/tone")).source, "replica");
+    await primary.command("token", "revoke", "checkout");
+    for (let call = 0; call < 2; call++) {
+        const prompt = await bookholder.prompt("support/tone");
+        assert.deepEqual([prompt.source, prompt.stale, prompt.text()], ["memory", true, "one"]);
+    }
+    assert.equal(logged.mock.callCount(), 1);
+    const [message] = logged.mock.calls[0].arguments;
+    assert.match(
+        message,
+        /^bookholder: the node refuses this application; until that is mended it uses the last answer/,
+    );
+    assert.match(message, /status 401/);
+    await assert.rejects(bookholder.prompt("support/agent"), PromptUnavailable);
+});
+
 test("a prompt that was removed is not served from memory later", async () => {
     await primary.publish("test/removed", { text: "x" });
     const bookholder = client({ socket: primary.socket });
@@ -130,6 +150,27 @@ test("fetch does where there is no node:http", async () => {
     assert.equal((await bookholder.prompt("support/tone")).text(), "one");
     const [tone] = await bookholder.prompts(["support/tone@1"]);
     assert.equal(tone.text(), "one");
+});
+
+test("the node is where the documentation says", (t) => {
+    const page = readFileSync(join(root, "../../docs/tasks/applications.md"), "utf8");
+    // The list that both clients are held to.
+    const section = page.split("### Where they look for the node")[1].split("###")[0];
+    const [first, second, ...places] = [...section.matchAll(/^\d\. `([^`]+)`/gm)].map(([, place]) => place);
+    assert.deepEqual([first, second, places.length], ["BOOKHOLDER_SOCKET", "BOOKHOLDER_URL", 3]);
+    const there = new Set(places.filter((place) => place.startsWith("/")));
+    t.mock.method(fs, "existsSync", (path) => there.has(path));
+    for (const socket of [...there]) {
+        assert.equal(new Bookholder().address, `unix:${socket}`);
+        there.delete(socket);
+    }
+    assert.equal(new Bookholder().address, places.at(-1));
+    there.add(places[0]);
+    t.after(() => ["BOOKHOLDER_URL", "BOOKHOLDER_SOCKET"].forEach((name) => delete process.env[name]));
+    process.env.BOOKHOLDER_URL = "http://127.0.0.1:1";
+    assert.equal(new Bookholder().address, "http://127.0.0.1:1");
+    process.env.BOOKHOLDER_SOCKET = "/a.sock";
+    assert.equal(new Bookholder().address, "unix:/a.sock");
 });
 
 test("environment variables say where the node is", async () => {

@@ -38,6 +38,10 @@ test("the current span gets the attributes of the prompt, and a record the trace
     assert.equal(attributes["bookholder.stamp"], "support/agent@1+000000000000");
     // Without a span nothing happens.
     await bookholder.prompt("support/agent");
+    // A span has room for one.
+    const several = recording();
+    await context.with(trace.setSpan(ROOT_CONTEXT, several.span), () => bookholder.prompts(["support/agent"]));
+    assert.deepEqual(several.attributes, {});
 });
 
 test("linked runs with baggage that names the version, beside what was there", async () => {

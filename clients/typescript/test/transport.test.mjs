@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { createServer as createTcpServer } from "node:net";
 import { after, test } from "node:test";
 
-import { Bookholder, PromptUnavailable } from "../dist/esm/index.js";
+import { Bookholder, InvalidReference, PromptUnavailable } from "../dist/esm/index.js";
 
 const servers = [];
 const clients = [];
@@ -120,6 +120,43 @@ test("what is not an answer of a node is as none, and memory answers within the 
     }
     answer = (_, response) => json(response, resolved(2));
     assert.deepEqual((await bookholder.prompt("a")).text(), "v2");
+});
+
+test("a status that says nothing about the prompt leaves the last answer, and what does not pass is told apart", async (t) => {
+    t.mock.timers.enable({ apis: ["Date"] });
+    let status = 200;
+    const server = createServer((_, response) =>
+        status === 200 ? json(response, resolved()) : json(response, { code: "some_code", detail: "why" }, status),
+    );
+    const url = `http://127.0.0.1:${await listening(server)}`;
+    const told = [];
+    const bookholder = client({ url, warn: (message, kind) => told.push([kind, message]) });
+    const refused = [401, 403, 404, 405, 407, 410, 421, 431, 451];
+    for (const wrong of [...refused, 408, 429, 500, 502, 503, 507]) {
+        status = 200;
+        assert.equal((await bookholder.prompt("a")).source, "replica");
+        status = wrong;
+        told.length = 0;
+        for (let call = 0; call < 2; call++) {
+            const prompt = await bookholder.prompt("a");
+            assert.deepEqual([prompt.source, prompt.stale, prompt.text()], ["memory", true, "v1"]);
+        }
+        const kind = refused.includes(wrong) ? "refused" : "away";
+        assert.deepEqual([wrong, told.map(([kind]) => kind)], [wrong, [kind]]);
+        assert.match(told[0][1], new RegExp(`status ${wrong}: why`));
+        // A refusal does not pass by itself, so it is told again.
+        t.mock.timers.tick(299_000);
+        await bookholder.prompt("a");
+        assert.equal(told.length, 1);
+        t.mock.timers.tick(1_000);
+        await bookholder.prompt("a");
+        assert.equal(told.length, kind === "refused" ? 2 : 1);
+    }
+    assert.equal((await bookholder.prompt("b", { fallback: "x" })).source, "fallback");
+    for (const wrong of [400, 413, 414, 422]) {
+        status = wrong;
+        await assert.rejects(bookholder.prompt("a"), InvalidReference, String(wrong));
+    }
 });
 
 test("URLs can have a path and an IPv6 address", async (t) => {

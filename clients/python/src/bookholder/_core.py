@@ -11,12 +11,12 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ._address import Address
 from ._answers import Answer, Attributes, Key, Memory, Resolved, answer
 from ._baked import Baked
-from ._http import Reply, Unreachable, quote, request
+from ._http import Refused, Reply, Unreachable, quote, request
 from ._literal import content_of
 from ._reference import parts
 from ._template import Remark, RenderedWithRemarks
@@ -29,14 +29,19 @@ PATIENCE_S = 5.0
 BATCH_MAX = 1_000
 # Labels and patterns whose prompts are remembered.
 LISTS_MAX = 1_000
+# How often the log says that the node refuses the application, in seconds: that does not pass by itself.
+REFUSED_EVERY_S = 300.0
 # How often a list begins again because the node no longer has the state of its first page.
 LIST_ATTEMPTS_MAX = 5
 
 Fallback = str | Sequence[Mapping[str, Any]] | Mapping[str, Any]
 
-# The node looked and there is no such thing; other statuses say something about the node or the way to it.
+# The node looked and there is no such thing, or the question itself is wrong; everything else says something about the
+# node, the way to it, or the access token. docs/tasks/applications.md has the same list.
 _ABSENT = frozenset(("prompt_not_found", "prompt_removed", "version_not_found", "label_not_found", "version_archived"))
-_REFUSED = frozenset((400, 413, 414, 422))
+_WRONG = frozenset((400, 413, 414, 422))
+# Of all other statuses below 500, these pass by themselves.
+_PASSING = frozenset((408, 429))
 
 
 class CursorExpired(Exception):
@@ -70,7 +75,8 @@ class Core:
         self._lists: dict[tuple[str, str], list[str]] = {}
         path = os.fspath(baked) if baked is not None else os.environ.get("BOOKHOLDER_BAKED")
         self.baked = Baked(path, optional=path is None)
-        self._warned: set[str] = set()
+        # What the log said since the node answered last, and when.
+        self._logged: dict[str, float] = {}
         token = token or os.environ.get("BOOKHOLDER_TOKEN") or None
         for what, value in (("access token", token), ("address", address.authority)):
             if value and not (value.isascii() and value.isprintable()):
@@ -106,8 +112,8 @@ class Core:
             raise self._problem(key[0], reply)
         new = answer(reply, resolved, asked)
         self.memory.put(key, new)
-        if self._warned:
-            self._warned.clear()
+        if self._logged:
+            self._logged.clear()
         return Given(resolved, "replica", new.stale, new.age, new.received)
 
     def instead(self, key: Key, why: Unreachable, fallback: Fallback | None) -> Given:
@@ -115,16 +121,16 @@ class Core:
         reasons = [f"{self.address}: {why}"]
         last = self.memory.get(key)
         if last is not None:
-            self._warn("the node does not answer; using the last answer of each prompt", why)
+            self._report("the last answer of each prompt", why)
             return Given(last.resolved, "memory", True, last.age, last.received)
         found = self.baked.find(key[0])
         if isinstance(found, Resolved):
-            self._warn("the node does not answer; using baked prompts", why)
+            self._report("baked prompts", why)
             return Given(found, "baked", True, None, 0.0)
         if found is not None:
             reasons.append(found)
         if fallback is not None:
-            self._warn("the node does not answer; using fallbacks", why)
+            self._report("fallbacks", why)
             return self.fallback(key[0], fallback)
         raise PromptUnavailable(key[0], reasons)
 
@@ -145,11 +151,19 @@ class Core:
         }
         return Given(Resolved(fields), "fallback", True, None, 0.0)
 
-    def _warn(self, what: str, why: Unreachable) -> None:
-        """Once for each outage, not for each call."""
-        if what not in self._warned:
-            self._warned.add(what)
-            warn("%s (%s: %s)", what, self.address, why)
+    def _report(self, what: str, why: Unreachable) -> None:
+        """Once for each outage, not for each call. A refusal is an error, again and again until it is mended."""
+        is_refused = isinstance(why, Refused)
+        kind = "refused" if is_refused else what
+        last = self._logged.get(kind)
+        if last is not None and not (is_refused and now() - last >= REFUSED_EVERY_S):
+            return
+        self._logged[kind] = now()
+        if is_refused:
+            message = "the node refuses this application; until that is mended it uses %s (%s: %s)"
+            log("error", message, what, self.address, why)
+        else:
+            log("warning", "the node does not answer; using %s (%s: %s)", what, self.address, why)
 
     def _resolved(self, fields: Any) -> Resolved:
         try:
@@ -167,10 +181,10 @@ class Core:
         if code in _ABSENT:
             self.memory.forget(reference)
             return PromptNotFound(reference, [str(detail)])
-        if status in _REFUSED and isinstance(code, str):
+        if status in _WRONG and isinstance(code, str):
             return InvalidReference(f"the node refused `{reference}`: {detail}")
-        said = f": {detail}" if detail else ""
-        return Unreachable(f"it answered with status {status}{said}")
+        said = f"it answered with status {status}" + (f": {detail}" if detail else "")
+        return Refused(said) if 400 <= status < 500 and status not in _PASSING else Unreachable(said)
 
     # Many prompts in one consistent read.
 
@@ -254,7 +268,7 @@ class Core:
             return {reference: self.instead((reference, subject, attributes), why, None) for reference in references}
         found = self.baked.matching(label, pattern)
         if isinstance(found, list):
-            self._warn("the node does not answer; using baked prompts", why)
+            self._report("baked prompts", why)
             return {f"{one.name}@{label}": Given(one, "baked", True, None, 0.0) for one in found}
         raise PromptUnavailable(f"{pattern}@{label}", [f"{self.address}: {why}", *([found] if found else [])])
 
@@ -295,11 +309,11 @@ class Core:
         return request(b"POST", quote(self.address.prefix + path), self.fixed, extra, encoded)
 
 
-def warn(message: str, *arguments: object) -> None:
+def log(level: Literal["warning", "error"], message: str, *arguments: object) -> None:
     """Writes to the log `bookholder`."""
     import logging  # Slow to import, and rarely needed.
 
-    logging.getLogger("bookholder").warning(message, *arguments)
+    getattr(logging.getLogger("bookholder"), level)(message, *arguments)
 
 
 def _query(subject: str | None, attributes: Attributes) -> bytes:

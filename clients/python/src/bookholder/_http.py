@@ -26,6 +26,10 @@ class Closed(Unreachable):
     """The connection was closed before the answer began: the request may be sent again on a new one."""
 
 
+class Refused(Unreachable):
+    """The node does not serve this application: it says nothing about the prompt, and does not pass by itself."""
+
+
 class Reply(NamedTuple):
     """An answer of the node."""
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._blocking import Connections
-from ._core import Core, warn
+from ._core import Core, log
 from ._http import Unreachable, quote, request
 from ._template import INTEGER_MAX
 from .prompt import BasePrompt
@@ -119,7 +119,7 @@ class Reports:
 
     def _drop(self, count: int, why: str) -> None:
         if self.dropped == 0:
-            warn("a report was dropped: %s; `dropped_reports` counts them", why)
+            log("warning", "a report was dropped: %s; `dropped_reports` counts them", why)
         self.dropped += count
 
     def work(self) -> float | None:

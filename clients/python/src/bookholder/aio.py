@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._address import Address
@@ -16,6 +17,7 @@ from ._blocking import tls_context
 from ._core import LIST_ATTEMPTS_MAX, PATIENCE_S, TIMEOUT_S, Core, CursorExpired, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Closed, Reader, Reply, Unreachable, quote, request, take_chunks
+from ._otel import TRACE
 from ._template import RenderedWithRemarks
 from .client import BaseBookholder
 from .errors import PromptNotFound
@@ -54,6 +56,7 @@ class AsyncBookholder(BaseBookholder):
         baked: str | os.PathLike[str] | None = None,
         cache: Literal["events"] | None = None,
         strict: bool = False,
+        mark_spans: bool = True,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(
@@ -64,6 +67,7 @@ class AsyncBookholder(BaseBookholder):
             patience=patience,
             baked=baked,
             strict=strict,
+            mark_spans=mark_spans,
             tls=tls,
         )
         if cache not in (None, "events"):
@@ -98,16 +102,21 @@ class AsyncBookholder(BaseBookholder):
         fallback: Fallback | None = None,
     ) -> AsyncPrompt:
         """The version that a reference means now; see :meth:`Bookholder.prompt`."""
-        if self._caches:
-            cache = self._loop().cache
-            if cache is not None:
-                entries = cache.entries
-                if entries is not None:
-                    known = entries.get(reference)
-                    if known is not None:
-                        return known
-                return await self._cached(cache, key_of(reference, subject, attributes), fallback)
-        return self._prompt(reference, await self._ask(key_of(reference, subject, attributes), fallback))
+        cache = self._loop().cache if self._caches else None
+        if cache is not None:
+            entries = cache.entries
+            if entries is not None:
+                known = entries.get(reference)
+                if known is not None:
+                    if TRACE in modules:
+                        self._mark(known)
+                    return known
+            prompt = await self._cached(cache, key_of(reference, subject, attributes), fallback)
+        else:
+            prompt = self._prompt(reference, await self._ask(key_of(reference, subject, attributes), fallback))
+        if TRACE in modules:
+            self._mark(prompt)
+        return prompt
 
     async def _cached(self, cache: Cache[AsyncPrompt], key: Key, fallback: Fallback | None) -> AsyncPrompt:
         own = self._loop()

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from sys import modules
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _address, _fork
@@ -16,6 +17,7 @@ from ._blocking import Connections, connect, stream
 from ._core import LIST_ATTEMPTS_MAX, PATIENCE_S, TIMEOUT_S, Core, CursorExpired, Fallback, Given, now, references_of
 from ._events import RETRY_MAX_S, RETRY_S, SILENCE_S, Cache, EventReader, changed_names
 from ._http import Unreachable, quote, request
+from ._otel import TRACE, mark
 from ._template import RenderedWithRemarks
 from .errors import PromptNotFound
 from .prompt import BasePrompt, Prompt
@@ -42,6 +44,7 @@ class BaseBookholder:
         patience: float,
         baked: str | os.PathLike[str] | None,
         strict: bool,
+        mark_spans: bool,
         tls: ssl.SSLContext | None,
     ) -> None:
         if not timeout > 0 or not patience > 0:
@@ -50,6 +53,7 @@ class BaseBookholder:
         self._core = Core(address, token=token, baked=baked, strict=strict)
         self._timeout = timeout
         self._patience = max(patience, timeout)
+        self._marks_spans = mark_spans
         self._tls = tls
         self._connections = Connections(address, tls)
         self._reports_lock = threading.Lock()
@@ -65,6 +69,10 @@ class BaseBookholder:
     def dropped_reports(self) -> int:
         """Reports that were not sent: the queue was full, or the node refused them."""
         return self._reports.dropped if self._reports else 0
+
+    def _mark(self, prompt: BasePrompt[Any]) -> None:
+        if self._marks_spans:
+            mark(prompt.span_attributes)
 
     def _after_fork(self) -> None:
         self._core.memory.after_fork()
@@ -172,6 +180,11 @@ class Bookholder(BaseBookholder):
         Keeps answers in memory until the node says that they changed, for callers that cannot spend 100 µs.
     ``strict``
         Refuses values that a prompt does not use, and placeholders without messages: for tests.
+    ``mark_spans``
+        Whether :meth:`prompt` sets the attributes of the version on the current span of OpenTelemetry.
+
+    When something else has to answer, the log ``bookholder`` says so: with a warning, once for each outage; with an
+    error, every five minutes, while the node refuses this application, for example because its access token expired.
 
     A client can be used by all threads, and in children of ``fork``; it connects when it is first used.
 
@@ -194,6 +207,7 @@ class Bookholder(BaseBookholder):
         baked: str | os.PathLike[str] | None = None,
         cache: Literal["events"] | None = None,
         strict: bool = False,
+        mark_spans: bool = True,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         super().__init__(
@@ -204,6 +218,7 @@ class Bookholder(BaseBookholder):
             patience=patience,
             baked=baked,
             strict=strict,
+            mark_spans=mark_spans,
             tls=tls,
         )
         if cache not in (None, "events"):
@@ -238,7 +253,7 @@ class Bookholder(BaseBookholder):
         attributes: Mapping[str, str] | None = None,
         fallback: Fallback | None = None,
     ) -> Prompt:
-        """The version that a reference means now.
+        """The version that a reference means now; its attributes are set on the current span of OpenTelemetry.
 
         A reference is ``name`` (what ``production`` serves), ``name@label``, ``name@7`` or ``name@b3:…``. ``subject``
         is whom a split always gives the same version, such as a user; ``attributes`` are for rules. ``fallback`` is a
@@ -254,9 +269,15 @@ class Bookholder(BaseBookholder):
             if entries is not None:
                 known = entries.get(reference)
                 if known is not None:
+                    if TRACE in modules:
+                        self._mark(known)
                     return known
-            return self._cached(cache, key_of(reference, subject, attributes), fallback)
-        return self._prompt(reference, self._ask(key_of(reference, subject, attributes), fallback))
+            prompt = self._cached(cache, key_of(reference, subject, attributes), fallback)
+        else:
+            prompt = self._prompt(reference, self._ask(key_of(reference, subject, attributes), fallback))
+        if TRACE in modules:
+            self._mark(prompt)
+        return prompt
 
     def _cached(self, cache: Cache[Prompt], key: Key, fallback: Fallback | None) -> Prompt:
         if self._feed is None:

@@ -154,7 +154,9 @@ class BasePrompt(Generic[_R]):
         return str(self._resolved.tags["baggage"])
 
     def linked(self) -> AbstractContextManager[None]:
-        """Names this version on the current span of OpenTelemetry, and in the baggage of everything inside.
+        """Names this version in the baggage of everything inside, and on the current span of OpenTelemetry.
+
+        ``prompt()`` did the latter; this is for another span, and for other services.
 
         Without ``opentelemetry-api`` it does nothing.
 
