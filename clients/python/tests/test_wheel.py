@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes import PROGRAM, Node
+from bookholder import Bookholder
+from nodes import PROGRAM, Node, until
 
 Start = Callable[..., Node]
 
@@ -125,3 +126,90 @@ def test_five_lines_get_answers_from_node_and_pulled_files(installed: Path, star
     node.start()
     node.publish("support/agent", "You help {{shop}} better.")
     assert application(BOOKHOLDER_BAKED=str(baked)) == "replica You help Globe better."
+
+
+# Applications that ask whenever they are told to.
+LONG_RUNNING = {
+    "blocking": """
+        import sys
+        from bookholder import Bookholder
+        bh = Bookholder(timeout=10)
+        for line in sys.stdin:
+            p = bh.prompt("support/agent")
+            print(p.source, p.text(shop="Globe"), flush=True)
+    """,
+    "asyncio": """
+        import asyncio, sys
+        from bookholder import AsyncBookholder
+        async def main():
+            async with AsyncBookholder(timeout=10) as bh:
+                while await asyncio.to_thread(sys.stdin.readline):
+                    p = await bh.prompt("support/agent")
+                    print(p.source, await p.text(shop="Globe"), flush=True)
+        asyncio.run(main())
+    """,
+}
+
+
+def test_applications_live_through_the_end_of_both_nodes(installed: Path, start: Start, folder: Path) -> None:
+    primary = start()
+    primary.publish("support/agent", "You help {{shop}}.")
+    beside = start(primary)
+    client = Bookholder(beside.url)
+    until("the prompt on the replica", lambda: client.prompt("support/agent", fallback="").version)
+    baked = folder / "prompts"
+    run(
+        installed,
+        "bookholder",
+        "pull",
+        "--label",
+        "production",
+        "--out",
+        str(baked),
+        "--inline",
+        "--server",
+        primary.url,
+    )
+    running: list[subprocess.Popen[str]] = []
+
+    def begin() -> None:
+        for text in LONG_RUNNING.values():
+            for place in ({"BOOKHOLDER_SOCKET": beside.socket}, {"BOOKHOLDER_URL": beside.url}):
+                environment = {"PATH": os.environ["PATH"], "BOOKHOLDER_BAKED": str(baked), **place}
+                command = [installed / "python", "-c", textwrap.dedent(text)]
+                running.append(
+                    subprocess.Popen(
+                        command,
+                        env=environment,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        text=True,
+                        cwd=installed,
+                    )
+                )
+
+    def answers() -> list[str]:
+        for application in running:
+            assert application.stdin is not None
+            application.stdin.write("\n")
+            application.stdin.flush()
+        return [application.stdout.readline().strip() for application in running if application.stdout]
+
+    try:
+        begin()
+        assert answers() == ["replica You help Globe."] * 4
+        primary.kill()
+        assert answers() == ["replica You help Globe."] * 4
+        beside.kill()
+        assert answers() == ["memory You help Globe."] * 4
+        begin()
+        assert answers() == ["memory You help Globe."] * 4 + ["baked You help Globe."] * 4
+        primary.start()
+        primary.publish("support/agent", "You help {{shop}} better.")
+        beside.start()
+        until("the newest version", lambda: client.prompt("support/agent").version == 2)
+        assert answers() == ["replica You help Globe better."] * 8
+    finally:
+        for application in running:
+            with application:
+                application.terminate()

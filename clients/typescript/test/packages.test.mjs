@@ -5,9 +5,10 @@ import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 
-import { PROGRAM, until } from "./support/node.mjs";
+import { Node, PROGRAM, until } from "./support/node.mjs";
 
 const root = join(import.meta.dirname, "..");
 const folder = mkdtempSync(join(tmpdir(), "bookholder-npm-"));
@@ -78,6 +79,63 @@ for (const [name, text] of [
         assert.equal(run(process.execPath, [name]), "Hi Ada\n");
     });
 }
+
+test("applications live through the end of both nodes", async () => {
+    const primary = await Node.primary();
+    await primary.publish("support/agent", { text: "You help {{shop}}." });
+    const replica = await Node.replicaOf(primary);
+    const baked = join(folder, "prompts");
+    await primary.command("pull", "--label", "production", "--out", baked, "--inline");
+    writeFileSync(
+        join(folder, "application.mjs"),
+        `import { createInterface } from "node:readline";
+        import { Bookholder } from "bookholder";
+        const bookholder = new Bookholder({ timeoutMs: 10_000 });
+        for await (const _ of createInterface({ input: process.stdin })) {
+            const prompt = await bookholder.prompt("support/agent");
+            console.log(prompt.source, prompt.text({ shop: "Globe" }));
+        }`,
+    );
+    const running = [];
+    const begin = () => {
+        for (const place of [{ BOOKHOLDER_SOCKET: replica.socket }, { BOOKHOLDER_URL: replica.url }]) {
+            const application = spawn(process.execPath, ["application.mjs"], {
+                cwd: folder,
+                env: { ...env, BOOKHOLDER_BAKED: baked, ...place },
+                stdio: ["pipe", "pipe", "ignore"],
+            });
+            running.push({ application, lines: createInterface({ input: application.stdout }) });
+        }
+    };
+    const answers = () =>
+        Promise.all(
+            running.map(async ({ application, lines }) => {
+                const line = once(lines, "line");
+                application.stdin.write("\n");
+                return (await line)[0];
+            }),
+        );
+    const all = (count, answer) => Array(count).fill(answer);
+    try {
+        begin();
+        assert.deepEqual(await answers(), all(2, "replica You help Globe."));
+        await primary.kill();
+        assert.deepEqual(await answers(), all(2, "replica You help Globe."));
+        await replica.kill();
+        assert.deepEqual(await answers(), all(2, "memory You help Globe."));
+        begin();
+        assert.deepEqual(await answers(), [...all(2, "memory You help Globe."), ...all(2, "baked You help Globe.")]);
+        await primary.start();
+        await primary.publish("support/agent", { text: "You help {{shop}} better." });
+        await replica.start();
+        await replica.follows(primary);
+        assert.deepEqual(await answers(), all(4, "replica You help Globe better."));
+    } finally {
+        for (const { application } of running) application.kill();
+        await replica.stop();
+        await primary.stop();
+    }
+});
 
 test("both kinds of modules share one client, so that its errors are the same classes", () => {
     writeFileSync(
