@@ -31,6 +31,7 @@ use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
 use crate::provider::{Ask as _, CallError, ChatRequest};
 use crate::score::Scoring;
+pub use crate::score::case_verdict;
 use crate::store::{Change, EvaluationStore, EvaluationStoreError};
 
 /// Cases that are run at the same time. Providers limit calls further, by what they answer.
@@ -345,32 +346,6 @@ async fn judged<B: Backend>(
     }
     result.answer = Some(answer);
     Ok(result)
-}
-
-/// The verdict and the score of a case: the weighted mean of its scorers. Without a threshold each scorer must pass, but
-/// for those of weight 0; with one, the score must reach it. If a scorer that counts has no verdict, neither has the
-/// case.
-#[must_use]
-pub fn case_verdict(scorers: &[ScorerResult], threshold: Option<f64>) -> (CaseVerdict, f64) {
-    let counting: Vec<&ScorerResult> = scorers.iter().filter(|scorer| scorer.weight > 0.0).collect();
-    let weight: f64 = counting.iter().map(|scorer| scorer.weight).sum();
-    let score = if weight > 0.0 {
-        counting.iter().map(|scorer| scorer.weight * scorer.score).sum::<f64>() / weight
-    } else {
-        1.0
-    };
-    let has = |verdict| counting.iter().any(|scorer| scorer.verdict == verdict);
-    let failed = match threshold {
-        Some(threshold) => score < threshold,
-        None => has(CaseVerdict::Failed),
-    };
-    match () {
-        // What failed stays failed whatever the others would say.
-        () if threshold.is_none() && failed => (CaseVerdict::Failed, score),
-        () if has(CaseVerdict::Error) => (CaseVerdict::Error, score),
-        () if failed => (CaseVerdict::Failed, score),
-        () => (CaseVerdict::Passed, score),
-    }
 }
 
 /// The cases of each model that has results, and how many passed, for people.

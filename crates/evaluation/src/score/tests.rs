@@ -1,0 +1,108 @@
+//! Every scorer against what promptfoo says, and against arbitrary bytes.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{Scoring, score};
+use crate::model::content::Content;
+use crate::model::evaluation::Answer;
+use crate::model::suite::{Case, Scorer};
+
+/// What promptfoo says of each assertion: written by `tests/promptfoo`.
+const TABLE: &str = include_str!("../../../../fixtures/evaluation/promptfoo.json");
+/// The largest difference of scores.
+const TOLERANCE: f64 = 1e-9;
+
+#[derive(Deserialize)]
+struct Table {
+    rows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+struct Row {
+    scorer: Scorer,
+    answer: Value,
+    #[serde(default)]
+    variables: Map<String, Value>,
+    #[serde(default)]
+    tools: Vec<Value>,
+    expected: Expected,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Expected {
+    Score { pass: bool, score: f64 },
+    Error { error: String },
+}
+
+/// Where ours differs on purpose: the kind, a part of the row, and why.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    ("regex", "(?=a)a", "look-around takes exponential time in some texts; it is an error instead"),
+    ("regex", "(?<!b)a", "the same"),
+    ("regex", r"(a)\\1", "back-references take exponential time; they are an error instead"),
+    ("is-json", "draft/2020-12", "a schema of a newer draft is understood; promptfoo refuses it"),
+    ("meteor", r#"{"text":""}"#, "an empty answer has the score 0; promptfoo has an error, so a gate could not fail"),
+    ("meteor", "Die Katze", "synonyms of WordNet are not there: its dictionary is larger than the program"),
+];
+
+fn content(tools: &[Value]) -> Content {
+    let form = json!({ "syntax": "plain", "text": "Hello", "tools": tools });
+    serde_json::from_value(form).expect("a content")
+}
+
+fn answer(fields: &Value) -> Answer {
+    let mut whole = serde_json::to_value(Answer::default()).expect("an answer");
+    for (name, value) in fields.as_object().expect("a map") {
+        whole[name] = value.clone();
+    }
+    serde_json::from_value(whole).expect("an answer")
+}
+
+/// Ours and promptfoo's verdict of a row, as texts.
+fn compared(row: &Row) -> (String, String) {
+    let (content, answer) = (content(&row.tools), answer(&row.answer));
+    let case = Case::default();
+    let scoring = Scoring { content: &content, case: &case, variables: &row.variables, answer: &answer };
+    let write = |pass: bool, score: f64| format!("{} {score:.9}", if pass { "passed" } else { "failed" });
+    let ours = match score(&row.scorer, scoring).expect("a deterministic scorer") {
+        Ok(score) => write(score.pass, score.score),
+        Err(error) => format!("error: {error}"),
+    };
+    let theirs = match &row.expected {
+        Expected::Score { pass, score } => write(*pass, *score),
+        Expected::Error { error } => format!("error: {error}"),
+    };
+    (ours, theirs)
+}
+
+fn agree(ours: &str, theirs: &str) -> bool {
+    let parts =
+        |text: &str| text.split_once(' ').map(|(verdict, score)| (verdict.to_owned(), score.parse::<f64>().ok()));
+    match (parts(ours), parts(theirs)) {
+        (Some((ours, Some(our_score))), Some((theirs, Some(their_score)))) => {
+            ours == theirs && (our_score - their_score).abs() <= TOLERANCE
+        }
+        (Some((ours, None)), Some((theirs, None))) => ours == theirs,
+        _ => false,
+    }
+}
+
+#[test]
+fn every_assertion_has_the_verdict_and_the_score_of_promptfoo() {
+    let table: Table = serde_json::from_str(TABLE).expect("the table");
+    let mut wrong = Vec::new();
+    for row in &table.rows {
+        let (ours, theirs) = compared(row);
+        let mut scorer = serde_json::to_value(&row.scorer).expect("a scorer");
+        scorer.as_object_mut().expect("a map").remove("weight");
+        let text = format!("{scorer} on {} {}", row.answer, Value::Object(row.variables.clone()));
+        let differs =
+            |(kind, part, _): &&(&str, &str, &str)| row.scorer.check.kind.as_str() == *kind && text.contains(part);
+        let on_purpose = DIFFERENCES.iter().any(|difference| differs(&difference));
+        if agree(&ours, &theirs) == on_purpose && !ours.contains("not supported yet") {
+            wrong.push(format!("{text}: {ours}; promptfoo: {theirs}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), table.rows.len(), wrong.join("\n"));
+}

@@ -1,0 +1,3 @@
+import natural from "natural";
+
+export const { PorterStemmer, WordNet } = natural;
