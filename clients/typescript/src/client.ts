@@ -85,7 +85,10 @@ const BATCH_MAX = 1_000;
 export class Bookholder {
     private readonly options: BookholderOptions;
     private readonly memory = new Memory();
-    private readonly reports = new Reports(() => this.transport());
+    private readonly reports = new Reports(
+        () => this.transport(),
+        (message) => this.tell(message, "dropped"),
+    );
     private readonly listeners = new Set<(names: readonly string[]) => void>();
     private readonly lists = new Map<string, string[]>();
     private connection: Transport | undefined;
@@ -327,7 +330,11 @@ export class Bookholder {
         const problem = isRefused
             ? `the node refuses this application; until that is mended it uses ${what}`
             : `the node does not answer; using ${what}`;
-        (this.options.warn ?? warnOnConsole)(`bookholder: ${problem} (${why})`, kind);
+        this.tell(`${problem} (${why})`, kind);
+    }
+
+    private tell(message: string, kind: WarnKind): void {
+        (this.options.warn ?? warnOnConsole)(`bookholder: ${message}`, kind);
     }
 
     private baked(): Baked | undefined {

@@ -5,8 +5,8 @@ import type { BakedAnswers } from "./baked.js";
 import { environment, nodeModule } from "./runtime.js";
 import type { Address } from "./transport.js";
 
-/** Why the node does not answer: it is away, busy or not ready; or it refuses this application. */
-export type WarnKind = "away" | "refused";
+/** The node is away, busy or not ready; or it refuses this application; or a report was dropped. */
+export type WarnKind = "away" | "refused" | "dropped";
 
 /** Settings of a client. All are optional: without any it finds the replica beside it. */
 export interface BookholderOptions {
@@ -43,8 +43,8 @@ export interface BookholderOptions {
     markSpans?: boolean | undefined;
     /**
      * Called when something else than the node answers: once for each outage (`"away"`), and every five minutes while
-     * the node refuses this application (`"refused"`), for example because its access token expired. By default
-     * `console.warn` and `console.error`.
+     * the node refuses this application (`"refused"`), for example because its access token expired. Once, when the
+     * first report is dropped (`"dropped"`). By default `console.warn`, and `console.error` for a refusal.
      */
     warn?: ((message: string, kind: WarnKind) => void) | undefined;
     /** A `fetch` to use for every request, instead of `node:http`. */

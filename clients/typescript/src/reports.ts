@@ -102,7 +102,10 @@ export class Reports {
     private failures = 0;
     private stopWatching: (() => void) | undefined;
 
-    constructor(private readonly transport: () => Transport) {}
+    constructor(
+        private readonly transport: () => Transport,
+        private readonly warn: (message: string) => void,
+    ) {}
 
     record(recorded: RecordedPrompt, fields: RecordFields): void {
         this.add("responses", () => {
@@ -177,7 +180,7 @@ export class Reports {
         try {
             const json = JSON.stringify(body());
             if (this.queue.length >= QUEUE_MAX || json.length > BATCH_CHARACTERS_MAX) {
-                this.dropped += 1;
+                this.drop(1, "the queue is full");
                 return;
             }
             this.queue.push({ kind, json });
@@ -185,7 +188,19 @@ export class Reports {
             this.schedule(this.queue.length >= BATCH_MAX && this.failures === 0 ? 0 : this.delayMs());
         } catch {
             // A circular input, for example.
-            this.dropped += 1;
+            this.drop(1, "it cannot be written as JSON");
+        }
+    }
+
+    /** Counts what is dropped, and says so the first time. */
+    private drop(count: number, why: string): void {
+        const isFirst = this.dropped === 0 && count > 0;
+        this.dropped += count;
+        if (!isFirst) return;
+        try {
+            this.warn(`a report was dropped: ${why}; \`droppedReports\` counts them`);
+        } catch {
+            // Nothing that reports do reaches the application.
         }
     }
 
@@ -229,7 +244,7 @@ export class Reports {
             if (!(await this.post(batch, crypto.randomUUID()))) {
                 this.failures += 1;
                 const room = Math.max(QUEUE_MAX - this.queue.length, 0);
-                this.dropped += Math.max(batch.length - room, 0);
+                this.drop(Math.max(batch.length - room, 0), "the queue is full");
                 this.queue.unshift(...batch.slice(0, room));
                 return;
             }
@@ -269,7 +284,7 @@ export class Reports {
         if (status < 300) return true;
         if (status >= 500 || [404, 408, 421, 429].includes(status)) return false;
         if (batch.length === 1 || status === 401 || status === 403) {
-            this.dropped += batch.length;
+            this.drop(batch.length, `the node refused it with status ${status}`);
             return true;
         }
         // One wrong report refuses all: find it.
@@ -277,7 +292,7 @@ export class Reports {
         const halves = [batch.slice(0, middle), batch.slice(middle)];
         for (const [index, half] of halves.entries()) {
             if (await this.post(half, `${key}/${index}`)) continue;
-            this.dropped += half.length;
+            this.drop(half.length, "the node did not answer");
         }
         return true;
     }

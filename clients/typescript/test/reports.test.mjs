@@ -7,15 +7,17 @@ import { Bookholder } from "../dist/esm/index.js";
 /** A node that answers each request as `answer` says, and what it was sent. */
 function node(answer) {
     const requests = [];
+    const warnings = [];
     const bookholder = new Bookholder({
         url: "http://localhost",
+        warn: (...told) => warnings.push(told),
         fetch: async (url, { headers, body }) => {
             const request = { path: new URL(url).pathname, key: headers["idempotency-key"], ...JSON.parse(body) };
             requests.push(request);
             return answer(request, requests.length);
         },
     });
-    return { bookholder, requests };
+    return { bookholder, requests, warnings };
 }
 
 const ok = () => Response.json({ recorded: 1, duplicates: 0 });
@@ -73,10 +75,19 @@ test("a wrong report is found and dropped alone", async () => {
 });
 
 test("a node that does not allow reports is not asked one by one", async () => {
-    const { bookholder, requests } = node(() => new Response("{}", { status: 401 }));
-    for (let index = 0; index < 20; index++) bookholder.record(prompt, {});
-    await bookholder.flush();
-    assert.deepEqual([requests.length, bookholder.droppedReports], [1, 20]);
+    const { bookholder, requests, warnings } = node(() => new Response("{}", { status: 401 }));
+    for (let turn = 0; turn < 2; turn++) {
+        for (let index = 0; index < 20; index++) bookholder.record(prompt, {});
+        await bookholder.flush();
+    }
+    assert.deepEqual([requests.length, bookholder.droppedReports], [2, 40]);
+    // Said once.
+    assert.deepEqual(warnings, [
+        [
+            "bookholder: a report was dropped: the node refused it with status 401; `droppedReports` counts them",
+            "dropped",
+        ],
+    ]);
     await bookholder.close();
 });
 
