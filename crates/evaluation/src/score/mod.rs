@@ -7,11 +7,13 @@
 mod aggregate;
 mod javascript;
 mod json;
+mod markup;
 mod refusal;
 mod regex;
 mod risk;
 mod similarity;
 mod text;
+mod tools;
 mod usage;
 mod value;
 
@@ -104,6 +106,13 @@ fn apply(kind: CheckKind, input: &Input<'_>) -> Result<Score, ScoreError> {
         CheckKind::FinishReason => text::finish_reason(input),
         CheckKind::Perplexity => usage::perplexity(input),
         CheckKind::Risk => risk::risk(input),
+        CheckKind::IsXml => markup::is_xml(input),
+        CheckKind::ContainsXml => markup::contains_xml(input),
+        CheckKind::IsValidFunctionCall | CheckKind::IsValidOpenaiFunctionCall => {
+            Ok(tools::is_valid_function_call(input))
+        }
+        CheckKind::IsValidOpenaiToolsCall => Ok(tools::is_valid_tools_call(input)),
+        CheckKind::ToolCallF1 => tools::tool_call_f1(input),
         _ => Err(ScoreError(format!("{} is not supported yet", kind.as_str()))),
     }
 }

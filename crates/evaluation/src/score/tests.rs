@@ -42,6 +42,9 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("regex", "(?<!b)a", "the same"),
     ("regex", r"(a)\\1", "back-references take exponential time; they are an error instead"),
     ("is-json", "draft/2020-12", "a schema of a newer draft is understood; promptfoo refuses it"),
+    ("is-valid-function-call", "not-is", "promptfoo ignores `not-` before these three"),
+    ("is-valid-openai-function-call", "not-is", "the same"),
+    ("is-valid-openai-tools-call", "not-is", "the same"),
     ("meteor", r#"{"text":""}"#, "an empty answer has the score 0; promptfoo has an error, so a gate could not fail"),
     ("meteor", "Die Katze", "synonyms of WordNet are not there: its dictionary is larger than the program"),
 ];
