@@ -116,6 +116,13 @@ impl<'a> Draft<'a> {
         self.answer.finish_reason = Some(reason.chars().take(100).collect());
     }
 
+    /// Marks the answer as whole, for servers that say so without a reason.
+    pub(super) fn done(&mut self) {
+        if !self.is_empty() && self.answer.finish_reason.is_none() {
+            self.finish_reason("stop");
+        }
+    }
+
     pub(super) fn refused(&mut self) {
         self.answer.refused = true;
     }

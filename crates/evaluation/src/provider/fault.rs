@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::limits::Outcome;
 use super::settings::Key;
 use super::{CallError, retry};
+use crate::rules::governance::webhook_url::UrlError;
 
 /// How much of an unexpected answer an error shows, in characters.
 const EXCERPT_CHARACTERS: usize = 200;
@@ -113,7 +114,8 @@ impl Texts {
     /// The failure to send a request or to read the answer's head.
     pub(super) fn unreachable(&self, error: reqwest::Error) -> Fault {
         let error = error.without_url();
-        let is_untrusted = root(&error).to_string().contains("certificate");
+        let root = root(&error);
+        let is_untrusted = root.is::<UrlError>() || root.to_string().contains("certificate");
         let reason = self.fails(&self.excerpt(&cause(&error)));
         if is_untrusted || error.is_builder() { Fault::lasting(reason) } else { Fault::temporary(reason) }
     }
@@ -127,8 +129,8 @@ pub(super) fn cause(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "timed out".to_owned();
     }
-    let root = root(error).to_string();
-    if error.is_connect() { format!("cannot connect: {root}") } else { root }
+    let root = root(error);
+    if error.is_connect() && !root.is::<UrlError>() { format!("cannot connect: {root}") } else { root.to_string() }
 }
 
 fn root(error: &reqwest::Error) -> &(dyn Error + 'static) {

@@ -112,15 +112,18 @@ impl<'t> Try<'t> {
             }
             for data in events.read(&chunk).map_err(|_| self.too_long())? {
                 if data.trim() == "[DONE]" {
+                    draft.done();
                     return Ok(());
                 }
                 self.read_event(&data, reader, draft)?;
             }
         }
         match events.end() {
-            Some(data) if data.trim() != "[DONE]" => self.read_event(&data, reader, draft),
-            _ => Ok(()),
+            Some(data) if data.trim() == "[DONE]" => draft.done(),
+            Some(data) => self.read_event(&data, reader, draft)?,
+            None => {}
         }
+        Ok(())
     }
 
     fn read_event(&self, data: &str, reader: Reader, draft: &mut Draft<'_>) -> Result<(), Fault> {

@@ -401,3 +401,15 @@ fn openai_answer_in_one_object_has_logprobs_parts_and_refusal() {
     assert_eq!((answer.text.as_str(), answer.logprobs.as_slice(), answer.refused), ("hi", [-0.5].as_slice(), true));
     assert_eq!(answer.tool_calls[0]["function"]["arguments"], r#"{"a":1}"#);
 }
+
+#[test]
+fn stream_that_only_says_done_is_whole_if_anything_came() {
+    let mut ignore = |_: &str| {};
+    let mut draft = draft::Draft::new(true, tokio::time::Instant::now(), &mut ignore);
+    openai::read_event(&json!({ "choices": [{ "delta": { "content": "hi" } }] }), &mut draft).expect("a part");
+    draft.done();
+    assert_eq!(draft.end().expect("an answer").finish_reason.as_deref(), Some("stop"));
+    let mut draft = draft::Draft::new(true, tokio::time::Instant::now(), &mut ignore);
+    draft.done();
+    assert_eq!(draft.end(), Err(draft::DraftError::Cut));
+}
