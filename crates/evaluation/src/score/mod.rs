@@ -113,7 +113,9 @@ fn apply(kind: CheckKind, input: &Input<'_>) -> Result<Score, ScoreError> {
         }
         CheckKind::IsValidOpenaiToolsCall => Ok(tools::is_valid_tools_call(input)),
         CheckKind::ToolCallF1 => tools::tool_call_f1(input),
-        _ => Err(ScoreError(format!("{} is not supported yet", kind.as_str()))),
+        CheckKind::IsHtml => markup::is_html(input),
+        CheckKind::ContainsHtml => Ok(markup::contains_html(input)),
+        _ => Err(ScoreError(format!("{} asks a model", kind.as_str()))),
     }
 }
 

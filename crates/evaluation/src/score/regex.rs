@@ -21,7 +21,8 @@ const PATTERN_BYTES_MAX: usize = 64 * 1024;
 /// The private character that stands for the first unit of a surrogate pair.
 const UNITS_FROM: u32 = 0xF_0000;
 /// What `\s` matches, within a class.
-const SPACES: &str = r"\x09-\x0D\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}";
+pub(super) const SPACES: &str =
+    r"\x09-\x0D\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}";
 /// What `.` matches.
 const ANY: &str = r"[^\x0A\x0D\x{2028}\x{2029}]";
 

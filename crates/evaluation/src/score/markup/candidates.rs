@@ -96,7 +96,6 @@ pub(super) fn tag_end(text: &str, start: usize) -> Option<usize> {
     for (at, byte) in text.bytes().enumerate().skip(start + 1) {
         match (quote, byte) {
             (Some(open), _) if open == byte => quote = None,
-            (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'<') => return None,
             (None, b'>') => return Some(at),
@@ -118,7 +117,6 @@ fn declaration_end(text: &str, start: usize) -> usize {
     for (at, byte) in rest.bytes().enumerate().skip(2) {
         match (quote, byte) {
             (Some(open), _) if open == byte => quote = None,
-            (Some(_), _) => {}
             (None, b'"' | b'\'') => quote = Some(byte),
             (None, b'[') => brackets += 1,
             (None, b']') => brackets = brackets.saturating_sub(1),

@@ -2,6 +2,9 @@
 
 mod candidates;
 mod elements;
+mod html;
+mod tree;
 mod xml;
 
+pub(super) use self::html::{contains_html, is_html};
 pub(super) use self::xml::{contains_xml, is_xml};
