@@ -22,7 +22,7 @@ pub mod watch;
 pub mod webhooks;
 
 pub use bookholder_client as client;
-pub use bookholder_model::{api, clock, json, model};
+pub use bookholder_model::{api, clock, json, model, yaml};
 pub use bookholder_rules::{experiment, governance, template};
 pub use bookholder_store as store;
 pub use bookholder_telemetry as telemetry;

@@ -33,6 +33,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("api", 2),
     ("model", 1),
     ("json", 0),
+    ("yaml", 0),
     ("crypto", 0),
     ("clock", 0),
     ("metrics", 0),

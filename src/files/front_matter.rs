@@ -10,10 +10,10 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::yaml;
 use crate::json::{self, JsonError, plain_reason};
 use crate::model::content::{Message, Model, Syntax, Variable, VariableType};
 use crate::model::name::Label;
+use crate::yaml;
 
 /// Longest front matter that is read as any YAML, in bytes.
 const YAML_BYTES_MAX: usize = 64 * 1024;
@@ -50,7 +50,7 @@ impl PartialEq for FrontMatter {
 pub(super) fn parse(yaml: &str) -> Result<FrontMatter, String> {
     let form = if is_small(yaml) {
         // The first line of the file is the opening `---`.
-        form_of(yaml::read(yaml, 2)?)?
+        form_of(yaml::read(yaml, 2, "front matter")?)?
     } else {
         parse_lines(yaml)?
     };

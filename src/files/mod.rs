@@ -17,4 +17,3 @@ pub mod prompt;
 #[cfg(test)]
 mod prompt_tests;
 pub mod types;
-mod yaml;

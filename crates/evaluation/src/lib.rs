@@ -16,6 +16,6 @@ pub mod score;
 pub mod statistics;
 pub mod store;
 
-use bookholder_model::{clock, model};
+use bookholder_model::{clock, json, model, yaml};
 use bookholder_rules as rules;
 use bookholder_rules::template;
