@@ -200,7 +200,7 @@ proptest! {
     #[test]
     fn no_scorer_panics_and_each_score_is_between_0_and_1(
         (kind, not) in (prop::sample::select(CheckKind::ALL.to_vec()), any::<bool>()),
-        value in prop::option::of(values()),
+        value in prop_oneof![texts().prop_map(|text| Some(Value::from(text))), prop::option::of(values())],
         threshold in prop::option::of(-2.0_f64..10.0),
         text in texts(),
         calls in prop::collection::vec(values(), 0..2),
@@ -219,9 +219,25 @@ proptest! {
 }
 
 #[test]
+fn long_html_with_many_empty_elements_is_html_and_deep_html_is_an_error() {
+    let checked = |text: String| {
+        let scorer: Scorer = serde_json::from_value(json!({ "type": "is-html" })).expect("a scorer");
+        let answer = Answer { text, ..Answer::default() };
+        let (content, case, variables) = (content(&[]), Case::default(), Map::new());
+        let scoring = Scoring { content: &content, case: &case, variables: &variables, answer: &answer };
+        score(&scorer, scoring).expect("a deterministic scorer")
+    };
+    assert!(checked(format!("<p>{}</p>", "one<br>".repeat(10_000))).expect("a score").pass);
+    let error = checked("<div>".repeat(10_000)).expect_err("too deep").to_string();
+    assert!(error.contains("nested too deeply"), "{error}");
+}
+
+#[test]
 fn long_answers_have_a_score_or_an_error_within_seconds() {
     let answers = [
         "{".repeat(1 << 20),
+        format!("{{{}", "[".repeat(1 << 18)),
+        format!("<frameset>{}{}", "<frame>".repeat(1 << 14), "<body>".repeat(1 << 14)),
         "<a>".repeat(1 << 16),
         "<a \"".repeat(1 << 16),
         "<x><a/>".repeat(1 << 15),

@@ -5,7 +5,6 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::javascript::trim;
-use super::super::regex::SPACES;
 use super::super::{Input, Score, ScoreError};
 use super::tree::{Tree, WRAPPERS};
 
@@ -13,6 +12,9 @@ use super::tree::{Tree, WRAPPERS};
 const HTML_BYTES_MAX: usize = 1024 * 1024;
 /// Longest answer in which promptfoo searches for HTML, in bytes.
 const SEARCHED_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// What `\s` matches in JavaScript, within a class.
+const SPACES: &str = r"\x09-\x0D\x20\xA0\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}";
 
 /// Names of elements that count as HTML, besides `html`, `head`, `body` and custom ones.
 const NAMES: &str = " a abbr address area article aside audio b base bdi bdo blockquote br button canvas caption cite code \

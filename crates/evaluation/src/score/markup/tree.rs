@@ -19,8 +19,8 @@ use super::super::javascript::is_space;
 pub(super) const WRAPPERS: &[&str] = &["html", "head", "body"];
 /// Most nodes of a document; a few bytes may make many of them.
 const NODES_MAX: usize = 500_000;
-/// Most elements that are open: each tag searches among them.
-const OPEN_MAX: usize = 2_000;
+/// Deepest nesting: each tag searches among the elements that are open.
+const LEVELS_MAX: usize = 2_000;
 /// The place of the document.
 const DOCUMENT: usize = 0;
 
@@ -35,6 +35,7 @@ struct Node {
     name: Option<Rc<QualName>>,
     parent: Option<usize>,
     children: Vec<usize>,
+    level: usize,
     /// The content of a template.
     contents: Option<usize>,
     /// Whether it is text that is not blank.
@@ -44,7 +45,7 @@ struct Node {
 impl Tree {
     /// Parses a text; `None` if its tree is too large or too deep.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let sink = Sink { nodes: RefCell::new(vec![Node::default()]), open: Cell::new(0) };
+        let sink = Sink { nodes: RefCell::new(vec![Node::default()]), ..Sink::default() };
         let builder = TreeBuilder::new(sink, TreeBuilderOpts::default());
         let watch = Watch { builder, given: RefCell::default(), is_over: Cell::new(false) };
         let tokenizer = Tokenizer::new(watch, TokenizerOpts::default());
@@ -98,7 +99,7 @@ impl TokenSink for Watch {
 
     fn process_token(&self, token: Token, line: u64) -> TokenSinkResult<usize> {
         let sink = &self.builder.sink;
-        if self.is_over.get() || sink.nodes.borrow().len() > NODES_MAX || sink.open.get() > OPEN_MAX {
+        if self.is_over.get() || sink.nodes.borrow().len() > NODES_MAX || sink.deepest.get() > LEVELS_MAX {
             self.is_over.set(true);
             return TokenSinkResult::Continue;
         }
@@ -125,10 +126,11 @@ impl TokenSink for Watch {
 }
 
 /// Builds the tree.
+#[derive(Default)]
 struct Sink {
     nodes: RefCell<Vec<Node>>,
-    /// The number of elements that are open.
-    open: Cell<usize>,
+    deepest: Cell<usize>,
+    wrappers: RefCell<BTreeSet<&'static str>>,
 }
 
 /// The name of an element.
@@ -147,9 +149,7 @@ impl ElemName for Name {
 
 impl Sink {
     fn has(&self, name: &str) -> bool {
-        // The wrappers are among the first elements.
-        let nodes = self.nodes.borrow();
-        nodes.iter().any(|node| node.name.as_ref().is_some_and(|found| &*found.local == name))
+        self.wrappers.borrow().contains(name)
     }
 
     fn add(&self, node: Node) -> usize {
@@ -175,7 +175,9 @@ impl Sink {
     }
 
     fn insert(&self, parent: usize, before: Option<usize>, child: usize) {
-        self.change(child, |node| node.parent = Some(parent));
+        let level = self.nodes.borrow().get(parent).map_or(0, |node| node.level).saturating_add(1);
+        self.deepest.set(self.deepest.get().max(level));
+        self.change(child, |node| (node.parent, node.level) = (Some(parent), level));
         self.change(parent, |node| {
             let at = before.and_then(|before| node.children.iter().rposition(|other| *other == before));
             node.children.insert(at.unwrap_or(node.children.len()), child);
@@ -206,7 +208,7 @@ impl TreeSink for Sink {
     }
 
     fn create_element(&self, name: QualName, _attributes: Vec<Attribute>, flags: ElementFlags) -> usize {
-        self.open.set(self.open.get().saturating_add(1));
+        self.wrappers.borrow_mut().extend(WRAPPERS.iter().find(|wrapper| **wrapper == &*name.local));
         let contents = flags.template.then(|| self.add(Node::default()));
         self.add(Node { name: Some(Rc::new(name)), contents, ..Node::default() })
     }
@@ -234,10 +236,6 @@ impl TreeSink for Sink {
     }
 
     fn append_doctype_to_document(&self, _name: StrTendril, _public: StrTendril, _system: StrTendril) {}
-
-    fn pop(&self, _node: &usize) {
-        self.open.set(self.open.get().saturating_sub(1));
-    }
 
     fn get_template_contents(&self, target: &usize) -> usize {
         self.nodes.borrow().get(*target).and_then(|node| node.contents).unwrap_or(*target)
