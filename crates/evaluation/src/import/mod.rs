@@ -11,6 +11,8 @@ mod openai;
 mod promptfoo;
 mod results;
 mod suite;
+mod table;
+mod types;
 
 pub use self::csv::csv;
 pub use self::jsonl::jsonl;

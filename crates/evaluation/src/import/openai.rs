@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::langfuse::{case_of, equals, scorer};
-use super::promptfoo::{Builder, Files, short};
+use super::promptfoo::{Builder, Files};
+use super::types::short;
 use super::{Effect, Findings, ImportError, ImportOptions, Imported, within_limit};
 use crate::json;
 use crate::model::suite::{CASES_MAX, Case, CheckKind, Scorer, Suite};

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value};
 
 use super::names::Names;
-use super::promptfoo::{model, short};
+use super::promptfoo::model;
+use super::types::short;
 use super::{Findings, ImportError, Unsupported};
 use crate::model::evaluation::{Answer, AnswerUsage, CaseResult, CaseVerdict, ScorerResult, Side};
 use crate::model::suite::{CASES_MAX, ModelName, SUITE_MODELS_MAX};

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::super::types::{check, short};
 use super::super::{Findings, ImportError};
 use super::files::{Files, extension, is_plain};
 use super::provider;
-use crate::model::suite::{Check, CheckKind, ModelName, Scorer};
+use crate::model::suite::{CheckKind, ModelName, Scorer};
 use crate::yaml;
 
 /// Assertions within `assert-set`, and in one list.
@@ -217,17 +218,6 @@ impl Assertions<'_> {
     }
 }
 
-/// The check that a type of promptfoo means.
-pub(in super::super) fn check(name: &str) -> Option<Check> {
-    let (not, base) = name.strip_prefix("not-").map_or((false, name), |base| (true, base));
-    let base = match base {
-        "similar:cosine" => "similar",
-        "model-graded-factuality" => "factuality",
-        other => other,
-    };
-    base.parse().ok().filter(|check: &Check| !check.not).map(|check: Check| Check { not, ..check })
-}
-
 /// The first part of a template that is more than a variable.
 pub(super) fn odd_template(text: &str) -> Option<String> {
     if let Some(at) = ["{%", "{#"].into_iter().filter_map(|open| text.find(open)).min() {
@@ -246,9 +236,4 @@ pub(super) fn odd_template(text: &str) -> Option<String> {
         rest = next;
     }
     None
-}
-
-/// The start of a text, for a message.
-pub(in super::super) fn short(text: &str) -> String {
-    text.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::super::names::Names;
+use super::super::types::short;
 use super::super::{Effect, Findings, ImportError, ImportOptions, Imported};
 use super::assertion::{Assertions, Scorers, odd_template};
 use super::files::{Files, extension, is_plain};
-use super::short;
 use super::test_list::PlacedTest;
 use crate::model::suite::{CASES_MAX, Case, Scorer, Suite};
 

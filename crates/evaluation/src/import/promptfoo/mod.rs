@@ -13,12 +13,12 @@ use std::io;
 
 use serde_json::{Map, Value};
 
-pub(super) use self::assertion::{check, short};
 pub(super) use self::case::Builder;
 pub(super) use self::files::Files;
 use self::files::References;
 pub(super) use self::provider::model;
 use self::test_list::TestList;
+use super::types::short;
 use super::{Effect, Findings, ImportError, ImportOptions, Imported, within_limit};
 use crate::model::suite::{ModelName, REPEATS_MAX, Suite};
 use crate::yaml;

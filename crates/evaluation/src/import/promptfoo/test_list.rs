@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::super::csv::rows;
+use super::super::table::rows;
+use super::super::types::short;
 use super::super::{Effect, Findings, ImportError};
 use super::files::{Files, extension, is_plain, without_scheme};
-use super::short;
 use crate::json;
 use crate::model::suite::CASES_MAX;
 use crate::yaml;
