@@ -8,6 +8,7 @@ use super::approvals::spent_at;
 use super::clearance::Clearance;
 use super::command::Ctx;
 use super::contributors::{makers_of_move, proposers};
+use super::gates::gate_facts;
 use super::label_move::{DeployAttempt, LabelMove, MoveOptions, proposed};
 use super::stored_requests::open_requests;
 use super::uses::used_lately;
@@ -254,6 +255,11 @@ fn collect_facts<Q: Queries + Documents>(
         if let Some(served_ms) = served_for(txn, name, label, &new, now)? {
             facts.served_ms.insert(label.clone(), served_ms);
         }
+    }
+    let gates: BTreeSet<&String> =
+        rules.book.policies_of(name.as_str(), label.as_str()).flat_map(|policy| &policy.policy().gates).collect();
+    for gate in gates {
+        facts.gates.insert(gate.clone(), gate_facts(txn, wanted, gate)?);
     }
     Ok((facts, request))
 }

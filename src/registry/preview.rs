@@ -52,6 +52,23 @@ impl Registry {
         Ok(VersionPreview { content, includes, warnings, findings, interface })
     }
 
+    /// A content as publishing it would store it, for an evaluation.
+    ///
+    /// # Errors
+    /// The prompt cannot be read, the actor is not allowed to run evaluations of it; the content or an include is
+    /// invalid; or the store fails.
+    pub fn evaluated_content(
+        &self,
+        view: &CatalogueView,
+        actor: &Actor,
+        name: &PromptName,
+        written: &Content,
+    ) -> Result<Content, RegistryError> {
+        view.scope().check(name.as_str())?;
+        self.may_run(actor, name)?;
+        Ok(prepare(view.txn(), &self.0.known.load().rules, actor, name, written)?.content)
+    }
+
     /// What a move of a label would change, what its policies require, and whether the actor is allowed to make it.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 pub mod alerts;
 pub mod completeness;
 pub mod erasure;
+pub mod evaluations;
 pub mod govern;
 pub mod limits;
 pub mod observed;

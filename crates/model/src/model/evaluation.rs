@@ -1,7 +1,8 @@
 //! Evaluations: what a run asked, what came back, and what it means for a gate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -141,6 +142,32 @@ impl fmt::Display for CaseVerdict {
     }
 }
 
+/// A text is not one of a few words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("use {0}")]
+pub struct WordError(&'static str);
+
+impl FromStr for CaseVerdict {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Passed, Self::Failed, Self::Error];
+        all.into_iter().find(|verdict| verdict.as_str() == text).ok_or(WordError("passed, failed or error"))
+    }
+}
+
+impl FromStr for Side {
+    type Err = WordError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "candidate" => Ok(Self::Candidate),
+            "baseline" => Ok(Self::Baseline),
+            _ => Err(WordError("candidate or baseline")),
+        }
+    }
+}
+
 /// Which of the two versions of a run answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -150,6 +177,17 @@ pub enum Side {
     Candidate,
     /// The one that it is compared with.
     Baseline,
+}
+
+impl Side {
+    /// Its name in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Candidate => "candidate",
+            Self::Baseline => "baseline",
+        }
+    }
 }
 
 /// What a model answered, as scorers see it.
@@ -277,6 +315,36 @@ pub struct GateVerdict {
     pub checks: Vec<GateCheck>,
 }
 
+/// What a run decided about a content, as the registry records it: with it a policy lets a version through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GateResult {
+    /// What was evaluated.
+    pub candidate: Evaluated,
+    /// The version of the suite, with the hash of its cases, scorers and conditions.
+    pub suite: SuiteRef,
+    /// The verdict.
+    pub state: GateState,
+    /// Every condition.
+    pub checks: Vec<GateCheck>,
+    /// The run.
+    #[serde(deserialize_with = "json::whole")]
+    pub run: u64,
+    /// What it was compared with, if the suite has a margin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<Evaluated>,
+    /// The models that were asked, and the snapshots that answered, as providers name them.
+    pub models: BTreeMap<String, BTreeSet<String>>,
+    /// The hash of all results: cases, answers and scores.
+    pub results: ContentId,
+    /// The version of the program that decided.
+    pub decided_by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why it should be decided again; absent while it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
+}
+
 /// Counts and sums of a run, so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunSummary {
@@ -372,6 +440,9 @@ pub struct Run {
     pub ended: Option<Timestamp>,
     /// How far it is.
     pub state: RunState,
+    /// Whether its verdict counts for policies: all cases of the latest suite, on its models, as often as it says.
+    #[serde(default)]
+    pub decides_gate: bool,
     /// Why it ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

@@ -48,9 +48,12 @@ pub struct Policy {
     /// A regular expression that the message must contain a match of, for example `OPS-[0-9]+`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Gates that must have passed; unknown ones have not.
+    /// Suites whose gate must have passed for exactly this content.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,
+    /// Whether a gate that became stale must pass again; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fresh_gates: bool,
     /// The risk from which an approval is needed, and the approvers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskRule>,

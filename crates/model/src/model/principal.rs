@@ -50,11 +50,15 @@ pub enum Permission {
     Override,
     /// Report telemetry and scores.
     Telemetry,
+    /// Run evaluations and the playground, which cost money.
+    Run,
+    /// Manage suites.
+    Suites,
 }
 
 impl Permission {
     /// Every permission, in the order in which they are shown.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Read,
         Self::Follow,
         Self::Publish,
@@ -70,6 +74,8 @@ impl Permission {
         Self::Operate,
         Self::Override,
         Self::Telemetry,
+        Self::Run,
+        Self::Suites,
     ];
 
     /// What it allows.
@@ -91,6 +97,8 @@ impl Permission {
             Self::Operate => "create backups and bundles, and operate the node",
             Self::Override => "override a policy with a reason",
             Self::Telemetry => "report telemetry and scores",
+            Self::Run => "run evaluations and the playground",
+            Self::Suites => "manage suites of evaluations",
         }
     }
 
@@ -112,6 +120,8 @@ impl Permission {
             Self::Operate => "operate",
             Self::Override => "override",
             Self::Telemetry => "telemetry",
+            Self::Run => "run",
+            Self::Suites => "suites",
         }
     }
 }
@@ -135,6 +145,8 @@ impl Permission {
             Self::Operate => "Create backups and bundles, set prices of models",
             Self::Override => "Override a policy with a reason",
             Self::Telemetry => "Report telemetry and scores",
+            Self::Run => "Run evaluations and the playground",
+            Self::Suites => "Manage suites of evaluations",
         }
     }
 }
@@ -157,7 +169,7 @@ impl FromStr for Permission {
 /// A text is not a permission.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "unknown permission `{0}`: use read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate, override, telemetry"
+    "unknown permission `{0}`: use read, follow, publish, deploy, retire, remove, import, review, audit, access, policy, webhooks, operate, override, telemetry, run, suites"
 )]
 pub struct PermissionError(String);
 
@@ -191,13 +203,18 @@ impl Role {
         vec![
             role("admin", "Everything, including overriding a policy with a reason", &P::ALL),
             role("archiver", "Archives unused versions", &[P::Policy]),
-            role("author", "Writes prompts, edits drafts, opens change requests", &[P::Read, P::Publish]),
+            role(
+                "author",
+                "Writes prompts, edits drafts, opens change requests, runs evaluations",
+                &[P::Read, P::Publish, P::Run],
+            ),
             role("compliance", "Reviews changes, reads the audit log", &[P::Read, P::Review, P::Audit]),
+            role("evaluator", "Manages suites and runs evaluations", &[P::Read, P::Run, P::Suites]),
             role("reader", "Resolves and reads prompts", &[P::Read]),
             role(
                 "releaser",
-                "Deploys, rolls back, retires, reviews",
-                &[P::Read, P::Publish, P::Deploy, P::Retire, P::Review],
+                "Deploys, rolls back, retires, reviews, runs evaluations",
+                &[P::Read, P::Publish, P::Deploy, P::Retire, P::Review, P::Run],
             ),
             role("replica", "Replicates the registry", &[P::Read, P::Follow]),
             role("reporter", "Reports telemetry and scores", &[P::Telemetry]),

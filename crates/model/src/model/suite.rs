@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::content_id::ContentId;
 use super::schema::{built_schema, text};
+use super::time::Timestamp;
 use super::usd::Usd;
 use crate::json;
 
@@ -30,6 +31,8 @@ pub const SUITE_MODELS_MAX: usize = 20;
 pub const REPEATS_MAX: u32 = 100;
 /// Most tags of a case.
 pub const CASE_TAGS_MAX: usize = 50;
+/// Highest weight of a case or a scorer.
+pub const WEIGHT_MAX: u32 = 1_000_000;
 /// BLAKE3 derive-key context of a suite's ID.
 pub const SUITE_CONTEXT: &str = "bookholder suite v1";
 
@@ -86,7 +89,6 @@ pub struct Case {
     pub placeholders: BTreeMap<String, Vec<Value>>,
     /// The expected answer, for scorers that compare with one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
     pub expected: Option<Value>,
     /// Tags to group and to select cases by.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -119,7 +121,6 @@ pub struct Scorer {
     pub check: Check,
     /// What it compares with; texts may have `{{variables}}` of the case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
     pub value: Option<Value>,
     /// The score, distance, time or cost at which it passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -372,7 +373,8 @@ pub struct GateRule {
     /// The lowest mean of each metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
-    /// By how much the score may be lower than that of the baseline, for example 0.02; not compared if absent.
+    /// By how much the mean score of the cases may be lower than that of the baseline, for example 0.02; not compared if
+    /// absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
     /// The lowest share of cases with the same verdict in every repeat.
@@ -406,6 +408,30 @@ impl GateRule {
     }
 }
 
+/// One version of a suite, without its cases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SuiteVersion {
+    /// The name of the suite.
+    pub name: String,
+    /// The number of the version, from 1.
+    #[serde(deserialize_with = "json::whole")]
+    pub number: u64,
+    /// The hash of its encoding.
+    pub id: ContentId,
+    /// Number of cases.
+    #[serde(deserialize_with = "json::whole")]
+    pub cases: u64,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Who pushed it.
+    pub author: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub message: String,
+}
+
 /// Why a suite is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
@@ -420,6 +446,8 @@ pub enum SuiteError {
         "invalid name `{name}` of a case: use 1 to {CASE_NAME_CHARACTERS_MAX} characters without control characters"
     )]
     CaseName { name: String },
+    #[error("the case `{name}` has no scorer with a weight, so it would always pass; add one to it or to the suite")]
+    NoScorer { name: String },
     #[error("the case `{name}` is there twice; names of cases are unique")]
     Twice { name: String },
     #[error("{place}: {what} is {value}; use a number from {min} to {max}")]
@@ -491,6 +519,9 @@ impl Suite {
             if !names.insert(case.name.as_str()) {
                 return Err(SuiteError::Twice { name: case.name.clone() });
             }
+            if !self.scorers.iter().chain(&case.scorers).any(|scorer| scorer.weight > 0.0) {
+                return Err(SuiteError::NoScorer { name: case.name.clone() });
+            }
             count("tags in one case", case.tags.len(), CASE_TAGS_MAX)?;
             let place = || format!("case `{}`", case.name);
             share(place, "threshold", case.threshold)?;
@@ -532,11 +563,10 @@ fn share(place: impl Fn() -> String, what: &'static str, value: Option<f64>) -> 
 }
 
 fn weight(place: impl Fn() -> String, value: f64) -> Result<(), SuiteError> {
-    const MAX: u32 = 1_000_000;
-    if (0.0..=f64::from(MAX)).contains(&value) {
+    if (0.0..=f64::from(WEIGHT_MAX)).contains(&value) {
         return Ok(());
     }
-    Err(SuiteError::Number { place: place(), what: "weight", value: value.to_string(), min: 0, max: MAX })
+    Err(SuiteError::Number { place: place(), what: "weight", value: value.to_string(), min: 0, max: WEIGHT_MAX })
 }
 
 const fn one() -> u32 {
@@ -581,10 +611,12 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         };
         check(r#"{"cases":[]}"#, "at least one case");
-        check(r#"{"cases":[{"name":"a"},{"name":"a"}]}"#, "`a` is there twice");
+        check(r#"{"cases":[{"name":"a"}]}"#, "`a` has no scorer");
+        let all = r#""scorers":[{"type":"is-json"}]"#;
+        check(&format!(r#"{{{all},"cases":[{{"name":"a"}},{{"name":"a"}}]}}"#), "`a` is there twice");
         check(r#"{"cases":[{"name":""}]}"#, "1 to 200 characters");
         check(r#"{"cases":[{"name":"a"}],"repeats":0}"#, "repeats is 0; use a number from 1 to 100");
-        check(r#"{"cases":[{"name":"a","weight":-1}]}"#, "case `a`: weight is -1");
+        check(&format!(r#"{{{all},"cases":[{{"name":"a","weight":-1}}]}}"#), "case `a`: weight is -1");
         check(r#"{"cases":[{"name":"a"}],"gate":{"pass_rate":1.5}}"#, "gate: pass_rate is 1.5");
         let unknown = Suite::from_json(br#"{"cases":[{"name":"a","scorers":[{"type":"dances"}]}]}"#);
         assert!(unknown.expect_err("unknown").to_string().contains("unknown scorer `dances`"));

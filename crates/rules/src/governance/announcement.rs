@@ -42,7 +42,7 @@ pub fn concerns(entry: &AuditEntry, effect: &Effect<'_>, prompts: &Pattern) -> b
 
 /// The body: `{type, timestamp, data}`. The time is that of the decision; `data` has `seq`, `actor`, `command`,
 /// `decision`, `subjects` and `hash`, and, if known, `message`, `reason`, `prompt`, `label`, `version`, `from`, `to`,
-/// `approved_by`, `change_request`, `risk` and `alert` (what an alert watches, and its value). `from` and `to` are what the label served and serves: a `text`, and the
+/// `approved_by`, `change_request`, `risk`, `alert` (what an alert watches, and its value) and `gate` (a suite, its run and the verdict). `from` and `to` are what the label served and serves: a `text`, and the
 /// `version` if it is always the same one. If a list was cut, `more_…` has the number of missing items. A label without
 /// `to` was removed.
 pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
@@ -70,6 +70,9 @@ pub fn body(entry: &AuditEntry, effect: &Effect<'_>) -> Value {
     if let Some(alert) = alert(entry) {
         data.insert("alert".to_owned(), alert.clone());
     }
+    if let Some(gate) = gate(entry) {
+        data.insert("gate".to_owned(), gate);
+    }
     data.insert("hash".to_owned(), cut(&entry.hash, NAME_BYTES_MAX).into());
     json!({ "type": effect.event_type, "timestamp": entry.at, "data": data })
 }
@@ -83,6 +86,17 @@ fn alert(entry: &AuditEntry) -> Option<&Value> {
         AuditChange::Settings { subject: Subject::Alert { .. }, after, .. } => after.as_ref(),
         _ => None,
     })
+}
+
+/// The gate of an entry that records what a run decided, or that it does not hold any more: suite, run and verdict.
+fn gate(entry: &AuditEntry) -> Option<Value> {
+    let after = entry.changes.iter().find_map(|change| match change {
+        AuditChange::Settings { subject: Subject::Suite { .. }, after, .. } => after.as_ref(),
+        _ => None,
+    });
+    let gate = after.filter(|_| matches!(entry.command, Command::RecordGate | Command::MarkGateStale))?;
+    let field = |name: &str| gate.get(name).cloned().unwrap_or_default();
+    Some(json!({ "suite": field("suite"), "run": field("run"), "state": field("state"), "stale": field("stale") }))
 }
 
 /// The fields of a change: a new version, what a label serves now, or a removed prompt.

@@ -1,8 +1,8 @@
 //! The events of an audit entry: one for each effect.
 
 use crate::model::audit::{
-    ALERT_FIRING, ALERT_RESOLVED, AuditChange, AuditEntry, Command, Decision, LABEL_MOVED, PROMPT_REMOVED,
-    VERSION_CREATED,
+    ALERT_FIRING, ALERT_RESOLVED, AuditChange, AuditEntry, Command, Decision, GATE_DECIDED, GATE_STALE, LABEL_MOVED,
+    PROMPT_REMOVED, VERSION_CREATED,
 };
 
 /// One effect of an audit entry.
@@ -38,7 +38,7 @@ const fn type_of(change: &AuditChange) -> Option<&'static str> {
 
 /// The events that have a name of their own, and what happened; a command without one is `COMMAND.granted` or
 /// `COMMAND.denied`.
-pub const NAMED_EVENTS: [(&str, &str); 10] = [
+pub const NAMED_EVENTS: [(&str, &str); 12] = [
     (LABEL_MOVED, "a label serves something else, or nothing"),
     ("prompt.label.blocked", "a deployment was denied or did not meet a policy"),
     ("prompt.rollback.blocked", "a rollback was denied or did not meet a policy"),
@@ -49,6 +49,8 @@ pub const NAMED_EVENTS: [(&str, &str); 10] = [
     (PROMPT_REMOVED, "a prompt was removed"),
     (ALERT_FIRING, "an alert exceeds its threshold"),
     (ALERT_RESOLVED, "an alert no longer exceeds its threshold"),
+    (GATE_DECIDED, "a run of a suite passed, failed or is inconclusive"),
+    (GATE_STALE, "the suite or a model changed since a gate passed"),
 ];
 
 /// The events without a name of their own, as filters name them: `approve.granted` and `approve.denied`.
@@ -59,7 +61,7 @@ pub fn plain_events() -> impl Iterator<Item = String> {
 
 /// Whether an event has a name of its own.
 fn is_named(event: &str) -> bool {
-    ["prompt.", "alert."].iter().any(|beginning| event.starts_with(beginning))
+    ["prompt.", "alert.", "gate."].iter().any(|beginning| event.starts_with(beginning))
 }
 
 #[cfg(test)]

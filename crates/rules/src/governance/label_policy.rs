@@ -62,8 +62,19 @@ pub struct PolicyFacts {
     pub findings: Vec<Finding>,
     /// How long all new versions have been deployed elsewhere, in milliseconds, by label.
     pub served_ms: BTreeMap<Label, i64>,
-    /// Gates that passed for exactly this move.
-    pub gates_passed: BTreeSet<String>,
+    /// What is known of gates for exactly what this move would serve, by suite.
+    pub gates: BTreeMap<String, GateFacts>,
+}
+
+/// What is known of a gate for all new versions of a move.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GateFacts {
+    /// Whether it passed for each.
+    pub passed: bool,
+    /// Why it should be decided again for one of them.
+    pub stale: Option<String>,
+    /// What is missing, for people; empty if it passed.
+    pub missing: String,
 }
 
 impl LabelPolicy {
@@ -156,6 +167,7 @@ impl LabelPolicy {
             // Compiled, as `self.message`.
             message: _,
             gates,
+            fresh_gates,
         } = &self.policy;
         let mut demands = self.demands_of_people(facts);
         if let Some(after) = after {
@@ -184,8 +196,16 @@ impl LabelPolicy {
             demands.push(self.requirement(RequirementKind::Message, pattern.is_match(&facts.message), says, &[]));
         }
         for gate in gates {
-            let met = facts.gates_passed.contains(gate);
-            let says = format!("gate `{gate}` {}", if met { "passed" } else { "to pass" });
+            let unknown = GateFacts::default();
+            let known = facts.gates.get(gate).unwrap_or(&unknown);
+            let stale = known.stale.as_ref().filter(|_| known.passed && *fresh_gates);
+            let says = match (known.passed, stale) {
+                (true, None) => format!("gate `{gate}` passed"),
+                (true, Some(why)) => format!("gate `{gate}` to pass again (stale: {why})"),
+                (false, _) if known.missing.is_empty() => format!("gate `{gate}` to pass"),
+                (false, _) => format!("gate `{gate}` to pass ({})", known.missing),
+            };
+            let met = known.passed && stale.is_none();
             demands.push(self.requirement(RequirementKind::Gate, met, says, &[]));
         }
         demands
@@ -319,8 +339,20 @@ mod tests {
     fn unknown_gate_is_not_passed() {
         let gated = policy(r#"{"name":"p","labels":"*","gates":["safety"]}"#);
         assert_eq!(unmet(&gated, &PolicyFacts::default()), [K::Gate]);
-        let passed = PolicyFacts { gates_passed: ["safety".to_owned()].into(), ..PolicyFacts::default() };
-        assert!(unmet(&gated, &passed).is_empty());
+        let known = |stale: Option<&str>| PolicyFacts {
+            gates: [(
+                "safety".to_owned(),
+                GateFacts { passed: true, stale: stale.map(str::to_owned), missing: String::new() },
+            )]
+            .into(),
+            ..PolicyFacts::default()
+        };
+        assert!(unmet(&gated, &known(None)).is_empty());
+        assert!(unmet(&gated, &known(Some("the suite has changed"))).is_empty());
+        let strict = policy(r#"{"name":"p","labels":"*","gates":["safety"],"fresh_gates":true}"#);
+        assert!(unmet(&strict, &known(None)).is_empty());
+        let demands = strict.demands(&known(Some("the suite has changed")));
+        assert_eq!(demands[0].says, "gate `safety` to pass again (stale: the suite has changed)");
     }
 
     #[test]

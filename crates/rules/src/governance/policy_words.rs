@@ -27,6 +27,7 @@ pub fn demands(policy: &Policy) -> Vec<String> {
         freeze: _,
         message,
         gates,
+        fresh_gates,
         risk,
     } = policy;
     let mut demands = Vec::new();
@@ -40,7 +41,8 @@ pub fn demands(policy: &Policy) -> Vec<String> {
     }
     demands.extend(soak.iter().map(after));
     demands.extend(message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
-    demands.extend(gates.iter().map(|gate| format!("gate `{gate}` passed")));
+    let fresh = if *fresh_gates { ", and not stale" } else { "" };
+    demands.extend(gates.iter().map(|gate| format!("gate `{gate}` passed{fresh}")));
     if let Some(RiskRule { from, approvers, block }) = risk {
         demands.push(format!("approval{} if risk is {from} or above", by(approvers)));
         if !block.is_empty() {

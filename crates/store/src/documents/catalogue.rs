@@ -13,11 +13,13 @@ use crate::model::about::About;
 use crate::model::alert::Alert;
 use crate::model::change_request::ChangeRequest;
 use crate::model::draft::{Draft, DraftSummary};
+use crate::model::evaluation::GateResult;
 use crate::model::finding::Finding;
 use crate::model::name::PromptName;
 use crate::model::policy::Policy;
 use crate::model::principal::{Principal, Role, TokenRecord};
 use crate::model::source::{ImportedPrompt, PublishedFile};
+use crate::model::suite::SuiteVersion;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Delivery, Webhook};
 
@@ -74,6 +76,9 @@ documents! {
     25 OpenSignInLink  by &'a str;
     26 Alert           by &'a str;
     27 KeptPrices      by &'a str;
+    28 SuiteVersion    by (&'a str, u64);
+    29 SuiteJson       by (&'a str, u64);
+    30 GateResult      by (&'a str, &'a str);
 }
 
 /// An open change request.
@@ -98,6 +103,11 @@ pub struct RuleSetToml(pub String);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeptPrices(pub String);
+
+/// The canonical JSON of a version of a suite, whose hash is its ID.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SuiteJson(pub Box<serde_json::value::RawValue>);
 
 /// The findings of the risk rules in a version, worst first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -203,6 +213,6 @@ mod tests {
 
     #[test]
     fn numbers_of_kinds_are_contiguous_from_1() {
-        assert!(NUMBERS.iter().copied().eq(1..=27));
+        assert!(NUMBERS.iter().copied().eq(1..=30));
     }
 }

@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 use self::catalogue::DocumentKind;
 pub use self::catalogue::{
     Contributors, DraftSave, DraftUsage, DueDelivery, Findings, KeptPrices, LastUse, OpenRequest, OpenSignInLink,
-    RuleSetToml, Samples, ScannedUnder, TokenUse, WebSessionRecord, WebhookSecrets, delivery_key, due_key, is_key,
-    save_key,
+    RuleSetToml, Samples, ScannedUnder, SuiteJson, TokenUse, WebSessionRecord, WebhookSecrets, delivery_key, due_key,
+    is_key, save_key,
 };
 use self::key::{CompoundKey, DocumentKey};
 pub use self::key::{DeliveryKey, DraftSaveKey, DueDeliveryKey, UseKey};

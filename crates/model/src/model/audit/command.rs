@@ -23,6 +23,11 @@ pub const ALERT_FIRING: &str = "alert.firing";
 /// It no longer does.
 pub const ALERT_RESOLVED: &str = "alert.resolved";
 
+/// A run decided a gate.
+pub const GATE_DECIDED: &str = "gate.decided";
+/// What a gate decided does not hold any more: its suite or a model has changed.
+pub const GATE_STALE: &str = "gate.stale";
+
 /// What depends on the command alone.
 struct Traits {
     permission: Option<Permission>,
@@ -138,6 +143,14 @@ commands! {
     PutPrices "put-prices" = needs(Permission::Operate);
     RemovePrices "remove-prices" = needs(Permission::Operate);
     Recost "recost" = needs(Permission::Operate);
+    // About evaluations. A run checks the prompt; gates are recorded by the node itself.
+    PutSuite "put-suite" = needs(Permission::Suites);
+    RemoveSuite "remove-suite" = needs(Permission::Suites);
+    StartRun "start-run" = PLAIN;
+    CancelRun "cancel-run" = PLAIN;
+    AskModel "ask-model" = PLAIN;
+    RecordGate "record-gate" = Traits { granted: Some(GATE_DECIDED), ..PLAIN };
+    MarkGateStale "mark-gate-stale" = Traits { granted: Some(GATE_STALE), ..PLAIN };
     // Copies of everything.
     Report "report" = needs(Permission::Audit);
     Backup "backup" = needs(Permission::Operate);

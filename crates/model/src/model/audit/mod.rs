@@ -12,7 +12,9 @@ pub mod samples;
 mod subject;
 
 pub use change::AuditChange;
-pub use command::{ALERT_FIRING, ALERT_RESOLVED, Command, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED};
+pub use command::{
+    ALERT_FIRING, ALERT_RESOLVED, Command, GATE_DECIDED, GATE_STALE, LABEL_MOVED, PROMPT_REMOVED, VERSION_CREATED,
+};
 pub use decision::Decision;
 pub use entry::{AUDIT_CONTEXT, AUDIT_FORMAT, AuditEntry, AuditVerdict, Link, LinkError};
 pub use subject::Subject;

@@ -67,6 +67,14 @@ pub enum Subject {
     Alert {
         name: String,
     },
+    /// A suite of cases.
+    Suite {
+        name: String,
+    },
+    /// A run of a suite.
+    Run {
+        number: u64,
+    },
     /// A table of prices of models.
     Prices {
         table: String,
@@ -164,6 +172,7 @@ impl Subject {
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
             | Self::Alert { name: text }
+            | Self::Suite { name: text }
             | Self::Prices { table: text }
             | Self::Registry { name: text }
             | Self::Replica { name: text } => vec![text],
@@ -172,6 +181,7 @@ impl Subject {
             Self::TelemetryKey { node, key } => vec![node, key],
             Self::Telemetry { of, hash } => vec![of, hash],
             Self::ChangeRequest { .. }
+            | Self::Run { .. }
             | Self::Root { .. }
             | Self::Epoch { .. }
             | Self::Entry { .. }
@@ -199,9 +209,11 @@ impl fmt::Display for Subject {
             | Self::RuleSet { name: text }
             | Self::Webhook { name: text }
             | Self::Alert { name: text }
+            | Self::Suite { name: text }
             | Self::Prices { table: text }
             | Self::Registry { name: text }
             | Self::Replica { name: text } => f.write_str(text),
+            Self::Run { number } => write!(f, "run {number}"),
             Self::Root { version } => write!(f, "root {version}"),
             Self::Epoch { number } => write!(f, "epoch {number}"),
             Self::Entry { seq } => write!(f, "entry {seq}"),

@@ -215,9 +215,13 @@ fn conditions(typed: &FormValues) -> Markup {
             (field(
                 "gates",
                 "Gates",
-                "Space-separated. Unknown gates count as failed.",
+                "Suites that must have passed, space-separated. Unknown gates count as failed.",
                 &text(typed, "gates", "3400", false),
             ))
+            p { label.check {
+                input type="checkbox" name="fresh_gates" value="yes" checked[typed.ticked("fresh_gates")];
+                " Stale gates must pass again"
+            } }
         }
     }
 }
@@ -329,6 +333,7 @@ pub fn typed(policy: &Policy) -> FormValues {
         freeze,
         message,
         gates,
+        fresh_gates,
         risk,
     } = policy;
     let mut typed = FormValues::default();
@@ -354,6 +359,9 @@ pub fn typed(policy: &Policy) -> FormValues {
     }
     typed.put("message", message.as_deref().unwrap_or_default());
     typed.put("gates", gates.join(" "));
+    if *fresh_gates {
+        typed.put("fresh_gates", "yes");
+    }
     put_freezes(&mut typed, freeze);
     if let Some(RiskRule { from, approvers, block }) = risk {
         typed.put("risk_from", from.as_str());
