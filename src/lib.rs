@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 pub mod cli;
 pub mod config;
+pub mod evaluate;
 pub mod files;
 pub mod http;
 pub mod ingest;
@@ -22,6 +23,7 @@ pub mod watch;
 pub mod webhooks;
 
 pub use bookholder_client as client;
+pub use bookholder_evaluation as evaluation;
 pub use bookholder_model::{api, clock, json, model, yaml};
 pub use bookholder_rules::{experiment, governance, template};
 pub use bookholder_store as store;

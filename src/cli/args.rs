@@ -13,10 +13,10 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use super::globals::Globals;
 use super::{
-    alert, archive, audit, backup, bundle, can, completions, contexts, costs, deploy, describe, diff, draft, edit, get,
-    history, import, list, log, login, logout, man, observed, policy, prices, principal, promote, prompt_file, publish,
-    pull, push, recost, remove, report, request, retire, role, rollback, rules, show, stats, status, telemetry, token,
-    trace, types, unlabel, webhook, whoami,
+    alert, archive, audit, backup, bundle, can, completions, contexts, costs, deploy, describe, diff, draft, edit,
+    eval, get, history, import, list, log, login, logout, man, observed, policy, prices, principal, promote,
+    prompt_file, publish, pull, push, recost, remove, report, request, retire, role, rollback, rules, show, stats,
+    status, telemetry, token, trace, types, unlabel, webhook, whoami,
 };
 
 const EXAMPLES: &str = "\
@@ -109,6 +109,8 @@ pub enum Command {
     Costs(costs::CostsArgs),
     /// Find prompts in applications that are not in the registry yet
     Observed(observed::ObservedArgs),
+    /// Evaluate versions with suites of cases
+    Eval(eval::EvalArgs),
     /// Set limits on spend, errors and latency
     Alert(alert::AlertArgs),
     /// Show, import and override prices of models
@@ -186,7 +188,7 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ("Read prompts", &["get", "list", "show", "log", "diff", "history", "types"]),
     ("Change prompts", &["publish", "edit", "draft", "describe", "retire", "remove", "push", "pull", "import"]),
     ("Deploy and review", &["deploy", "promote", "rollback", "unlabel", "request", "policy", "rules"]),
-    ("Measure", &["trace", "stats", "costs", "observed", "alert", "prices", "recost", "telemetry"]),
+    ("Measure", &["eval", "trace", "stats", "costs", "observed", "alert", "prices", "recost", "telemetry"]),
     (
         "Access and audit",
         &["login", "logout", "context", "whoami", "can", "principal", "role", "token", "webhook", "audit", "report"],

@@ -28,6 +28,7 @@ mod draft;
 mod edit;
 mod editor;
 pub mod error;
+mod eval;
 mod figures;
 mod findings;
 mod folder;
@@ -194,6 +195,7 @@ fn dispatch(command: Command, globals: &Globals, output: Output) -> Result<Verdi
         Command::Trace(args) => ask(globals, output, |context| trace::run(args, context)),
         Command::Costs(args) => ask(globals, output, |context| costs::run(args, context)),
         Command::Observed(args) => ask(globals, output, |context| observed::run(args, context)),
+        Command::Eval(args) => ask(globals, output, |context| eval::run(args, context)),
         Command::Alert(args) => ask(globals, output, |context| alert::run(args, context)),
         Command::Prices(args) => ask(globals, output, |context| prices::run(args, context)),
         Command::Recost(args) => ask(globals, output, |context| recost::run(args, context)),

@@ -108,9 +108,9 @@ mod tests {
         let mut roles = Role::built_in();
         roles.retain(|role| ["admin", "author"].contains(&role.name.as_str()));
         let expected = "\
-ROLE    MAY            FOR
-admin   everything     Everything, including overriding a policy with a reason
-author  read, publish  Writes prompts, edits drafts, opens change requests
+ROLE    MAY                 FOR
+admin   everything          Everything, including overriding a policy with a reason
+author  read, publish, run  Writes prompts, edits drafts, opens change requests, runs evaluations
 ";
         assert_eq!(table(&roles).render(false, None), expected);
     }

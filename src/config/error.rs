@@ -41,6 +41,10 @@ pub enum ConfigError {
     Bucket(#[from] BucketError),
     #[error("invalid parquet_every_s {given}: use 1 to 86,400")]
     ParquetEvery { given: u64 },
+    #[error("invalid playground_usd_per_day `{given}`: use US dollars in quotes, for example \"1.50\"")]
+    Playground { given: String },
+    #[error("invalid provider `{name}`: {reason}")]
+    Provider { name: String, reason: String },
     #[error("invalid prompt_metrics_max {given}: use 0 (off) to 10,000")]
     PromptMetrics { given: usize },
     #[error("invalid forward_otlp `{url}`: it must start with http:// or https://")]

@@ -136,10 +136,28 @@ pub struct Layer {
     pub forward_otlp_headers: Option<Vec<String>>,
     /// Certificates to trust for the collector, as PEM.
     pub forward_otlp_ca: Option<PathBuf>,
+    /// Providers of models that evaluations can ask, by name; only in the settings file.
+    pub providers: Option<ProviderTables>,
+    /// Most US dollars that a person can spend in the playground on a day, 1 by default.
+    pub playground_usd_per_day: Option<String>,
     /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
     /// The intended purpose of the system; for reports.
     pub intended_purpose: Option<String>,
+}
+
+/// Providers of models, by name.
+pub type ProviderTables = BTreeMap<String, ProviderTable>;
+
+/// A provider of models, in a table `[providers.NAME]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct ProviderTable {
+    /// The models that versions and pages mean by their names; patterns such as `gpt-*` are possible.
+    #[serde(default)]
+    pub models: Vec<String>,
+    /// Where it is, and how it is asked.
+    #[serde(flatten)]
+    pub settings: toml::Table,
 }
 
 macro_rules! over {
@@ -159,7 +177,7 @@ impl Layer {
             archive_unused_days, hold_automation, prices, record_content, record_content_sample,
             telemetry_events_days, telemetry_content_days, telemetry_minutes_days, telemetry_hours_days,
             telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, prompt_metrics_max, parquet, parquet_every_s,
-            forward_otlp, forward_otlp_headers, forward_otlp_ca, provider, intended_purpose)
+            forward_otlp, forward_otlp_headers, forward_otlp_ca, providers, playground_usd_per_day, provider, intended_purpose)
     }
 
     /// Parses a settings file.

@@ -11,5 +11,6 @@ mod settings;
 pub use error::ConfigError;
 pub use layer::{Layer, LogFormat, listen_address};
 pub use settings::{
-    ParquetOptions, ParquetPlace, PrimarySettings, ReplicaSettings, Settings, TlsFiles, merge, primary, replica,
+    ParquetOptions, ParquetPlace, PrimarySettings, ProviderOptions, ReplicaSettings, Settings, TlsFiles, merge,
+    primary, replica,
 };

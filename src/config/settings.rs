@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::layer::{ProviderTable, ProviderTables};
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
+use crate::evaluate::Spending;
+use crate::evaluation::provider::{ProviderSettings, Providers};
 use crate::http::{Door, HeaderName, HeaderValue, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::ingest::ContentSample;
 use crate::ingest::exports::bucket::{self, BucketOptions};
 use crate::ingest::exports::collector::CollectorOptions;
+use crate::json::plain_reason;
 use crate::model::position::Position;
 use crate::model::public_url::PublicUrl;
 use crate::telemetry::price::{PriceTable, TABLE_BYTES_MAX};
@@ -120,6 +124,17 @@ pub enum ParquetPlace {
     Bucket(BucketOptions),
 }
 
+/// Providers of models, and the models of each.
+#[derive(Clone, Debug, Default)]
+pub struct ProviderOptions {
+    /// The providers.
+    pub settings: Vec<ProviderSettings>,
+    /// Names and patterns of models, by provider.
+    pub models: BTreeMap<String, Vec<String>>,
+    /// What a person may spend in the playground.
+    pub spending: Spending,
+}
+
 /// Settings of a primary.
 #[derive(Clone, Debug)]
 pub struct PrimarySettings {
@@ -143,6 +158,8 @@ pub struct PrimarySettings {
     pub parquet: Option<ParquetOptions>,
     /// The collector that recorded telemetry is sent to.
     pub collector: Option<CollectorOptions>,
+    /// Providers of models that evaluations can ask.
+    pub providers: ProviderOptions,
     /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
     /// The intended purpose of the system; for reports.
@@ -215,6 +232,11 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
     let admin_token = token(environment, &["BOOKHOLDER_ADMIN_TOKEN"])?;
     let collector = collector(&layer)?;
     let parquet = parquet(&layer, environment)?;
+    let mut providers = providers(layer.providers.clone().unwrap_or_default())?;
+    if let Some(given) = &layer.playground_usd_per_day {
+        let per_day = given.parse().map_err(|_| ConfigError::Playground { given: given.clone() })?;
+        providers.spending = Spending { per_day };
+    }
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
     if let Some(days) = layer.archive_unused_days.filter(|days| *days < RETENTION_FLOOR_DAYS) {
@@ -231,6 +253,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
         webhook_allow,
         archive_unused_days: layer.archive_unused_days,
         hold_automation: layer.hold_automation.unwrap_or(false),
+        providers,
         provider: layer.provider,
         intended_purpose: layer.intended_purpose,
         trust_clock: layer.trust_clock.unwrap_or(false),
@@ -415,6 +438,23 @@ fn collector(layer: &Layer) -> Result<Option<CollectorOptions>, ConfigError> {
         std::fs::read(path).map_err(|source| ConfigError::ReadCertificates { path: path.clone(), source })
     };
     Ok(Some(CollectorOptions { url, headers, trusted: layer.forward_otlp_ca.as_ref().map(read).transpose()? }))
+}
+
+/// Providers of models. Their keys are read when the node starts.
+fn providers(tables: ProviderTables) -> Result<ProviderOptions, ConfigError> {
+    let mut options = ProviderOptions::default();
+    for (name, ProviderTable { models, settings }) in tables {
+        let wrong = |reason: String| ConfigError::Provider { name: name.clone(), reason };
+        let mut table = settings;
+        table.insert("name".to_owned(), name.clone().into());
+        let settings: ProviderSettings =
+            table.try_into().map_err(|error: toml::de::Error| wrong(plain_reason(error.message(), "a table")))?;
+        // Everything but the key, which only the node needs.
+        Providers::new(vec![settings.clone()], |_| Some("key".to_owned())).map_err(|error| wrong(error.to_string()))?;
+        options.settings.push(settings);
+        options.models.insert(name, models);
+    }
+    Ok(options)
 }
 
 /// Reads a file of prices.

@@ -13,11 +13,15 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+mod measured;
+
+use self::measured::{evaluation, ingest};
 use super::code::{status, title};
 use super::exporter;
 use super::request::RequestError;
 use super::request_id::RequestId;
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
+use crate::evaluate::EvaluationError;
 use crate::governance::interface::InterfaceError;
 use crate::ingest::IngestError;
 use crate::model::content::ContentError;
@@ -89,6 +93,8 @@ pub enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
 }
 
 /// How a failure is presented.
@@ -105,6 +111,7 @@ impl Failure {
             Self::Publish(error) => publish(error),
             Self::Store(error) => store(error),
             Self::Ingest(error) => ingest(error),
+            Self::Evaluation(error) => evaluation(error),
         }
     }
 
@@ -541,33 +548,6 @@ fn store(error: &StoreError) -> ErrorFormat {
         | StoreError::Delta(_)
         | StoreError::Database(_)
         | StoreError::Io(_) => INSIDE,
-    }
-}
-
-fn ingest(error: &IngestError) -> ErrorFormat {
-    match error {
-        IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
-        IngestError::Field { .. } => (ErrorCode::InvalidRequest, None),
-        IngestError::Otlp(_) | IngestError::FileSignature => (ErrorCode::BadRequest, None),
-        IngestError::FileKey => {
-            let way = "compare the key with the one that the export printed, and import with `--trust KEY`";
-            (ErrorCode::Forbidden, hint(way))
-        }
-        IngestError::Telemetry(error) => telemetry(error),
-        IngestError::Resolve(error) => resolve(error),
-    }
-}
-
-fn telemetry(error: &TelemetryError) -> ErrorFormat {
-    match error {
-        TelemetryError::Busy | TelemetryError::Write(_) | TelemetryError::Full => (ErrorCode::Busy, None),
-        TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
-        TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
-        TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),
-        TelemetryError::Stopped
-        | TelemetryError::Database(_)
-        | TelemetryError::Newer { .. }
-        | TelemetryError::Damaged { .. } => INSIDE,
     }
 }
 

@@ -20,6 +20,7 @@ mod download;
 mod drafts;
 pub mod error;
 mod etag;
+mod evaluations;
 mod events;
 mod exporter;
 mod extract;

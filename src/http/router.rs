@@ -13,8 +13,9 @@ use super::request::RequestError;
 use super::route::Route;
 use super::state::App;
 use super::{
-    about, admin, alerts, batches, change_requests, drafts, events, govern, library, observed, operate, otlp, prices,
-    promotions, read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui, webhooks, write,
+    about, admin, alerts, batches, change_requests, drafts, evaluations, events, govern, library, observed, operate,
+    otlp, prices, promotions, read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, ui,
+    webhooks, write,
 };
 
 /// All operations.
@@ -87,6 +88,19 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new("POST",   "/v1/requests/{id}/reviews",                           || post(change_requests::review)),
     Route::new("POST",   "/v1/requests/{id}/application",                       || post(change_requests::apply)),
     Route::new("POST",   "/v1/classify",                                        || post(rule_sets::classify)),
+    Route::new("GET",    "/v1/suites",                                          || get(evaluations::suites)),
+    Route::new("GET",    "/v1/suites/{name}",                                   || get(evaluations::suite)),
+    Route::new("PUT",    "/v1/suites/{name}",                                   || put(evaluations::push_suite)),
+    Route::new("DELETE", "/v1/suites/{name}",                                   || delete(evaluations::remove_suite)),
+    Route::new("GET",    "/v1/suites/{name}/versions",                          || get(evaluations::suite_versions)),
+    Route::new("GET",    "/v1/runs",                                            || get(evaluations::runs)),
+    Route::new("POST",   "/v1/runs",                                            || post(evaluations::start_run)),
+    Route::new("POST",   "/v1/runs/import",                                     || post(evaluations::import_run)),
+    Route::new("GET",    "/v1/runs/{id}",                                       || get(evaluations::run)),
+    Route::new("GET",    "/v1/runs/{id}/results",                               || get(evaluations::results)),
+    Route::new("POST",   "/v1/runs/{id}/cancellation",                          || post(evaluations::cancel_run)),
+    Route::new("GET",    "/v1/providers",                                       || get(evaluations::providers)),
+    Route::new("GET",    "/v1/prompts/{name}/versions/{version}/gates",         || get(evaluations::gates)),
     // Compliance.
     Route::new("GET",    "/v1/deployments",                                     || get(library::deployments)),
     Route::new("GET",    "/v1/contents/{content_id}",                           || get(library::content)),
@@ -183,6 +197,8 @@ pub(super) fn class(path: &str) -> &'static str {
         || under(&["/v1/logs", "/v1/metrics", "/v1/stats", "/v1/alerts", "/v1/observed", "/v1/prices"])
     {
         "telemetry"
+    } else if under(&["/v1/suites", "/v1/runs", "/v1/providers"]) {
+        "evaluations"
     } else if under(&["/ui/"]) {
         "pages"
     } else if under(&["/replication/"]) {

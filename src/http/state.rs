@@ -19,6 +19,7 @@ use super::work::WorkPermits;
 use crate::api::status::Status;
 use crate::clock::Clock;
 use crate::crypto::secret::TokenHash;
+use crate::evaluate::Evaluations;
 use crate::ingest::Recorder;
 use crate::metrics::Metrics;
 use crate::registry::{AuthContext, Registry};
@@ -80,6 +81,8 @@ pub struct AppState {
     pub read_token: Option<(TokenHash, Arc<AuthContext>)>,
     /// What records telemetry; none where its file cannot be used.
     pub recorder: Option<Recorder>,
+    /// Runs evaluations; none on a replica, and where their file cannot be used.
+    pub evaluations: Option<Evaluations>,
     /// What signs the telemetry files of a replica.
     pub file_signer: Option<FileSigner>,
     /// Where uses of versions are noted.

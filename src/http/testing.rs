@@ -1,5 +1,6 @@
 //! A whole node in one process, on real lower layers: for the tests of this layer and the targets in `fuzz/`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,9 +11,13 @@ use super::state::{About, AppState};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
 use crate::crypto::secret::AccessToken;
+use crate::evaluate::{EvaluationParts, Evaluations, Spending};
+use crate::evaluation::provider::Providers;
+use crate::evaluation::store::EvaluationStore;
 use crate::ingest::{Recorder, RecordingOptions};
 use crate::metrics::{Metrics, Role};
 use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
 use crate::registry::Registry;
 use crate::registry::bootstrap::{BootstrapOptions, bootstrap};
 use crate::replication::publisher::Publisher;
@@ -76,7 +81,20 @@ pub fn state(store: &Store, primary: bool) -> AppState {
     let telemetry = TelemetryStore::open(store.directory(), telemetry::Role::Keep).expect("a telemetry store");
     let recorder = Recorder::new(telemetry, resolver.clone(), Arc::clone(&clock), RecordingOptions::default())
         .expect("a recorder");
+    let evaluations = primary.then(|| {
+        Evaluations::new(EvaluationParts {
+            store: EvaluationStore::open(store.directory()).expect("a store of evaluations"),
+            registry: registry.clone(),
+            catalogue: Catalogue::new(store.clone()),
+            providers: Providers::new(Vec::new(), |_| None).expect("no providers"),
+            models: BTreeMap::new(),
+            spending: Spending { per_day: Usd::from_pico(1_000_000_000_000) },
+            recorder: Some(recorder.clone()),
+            clock: Arc::clone(&clock),
+        })
+    });
     AppState {
+        evaluations,
         usage: registry.usage(),
         recorder: Some(recorder),
         file_signer: None,

@@ -59,6 +59,12 @@ impl Recorder {
         Ok(())
     }
 
+    /// The prices that count now.
+    #[must_use]
+    pub fn price_book(&self) -> Arc<PriceBook> {
+        self.0.prices.book()
+    }
+
     /// The prices that count now, of models whose ID or names contain a text. Blocks.
     #[must_use]
     pub fn prices_in_force(&self, text: &str) -> PricesInForce {

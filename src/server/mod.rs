@@ -2,6 +2,7 @@
 
 pub mod ceremony;
 mod decisions;
+mod evaluations;
 mod jobs;
 pub mod offline;
 mod primary;

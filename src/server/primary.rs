@@ -9,7 +9,7 @@ use tokio::sync::watch::Receiver;
 use tokio_util::sync::CancellationToken;
 
 use super::running::{Bound, Running, StartError, WiredNode, forget_address};
-use super::{decisions, jobs, self_audit, telemetry};
+use super::{decisions, evaluations, jobs, self_audit, telemetry};
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
 use crate::clock::Clock;
 use crate::config::{ParquetOptions, ParquetPlace, PrimarySettings};
@@ -88,6 +88,7 @@ pub async fn start_primary_announcing(
         hold_automation,
         collector,
         parquet,
+        providers,
         provider,
         intended_purpose,
         trust_clock,
@@ -117,6 +118,7 @@ pub async fn start_primary_announcing(
     let primary_clock = Arc::clone(&opened.signer.clock);
     let registry = Registry::open(store.clone(), Arc::clone(&primary_clock))?;
     tell(&registry, webhook_allow.clone(), node.public_url.clone(), hold_automation);
+    let scorer_networks = webhook_allow.clone();
     let deliverer = Deliverer::new(webhook_allow);
     let publisher = Publisher::new(store.clone(), Arc::clone(&opened.signer), Arc::clone(&clock), metrics.clone());
     let committed = store.committed();
@@ -178,8 +180,15 @@ pub async fn start_primary_announcing(
         let files = Files::new(recorder.store().clone(), place, every);
         tasks.push(("parquet", tokio::spawn(exports::run(files, recorder.exports(), metrics.clone(), stop.clone()))));
     }
+    let evaluations =
+        evaluations::open(&node, providers, scorer_networks, &registry, &store, recorder.as_ref(), &clock).await?;
+    if let Some(evaluations) = &evaluations {
+        let (evaluations, stop) = (evaluations.clone(), stop.clone());
+        tasks.push(("evaluations", tokio::spawn(evaluations::run(evaluations, hold_automation, stop))));
+    }
     let state = AppState {
         recorder,
+        evaluations,
         file_signer: None,
         catalogue: Catalogue::new(store.clone()),
         resolver,

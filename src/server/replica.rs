@@ -109,6 +109,7 @@ pub async fn start_replica(settings: ReplicaSettings, clock: Arc<dyn Clock>) -> 
     tasks.push(("follower", tokio::spawn(follower.run(stop.clone()))));
     let state = AppState {
         recorder,
+        evaluations: None,
         file_signer,
         catalogue: Catalogue::new(store.clone()),
         resolver,

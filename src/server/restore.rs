@@ -14,6 +14,7 @@ use std::sync::Arc;
 use super::ceremony::{CeremonyError, Draft};
 use super::offline::{OfflineError, VerifiedDirectory, verify_transaction};
 use crate::clock::Clock;
+use crate::evaluation::store::EVALUATIONS_FILE;
 use crate::registry::directory::{FIRST_START_FOLDER, RESTORE_FOLDER};
 use crate::registry::epochs::BootstrapError;
 use crate::registry::new_epoch::NewEpoch;
@@ -28,7 +29,7 @@ use crate::telemetry::store::TELEMETRY_FILE;
 
 /// What a data directory can contain when a backup is restored into it: the remains of a registry that lost its
 /// database, interrupted work, and what a new file system has.
-const ALLOWED: [&str; 11] = [
+const ALLOWED: [&str; 12] = [
     KEYS_FOLDER,
     TRUST_FOLDER,
     FIRST_START_FOLDER,
@@ -40,6 +41,7 @@ const ALLOWED: [&str; 11] = [
     "registry.redb.damaged",
     "registry.redb.new",
     TELEMETRY_FILE,
+    EVALUATIONS_FILE,
 ];
 /// The file name extension of private keys.
 const KEY_SUFFIX: &str = "key";

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::jobs;
 use crate::config::{ConfigError, Settings};
 use crate::crypto::secret::AccessToken;
+use crate::evaluation::provider::ProviderError;
 use crate::http::{AppState, HttpService, Listener, serve};
 use crate::ingest::Recorder;
 use crate::ingest::exports::ExportError;
@@ -56,6 +57,8 @@ pub enum StartError {
     Listen { address: String, source: std::io::Error },
     #[error("cannot send telemetry on: {0}")]
     Collector(ExportError),
+    #[error("{0}; correct it in the settings")]
+    Provider(ProviderError),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
 }

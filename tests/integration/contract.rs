@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bookholder::crypto::key::SigningKey;
 use bookholder::telemetry::store::Batch;
+use bookholder_evaluation::provider::testing::TestServer;
 use serde_json::Value;
 
 use crate::support::answer::Answer;
@@ -103,6 +104,22 @@ const STORY: &[(&str, &str, &str)] = &[
     ("PUT",    "/v1/alerts/support-spend", r#"{"metric":"latency_p95","threshold":3000,"prompts":"support/agent","per_s":3600,"min_calls":5}"#),
     ("GET",    "/v1/alerts", ""),
     ("DELETE", "/v1/alerts/support-spend", ""),
+    // Evaluations.
+    ("PUT",    "/v1/suites/regress", EXAMPLE),
+    ("PUT",    "/v1/suites/regress", r#"{"suite":{"models":["local:hangs"],"scorers":[{"type":"equals","metric":"accuracy"}],"gate":{"pass_rate":0.9,"margin":0.1},"cases":[{"name":"greeting","expected":"Hello.","tags":["short"]}]},"message":"One case"}"#),
+    ("GET",    "/v1/suites", ""),
+    ("GET",    "/v1/suites/regress", ""),
+    ("GET",    "/v1/suites/regress/versions", ""),
+    ("POST",   "/v1/runs", r#"{"prompt":"support/agent","suite":"regress"}"#),
+    ("POST",   "/v1/runs/1/cancellation", ""),
+    ("POST",   "/v1/runs", r#"{"prompt":"support/agent","at":"@1","suite":"regress","models":["local:echo"],"against":"@2"}"#),
+    ("POST",   "/v1/runs/import", r#"{"prompt":"support/agent","at":"@1","suite":"regress","tool":"promptfoo","results":[{"case":"greeting","model":"local:hangs","repeat":0,"verdict":"passed","score":1,"answer":{"text":"Hello.","model":"hangs-1","latency_ms":8,"usage":{"input_tokens":3}},"scorers":[{"scorer":"equals","weight":1,"verdict":"passed","score":1,"reason":"it is equal"}]}]}"#),
+    ("GET",    "/v1/runs", ""),
+    ("GET",    "/v1/runs/3", ""),
+    ("GET",    "/v1/runs/3/results", ""),
+    ("GET",    "/v1/prompts/support%2Fagent/versions/1/gates", ""),
+    ("GET",    "/v1/providers", ""),
+    ("DELETE", "/v1/suites/regress", ""),
     // Prices.
     ("GET",    "/v1/prices", ""),
     ("PUT",    "/v1/prices/overrides", EXAMPLE),
@@ -168,7 +185,12 @@ fn example(document: &Value, id: &str) -> String {
 
 #[test]
 fn every_operation_matches_the_openapi_document() {
-    let node = Launch::primary().args(["--webhook-allow", "127.0.0.0/8", "--record-content"]).start();
+    let models = TestServer::start();
+    let launch = Launch::primary().args(["--webhook-allow", "127.0.0.0/8", "--record-content"]);
+    let file = launch.data.with_file_name("bookholder.toml");
+    let providers = format!("[providers.local]\nkind = \"openai\"\nbase_url = \"{}/v1\"\n", models.url());
+    std::fs::write(&file, providers).expect("written");
+    let node = launch.args(["--config".into(), file.into_os_string()]).start();
     let document = node.get("/openapi.json").ok();
     let mut done = BTreeSet::from(["stream_events"]);
     let batch = Batch { at_ms: 0, events: Vec::new() }.encode().expect("bytes");

@@ -185,6 +185,19 @@ const TABLE: &[(&str, &str, &[Ask])] = &[
     ("DELETE", "/v1/telemetry/replicas/{replica}", &[("/v1/telemetry/replicas/plant-7", "")]),
     ("POST",   "/v1/telemetry/erasures", &[("/v1/telemetry/erasures", r#"{"user":"u"}"#)]),
     ("POST",   "/replication/v1/telemetry", &[("/replication/v1/telemetry?spool=000102030405060708090a0b0c0d0e0f.0123456789abcdef&first=1&number=1", "x")]),
+    ("GET",    "/v1/suites", &[("/v1/suites", "")]),
+    ("GET",    "/v1/suites/{name}", &[("/v1/suites/hush", ""), ("/v1/suites/hush?version=1", "")]),
+    ("PUT",    "/v1/suites/{name}", &[("/v1/suites/hush", r#"{"suite":{"scorers":[{"type":"is-json"}],"cases":[{"name":"a"}]},"message":"m"}"#)]),
+    ("DELETE", "/v1/suites/{name}", &[("/v1/suites/hush", "")]),
+    ("GET",    "/v1/suites/{name}/versions", &[("/v1/suites/hush/versions", "")]),
+    ("GET",    "/v1/runs", &[("/v1/runs", ""), ("/v1/runs?prompt={N}", ""), ("/v1/runs?suite=hush&limit=1", "")]),
+    ("POST",   "/v1/runs", &[("/v1/runs", r#"{"prompt":"{N}","suite":"hush"}"#), ("/v1/runs", r#"{"prompt":"support/agent","suite":"hush","against":"@nolabel"}"#)]),
+    ("POST",   "/v1/runs/import", &[("/v1/runs/import", r#"{"prompt":"{N}","suite":"hush","tool":"t","results":[]}"#)]),
+    ("GET",    "/v1/runs/{id}", &[("/v1/runs/{R}", "")]),
+    ("GET",    "/v1/runs/{id}/results", &[("/v1/runs/{R}/results", "")]),
+    ("POST",   "/v1/runs/{id}/cancellation", &[("/v1/runs/{R}/cancellation", "")]),
+    ("GET",    "/v1/providers", &[("/v1/providers", "")]),
+    ("GET",    "/v1/prompts/{name}/versions/{version}/gates", &[("/v1/prompts/{S}/versions/1/gates", ""), ("/v1/prompts/support%2Fagent/versions/1/gates", "")]),
     ("POST",   "/replication/v1/report", &[("/replication/v1/report", r#"{"replica":"r","version":"1"}"#)]),
 ];
 
@@ -208,6 +221,10 @@ const PAGES: &[(&str, &[&str])] = &[
     ),
     ("/ui/usage", &["/ui/usage", "/ui/usage?since=30d"]),
     ("/ui/alerts", &["/ui/alerts"]),
+    ("/ui/evaluations", &["/ui/evaluations"]),
+    ("/ui/evaluations/{id}", &["/ui/evaluations/{R}"]),
+    ("/ui/suites/{name}", &["/ui/suites/hush"]),
+    ("/ui/playground", &["/ui/playground", "/ui/playground?prompt={N}", "/ui/playground?prompt=support/agent@1"]),
     ("/ui/responses", &["/ui/responses?id=r-{S}", "/ui/responses?id=s-{S}", "/ui/responses?id=r-visible"]),
     (
         "/ui/responses/{id}",
@@ -322,6 +339,13 @@ fn world() -> World {
     let _recorded = node.change("POST", "/v1/responses", &responses).ok();
     let input = json!([{"role": "system", "content": OBSERVED}]);
     let _observed = node.change("POST", "/v1/responses", &json!({"responses": [{"id": "o-1", "input": input}]})).ok();
+    let suite = json!({"suite": {"scorers": [{"type": "is-json"}], "cases": [{"name": "deeper"}]}, "message": "m"});
+    let _suite = node.change("PUT", "/v1/suites/hush", &suite).ok();
+    for prompt in ["secret/deeper", "secret/plan", "secret/merger"] {
+        let result = json!({"case": "deeper", "model": "m:m", "repeat": 0, "verdict": "passed", "score": 1});
+        let run = json!({"prompt": prompt, "suite": "hush", "tool": "t", "results": [result]});
+        let _run = node.change("POST", "/v1/runs/import", &run).ok();
+    }
     World { node, narrow }
 }
 

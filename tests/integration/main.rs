@@ -16,6 +16,7 @@ mod door;
 mod doors;
 mod durability;
 mod engine;
+mod evaluation;
 mod hidden;
 mod history;
 mod http;

@@ -5,6 +5,7 @@
 
 mod alerts;
 mod error;
+mod evaluations;
 mod govern;
 mod lists;
 mod observed;
@@ -56,6 +57,8 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Timeout of a question about readiness: probes ask often, and a node that does not answer is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest answer with a suite or a page of results, in bytes.
+const LARGE_ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Largest answer to it, in bytes: a line.
 const READY_BYTES_MAX: usize = 1_024;
 /// How long a node can take to create a backup, a bundle or a report before it sends data.
@@ -344,6 +347,11 @@ impl Client {
         let response = self.send(request.timeout(REQUEST_TIMEOUT)).await?;
         let bytes = self.read(response, bytes_max).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.answer(&format!("unexpected response body: {error}")))
+    }
+
+    /// A call whose answer can be as long as a suite, or a page of results.
+    async fn call_large<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, ClientError> {
+        self.call_limited(request, LARGE_ANSWER_BYTES_MAX).await
     }
 
     /// A call without a result.

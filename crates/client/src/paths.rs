@@ -99,6 +99,14 @@ pub(super) fn below(list: &str, name: &str) -> String {
     format!("{list}/{}", segment(name))
 }
 
+pub(super) fn suite(name: &str) -> String {
+    format!("/v1/suites/{}", segment(name))
+}
+
+pub(super) fn run(id: u64) -> String {
+    format!("/v1/runs/{id}")
+}
+
 pub(super) fn alert(name: &str) -> String {
     format!("/v1/alerts/{}", segment(name))
 }

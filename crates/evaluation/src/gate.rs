@@ -15,6 +15,8 @@ use crate::statistics::{bootstrap_lower_bound, mcnemar_exact, quantile, wilson};
 
 /// Share of results without a verdict above which a run is inconclusive.
 pub const ERROR_SHARE_MAX: f64 = 0.02;
+/// Fewest cases of a comparison with a baseline: of fewer, an interval says nothing.
+pub const PAIRS_MIN: u64 = 5;
 /// Confidence of the intervals of a gate.
 pub const CONFIDENCE: f64 = 0.95;
 /// Most names of cases in the words of one condition; the results list all.
@@ -250,7 +252,10 @@ fn not_worse(margin: f64, comparison: Option<&Comparison>) -> GateCheck {
          confidence)",
         comparison.difference, comparison.pairs, comparison.lower_bound
     );
-    check(comparison.lower_bound > -margin, says)
+    if comparison.pairs < PAIRS_MIN {
+        return inconclusive(format!("{says}, which are fewer than {PAIRS_MIN}"));
+    }
+    check(comparison.lower_bound >= -margin, says)
 }
 
 fn mean_cost(results: &[CaseResult], most: Usd) -> GateCheck {
@@ -271,10 +276,14 @@ fn mean_cost(results: &[CaseResult], most: Usd) -> GateCheck {
 }
 
 fn complete(state: RunState, results: &[CaseResult], summary: &RunSummary) -> GateCheck {
-    let share = count(results.iter().filter(|result| result.verdict == CaseVerdict::Error).count())
-        / count(results.len().max(1));
+    let own: Vec<&CaseResult> = results.iter().filter(|result| result.side == Side::Candidate).collect();
+    let errors = own.iter().filter(|result| result.verdict == CaseVerdict::Error).count();
+    let share = count(errors) / count(own.len().max(1));
     let says = format!("complete run ({} of {} results are errors)", summary.errors, summary.planned);
     match state {
+        RunState::Finished if whole(own.len()) < summary.planned => {
+            inconclusive(format!("complete run ({} of {} results)", own.len(), summary.planned))
+        }
         RunState::Finished if share <= ERROR_SHARE_MAX => check(true, says),
         RunState::Finished => inconclusive(format!("{says}, more than {}", percent(ERROR_SHARE_MAX))),
         _ => inconclusive(format!("complete run (it was {state})")),

@@ -28,6 +28,10 @@ use crate::model::handle::Handle;
 use crate::model::policy::{APPROVALS_MAX, POLICY_LIST_MAX};
 use crate::model::principal::GRANTS_MAX;
 use crate::model::serving::{ARMS_MAX, RULE_ATTRIBUTES_MAX, RULES_MAX, SERVING_TEXT_BYTES_MAX};
+use crate::model::suite::{
+    CASE_NAME_CHARACTERS_MAX, CASE_TAGS_MAX, CASES_MAX, Check, CheckKind, REPEATS_MAX, SCORERS_MAX, SUITE_MODELS_MAX,
+    WEIGHT_MAX,
+};
 use crate::replication::connected_replicas::ID_BYTES_MAX;
 use crate::telemetry::price::{HOURS_PER_TIER_MAX, MODELS_MAX, NAMES_PER_MODEL_MAX, PRICE_MAX, TIERS_PER_MODEL_MAX};
 
@@ -190,11 +194,43 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("RenderRequest", "subject", characters(ATTRIBUTE_BYTES_MAX)),
         ("RenderRequest", "attributes", attributes()),
         ("RenderRequest", "messages", json!({"additionalProperties": {"type": "array", "items": {}}})),
+        // Evaluations.
+        ("PushSuiteRequest", "message", message.clone()),
+        ("StartRunRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        ("StartRunRequest", "suite", handle.clone()),
+        ("StartRunRequest", "models", at_most(SUITE_MODELS_MAX)),
+        ("StartRunRequest", "repeats", json!({"minimum": 1, "maximum": REPEATS_MAX})),
+        ("ImportRunRequest", "message", characters(MESSAGE_CHARACTERS_MAX)),
+        ("ImportRunRequest", "suite", handle.clone()),
+        ("WhenPassed", "message", message.clone()),
+        ("Suite", "models", at_most(SUITE_MODELS_MAX)),
+        ("Suite", "repeats", json!({"minimum": 1, "maximum": REPEATS_MAX})),
+        ("Suite", "scorers", at_most(SCORERS_MAX)),
+        ("Suite", "threshold", json!({"minimum": 0, "maximum": 1})),
+        ("Suite", "cases", json!({"minItems": 1, "maxItems": CASES_MAX})),
+        ("Case", "name", json!({"minLength": 1, "maxLength": CASE_NAME_CHARACTERS_MAX, "pattern": NO_CONTROLS})),
+        ("Case", "tags", json!({"maxItems": CASE_TAGS_MAX})),
+        ("Case", "weight", json!({"minimum": 0, "maximum": WEIGHT_MAX})),
+        ("Case", "scorers", at_most(SCORERS_MAX)),
+        ("Case", "threshold", json!({"minimum": 0, "maximum": 1})),
+        ("Scorer", "type", json!({"enum": checks()})),
+        ("Scorer", "weight", json!({"minimum": 0, "maximum": WEIGHT_MAX})),
+        ("Scorer", "scorers", at_most(SCORERS_MAX)),
+        ("GateRule", "pass_rate", json!({"minimum": 0, "maximum": 1})),
+        ("GateRule", "margin", json!({"minimum": 0, "maximum": 1})),
+        ("GateRule", "consistency", json!({"minimum": 0, "maximum": 1})),
+        ("GateRule", "metrics", json!({"additionalProperties": {"type": "number", "format": "double", "minimum": 0, "maximum": 1}})),
         // Replicas.
         ("ReplicaReport", "replica", replica()),
         ("ReplicaReport", "version", replica()),
         ("VersionUse", "hour", json!({"maximum": WHOLE_MAX})),
     ]
+}
+
+/// The names of all scorers, and of their opposites.
+fn checks() -> Vec<String> {
+    let named = |not: bool| CheckKind::ALL.iter().map(move |kind| Check { kind: *kind, not }.to_string());
+    named(false).chain(named(true)).collect()
 }
 
 /// A text without control characters.

@@ -22,8 +22,9 @@ use utoipa::{Modify, OpenApi as _};
 
 use super::state::Documents;
 use super::{
-    about, admin, alerts, batches, change_requests, drafts, events, govern, library, observed, operate, otlp, prices,
-    promotions, read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files, webhooks, write,
+    about, admin, alerts, batches, change_requests, drafts, evaluations, events, govern, library, observed, operate,
+    otlp, prices, promotions, read, replicate, report, responses, rule_sets, stats, telemetry, telemetry_files,
+    webhooks, write,
 };
 use crate::api::prices::KeptTable;
 use crate::api::problem::Problem;
@@ -54,6 +55,7 @@ use crate::web::docs;
         (name = "resolve", description = "For applications: resolve, render, listen for changes."),
         (name = "prompts", description = "Prompts and their versions."),
         (name = "telemetry", description = "Reporting and reading responses of models, their cost and their scores."),
+        (name = "evaluations", description = "Suites of cases, runs of them on models, and what their gates decide."),
         (name = "deployments", description = "Deploying to labels and rolling back."),
         (name = "drafts", description = "Unpublished work."),
         (name = "change_requests", description = "Proposing, reviewing and deploying changes."),
@@ -67,6 +69,9 @@ use crate::web::docs;
     paths(
         read::resolve, batches::resolve_matching, batches::resolve_batch, read::render, events::events, telemetry::responses, telemetry::scores, stats::all, stats::prompt,
         observed::list, observed::one, observed::adopt,
+        evaluations::suites, evaluations::suite, evaluations::suite_versions, evaluations::push_suite,
+        evaluations::remove_suite, evaluations::start_run, evaluations::import_run, evaluations::runs, evaluations::run, evaluations::results,
+        evaluations::cancel_run, evaluations::gates, evaluations::providers,
         alerts::alerts, alerts::put_alert, alerts::remove_alert,
         prices::prices, prices::price_table, prices::put_price_table, prices::remove_price_table, prices::recost,
         responses::response, responses::session, telemetry_files::export, telemetry_files::trust, telemetry_files::progress,

@@ -42,6 +42,7 @@ async fn raw_and_encoded_slashes_give_the_same_path() {
             ("GET", "/versions", &nothing, 200),
             ("GET", "/versions/1", &nothing, 200),
             ("GET", "/versions/1/findings", &nothing, 200),
+            ("GET", "/versions/1/gates", &nothing, 200),
             ("PUT", "/about", &about, 200),
             ("GET", "/about", &nothing, 200),
             ("GET", "/diff?from=1&to=2", &nothing, 200),

@@ -111,6 +111,7 @@ fn settings() -> Vec<Setting> {
             "f64" => "number",
             "LogFormat" => "`text`, `json`",
             "Position" => "position",
+            "ProviderTables" => "tables",
             "String" => "text",
             other => panic!("what is a setting of type {other}?"),
         },
@@ -136,7 +137,9 @@ fn role(name: &str) -> &'static str {
         | "telemetry_hours_days"
         | "telemetry_days_days"
         | "telemetry_events_mib"
-        | "prompt_metrics_max" => "primary",
+        | "prompt_metrics_max"
+        | "providers"
+        | "playground_usd_per_day" => "primary",
         other => panic!("{other} has no flag: say here whether it is a setting of a primary, a replica or both"),
     }
 }
@@ -166,6 +169,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("telemetry_events_mib", mib(kept.events_bytes)),
         ("telemetry_spool_mib", mib(replica.node.spool_bytes_max)),
         ("prompt_metrics_max", node.prompt_metrics_max.to_string()),
+        ("playground_usd_per_day", primary.providers.spending.per_day.to_string()),
         ("hold", replica.hold.to_string()),
     ])
 }

@@ -13,6 +13,9 @@ use super::sse::Events;
 use super::{anthropic, openai, retry};
 use crate::model::evaluation::Answer;
 
+/// What this program calls itself.
+pub(super) const USER_AGENT: &str = concat!("bookholder/", env!("CARGO_PKG_VERSION"));
+
 /// Longest answer, in bytes, a stream included.
 pub(super) const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How much of a refusal is read, in bytes.

@@ -13,7 +13,7 @@ use reqwest::{Client, Url};
 use serde_json::{Value, json};
 
 use super::fault::{Fault, Texts};
-use super::http::{ANTHROPIC, OPENAI, Post, Reader, Timeouts, Try};
+use super::http::{ANTHROPIC, OPENAI, Post, Reader, Timeouts, Try, USER_AGENT};
 use super::limits::{Limits, Outcome};
 use super::settings::{Checked, PROVIDERS_MAX, ProviderError, ProviderKind, ProviderSettings, check};
 use super::{CallError, ChatRequest, anthropic, openai, retry, scorer_endpoint};
@@ -21,8 +21,6 @@ use crate::model::evaluation::{Answer, AnswerUsage};
 use crate::model::suite::ModelName;
 use crate::rules::governance::webhook_url::check_url;
 
-/// What this program calls itself.
-pub(super) const USER_AGENT: &str = concat!("bookholder/", env!("CARGO_PKG_VERSION"));
 /// Time limit for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence within an answer.
@@ -105,6 +103,12 @@ impl Providers {
     pub fn with_scorer_networks(mut self, networks: Vec<IpNet>) -> Self {
         self.scorer_networks = networks.into();
         self
+    }
+
+    /// Whether a provider is asked without a key, so that it cannot charge anybody.
+    #[must_use]
+    pub fn is_free(&self, provider: &str) -> bool {
+        self.by_name.get(provider).is_some_and(|provider| provider.texts.key.is_none())
     }
 
     /// The names of the providers, sorted.

@@ -19,7 +19,7 @@ const ADDRESSES_MAX: usize = 16;
 /// A client that connects to public addresses with TLS, and to the networks in `allow`.
 pub(super) fn client(connect: Duration, allow: &Arc<[IpNet]>, tls: bool) -> Result<Client, reqwest::Error> {
     Client::builder()
-        .user_agent(super::providers::USER_AGENT)
+        .user_agent(super::http::USER_AGENT)
         .connect_timeout(connect)
         .redirect(reqwest::redirect::Policy::none())
         // A proxy would resolve the name itself, unchecked.

@@ -125,11 +125,13 @@ impl<B: Backend> Ask for Meter<'_, B> {
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let answered = self.backend.chat(model, request, &hex).await;
         let cost = answered.as_ref().ok().and_then(|answer| self.backend.price(model, answer));
-        self.metered.settle(reserved, cost);
+        // What was sent and not answered may have been charged all the same.
+        let charged = if matches!(answered, Err(CallError::Failed(_))) { Some(reserved) } else { cost };
+        self.metered.settle(reserved, charged);
         let mut answer = answered?;
         answer.usage.cost = cost;
         let change = Change::Answer { key, at_ms: self.backend.now_ms(), answer: Box::new(answer.clone()) };
-        self.store.write(vec![change]).await.map_err(failed)?;
+        self.store.apply(vec![change]).await.map_err(failed)?;
         Ok(answer)
     }
 

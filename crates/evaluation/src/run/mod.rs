@@ -13,7 +13,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -58,9 +59,6 @@ pub struct Plan {
     /// Whether answers of earlier runs are not used again.
     #[serde(default)]
     pub no_cache: bool,
-    /// What the node does when the run is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub then: Option<Value>,
 }
 
 /// What answers the calls of runs, and what they cost.
@@ -153,7 +151,8 @@ fn slim(result: CaseResult) -> CaseResult {
     CaseResult { answer, scorers, error: None, ..result }
 }
 
-/// Runs a plan to its end, from where it was left. The run and its plan are stored already.
+/// Runs a plan to its end, from where it was left. The run and its plan are stored already; the plan is dropped by the
+/// caller when it has done what depends on the end of the run.
 ///
 /// # Errors
 /// Results cannot be stored, or the node stops.
@@ -163,6 +162,10 @@ pub async fn run<B: Backend>(
     plan: &Plan,
     stops: &Stops,
 ) -> Result<Run, RunError> {
+    let stored = store.run(plan.run.id)?;
+    if let Some(over) = stored.as_ref().filter(|stored| stored.state.is_over()) {
+        return Ok(over.clone());
+    }
     let mut run = Run { state: RunState::Running, ..plan.run.clone() };
     let mut results: Vec<CaseResult> = Vec::new();
     let mut there: HashSet<u32> = HashSet::new();
@@ -172,30 +175,28 @@ pub async fn run<B: Backend>(
         true
     })?;
     run.summary = gate::summarize(&plan.suite.cases, &results, run.summary.planned);
-    let metered = Metered::new(&plan.run, run.summary.calls, run.summary.cost);
-    store.write(vec![Change::Run(Box::new(run.clone()))]).await?;
+    // What was stored while it ran includes judges, and calls without an answer.
+    let used = stored.map(|stored| (stored.summary.calls, stored.summary.cost)).unwrap_or_default();
+    let metered = Metered::new(&plan.run, run.summary.calls.max(used.0), run.summary.cost.max(used.1));
+    store.apply(vec![Change::Run(Box::new(run.clone()))]).await?;
 
-    let missing = units(plan)
-        .filter(|unit| !there.contains(&unit.place) || plan.baseline.is_some() && !there.contains(&(unit.place + 1)));
-    let halt = CancellationToken::new();
-    let tasks = missing.map(|unit| {
-        let (halt, metered) = (halt.clone(), &metered);
-        let done = (there.contains(&unit.place), there.contains(&(unit.place + 1)));
-        async move {
-            if halt.is_cancelled() || stops.canceled.is_cancelled() || stops.shutdown.is_cancelled() {
-                return Vec::new();
-            }
-            let meter = Meter { store, backend, plan, metered, repeat: unit.repeat };
-            tokio::select! {
-                results = evaluate(plan, unit, &meter, done) => results,
-                () = stops.canceled.cancelled() => Vec::new(),
-            }
-        }
-    });
-    let mut running = stream::iter(tasks).buffer_unordered(CASES_AT_ONCE);
+    let is_missing =
+        |unit: &Unit<'_>| !there.contains(&unit.place) || plan.baseline.is_some() && !there.contains(&(unit.place + 1));
+    let mut waiting = units(plan).filter(is_missing).collect::<Vec<_>>().into_iter();
+    let mut running = FuturesUnordered::new();
     let mut saved = Instant::now();
     let mut stopped: Option<String> = None;
-    while let Some(finished) = running.next().await {
+    loop {
+        let ends = stopped.is_some() || stops.canceled.is_cancelled() || stops.shutdown.is_cancelled();
+        while !ends
+            && running.len() < CASES_AT_ONCE
+            && let Some(unit) = waiting.next()
+        {
+            let done = (there.contains(&unit.place), there.contains(&(unit.place + 1)));
+            let meter = Meter { store, backend, plan, metered: &metered, repeat: unit.repeat };
+            running.push(evaluate_unless(&stops.canceled, plan, unit, meter, done));
+        }
+        let Some(finished) = running.next().await else { break };
         let mut changes = Vec::new();
         for (place, result) in finished {
             match result {
@@ -211,24 +212,19 @@ pub async fn run<B: Backend>(
         if passed + failed == 0 && errors >= FIRST_ERRORS_MAX && stopped.is_none() {
             stopped = Some(format!("the first {errors} cases have no verdict: {}", last_error(&changes)));
         }
-        if stopped.is_some() {
-            halt.cancel();
-        }
         if saved.elapsed() >= SAVE_INTERVAL {
             saved = Instant::now();
             (run.summary.calls, run.summary.cost) = metered.so_far();
             changes.push(Change::Run(Box::new(run.clone())));
         }
         if !changes.is_empty() {
-            store.write(changes).await?;
+            store.apply(changes).await?;
         }
     }
     drop(running);
-    if stops.shutdown.is_cancelled() && !stops.canceled.is_cancelled() && stopped.is_none() {
-        let whole = u64::try_from(results.len()).unwrap_or(u64::MAX) >= run.summary.planned;
-        if !whole {
-            return Err(RunError::Shutdown);
-        }
+    let is_cut = waiting.len() > 0 && stops.shutdown.is_cancelled();
+    if is_cut && !stops.canceled.is_cancelled() && stopped.is_none() {
+        return Err(RunError::Shutdown);
     }
     run.state = match () {
         () if stops.canceled.is_cancelled() => RunState::Canceled,
@@ -239,7 +235,7 @@ pub async fn run<B: Backend>(
     run.ended = Some(Timestamp::from_ms(backend.now_ms()));
     finish(&mut run, plan, &results);
     (run.summary.calls, run.summary.cost) = metered.so_far();
-    store.write(vec![Change::Run(Box::new(run.clone())), Change::DropPlan(run.id)]).await?;
+    store.apply(vec![Change::Run(Box::new(run.clone()))]).await?;
     Ok(run)
 }
 
@@ -265,11 +261,27 @@ fn last_error(changes: &[Change]) -> String {
         Change::Result { result, .. } => result.error.clone(),
         _ => None,
     });
-    errors.last().unwrap_or_default()
+    errors.reduce(|_, newer| newer).unwrap_or_default()
 }
 
 /// Results of one unit by their places; an error is why the run must stop.
 type UnitResults = Vec<(u32, Result<CaseResult, String>)>;
+
+/// Runs a unit, unless the run is canceled before it has answers.
+fn evaluate_unless<'a, B: Backend>(
+    canceled: &'a CancellationToken,
+    plan: &'a Plan,
+    unit: Unit<'a>,
+    meter: Meter<'a, B>,
+    done: (bool, bool),
+) -> BoxFuture<'a, UnitResults> {
+    Box::pin(async move {
+        tokio::select! {
+            results = evaluate(plan, unit, &meter, done) => results,
+            () = canceled.cancelled() => Vec::new(),
+        }
+    })
+}
 
 /// Runs one case on one model for both sides. `done` says which sides have a result already.
 async fn evaluate<B: Backend>(plan: &Plan, unit: Unit<'_>, meter: &Meter<'_, B>, done: (bool, bool)) -> UnitResults {
@@ -279,7 +291,9 @@ async fn evaluate<B: Backend>(plan: &Plan, unit: Unit<'_>, meter: &Meter<'_, B>,
         let answer = ask(plan, content, unit, meter).await;
         before = answer.as_ref().ok().map(|answer| answer.text.clone());
         if !done.1 {
-            results.push((unit.place + 1, judged(plan, content, unit, meter, Side::Baseline, answer, None).await));
+            // Compared with itself, it is a tie.
+            let same = before.as_deref();
+            results.push((unit.place + 1, judged(plan, content, unit, meter, Side::Baseline, answer, same).await));
         }
     }
     if !done.0 {

@@ -9,7 +9,8 @@ use super::EvaluationStoreError;
 const UNPACKED_BYTES_MAX: usize = 24 * 1024 * 1024;
 /// Shortest bytes that are worth compressing.
 const PACKED_BYTES_MIN: usize = 256;
-/// First byte of a record that is stored as it is, and of one that is compressed with Zstandard.
+/// First byte of a record that is stored as it is, and of one that is compressed with Zstandard; its length before that
+/// follows, in four bytes.
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
 
@@ -28,14 +29,20 @@ pub(super) fn pack(bytes: &[u8]) -> Result<Vec<u8>, EvaluationStoreError> {
         let packed = zstd::bulk::compress(bytes, 1);
         (ZSTD, packed.map_err(|error| EvaluationStoreError::Encoding(error.to_string()))?)
     };
-    Ok([&[form], stored.as_slice()].concat())
+    let length = u32::try_from(bytes.len()).map_err(|error| EvaluationStoreError::Encoding(error.to_string()))?;
+    Ok([&[form], length.to_le_bytes().as_slice(), stored.as_slice()].concat())
 }
 
 pub(super) fn unpack(stored: &[u8]) -> Result<Vec<u8>, EvaluationStoreError> {
-    match stored.split_first() {
-        Some((&PLAIN, bytes)) => Ok(bytes.to_vec()),
-        Some((&ZSTD, bytes)) => zstd::bulk::decompress(bytes, UNPACKED_BYTES_MAX)
-            .map_err(|error| EvaluationStoreError::Encoding(error.to_string())),
-        _ => Err(EvaluationStoreError::Encoding("a record of an unknown form".to_owned())),
+    let wrong = |reason: &str| EvaluationStoreError::Encoding(reason.to_owned());
+    let (form, rest) = stored.split_first().ok_or_else(|| wrong("an empty record"))?;
+    let (length, bytes) = rest.split_first_chunk::<4>().ok_or_else(|| wrong("a record without its length"))?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    match *form {
+        PLAIN if bytes.len() == length => Ok(bytes.to_vec()),
+        ZSTD if length <= UNPACKED_BYTES_MAX => {
+            zstd::bulk::decompress(bytes, length).map_err(|error| EvaluationStoreError::Encoding(error.to_string()))
+        }
+        _ => Err(wrong("a record of an unknown form")),
     }
 }

@@ -123,7 +123,7 @@ impl EvaluationStore {
     ///
     /// # Errors
     /// The disk does not take them.
-    pub async fn write(&self, changes: Vec<Change>) -> Result<(), EvaluationStoreError> {
+    pub async fn apply(&self, changes: Vec<Change>) -> Result<(), EvaluationStoreError> {
         let (reply, answer) = oneshot::channel();
         let queue = self.queue.clone();
         let job = Job { changes, reply };

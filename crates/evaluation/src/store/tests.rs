@@ -24,6 +24,7 @@ fn run(id: u64, prompt: &str) -> Run {
         at: Timestamp::from_ms(1_000),
         ended: None,
         state: RunState::Queued,
+        decides_gate: true,
         reason: None,
         summary: RunSummary::default(),
         comparison: None,
@@ -70,7 +71,7 @@ async fn what_was_written_is_there_after_the_file_is_opened_again() {
             Change::Result { run: id, place: 2, result: Box::new(result("b")) },
             Change::Answer { key: [7; 32], at_ms: 5_000, answer: Box::default() },
         ];
-        store.write(changes).await.expect("written");
+        store.apply(changes).await.expect("written");
     }
     let store = reopened(directory.path());
     assert_eq!(store.run(1).expect("read"), Some(run(1, "support/agent")));
@@ -94,7 +95,7 @@ async fn runs_are_listed_newest_first_and_by_prompt() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = EvaluationStore::open(directory.path()).expect("a file");
     for (id, prompt) in [(1, "a"), (2, "b"), (3, "a"), (4, "a")] {
-        store.write(vec![Change::Run(Box::new(run(id, prompt)))]).await.expect("written");
+        store.apply(vec![Change::Run(Box::new(run(id, prompt)))]).await.expect("written");
     }
     let ids = |prompt: Option<&str>, before, limit| {
         let prompt = prompt.map(|name| name.parse().expect("a name"));
@@ -104,7 +105,7 @@ async fn runs_are_listed_newest_first_and_by_prompt() {
     assert_eq!(ids(None, u64::MAX, 10), [4, 3, 2, 1]);
     assert_eq!(ids(None, 4, 2), [3, 2]);
     assert_eq!(ids(Some("a"), u64::MAX, 2), [4, 3]);
-    store.write(vec![Change::Remove(3)]).await.expect("written");
+    store.apply(vec![Change::Remove(3)]).await.expect("written");
     assert_eq!(ids(Some("a"), u64::MAX, 10), [4, 1]);
 }
 
@@ -113,10 +114,10 @@ async fn money_is_summed_by_person_and_day_and_forgotten_when_the_day_is_over() 
     let directory = tempfile::tempdir().expect("a directory");
     let store = EvaluationStore::open(directory.path()).expect("a file");
     let spend = |day, pico| Change::Spend { principal: "ann".to_owned(), day, cost: Usd::from_pico(pico) };
-    store.write(vec![spend(10, 5), spend(10, 6), spend(11, 1)]).await.expect("written");
+    store.apply(vec![spend(10, 5), spend(10, 6), spend(11, 1)]).await.expect("written");
     assert_eq!(store.spent("ann", 10).expect("read"), Usd::from_pico(11));
     assert_eq!(store.spent("bob", 10).expect("read"), Usd::default());
-    store.write(vec![Change::Expire { now_ms: 11 * 86_400_000 }]).await.expect("written");
+    store.apply(vec![Change::Expire { now_ms: 11 * 86_400_000 }]).await.expect("written");
     assert_eq!(store.spent("ann", 10).expect("read"), Usd::default());
     assert_eq!(store.spent("ann", 11).expect("read"), Usd::from_pico(1));
 }

@@ -55,6 +55,15 @@ pub enum Change {
         /// How much.
         cost: Usd,
     },
+    /// A person did not spend what was reserved for a call.
+    Refund {
+        /// The person.
+        principal: String,
+        /// The number of the day since 1970.
+        day: u32,
+        /// How much.
+        cost: Usd,
+    },
     /// A run is removed with its results.
     Remove(u64),
     /// Answers that are too old to use again, and sums of days that are over, are removed.
@@ -127,6 +136,11 @@ fn apply(write: &WriteTransaction, change: &Change) -> Result<(), EvaluationStor
             let mut spent = write.open_table(SPENT)?;
             let before = spent.get((*day, principal.as_str()))?.map_or(0, |pico| pico.value());
             spent.insert((*day, principal.as_str()), before.saturating_add(cost.pico()))?;
+        }
+        Change::Refund { principal, day, cost } => {
+            let mut spent = write.open_table(SPENT)?;
+            let before = spent.get((*day, principal.as_str()))?.map_or(0, |pico| pico.value());
+            spent.insert((*day, principal.as_str()), before.saturating_sub(cost.pico()))?;
         }
         Change::Remove(run) => {
             let stored = write.open_table(RUNS)?.remove(run)?.map(|run| codec::read::<Run>(run.value())).transpose()?;

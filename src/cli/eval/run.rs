@@ -1,0 +1,171 @@
+//! `eval run`: starts a run, follows it, and says what its gate decided.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+
+use super::numbered;
+use super::show::{print_run, write_report};
+use crate::api::evaluations::{StartRunRequest, WhenPassed};
+use crate::cli::Verdict;
+use crate::cli::context::Context;
+use crate::cli::error::CliError;
+use crate::cli::folder::read_file;
+use crate::cli::output::{DIM, paint};
+use crate::cli::progress;
+use crate::model::evaluation::{GateState, Run};
+use crate::model::name::{Label, PromptName};
+use crate::model::suite::{Budget, ModelName};
+use crate::model::usd::Usd;
+
+/// How often the node is asked how far a run is.
+const ASK_EVERY: Duration = Duration::from_millis(300);
+
+/// What to do when a run passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Then {
+    /// Deploy the version to `--label` as soon as everything else is met, too
+    Deploy,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunArgs {
+    /// Prompt, with @LABEL, @7 or @b3:... for one version [default: the latest]
+    #[arg(value_name = "PROMPT")]
+    reference: String,
+    /// Suite to run
+    #[arg(long, value_name = "NAME")]
+    suite: String,
+    /// Version of the suite [default: the latest]
+    #[arg(long, value_name = "N")]
+    suite_version: Option<u64>,
+    /// Prompt file to run instead of a published version
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Version to compare with, case by case: @LABEL, @7 or @b3:...
+    #[arg(long, value_name = "VERSION")]
+    against: Option<String>,
+    /// Model instead of those of the suite, as PROVIDER:MODEL; can be repeated
+    #[arg(long = "model", value_name = "MODEL")]
+    models: Vec<ModelName>,
+    /// Only cases with this tag; can be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// How often each case is run
+    #[arg(long, value_name = "N")]
+    repeats: Option<u32>,
+    /// Most US dollars of the run
+    #[arg(long, value_name = "USD")]
+    max_cost: Option<Usd>,
+    /// Most calls of models
+    #[arg(long, value_name = "N")]
+    max_calls: Option<u64>,
+    /// Ask again what was answered before
+    #[arg(long)]
+    no_cache: bool,
+    /// What to do when the run passes
+    #[arg(long, value_enum, value_name = "ACTION", requires = "label")]
+    when_passed: Option<Then>,
+    /// Label to deploy to with --when-passed deploy
+    #[arg(long, requires = "when_passed")]
+    label: Option<Label>,
+    /// Start the run, and do not wait for its end
+    #[arg(long, conflicts_with_all = ["junit", "html"])]
+    no_wait: bool,
+    /// File for a JUnit report
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// File for an HTML report
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Why it is run
+    #[arg(short, long, value_name = "WHY", default_value = "")]
+    message: String,
+}
+
+impl RunArgs {
+    fn request(&self) -> Result<StartRunRequest, CliError> {
+        let (name, at) = match self.reference.split_once('@') {
+            Some((name, at)) => (name, Some(format!("@{at}"))),
+            None => (self.reference.as_str(), None),
+        };
+        let prompt: PromptName = name.parse().map_err(|error| CliError::usage(format!("{error}")))?;
+        let content = self.file.as_deref().map(read_file).transpose()?.map(|parsed| parsed.file.content);
+        if content.is_some() && at.is_some() {
+            return Err(CliError::usage("name either a version or a file, not both"));
+        }
+        let budget = (self.max_cost.is_some() || self.max_calls.is_some())
+            .then_some(Budget { max_cost_usd: self.max_cost, max_calls: self.max_calls });
+        let when_passed = self.when_passed.and(self.label.clone()).map(|deploy| WhenPassed {
+            deploy,
+            message: Some(self.message.clone())
+                .filter(|message| !message.is_empty())
+                .unwrap_or_else(|| format!("Deploy when {} passed", self.suite)),
+        });
+        Ok(StartRunRequest {
+            prompt,
+            at,
+            content,
+            suite: self.suite.clone(),
+            suite_version: self.suite_version,
+            against: self.against.clone(),
+            models: self.models.clone(),
+            tags: self.tags.clone(),
+            repeats: self.repeats,
+            budget,
+            no_cache: self.no_cache,
+            when_passed,
+            message: self.message.clone(),
+        })
+    }
+}
+
+pub async fn run(args: RunArgs, context: &Context) -> Result<Verdict, CliError> {
+    let (client, output) = (&context.client, context.output);
+    let started = client.start_run(&args.request()?).await?;
+    if args.no_wait {
+        output.show(&started, || {
+            output.line(format!("started {}", numbered(started.id)))?;
+            output.line(paint(DIM, format!("look at it with `bookholder eval show {}`", started.id)))
+        })?;
+        return Ok(Verdict::Done);
+    }
+    let bar = progress::parts(output, "running");
+    let done = follow(context, started.id, &bar).await;
+    bar.finish_and_clear();
+    let done = done.map_err(|error| {
+        error.hint(format!("the run goes on; look at it with `bookholder eval show {}`", started.id))
+    })?;
+    for (path, format) in
+        [(&args.junit, super::show::ReportFormat::Junit), (&args.html, super::show::ReportFormat::Html)]
+    {
+        if let Some(path) = path {
+            write_report(context, &done, format, Some(path)).await?;
+        }
+    }
+    if output.json {
+        output.json(&done)?;
+    } else {
+        print_run(context, &done).await?;
+    }
+    let passed = done.verdict.as_ref().is_some_and(|verdict| verdict.state == GateState::Passed);
+    Ok(if passed { Verdict::Done } else { Verdict::No })
+}
+
+/// Waits for the end of a run.
+async fn follow(context: &Context, id: u64, bar: &ProgressBar) -> Result<Run, CliError> {
+    let mut interval = tokio::time::interval(ASK_EVERY);
+    loop {
+        interval.tick().await;
+        let run = context.client.run(id).await?;
+        let summary = &run.summary;
+        bar.set_length(summary.planned.max(1));
+        bar.set_position(summary.passed + summary.failed + summary.errors);
+        bar.set_message(format!("{} passed, {} failed, {} errors", summary.passed, summary.failed, summary.errors));
+        if run.state.is_over() {
+            return Ok(run);
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Why an evaluation cannot be started or read.
+
+use crate::evaluation::store::EvaluationStoreError;
+use crate::model::suite::ModelName;
+use crate::registry::RegistryError;
+use crate::resolve::ResolveError;
+use crate::telemetry::store::TelemetryError;
+
+/// Why an evaluation cannot be started or read.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each message says what its variant means")]
+pub enum EvaluationError {
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error(transparent)]
+    Store(#[from] EvaluationStoreError),
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    #[error("evaluations are off: their file cannot be used")]
+    Off,
+    #[error("there is no run `{0}`")]
+    NoRun(u64),
+    #[error("the run {0} is over")]
+    Over(u64),
+    #[error("{0}")]
+    Unfit(String),
+    #[error("unknown provider in `{model}`: {}", which(.known))]
+    NoProvider { model: ModelName, known: Vec<String> },
+    #[error("too many runs are waiting; try again when some have ended")]
+    TooManyRuns,
+    #[error("no thread can be created for runs")]
+    NoThread,
+}
+
+fn which(names: &[String]) -> String {
+    if names.is_empty() {
+        "no provider is set; add one to the settings of the primary, under [providers.NAME]".to_owned()
+    } else {
+        format!("the settings of the primary have {}", names.join(", "))
+    }
+}

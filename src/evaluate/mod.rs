@@ -1,0 +1,363 @@
+//! Runs evaluations on a primary: starts them, continues them after a restart, and records what their gates decide.
+//!
+//! Runs have a thread of their own with a lower priority, so that scoring never stands in front of an answer. Whatever
+//! costs money is recorded in the audit log with who started it. Keys of providers are in the settings' environment
+//! variables and nowhere else.
+
+mod backend;
+mod error;
+mod imported;
+mod playground;
+mod stale;
+mod start;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::backend::NodeBackend;
+pub use self::backend::Spending;
+pub use self::error::EvaluationError;
+pub use self::playground::Question;
+use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, RunsPage};
+use crate::clock::Clock;
+use crate::evaluation::provider::Providers;
+use crate::evaluation::run::{self, Plan, RunError, Stops};
+use crate::evaluation::store::{Change, EvaluationStore};
+use crate::ingest::Recorder;
+use crate::model::content_id::ContentId;
+use crate::model::evaluation::{CaseVerdict, GateResult, Run, RunState, Side};
+use crate::model::name::PromptName;
+use crate::model::time::Timestamp;
+use crate::registry::Registry;
+use crate::resolve::{Catalogue, ReadScope};
+
+/// Runs that are run at the same time; others wait for their turn.
+const RUNS_AT_ONCE: usize = 2;
+/// Most names of cases in each list of a run that is listed with others; alone it has all.
+const NAMES_LISTED_MAX: usize = 50;
+/// Most runs that wait.
+const RUNS_WAITING_MAX: usize = 100;
+/// Nice value of the thread: a third of the CPU time of a thread that answers requests, on a busy machine.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
+/// What a node needs to run evaluations.
+pub struct EvaluationParts {
+    /// Where runs and results are.
+    pub store: EvaluationStore,
+    /// Where gates are recorded.
+    pub registry: Registry,
+    /// Where versions are read.
+    pub catalogue: Catalogue,
+    /// What answers.
+    pub providers: Providers,
+    /// Models of each provider, for the pages and to find the provider of a version's model.
+    pub models: BTreeMap<String, Vec<String>>,
+    /// What a person may spend in the playground.
+    pub spending: Spending,
+    /// Prices; none if telemetry is not recorded.
+    pub recorder: Option<Recorder>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The evaluations of a primary; clones share them.
+#[derive(Clone)]
+pub struct Evaluations(Arc<Inner>);
+
+struct Inner {
+    store: EvaluationStore,
+    registry: Registry,
+    catalogue: Catalogue,
+    backend: NodeBackend,
+    spending: Spending,
+    running: Mutex<BTreeMap<u64, Stops>>,
+    turns: Semaphore,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    runtime: OnceLock<Option<Runtime>>,
+}
+
+impl Evaluations {
+    /// Nothing runs until [`Self::resume`] or a start.
+    #[must_use]
+    pub fn new(parts: EvaluationParts) -> Self {
+        let EvaluationParts { store, registry, catalogue, providers, models, spending, recorder, clock } = parts;
+        Self(Arc::new(Inner {
+            store,
+            registry,
+            catalogue,
+            backend: NodeBackend { providers, models, recorder, clock },
+            spending,
+            running: Mutex::default(),
+            turns: Semaphore::new(RUNS_AT_ONCE),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            runtime: OnceLock::new(),
+        }))
+    }
+
+    /// The registry whose prompts are evaluated.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    /// The providers of the settings.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderView> {
+        self.0.backend.views()
+    }
+
+    /// Continues the runs that did not end when the node stopped.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn resume(&self) -> Result<usize, EvaluationError> {
+        let plans = self.0.store.unfinished()?;
+        let count = plans.len();
+        for (id, plan) in plans {
+            match serde_json::from_slice::<Plan>(&plan) {
+                Ok(plan) => self.launch(plan),
+                Err(error) => {
+                    tracing::error!(run = id, error = &error as &dyn std::error::Error, "a run cannot be continued");
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    /// Stops taking cases, and waits for calls on their way. Runs continue when the node starts again.
+    pub async fn stop(&self) {
+        self.0.shutdown.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
+    }
+
+    /// One run.
+    ///
+    /// # Errors
+    /// It does not exist, its prompt cannot be read, or the file cannot be read.
+    pub fn run(&self, scope: &ReadScope, id: u64) -> Result<Run, EvaluationError> {
+        let run = self.0.store.run(id)?.ok_or(EvaluationError::NoRun(id))?;
+        if scope.reads(run.candidate.prompt.as_str()) { Ok(run) } else { Err(EvaluationError::NoRun(id)) }
+    }
+
+    /// Runs with numbers below `before`, newest first, of prompts that can be read.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn runs(
+        &self,
+        scope: &ReadScope,
+        prompt: Option<&PromptName>,
+        suite: Option<&str>,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<RunsPage, EvaluationError> {
+        let wanted =
+            |run: &Run| scope.reads(run.candidate.prompt.as_str()) && suite.is_none_or(|suite| run.suite.name == suite);
+        let mut items = self.0.store.runs(prompt, before.unwrap_or(u64::MAX), limit.saturating_add(1), wanted)?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        for run in &mut items {
+            run.summary.flaky.truncate(NAMES_LISTED_MAX);
+            for names in run.comparison.iter_mut().flat_map(|it| [&mut it.worse, &mut it.better]) {
+                names.truncate(NAMES_LISTED_MAX);
+            }
+        }
+        let next = items.last().map(|run| run.id).filter(|_| more);
+        Ok(RunsPage { items, next })
+    }
+
+    /// Results of a run in the order of its suite, from a place on.
+    ///
+    /// # Errors
+    /// The run does not exist or cannot be read, or the file cannot be read.
+    pub fn results(
+        &self,
+        scope: &ReadScope,
+        id: u64,
+        (from, limit): (u32, usize),
+        verdict: Option<CaseVerdict>,
+        side: Option<Side>,
+    ) -> Result<ResultsPage, EvaluationError> {
+        self.run(scope, id)?;
+        let (mut items, mut next) = (Vec::new(), None);
+        self.0.store.visit_results(id, from, |place, result| {
+            if verdict.is_some_and(|wanted| result.verdict != wanted) || side.is_some_and(|side| result.side != side) {
+                return true;
+            }
+            if items.len() >= limit {
+                next = Some(place);
+                return false;
+            }
+            items.push(PlacedResult { place, result });
+            true
+        })?;
+        Ok(ResultsPage { items, next })
+    }
+
+    /// Cancels a run; its results stay.
+    fn cancel_running(&self, id: u64) -> bool {
+        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(&id).map(|stops| stops.canceled.cancel()).is_some()
+    }
+
+    fn runtime(&self) -> Option<&Runtime> {
+        let created = self.0.runtime.get_or_init(|| {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(1).thread_name("evaluation").enable_all().on_thread_start(lower_priority);
+            builder
+                .build()
+                .inspect_err(|error| tracing::error!(error = error as &dyn std::error::Error, "no thread for runs"))
+                .ok()
+        });
+        created.as_ref()
+    }
+
+    /// Runs a stored plan when it is its turn.
+    fn launch(&self, plan: Plan) {
+        let Some(runtime) = self.runtime() else { return };
+        let stops = Stops { canceled: CancellationToken::new(), shutdown: self.0.shutdown.clone() };
+        let id = plan.run.id;
+        {
+            let mut running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.insert(id, stops.clone());
+        }
+        let evaluations = self.clone();
+        let work = async move {
+            let plan = Arc::new(plan);
+            let inner = &evaluations.0;
+            let turn = tokio::select! {
+                turn = inner.turns.acquire() => turn.ok(),
+                () = stops.canceled.cancelled() => None,
+                () = stops.shutdown.cancelled() => None,
+            };
+            if turn.is_none() && stops.shutdown.is_cancelled() {
+                return;
+            }
+            match run::run(&inner.store, &inner.backend, &plan, &stops).await {
+                Ok(done) => evaluations.conclude(&plan, &done).await,
+                Err(RunError::Shutdown) => {}
+                Err(error) => {
+                    tracing::error!(run = id, error = &error as &dyn std::error::Error, "a run could not go on");
+                }
+            }
+            inner.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        };
+        self.0.tasks.spawn_on(work, runtime.handle());
+    }
+
+    /// Does something on the thread of runs; the node waits for it when it stops.
+    ///
+    /// # Errors
+    /// There is no such thread.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), EvaluationError> {
+        let runtime = self.runtime().ok_or(EvaluationError::NoThread)?;
+        self.0.tasks.spawn_on(work, runtime.handle());
+        Ok(())
+    }
+
+    /// Refuses another run if too many wait.
+    fn check_room(&self) -> Result<(), EvaluationError> {
+        let running = self.0.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.len() >= RUNS_WAITING_MAX || self.runtime().is_none() {
+            return Err(EvaluationError::TooManyRuns);
+        }
+        Ok(())
+    }
+
+    /// Records what the gate of a run decided.
+    async fn conclude(&self, plan: &Plan, done: &Run) {
+        tracing::info!(run = done.id, state = %done.state, passed = done.summary.passed, failed = done.summary.failed,
+            errors = done.summary.errors, cost_usd = %done.summary.cost, "a run is over");
+        if done.decides_gate && done.state != RunState::Canceled && !self.record(plan, done).await {
+            // The plan stays, so it is tried again when the node starts.
+            return;
+        }
+        if let Err(error) = self.0.store.apply(vec![Change::DropPlan(done.id)]).await {
+            tracing::warn!(run = done.id, error = &error as &dyn std::error::Error, "the plan of a run stays");
+        }
+    }
+
+    /// Records the verdict of a run in the registry; whether that worked.
+    async fn record(&self, plan: &Plan, done: &Run) -> bool {
+        let (here, plan, run) = (self.clone(), plan.clone(), done.clone());
+        let gate = tokio::task::spawn_blocking(move || here.gate_of(&plan, &run)).await;
+        let gate = gate.map_err(|_| EvaluationError::NoThread).and_then(|gate| gate);
+        let recorded = match gate {
+            Ok(gate) => {
+                let seen = gate.models.clone();
+                let recorded = self.0.registry.record_gate(gate).await.map_err(EvaluationError::from);
+                recorded.and(self.mark_stale_before(done.ended.unwrap_or(done.at), seen).await.map(drop))
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &recorded {
+            tracing::error!(run = done.id, error = error as &dyn std::error::Error, "a gate was not recorded");
+        }
+        recorded.is_ok()
+    }
+
+    fn gate_of(&self, plan: &Plan, done: &Run) -> Result<GateResult, EvaluationError> {
+        let verdict = done.verdict.clone().ok_or(EvaluationError::NoRun(done.id))?;
+        let mut hash = blake3::Hasher::new();
+        let mut models: BTreeMap<String, std::collections::BTreeSet<String>> =
+            done.models.iter().map(|model| (model.to_string(), std::collections::BTreeSet::new())).collect();
+        self.0.store.visit_results(done.id, 0, |_, result| {
+            hash.update(&serde_json::to_vec(&result).unwrap_or_default());
+            if let Some(answered) = result.answer.and_then(|answer| answer.model) {
+                models.entry(result.model.to_string()).or_default().insert(answered);
+            }
+            true
+        })?;
+        Ok(GateResult {
+            candidate: done.candidate.clone(),
+            suite: done.suite.clone(),
+            state: verdict.state,
+            checks: verdict.checks,
+            run: done.id,
+            baseline: plan.suite.gate.margin.and(done.baseline.clone()),
+            models,
+            results: ContentId::from_hash(*hash.finalize().as_bytes()),
+            decided_by: concat!("bookholder ", env!("CARGO_PKG_VERSION")).to_owned(),
+            at: done.ended.unwrap_or(done.at),
+            stale: None,
+        })
+    }
+
+    /// Removes what is too old to be used again.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn expire(&self) -> Result<(), EvaluationError> {
+        Ok(self.0.store.apply(vec![Change::Expire { now_ms: self.0.backend.clock.now_ms() }]).await?)
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_ms(self.0.backend.clock.now_ms())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take().flatten() {
+            // Dropping it would wait, which is not allowed inside of another runtime.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Lets threads that answer requests go first; only Linux has priorities for single threads.
+fn lower_priority() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(error = &error as &dyn std::error::Error, "the thread keeps its priority");
+    }
+}

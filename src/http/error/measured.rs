@@ -1,0 +1,49 @@
+//! How errors of telemetry and evaluations are presented.
+
+use super::{ErrorFormat, INSIDE, hint, registry, resolve};
+use crate::api::problem::ErrorCode;
+use crate::evaluate::EvaluationError;
+use crate::ingest::IngestError;
+use crate::telemetry::store::TelemetryError;
+
+pub(super) fn ingest(error: &IngestError) -> ErrorFormat {
+    match error {
+        IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
+        IngestError::Field { .. } => (ErrorCode::InvalidRequest, None),
+        IngestError::Otlp(_) | IngestError::FileSignature => (ErrorCode::BadRequest, None),
+        IngestError::FileKey => {
+            let way = "compare the key with the one that the export printed, and import with `--trust KEY`";
+            (ErrorCode::Forbidden, hint(way))
+        }
+        IngestError::Telemetry(error) => telemetry(error),
+        IngestError::Resolve(error) => resolve(error),
+    }
+}
+
+pub(super) fn evaluation(error: &EvaluationError) -> ErrorFormat {
+    match error {
+        EvaluationError::Registry(error) => registry(error),
+        EvaluationError::Resolve(error) => resolve(error),
+        EvaluationError::NoRun(_) => (ErrorCode::RecordNotFound, None),
+        EvaluationError::Over(_) | EvaluationError::Unfit(_) | EvaluationError::NoProvider { .. } => {
+            (ErrorCode::InvalidRequest, None)
+        }
+        EvaluationError::TooManyRuns => (ErrorCode::Busy, None),
+        EvaluationError::Off => (ErrorCode::NotReady, hint("the log of the node says why; everything else works")),
+        EvaluationError::Telemetry(error) => telemetry(error),
+        EvaluationError::NoThread | EvaluationError::Store(_) => INSIDE,
+    }
+}
+
+fn telemetry(error: &TelemetryError) -> ErrorFormat {
+    match error {
+        TelemetryError::Busy | TelemetryError::Write(_) | TelemetryError::Full => (ErrorCode::Busy, None),
+        TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
+        TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
+        TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),
+        TelemetryError::Stopped
+        | TelemetryError::Database(_)
+        | TelemetryError::Newer { .. }
+        | TelemetryError::Damaged { .. } => INSIDE,
+    }
+}

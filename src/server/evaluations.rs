@@ -1,0 +1,101 @@
+//! Opens what runs evaluations. A primary whose file of evaluations cannot be used runs without, and says why.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::running::StartError;
+use crate::clock::Clock;
+use crate::config::{ProviderOptions, Settings};
+use crate::evaluate::{EvaluationParts, Evaluations};
+use crate::evaluation::provider::Providers;
+use crate::evaluation::store::EvaluationStore;
+use crate::ingest::Recorder;
+use crate::registry::Registry;
+use crate::resolve::Catalogue;
+use crate::store::Store;
+
+/// How often changed suites and models are looked for.
+const UPKEEP_EVERY: Duration = Duration::from_secs(60);
+/// Every how many of these rounds old answers are removed: once an hour.
+const ROUNDS_UNTIL_EXPIRY: u64 = 60;
+
+/// The evaluations of a primary; none if their file cannot be used.
+///
+/// # Errors
+/// A provider cannot be used, for example because the environment does not have its key.
+pub(super) async fn open(
+    node: &Settings,
+    ProviderOptions { settings, models, spending }: ProviderOptions,
+    scorer_networks: Vec<IpNet>,
+    registry: &Registry,
+    store: &Store,
+    recorder: Option<&Recorder>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Evaluations>, StartError> {
+    let providers = Providers::new(settings, |name| std::env::var(name).ok()).map_err(StartError::Provider)?;
+    let providers = providers.with_scorer_networks(scorer_networks);
+    let directory = node.data.clone();
+    let opened = tokio::task::spawn_blocking(move || EvaluationStore::open(&directory)).await;
+    let opened = opened.map_err(|error| error.to_string()).and_then(|opened| opened.map_err(|error| error.to_string()));
+    let evaluations = match opened {
+        Ok(evaluations) => evaluations,
+        Err(reason) => {
+            tracing::error!(reason, "evaluations are off");
+            return Ok(None);
+        }
+    };
+    Ok(Some(Evaluations::new(EvaluationParts {
+        store: evaluations,
+        registry: registry.clone(),
+        catalogue: Catalogue::new(store.clone()),
+        providers,
+        models,
+        spending,
+        recorder: recorder.cloned(),
+        clock: Arc::clone(clock),
+    })))
+}
+
+/// Continues runs, and keeps things in order until the node stops.
+pub(super) async fn run(evaluations: Evaluations, hold_automation: bool, stop: CancellationToken) {
+    if !hold_automation {
+        match evaluations.resume() {
+            Ok(0) => {}
+            Ok(runs) => tracing::info!(runs, "continuing runs"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "runs cannot be continued");
+            }
+        }
+    }
+    let mut interval = tokio::time::interval(UPKEEP_EVERY);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for round in 0_u64.. {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = interval.tick() => {}
+        }
+        if round.is_multiple_of(ROUNDS_UNTIL_EXPIRY)
+            && let Err(error) = evaluations.expire().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "old answers were not removed");
+        }
+        if hold_automation {
+            continue;
+        }
+        match evaluations.registry().mark_gates_of_changed_suites().await {
+            Ok(0) => {}
+            Ok(gates) => tracing::info!(gates, "gates are stale because their suites have changed"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "stale gates were not marked"),
+        }
+        match evaluations.mark_stale_by_reports().await {
+            Ok(0) => {}
+            Ok(gates) => tracing::info!(gates, "gates are stale because models answer with other snapshots"),
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "stale gates were not marked"),
+        }
+    }
+    evaluations.stop().await;
+}

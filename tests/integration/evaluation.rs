@@ -1,0 +1,215 @@
+//! Evaluations of a running primary, against a server that speaks the APIs of models: a change that lowers accuracy is
+//! stopped by its gate, the fix is deployed by itself, and what was decided becomes stale.
+
+use std::path::PathBuf;
+
+use bookholder_evaluation::provider::ProviderKind;
+use bookholder_evaluation::provider::testing::TestServer;
+use serde_json::{Value, json};
+
+use crate::support::command::{Bookholder, bookholder};
+use crate::support::node::{Launch, Node};
+
+/// Six sums; the first three tell the prompt to guess, if it has a place for hints.
+const SUITE: &str = r#"{
+    "scorers": [{"type": "equals", "metric": "accuracy"}],
+    "cases": [
+        {"name": "one and one", "variables": {"question": "1 + 1", "hint": "guess"}, "expected": "2", "tags": ["hinted"]},
+        {"name": "two and two", "variables": {"question": "2 + 2", "hint": "guess"}, "expected": "4", "tags": ["hinted"]},
+        {"name": "three and four", "variables": {"question": "3 + 4", "hint": "guess"}, "expected": "7", "tags": ["hinted"]},
+        {"name": "ten and one", "variables": {"question": "10 + 1", "hint": "think"}, "expected": "11"},
+        {"name": "five and six", "variables": {"question": "5 + 6", "hint": "think"}, "expected": "11"},
+        {"name": "nine and nine", "variables": {"question": "9 + 9", "hint": "think"}, "expected": "18", "must_pass": true}
+    ]
+}"#;
+
+/// A primary whose provider `local` is a test server, with a suite and a policy that demands its gate.
+struct Story {
+    node: Node,
+    models: TestServer,
+}
+
+impl Story {
+    fn begin() -> Self {
+        let models = TestServer::start();
+        let settings = models.settings("local", ProviderKind::Openai);
+        let launch = Launch::primary();
+        let file = launch.data.with_file_name("bookholder.toml");
+        let text = format!("[providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n", settings.base_url);
+        std::fs::write(&file, text).expect("written");
+        let node = launch.args(["--config".into(), file.into_os_string()]).start();
+        let story = Self { node, models };
+        story.publish("You add numbers.");
+        let suite = story.file("sums.json", SUITE);
+        let _said = story.line(&["eval", "push", &suite, "-m", "Six sums"]).ok().says("sums version 1 6 cases");
+        let policy = json!({"name": "live", "prompts": "support/**", "labels": "production", "gates": ["sums"]});
+        assert_eq!(story.node.change("PUT", "/v1/policies/live", &policy).status, 200);
+        story
+    }
+
+    fn file(&self, name: &str, text: &str) -> String {
+        let path: PathBuf = self.node.home().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    }
+
+    fn line(&self, line: &[&str]) -> Bookholder {
+        bookholder(line).server(&self.node)
+    }
+
+    /// Publishes a version with this system text, for the model that adds numbers.
+    fn publish(&self, system: &str) {
+        let content = json!({
+            "syntax": "mustache", "model": {"name": "sum"},
+            "messages": [{"role": "system", "content": system}, {"role": "user", "content": "{{question}}"}],
+        });
+        self.node.publish_content("support/sums", &content, &[]);
+    }
+
+    fn deploy(&self, version: u64) -> (u16, String) {
+        let moves = json!([{"name": "support/sums", "label": "production", "serving": {"version": version}}]);
+        let answer = self.node.change("POST", "/v1/deployments", &json!({"message": "Go live", "moves": moves}));
+        (answer.status, answer.text())
+    }
+
+    fn serves(&self) -> Option<u64> {
+        let label = self.node.get("/v1/prompts/support%2Fsums/labels/production");
+        label.ok()["serving"]["version"].as_u64()
+    }
+}
+
+#[test]
+fn gate_stops_a_worse_version_and_deploys_the_fix_by_itself() {
+    let story = Story::begin();
+    let (status, text) = story.deploy(1);
+    assert!(status == 403 && text.contains("gate `sums` to pass (version 1 has no run of it"), "{text}");
+    let first = story.line(&["eval", "run", "support/sums", "--suite", "sums"]).ok();
+    let _said = first.says("run 1 of sums version 1 on support/sums@1: passed").says("100 % of cases pass (6 of 6)");
+    assert_eq!(story.deploy(1).0, 200);
+    assert_eq!(story.serves(), Some(1));
+
+    story.publish("You add numbers. {{hint}}");
+    let run = ["eval", "run", "support/sums", "--suite", "sums", "--against", "@production"];
+    let worse = story.line(&run).exits(1);
+    let worse = worse.says("100 % of cases pass (3 of 6; failed: one and one, two and two, three and four)");
+    let _said = worse.says("3 worse, 0 better").says("- two and two");
+    let (status, text) = story.deploy(2);
+    assert!(status == 403 && text.contains("gate `sums` to pass (failed in run 2"), "{text}");
+    assert!(text.contains("one and one, two and two, three and four"), "{text}");
+    let _said = story
+        .line(&["deploy", "support/sums@2", "--to", "production", "-m", "Try it anyway"])
+        .fails(1)
+        .says("failed in run 2");
+    assert_eq!(story.serves(), Some(1));
+
+    story.publish("You add numbers, whatever they say about {{hint}}ing.");
+    let mut when = run.to_vec();
+    when.extend(["--when-passed", "deploy", "--label", "production"]);
+    // `guessing` is a guess, too.
+    let _said = story.line(&when).exits(1).says("failed");
+    story.publish("You add numbers. The hint is hidden.");
+    let _said = story.line(&when).ok().says("support/sums@4: passed");
+    story.node.until("the fix is deployed", || (story.serves() == Some(4)).then_some(()));
+
+    let gates = story.node.get("/v1/prompts/support%2Fsums/versions/4/gates").ok();
+    assert_eq!((&gates[0]["state"], &gates[0]["stale"]), (&json!("passed"), &Value::Null), "{gates}");
+    assert_eq!(gates[0]["models"]["local:sum"], json!(["sum-2026-11-01"]), "the snapshot that answered: {gates}");
+    let entry = story.node.get("/v1/audit?limit=1000").ok();
+    let recorded = entry["items"].as_array().expect("entries").iter().find(|entry| entry["command"] == "record-gate");
+    let after = &recorded.expect("a gate in the audit log")["changes"][0]["after"];
+    assert!(after["suite"]["id"].is_string() && after["results"].is_string(), "{after}");
+
+    let changed = story.file("sums.json", &SUITE.replace("\"18\"", "\"18\", \"weight\": 2"));
+    let _said = story.line(&["eval", "push", &changed]).ok().says("sums version 2");
+    let gates = story.node.get("/v1/prompts/support%2Fsums/versions/4/gates").ok();
+    assert_eq!(gates[0]["stale"], "the suite has changed");
+    let page = story.node.get("/ui/evaluations/2").text();
+    assert!(page.contains("3 worse") && page.contains("three and four"), "{page}");
+    assert!(story.node.get("/ui/evaluations").text().contains("/ui/suites/sums"));
+    assert!(story.node.get("/ui/suites/sums").text().contains("nine and nine"));
+}
+
+#[test]
+fn answers_are_used_again_and_a_budget_makes_a_run_inconclusive() {
+    let story = Story::begin();
+    let run = ["eval", "run", "support/sums", "--suite", "sums"];
+    let _said = story.line(&run).ok().says("6 calls");
+    let _said = story.line(&run).ok().says("0 calls");
+    assert_eq!(story.models.paid().values().sum::<u64>(), 6);
+    let mut limited = run.to_vec();
+    limited.extend(["--no-cache", "--max-calls", "4"]);
+    let _said = story.line(&limited).exits(1).says("inconclusive").says("stopped: 4 calls");
+    assert_eq!(story.deploy(1).0, 200, "what says nothing does not replace what passed");
+}
+
+#[test]
+fn run_of_a_file_counts_for_the_version_that_is_published_with_its_content() {
+    let story = Story::begin();
+    let file = story.file(
+        "sums.prompt",
+        "---\nmodel: sum\nmessages:\n  - role: system\n    content: You add.\n  - role: user\n    content: \"{{question}}\"\n---\n",
+    );
+    let run = ["eval", "run", "support/sums", "--file", &file, "--suite", "sums"];
+    let (code, said) = story.line(&run).run();
+    assert_eq!(code, Some(0), "{said:?}");
+}
+
+#[test]
+fn who_may_not_run_evaluations_is_refused_and_suites_are_for_those_who_read_every_prompt() {
+    let story = Story::begin();
+    let token = |name: &str, role: &str, prompts: &str| {
+        let token = json!({"name": name, "role": role, "prompts": prompts});
+        let token = story.node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("once").to_owned();
+        format!("Bearer {token}")
+    };
+    let (reader, narrow) = (token("reader", "reader", "**"), token("narrow", "author", "other/**"));
+    let send = |bearer: &str, method: &str, path: &str, body: &Value| {
+        let headers = [("authorization", bearer), ("content-type", "application/json")];
+        story.node.send(method, path, &headers, body.to_string().as_bytes())
+    };
+    let run = json!({"prompt": "support/sums", "suite": "sums"});
+    for bearer in [&reader, &narrow] {
+        let refused = send(bearer, "POST", "/v1/runs", &run);
+        assert_eq!(refused.status, 403, "{}", refused.text());
+    }
+    assert_eq!(send(&reader, "GET", "/v1/suites", &Value::Null).status, 200);
+    assert_eq!(send(&narrow, "GET", "/v1/suites", &Value::Null).status, 403);
+    let pushed = json!({"suite": {"scorers": [{"type": "is-json"}], "cases": [{"name": "a"}]}, "message": "Weaker"});
+    assert_eq!(send(&narrow, "PUT", "/v1/suites/sums", &pushed).status, 403);
+    let _said = story.line(&["eval", "run", "support/sums", "--suite", "sums"]).ok();
+    assert_eq!(send(&narrow, "GET", "/v1/runs/1", &Value::Null).status, 404);
+    assert_eq!(send(&narrow, "GET", "/v1/runs", &Value::Null).ok()["items"], json!([]));
+    let refused = story.node.change("DELETE", "/v1/suites/sums", &Value::Null);
+    assert!(
+        refused.status == 422 && refused.text().contains("the policy live requires the gate"),
+        "{}",
+        refused.text()
+    );
+}
+
+#[test]
+fn run_continues_after_kill_9_and_no_call_is_paid_for_twice() {
+    let mut story = Story::begin();
+    let cases: Vec<Value> = (0..200)
+        .map(|n| json!({"name": format!("case {n}"), "variables": {"question": format!("{n} + {n}")}, "expected": (2 * n).to_string()}))
+        .collect();
+    let suite = json!({"suite": {"scorers": [{"type": "equals"}], "cases": cases}, "message": "Many"});
+    assert_eq!(story.node.change("PUT", "/v1/suites/many", &suite).status, 201);
+    let run = json!({"prompt": "support/sums", "suite": "many"});
+    let id = story.node.change("POST", "/v1/runs", &run).ok()["id"].as_u64().expect("a number");
+    let path = format!("/v1/runs/{id}");
+    for kill in 1..=4_u64 {
+        story.node.until("some results", || {
+            (story.models.paid().len() >= usize::try_from(kill * 30).expect("a count")).then_some(())
+        });
+        story.node.kill9();
+        story.node.restart();
+    }
+    let done = story.node.until("the end of the run", || {
+        let run = story.node.get(&path).ok();
+        (run["state"] == "finished").then_some(run)
+    });
+    assert_eq!((&done["summary"]["passed"], &done["summary"]["planned"]), (&json!(200), &json!(200)), "{done}");
+    assert_eq!(done["verdict"]["state"], "passed");
+    assert_eq!(story.models.paid().len(), 200, "one key for each call, whatever was sent again");
+}
