@@ -99,6 +99,8 @@ pub enum Part {
     Access,
     /// What prompts cost, and how often they are called.
     Usage,
+    /// Suites and runs.
+    Evaluations,
     /// The replicas of this node.
     Replicas,
 }
@@ -198,6 +200,7 @@ impl Frame {
                         }))
                     }
                     @if self.who != Who::Stranger && self.replica.is_none() {
+                        (entry(part == Part::Evaluations, "/ui/evaluations", &html! { "Evaluations" }))
                         (entry(part == Part::Usage, "/ui/usage", &html! { "Usage" }))
                     }
                     @if self.audits { (entry(part == Part::Audit, "/ui/audit", &html! { "Audit" })) }
@@ -283,6 +286,12 @@ fn note_of_replica(following: &ReplicaStatus) -> Markup {
 
 fn initial(name: &str) -> String {
     plain(&name.chars().take(1).collect::<String>().to_uppercase())
+}
+
+/// One segment of a path, encoded.
+#[must_use]
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// The path of a prompt's page.

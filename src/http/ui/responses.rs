@@ -2,20 +2,25 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::Value;
 
 use super::super::error::Failure;
+use super::super::evaluations::evaluations;
 use super::super::extract::{NoParams, Params, Segments, blocking, excerpt};
 use super::super::request::RequestError;
 use super::super::responses::readable;
 use super::super::state::{App, Shared};
 use super::html;
-use super::visitor::{Visitor, redirect};
+use super::playground::kept_case;
+use super::visitor::{SubmittedForm, Visitor, field, redirect};
 use crate::api::read::{DiffAnswer, VersionView};
-use crate::api::telemetry::{ProducedBy, RecordedResponses};
+use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedResponses};
 use crate::ingest::{IngestError, Recorder};
+use crate::model::content::{Body, Message, Role};
 use crate::model::reference::Selector;
 use crate::resolve::{CatalogueView, ResolveError};
 use crate::web::layout::{response_path, session_path};
+use crate::web::pages::evaluations::suite_path;
 use crate::web::pages::response::{self, ResponsePageData};
 use crate::web::pages::responses::{self, Of};
 
@@ -63,6 +68,51 @@ pub(super) async fn response(
         Ok::<_, Failure>(response::page(&frame, &ResponsePageData { response, others, version, changes }))
     };
     Ok(html(held.work.heavy(show).await??))
+}
+
+/// Keeps what the user said before a response as a case of a suite.
+pub(super) async fn keep(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: SubmittedForm,
+) -> Result<Response, Failure> {
+    let (_, actor) = sent.writer(&app)?;
+    let id = segments.text("id").to_owned();
+    let mut case = kept_case(&mut sent)?;
+    let suite = field(&mut sent.form, "suite")?.trim().to_owned();
+    let (held, visitor, sent_by) = (app.clone(), sent.visitor(), sent.visitor());
+    sent.form.finish(&["form", "suite", "name", "contains", "expected"])?;
+    let read = move || {
+        let view = visitor.view(&held)?;
+        look(&held, &visitor, &view, "response", &id, Recorder::response)
+    };
+    let found = blocking(read).await??;
+    let Some(response) = found.responses.into_iter().find(|response| response.input.is_some()) else {
+        return Err(RequestError::NoRecord { what: "recorded content".to_owned() }.into());
+    };
+    let of_prompt = of_prompt(&app, &sent_by, &response)?;
+    let is_said =
+        |message: &&Value| !matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"));
+    let messages = response.input.as_ref().and_then(Value::as_array).into_iter().flatten().filter(is_said);
+    // The run renders the prompt's own messages again.
+    case.messages = messages.skip(of_prompt).cloned().collect();
+    case.metadata.insert("response".to_owned(), segments.text("id").into());
+    evaluations(&app)?.keep_case(&actor, suite.clone(), case).await?;
+    Ok(redirect(&suite_path(&suite)))
+}
+
+/// How many messages of the version of a response are not system messages.
+fn of_prompt(app: &Shared, visitor: &Visitor, response: &RecordedResponse) -> Result<usize, Failure> {
+    let Some(by) = &response.version else { return Ok(0) };
+    let view = visitor.view(app)?;
+    let Some(version) = there(view.version(&by.prompt, &Selector::Version(by.version)))? else { return Ok(0) };
+    Ok(match &version.content.body {
+        Body::Text(_) => 0,
+        Body::Messages(messages) => messages
+            .iter()
+            .filter(|message| matches!(message, Message::Said(said) if said.role != Role::System))
+            .count(),
+    })
 }
 
 /// Shows the responses of a session.

@@ -5,8 +5,8 @@ use axum::routing::{get, post};
 use super::super::route::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
-    about, alerts, assets, audit, deploy, diff, edit, import, lifecycle, live, merge, observed, promote, prompt,
-    prompts, replicas, responses, review, rollback, sign_in, sign_in_link, usage,
+    about, alerts, assets, audit, deploy, diff, edit, evaluations, import, lifecycle, live, merge, observed,
+    playground, promote, prompt, prompts, replicas, responses, review, rollback, sign_in, sign_in_link, usage,
 };
 
 /// All pages, their assets, and the targets of their forms.
@@ -28,10 +28,15 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::new("POST", "/ui/describe",        || post(about::describe)),
     Route::new("GET",  "/ui/review",          || get(review::queue)),
     Route::new("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
+    Route::new("GET",  "/ui/evaluations",     || get(evaluations::list)),
+    Route::new("GET",  "/ui/evaluations/{id}", || get(evaluations::run).post(evaluations::act)),
+    Route::new("GET",  "/ui/suites/{name}",   || get(evaluations::suite).post(evaluations::start)),
+    Route::new("GET",  "/ui/playground",      || get(playground::form).post(playground::ask)),
+    Route::new("POST", "/ui/playground/keep", || post(playground::keep)),
     Route::new("GET",  "/ui/usage",           || get(usage::usage)),
     Route::new("GET",  "/ui/alerts",          || get(alerts::alerts)),
     Route::new("GET",  "/ui/responses",       || get(responses::find)),
-    Route::new("GET",  "/ui/responses/{id}",  || get(responses::response)),
+    Route::new("GET",  "/ui/responses/{id}",  || get(responses::response).post(responses::keep)),
     Route::new("GET",  "/ui/sessions/{id}",   || get(responses::session)),
     Route::new("GET",  "/ui/observed",        || get(observed::list)),
     Route::new("GET",  "/ui/observed/{id}",   || get(observed::one).post(observed::adopt)),

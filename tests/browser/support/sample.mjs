@@ -271,6 +271,35 @@ export class Sample {
     await team.send("admin", "PUT", "/v1/alerts/support-spend", { ...spend, threshold: 0.01 });
     await team.send("admin", "PUT", "/v1/alerts/all-spend", { metric: "spend", threshold: 500, per_s: 604_800 });
     await team.send("admin", "PUT", "/v1/alerts/errors", { metric: "error_rate", threshold: 0.05, per_s: 3_600 });
+    await this.#evaluated(team);
+  }
+
+  /** A suite and a run of it, as another tool sent it. */
+  async #evaluated(team) {
+    const cases = [
+      { name: "refund within 30 days", variables: { question: "Can I get my money back?" }, tags: ["refunds"], must_pass: true },
+      { name: "angry customer", messages: [{ role: "user", content: "This is the third time!" }] },
+      { name: "opening hours", variables: { question: "When do you open?" }, expected: "At nine." },
+    ];
+    const suite = { description: "What support must never get wrong", scorers: [{ type: "not-contains", value: "As an AI" }], cases };
+    await team.send("admin", "PUT", "/v1/suites/regress", { suite, message: "Three cases" });
+    const result = (name, verdict, reason) => ({
+      case: name,
+      model: "openai:gpt-5-mini",
+      repeat: 0,
+      verdict,
+      score: verdict === "passed" ? 1 : 0,
+      ...(verdict === "error" ? { error: reason } : {}),
+      answer: { text: "As an AI, I cannot say.", model: "gpt-5-mini-2026-03-01", latency_ms: 812, usage: { output_tokens: 8, cost: "0.0004" } },
+      scorers: [{ scorer: "not-contains", weight: 1, verdict, score: verdict === "passed" ? 1 : 0, reason }],
+    });
+    const results = [
+      result(cases[0].name, "failed", "it contains `As an AI`"),
+      result(cases[1].name, "passed", "it does not contain `As an AI`"),
+      result(cases[2].name, "error", "the provider did not answer in time"),
+    ];
+    const run = { prompt: "support/agent", suite: "regress", tool: "promptfoo", results };
+    this.run = (await team.send("admin", "POST", "/v1/runs/import", run)).id;
   }
 
   /** What is going on now: a policy, a canary, change requests in every state, a rollback, a refusal, a caller. */

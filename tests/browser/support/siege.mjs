@@ -91,5 +91,23 @@ export async function besieged() {
   team.observed = (await team.node.send("GET", "/v1/observed")).prompts[0].id;
   const alert = { metric: "spend", threshold: 1, prompts: `hostile/${PAYLOADS[1].slice(0, 150)}`, per_s: 3_600 };
   await team.node.send("PUT", "/v1/alerts/hostile", alert);
+  const cases = PAYLOADS.slice(0, 3).map((payload, index) => ({
+    name: `${index} ${payload.slice(0, 150).replace(/\p{Cc}/gu, "")}`,
+    variables: { question: payload },
+    tags: [payload.slice(0, 50)],
+    scorers: [{ type: "contains", value: payload }],
+  }));
+  await team.node.send("PUT", "/v1/suites/hostile", { suite: { description: PAYLOADS[0], cases }, message: MESSAGE });
+  const results = cases.map((one, index) => ({
+    case: one.name,
+    model: "hostile:<img src=x>",
+    repeat: 0,
+    verdict: "failed",
+    score: 0,
+    answer: { text: PAYLOADS[index], model: PAYLOADS[index].slice(0, 100), latency_ms: 1, usage: {} },
+    scorers: [{ scorer: PAYLOADS[index].slice(0, 50), weight: 1, verdict: "failed", score: 0, reason: PAYLOADS[index] }],
+  }));
+  const run = { prompt: first, at: "@latest", suite: "hostile", tool: PAYLOADS[1].slice(0, 90), results };
+  team.run = (await team.node.send("POST", "/v1/runs/import", run)).id;
   return team;
 }

@@ -12,6 +12,7 @@ use super::editor::edit_path;
 use super::in_code::in_code;
 use super::in_use::{InUse, in_use};
 use super::lifecycle::{removing, retiring};
+use super::playground::playground_path;
 use super::{about as said, impact, serving, timeline};
 use crate::api::read::{PromptView, VersionView};
 use crate::form::{TIME_HINT, hidden, session};
@@ -123,7 +124,10 @@ pub fn page(frame: &Frame, matter: &PromptPageData) -> String {
             @for id in &matter.pending { a.tag.wait href=(request_path(*id)) { "request " (id) " open" } }
             @if frame.form().is_some() {
                 div.inline.end {
-                    @if matter.publishes { a.button href=(edit_path(name, "")) { "Edit" } }
+                    @if matter.publishes {
+                        a.button href=(playground_path(&format!("{name}@latest"))) { "Playground" }
+                        a.button href=(edit_path(name, "")) { "Edit" }
+                    }
                     @if matter.publishes || !matter.deploys.is_empty() {
                         a.button.primary href=(deploy_path(name, "")) { "Deploy" }
                     }

@@ -9,7 +9,8 @@ use super::serving;
 use crate::api::read::{DiffAnswer, VersionView};
 use crate::api::telemetry::{ProducedBy, RecordedResponse};
 use crate::figures::{UNKNOWN, duration};
-use crate::format::{Escaped, moment, sentence, when};
+use crate::form::session;
+use crate::format::{Escaped, grouped, moment, sentence, when};
 use crate::layout::{Frame, Page, Part, diff_path, path_about, request_path, response_path, session_path};
 use crate::model::deployment::Deployment;
 use crate::traced::{self, cost_source, failure, other_model};
@@ -46,6 +47,7 @@ pub fn page(frame: &Frame, data: &ResponsePageData) -> String {
                 h2 #content { "Recorded content" }
                 @if let Some(input) = &one.input { (json("Input", input)) }
                 @if let Some(output) = &one.output { (json("Output", output)) }
+                (keep(frame, one, &id))
             }
         }
         @if let Some(by) = &one.version { (version(data, by)) }
@@ -59,6 +61,39 @@ pub fn page(frame: &Frame, data: &ResponsePageData) -> String {
     let above = [("Usage", "/ui/usage".to_owned())];
     let title = format!("Response {id}");
     frame.page_of(Part::Usage, &Page { title: &title, above: &above, done: None, searches: false, main })
+}
+
+/// The form that keeps what the user said as a case of a suite.
+fn keep(frame: &Frame, one: &RecordedResponse, id: &str) -> Markup {
+    let Some((form, input)) = frame.form().zip(one.input.as_ref()).filter(|_| one.version.is_some()) else {
+        return html! {};
+    };
+    html! {
+        details {
+            summary { "This went wrong: keep it as a case" }
+            form.stack method="post" action=(response_path(id)) {
+                (session(form))
+                p.quiet { (grouped(said_by_user(input))) " messages after the prompt become the input of the case." }
+                label for="keep-suite" { "Suite" }
+                input #keep-suite name="suite" required maxlength="64" autocomplete="off" spellcheck="false"
+                    placeholder="regress";
+                label for="keep-name" { "Name of the case" }
+                input #keep-name name="name" required maxlength="200" autocomplete="off";
+                label for="keep-contains" { "A text that the answer must contain" }
+                input #keep-contains name="contains" maxlength="1000" autocomplete="off";
+                label for="keep-expected" { "Or the expected answer" }
+                textarea #keep-expected name="expected" rows="3" {}
+                button type="submit" { "Keep" }
+            }
+        }
+    }
+}
+
+/// The number of messages that are not system messages.
+fn said_by_user(input: &serde_json::Value) -> u64 {
+    let messages = input.as_array().into_iter().flatten();
+    let said = messages.filter(|message| message.get("role").and_then(|role| role.as_str()) != Some("system"));
+    u64::try_from(said.count()).unwrap_or(u64::MAX)
 }
 
 /// The response among the others, oldest first.

@@ -1,0 +1,276 @@
+//! The playground: a form, the answers as they come, and the form that keeps a case.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use super::super::error::Failure;
+use super::super::evaluations::evaluations;
+use super::super::extract::{Params, blocking};
+use super::super::request::RequestError;
+use super::super::state::{App, Shared};
+use super::html;
+use super::visitor::{SubmittedForm, Visitor, field, redirect};
+use crate::evaluate::{EvaluationError, Evaluations, Question};
+use crate::model::content::{Content, VariableType};
+use crate::model::name::PromptName;
+use crate::model::reference::{Reference, Selector};
+use crate::model::suite::{Case, Check, CheckKind, ModelName, Scorer};
+use crate::registry::Actor;
+use crate::resolve::CatalogueView;
+use crate::web::form::FormValues;
+use crate::web::layout::Frame;
+use crate::web::pages::evaluations::suite_path;
+use crate::web::pages::playground::{self as pages, Playground};
+
+/// Most answers of one page: two versions on two models.
+const ANSWERS_MAX: usize = 4;
+/// Parts of texts that wait to be sent.
+const PARTS_WAITING: usize = 64;
+
+/// A version in the playground.
+struct Opened {
+    reference: String,
+    prompt: PromptName,
+    content: Content,
+}
+
+/// Shows the form, for a version if one is named.
+pub(super) async fn form(State(app): State<App>, visitor: Visitor, mut params: Params) -> Result<Response, Failure> {
+    let evaluations = evaluations(&app)?;
+    let (reference, message) = (params.text("prompt").unwrap_or_default(), params.text("message"));
+    let work = move || -> Result<String, Failure> {
+        let view = visitor.view(&app)?;
+        let opened = if reference.is_empty() { None } else { Some(open(&view, &reference)?) };
+        let mut typed = FormValues::default();
+        typed.put("message", message.unwrap_or_default());
+        let models = models(&evaluations, opened.as_ref().map(|opened| &opened.content));
+        typed.put("models", models.first().cloned().unwrap_or_default());
+        let left = visitor.seat().map(|seat| evaluations.allowance(seat.actor())).transpose()?;
+        let shown = Playground {
+            reference: opened.as_ref().map_or(reference.as_str(), |opened| &opened.reference),
+            content: opened.as_ref().map(|opened| &opened.content),
+            typed: &typed,
+            models: &models,
+            left,
+            has_providers: !evaluations.providers().is_empty(),
+        };
+        Ok(pages::page(&visitor.frame(&app, &view), &shown, false).0)
+    };
+    Ok(html(blocking(work).await??))
+}
+
+/// Asks, and sends each answer while it comes.
+pub(super) async fn ask(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
+    let (_, actor) = sent.writer(&app)?;
+    let (visitor, evaluations) = (sent.visitor(), evaluations(&app)?);
+    let typed = sent.typed();
+    let opening = {
+        let (app, evaluations, actor) = (Arc::clone(&app), evaluations.clone(), actor.clone());
+        move || prepare(&app, &visitor, &evaluations, &actor, typed)
+    };
+    let asking = blocking(opening).await??;
+    let (parts, mut coming) = mpsc::channel::<String>(PARTS_WAITING);
+    evaluations.spawn(asking.run(evaluations.clone(), actor, parts))?;
+    let body = futures_util::stream::poll_fn(move |context| {
+        coming.poll_recv(context).map(|part| part.map(|part| Ok::<_, Infallible>(Bytes::from(part))))
+    });
+    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], Body::from_stream(body)).into_response())
+}
+
+/// A page whose answers are still to come.
+struct Asking {
+    frame: Frame,
+    typed: FormValues,
+    models: Vec<String>,
+    versions: Vec<Opened>,
+    asked: Vec<ModelName>,
+    left: Option<crate::model::usd::Usd>,
+    variables: Map<String, Value>,
+}
+
+fn prepare(
+    app: &Shared,
+    visitor: &Visitor,
+    evaluations: &Evaluations,
+    actor: &Actor,
+    typed: FormValues,
+) -> Result<Asking, Failure> {
+    let view = visitor.view(app)?;
+    let mut versions = vec![open(&view, typed.get("prompt"))?];
+    let first = versions.first().map(|first| (first.prompt.clone(), first.content.clone()));
+    let Some((prompt, content)) = first else { return Err(wrong("prompt", "name a version")) };
+    let against = typed.get("against").trim();
+    if !against.is_empty() {
+        versions.push(open(&view, &format!("{prompt}@{}", against.trim_start_matches('@')))?);
+    }
+    let named = typed.get("models").split_whitespace().map(str::parse::<ModelName>);
+    let mut asked = named.collect::<Result<Vec<_>, _>>().map_err(|error| wrong("models", &error.to_string()))?;
+    if asked.is_empty() {
+        asked.extend(evaluations.models_for(&content).into_iter().next());
+    }
+    if asked.is_empty() {
+        return Err(wrong("models", "name one, as PROVIDER:MODEL"));
+    }
+    if asked.len() * versions.len() > ANSWERS_MAX {
+        return Err(wrong("models", "ask for at most four answers at once"));
+    }
+    let variables = values(&content, &typed);
+    let models = models(evaluations, Some(&content));
+    let left = Some(evaluations.allowance(actor)?);
+    Ok(Asking { frame: visitor.frame(app, &view), typed, models, versions, asked, left, variables })
+}
+
+impl Asking {
+    /// Asks one after the other; ends when the browser is gone.
+    async fn run(self, evaluations: Evaluations, actor: Actor, parts: mpsc::Sender<String>) {
+        let Some(first) = self.versions.first() else { return };
+        let shown = Playground {
+            reference: &first.reference,
+            content: Some(&first.content),
+            typed: &self.typed,
+            models: &self.models,
+            left: self.left,
+            has_providers: true,
+        };
+        let (before, after) = pages::page(&self.frame, &shown, true);
+        if parts.send(before).await.is_err() {
+            return;
+        }
+        let mut texts: Vec<String> = Vec::new();
+        for version in &self.versions {
+            for model in &self.asked {
+                let begin = pages::begin_answer(&version.reference, &model.to_string());
+                if parts.send(begin).await.is_err() {
+                    return;
+                }
+                let question = Question {
+                    prompt: version.prompt.clone(),
+                    content: version.content.clone(),
+                    variables: self.variables.clone(),
+                    message: self.typed.get("message").trim().to_owned(),
+                    model: model.clone(),
+                };
+                // A browser that is too slow gets the rest when the answer is complete.
+                let (mut sent, mut is_behind) = (0_usize, false);
+                let on_text = |text: &str| {
+                    is_behind = is_behind || parts.try_send(pages::part(text)).is_err();
+                    sent = if is_behind { sent } else { sent.saturating_add(text.len()) };
+                };
+                let answered = tokio::select! {
+                    answered = evaluations.ask(&actor, &question, on_text) => answered,
+                    () = parts.closed() => return,
+                };
+                let end = match &answered {
+                    Ok(answer) => {
+                        let rest = pages::part(answer.text.get(sent..).unwrap_or_default());
+                        texts.push(answer.text.clone());
+                        rest + &pages::end_answer(Ok(answer))
+                    }
+                    Err(error) => pages::end_answer(Err(&reason(error))),
+                };
+                if parts.send(end).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let differences = match texts.as_slice() {
+            [first, second, ..] => pages::differences(first, second),
+            _ => String::new(),
+        };
+        let keep = texts.first().map(|text| pages::keep(&self.frame, &shown, text)).unwrap_or_default();
+        let _gone = parts.send(differences + &keep + &after).await;
+    }
+}
+
+/// What a visitor reads about an error: internal ones only say so.
+fn reason(error: &EvaluationError) -> String {
+    match error {
+        EvaluationError::Store(_) => "what this cost could not be stored; see the log of the node".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Keeps a question as a case of a suite.
+pub(super) async fn keep(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
+    let (_, actor) = sent.writer(&app)?;
+    let mut case = kept_case(&mut sent)?;
+    let (suite, message) = (field(&mut sent.form, "suite")?, field(&mut sent.form, "message")?);
+    let given = sent.form.all("var.");
+    sent.form.finish(&["form", "suite", "name", "message", "expected", "contains"])?;
+    case.variables = given.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    if !message.trim().is_empty() {
+        case.messages.push(serde_json::json!({ "role": "user", "content": message.trim() }));
+    }
+    let suite = suite.trim().to_owned();
+    evaluations(&app)?.keep_case(&actor, suite.clone(), case).await?;
+    Ok(redirect(&suite_path(&suite)))
+}
+
+/// The case of a form: its name, what is expected, and what the answer must contain.
+pub(super) fn kept_case(sent: &mut SubmittedForm) -> Result<Case, Failure> {
+    let (name, expected) = (field(&mut sent.form, "name")?, field(&mut sent.form, "expected")?);
+    let contains = field(&mut sent.form, "contains")?;
+    let mut case = Case { name: name.trim().to_owned(), weight: 1.0, ..Case::default() };
+    case.expected = Some(expected.trim()).filter(|text| !text.is_empty()).map(Value::from);
+    let (kind, value) = match contains.trim() {
+        "" if case.expected.is_none() => {
+            return Err(wrong("contains", "say what the answer must contain, or what answer is expected"));
+        }
+        "" => (CheckKind::Equals, None),
+        contains => (CheckKind::Icontains, Some(contains.into())),
+    };
+    case.scorers.push(Scorer {
+        check: Check { kind, not: false },
+        value,
+        threshold: None,
+        weight: 1.0,
+        metric: None,
+        model: None,
+        scorers: Vec::new(),
+        config: Map::new(),
+    });
+    Ok(case)
+}
+
+fn open(view: &CatalogueView, reference: &str) -> Result<Opened, Failure> {
+    let reference: Reference = reference.trim().parse()?;
+    let version = view.version(&reference.name, &reference.selector)?;
+    let shown = match &reference.selector {
+        Selector::Label(label) => format!("{}@{label}", reference.name),
+        _ => format!("{}@{}", reference.name, version.version.number),
+    };
+    Ok(Opened { reference: shown, prompt: reference.name, content: version.content })
+}
+
+/// Values as typed: JSON where the variable is not a text.
+fn values(content: &Content, typed: &FormValues) -> Map<String, Value> {
+    let mut values = Map::new();
+    for variable in &content.variables {
+        let text = typed.get(&format!("var.{}", variable.name));
+        if text.is_empty() {
+            continue;
+        }
+        let plain = || Value::String(text.to_owned());
+        let value = match variable.kind {
+            VariableType::String | VariableType::Any => plain(),
+            _ => serde_json::from_str(text).unwrap_or_else(|_| plain()),
+        };
+        values.insert(variable.name.clone(), value);
+    }
+    values
+}
+
+fn models(evaluations: &Evaluations, content: Option<&Content>) -> Vec<String> {
+    content.map(|content| evaluations.models_for(content)).unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+fn wrong(field: &'static str, reason: &str) -> Failure {
+    RequestError::FormValue { field, reason: reason.to_owned() }.into()
+}
