@@ -20,18 +20,24 @@ pub fn cache_key(endpoint: &str, model: &ModelName, request: &ChatRequest, repea
     Sha256::digest(parts.to_string().as_bytes()).into()
 }
 
+/// Calls that were paid for, and what they cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    pub(super) calls: u64,
+    pub(super) cost: Usd,
+}
+
 /// What a run has used so far.
 #[derive(Debug)]
 pub(super) struct Metered {
     budget: Budget,
     began_ms: i64,
-    used: Mutex<Used>,
+    totals: Mutex<Totals>,
 }
 
 #[derive(Debug, Default)]
-struct Used {
-    calls: u64,
-    cost: Usd,
+struct Totals {
+    used: Used,
     /// The most that calls on their way can cost.
     reserved: Usd,
     /// Keys that this process asked for.
@@ -40,24 +46,18 @@ struct Used {
 
 impl Metered {
     pub(super) fn new(run: &Run, calls: u64, cost: Usd) -> Self {
-        let used = Used { calls, cost, ..Used::default() };
-        Self { budget: run.budget.clone(), began_ms: run.at.ms(), used: Mutex::new(used) }
+        let totals = Totals { used: Used { calls, cost }, ..Totals::default() };
+        Self { budget: run.budget.clone(), began_ms: run.at.ms(), totals: Mutex::new(totals) }
     }
 
-    /// Calls and their cost so far.
-    pub(super) fn so_far(&self) -> (u64, Usd) {
-        let used = self.lock();
-        (used.calls, used.cost)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Used> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes one call that can cost this much at most.
     fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
-        let mut used = self.lock();
-        if let Some(most) = self.budget.max_calls.filter(|most| used.calls >= *most) {
+        let mut totals = self.lock();
+        if let Some(most) = self.budget.max_calls.filter(|most| totals.used.calls >= *most) {
             return Err(CallError::OverBudget(format!("{most} calls")));
         }
         let mut reserve = Usd::default();
@@ -69,22 +69,22 @@ impl Metered {
                     most.short()
                 )));
             };
-            let committed = used.cost.plus(used.reserved);
+            let committed = totals.used.cost.plus(totals.reserved);
             if committed.plus(at_most) > most {
                 let spent = committed.short();
                 return Err(CallError::OverBudget(format!("{spent} of {} are used or on their way", most.short())));
             }
             reserve = at_most;
         }
-        used.calls += 1;
-        used.reserved = used.reserved.plus(reserve);
+        totals.used.calls += 1;
+        totals.reserved = totals.reserved.plus(reserve);
         Ok(reserve)
     }
 
     fn settle(&self, reserved: Usd, cost: Option<Usd>) {
-        let mut used = self.lock();
-        used.reserved = Usd::from_pico(used.reserved.pico().saturating_sub(reserved.pico()));
-        used.cost = used.cost.plus(cost.unwrap_or_default());
+        let mut totals = self.lock();
+        totals.reserved = Usd::from_pico(totals.reserved.pico().saturating_sub(reserved.pico()));
+        totals.used.cost = totals.used.cost.plus(cost.unwrap_or_default());
     }
 }
 
@@ -95,6 +95,8 @@ pub(super) struct Meter<'a, B> {
     pub(super) plan: &'a Plan,
     pub(super) metered: &'a Metered,
     pub(super) repeat: u32,
+    /// What this unit has used.
+    pub(super) used: Mutex<Used>,
 }
 
 /// Asks for the scorers of one answer, and remembers what that cost.
@@ -106,6 +108,38 @@ pub(super) struct Judge<'a, B> {
 impl<'a, B: Backend> Meter<'a, B> {
     pub(super) fn judge(&'a self) -> Judge<'a, B> {
         Judge { meter: self, told: Mutex::default() }
+    }
+
+    /// What the unit has used so far, with what it had used before the run was interrupted.
+    pub(super) fn used(&self) -> Used {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Used> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
+        let reserved = self.metered.reserve(model, at_most)?;
+        self.lock().calls += 1;
+        Ok(reserved)
+    }
+
+    fn settle(&self, reserved: Usd, cost: Option<Usd>) {
+        self.metered.settle(reserved, cost);
+        let mut used = self.lock();
+        used.cost = used.cost.plus(cost.unwrap_or_default());
+    }
+
+    /// Counts a call whose answer was stored, but not yet the result that it belongs to.
+    fn count_again(&self, cost: Option<Usd>) {
+        let cost = cost.unwrap_or_default();
+        let add = |used: &mut Used| {
+            used.calls = used.calls.saturating_add(1);
+            used.cost = used.cost.plus(cost);
+        };
+        add(&mut self.lock());
+        add(&mut self.metered.lock().used);
     }
 }
 
@@ -119,15 +153,18 @@ impl<B: Backend> Ask for Meter<'_, B> {
         if let Some((at_ms, answer)) = self.store.answer(&key, now_ms).map_err(failed)? {
             // An answer that this run asked for before it was interrupted is its own.
             let own = at_ms >= self.metered.began_ms && !asked;
+            if own {
+                self.count_again(answer.usage.cost);
+            }
             return Ok(Answer { cached: !own, ..answer });
         }
-        let reserved = self.metered.reserve(model, self.backend.price_at_most(model, request))?;
+        let reserved = self.reserve(model, self.backend.price_at_most(model, request))?;
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let answered = self.backend.chat(model, request, &hex).await;
         let cost = answered.as_ref().ok().and_then(|answer| self.backend.price(model, answer));
         // What was sent and not answered may have been charged all the same.
         let charged = if matches!(answered, Err(CallError::Failed(_))) { Some(reserved) } else { cost };
-        self.metered.settle(reserved, charged);
+        self.settle(reserved, charged);
         let mut answer = answered?;
         answer.usage.cost = cost;
         let change = Change::Answer { key, at_ms: self.backend.now_ms(), answer: Box::new(answer.clone()) };
@@ -136,9 +173,9 @@ impl<B: Backend> Ask for Meter<'_, B> {
     }
 
     async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Vec<Vec<f64>>, CallError> {
-        let reserved = self.metered.reserve(model, Some(Usd::default()))?;
+        let reserved = self.reserve(model, Some(Usd::default()))?;
         let answered = self.backend.embed(model, texts).await;
-        self.metered.settle(reserved, answered.as_ref().ok().and_then(|(_, cost)| *cost));
+        self.settle(reserved, answered.as_ref().ok().and_then(|(_, cost)| *cost));
         Ok(answered?.0)
     }
 

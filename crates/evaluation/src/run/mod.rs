@@ -8,25 +8,24 @@
 mod meter;
 mod request;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
-use std::time::Duration;
+use std::sync::Mutex;
 
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::meter::cache_key;
-use self::meter::{Meter, Metered};
+use self::meter::{Meter, Metered, Used};
 pub use self::request::{RequestError, request};
-use crate::gate;
+use crate::gate::{self, Tally};
 use crate::judge::score_all;
 use crate::model::content::Content;
-use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, RunState, RunSummary, ScorerResult, Side};
+use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, RunState, RunSummary, Side};
 use crate::model::suite::{Case, ModelName, Scorer, Suite};
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
@@ -41,8 +40,8 @@ const CASES_AT_ONCE: usize = 8;
 pub const RESULTS_MAX: u32 = 1_000_000;
 /// Errors at the start of a run, without any verdict, after which it is stopped.
 const FIRST_ERRORS_MAX: u64 = 10;
-/// How often the counts of a run are stored while it runs.
-const SAVE_INTERVAL: Duration = Duration::from_millis(500);
+/// Changes that may wait for the disk; above it, no further case is begun.
+const CHANGES_WAITING_MAX: usize = 256;
 
 /// Everything that a run needs, stored until it is over.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -139,18 +138,6 @@ fn units(plan: &Plan) -> impl Iterator<Item = Unit<'_>> {
     (0_u32..).step_by(2).zip(all).map(|(place, (case, model, repeat))| Unit { case, model, repeat, place })
 }
 
-/// A result without the texts, which only the store needs.
-fn slim(result: CaseResult) -> CaseResult {
-    let answer = result.answer.map(|answer| Answer {
-        text: String::new(),
-        tool_calls: Vec::new(),
-        logprobs: Vec::new(),
-        ..answer
-    });
-    let scorers = result.scorers.into_iter().map(|scorer| ScorerResult { reason: String::new(), ..scorer }).collect();
-    CaseResult { answer, scorers, error: None, ..result }
-}
-
 /// Runs a plan to its end, from where it was left. The run and its plan are stored already; the plan is dropped by the
 /// caller when it has done what depends on the end of the run.
 ///
@@ -166,64 +153,64 @@ pub async fn run<B: Backend>(
     if let Some(over) = stored.as_ref().filter(|stored| stored.state.is_over()) {
         return Ok(over.clone());
     }
-    let mut run = Run { state: RunState::Running, ..plan.run.clone() };
-    let mut results: Vec<CaseResult> = Vec::new();
-    let mut there: HashSet<u32> = HashSet::new();
-    store.visit_results(run.id, 0, |place, result| {
-        there.insert(place);
-        results.push(slim(result));
-        true
-    })?;
-    run.summary = gate::summarize(&plan.suite.cases, &results, run.summary.planned);
-    // What was stored while it ran includes judges, and calls without an answer.
-    let used = stored.map(|stored| (stored.summary.calls, stored.summary.cost)).unwrap_or_default();
-    let metered = Metered::new(&plan.run, run.summary.calls.max(used.0), run.summary.cost.max(used.1));
+    let summary = stored.map_or_else(|| plan.run.summary.clone(), |stored| stored.summary);
+    let mut run = Run { state: RunState::Running, summary, ..plan.run.clone() };
+    let there = store.places(run.id)?;
+    let metered = Metered::new(&plan.run, run.summary.calls, run.summary.cost);
     store.apply(vec![Change::Run(Box::new(run.clone()))]).await?;
 
     let is_missing =
         |unit: &Unit<'_>| !there.contains(&unit.place) || plan.baseline.is_some() && !there.contains(&(unit.place + 1));
-    let mut waiting = units(plan).filter(is_missing).collect::<Vec<_>>().into_iter();
-    let mut running = FuturesUnordered::new();
-    let mut saved = Instant::now();
+    let mut waiting = units(plan).filter(is_missing);
+    let (mut running, mut writing) = (FuturesUnordered::new(), FuturesUnordered::new());
+    let mut changes: Vec<Change> = Vec::new();
     let mut stopped: Option<String> = None;
+    let mut last_error: Option<String> = None;
+    let mut whole = false;
     loop {
         let ends = stopped.is_some() || stops.canceled.is_cancelled() || stops.shutdown.is_cancelled();
-        while !ends
-            && running.len() < CASES_AT_ONCE
-            && let Some(unit) = waiting.next()
-        {
+        while !ends && !whole && running.len() < CASES_AT_ONCE && changes.len() < CHANGES_WAITING_MAX {
+            let Some(unit) = waiting.next() else {
+                whole = true;
+                break;
+            };
             let done = (there.contains(&unit.place), there.contains(&(unit.place + 1)));
-            let meter = Meter { store, backend, plan, metered: &metered, repeat: unit.repeat };
+            let meter = Meter { store, backend, plan, metered: &metered, repeat: unit.repeat, used: Mutex::default() };
             running.push(evaluate_unless(&stops.canceled, plan, unit, meter, done));
         }
-        let Some(finished) = running.next().await else { break };
-        let mut changes = Vec::new();
-        for (place, result) in finished {
+        // Results are written together while others are on their way: a model never waits for the disk.
+        if writing.is_empty() && !changes.is_empty() {
+            changes.push(Change::Run(Box::new(run.clone())));
+            writing.push(store.apply(std::mem::take(&mut changes)));
+        }
+        let finished = tokio::select! {
+            Some(finished) = running.next() => finished,
+            Some(written) = writing.next() => {
+                written?;
+                continue;
+            }
+            else => break,
+        };
+        run.summary.calls = run.summary.calls.saturating_add(finished.used.calls);
+        run.summary.cost = run.summary.cost.plus(finished.used.cost);
+        for (place, result) in finished.results {
             match result {
                 Ok(result) => {
                     count(&mut run.summary, &result);
-                    changes.push(Change::Result { run: run.id, place, result: Box::new(result.clone()) });
-                    results.push(slim(result));
+                    last_error = result.error.clone().or(last_error);
+                    changes.push(Change::Result { run: run.id, place, result: Box::new(result) });
                 }
                 Err(reason) => stopped = stopped.or(Some(reason)),
             }
         }
         let RunSummary { passed, failed, errors, .. } = run.summary;
         if passed + failed == 0 && errors >= FIRST_ERRORS_MAX && stopped.is_none() {
-            stopped = Some(format!("the first {errors} cases have no verdict: {}", last_error(&changes)));
-        }
-        if saved.elapsed() >= SAVE_INTERVAL {
-            saved = Instant::now();
-            (run.summary.calls, run.summary.cost) = metered.so_far();
-            changes.push(Change::Run(Box::new(run.clone())));
-        }
-        if !changes.is_empty() {
-            store.apply(changes).await?;
+            let error = last_error.clone().unwrap_or_default();
+            stopped = Some(format!("the first {errors} cases have no verdict: {error}"));
         }
     }
-    drop(running);
-    let is_cut = waiting.len() > 0 && stops.shutdown.is_cancelled();
-    if is_cut && !stops.canceled.is_cancelled() && stopped.is_none() {
+    drop((running, writing));
+    if stops.shutdown.is_cancelled() && !stops.canceled.is_cancelled() && stopped.is_none() && !whole {
         return Err(RunError::Shutdown);
     }
     run.state = match () {
@@ -233,17 +220,33 @@ pub async fn run<B: Backend>(
     };
     run.reason = stopped;
     run.ended = Some(Timestamp::from_ms(backend.now_ms()));
-    finish(&mut run, plan, &results);
-    (run.summary.calls, run.summary.cost) = metered.so_far();
+    let (calls, cost) = (run.summary.calls, run.summary.cost);
+    let tally = tally(store, run.id).await?;
+    finish(&mut run, plan, &tally);
+    (run.summary.calls, run.summary.cost) = (calls, cost);
     store.apply(vec![Change::Run(Box::new(run.clone()))]).await?;
     Ok(run)
 }
 
+/// Reads all results again, in the order of the suite, so that sums do not depend on when which answer came.
+async fn tally(store: &EvaluationStore, run: u64) -> Result<Tally, EvaluationStoreError> {
+    let store = store.clone();
+    let read = move || {
+        let mut tally = Tally::default();
+        store.visit_results(run, 0, |_, result| {
+            tally.add(&result);
+            true
+        })?;
+        Ok(tally)
+    };
+    tokio::task::spawn_blocking(read).await.map_err(|_| EvaluationStoreError::Stopped)?
+}
+
 /// Fills in the sums, the comparison and the verdict of a run that is over.
-pub fn finish(run: &mut Run, plan: &Plan, results: &[CaseResult]) {
-    run.summary = gate::summarize(&plan.suite.cases, results, run.summary.planned);
-    run.comparison = run.baseline.as_ref().and_then(|baseline| gate::compare(results, baseline));
-    run.verdict = Some(gate::decide(&plan.suite, results, run.state, &run.summary, run.comparison.as_ref()));
+pub fn finish(run: &mut Run, plan: &Plan, tally: &Tally) {
+    run.summary = tally.summarize(&plan.suite.cases, run.summary.planned);
+    run.comparison = run.baseline.as_ref().and_then(|baseline| tally.compare(baseline));
+    run.verdict = Some(gate::decide(&plan.suite, tally, run.state, &run.summary, run.comparison.as_ref()));
 }
 
 fn count(summary: &mut RunSummary, result: &CaseResult) {
@@ -256,16 +259,14 @@ fn count(summary: &mut RunSummary, result: &CaseResult) {
     }
 }
 
-fn last_error(changes: &[Change]) -> String {
-    let errors = changes.iter().filter_map(|change| match change {
-        Change::Result { result, .. } => result.error.clone(),
-        _ => None,
-    });
-    errors.reduce(|_, newer| newer).unwrap_or_default()
-}
-
-/// Results of one unit by their places; an error is why the run must stop.
+/// Results by their places; an error is why the run must stop.
 type UnitResults = Vec<(u32, Result<CaseResult, String>)>;
+
+/// What one unit came to.
+struct Finished {
+    results: UnitResults,
+    used: Used,
+}
 
 /// Runs a unit, unless the run is canceled before it has answers.
 fn evaluate_unless<'a, B: Backend>(
@@ -274,12 +275,13 @@ fn evaluate_unless<'a, B: Backend>(
     unit: Unit<'a>,
     meter: Meter<'a, B>,
     done: (bool, bool),
-) -> BoxFuture<'a, UnitResults> {
+) -> BoxFuture<'a, Finished> {
     Box::pin(async move {
-        tokio::select! {
+        let results = tokio::select! {
             results = evaluate(plan, unit, &meter, done) => results,
             () = canceled.cancelled() => Vec::new(),
-        }
+        };
+        Finished { results, used: meter.used() }
     })
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::content::Syntax;
-use crate::model::evaluation::{Evaluated, GateState, SuiteRef};
+use crate::model::evaluation::{Evaluated, GateState, ScorerResult, SuiteRef};
 
 /// Echoes the last message; fails, or stops the run, at given calls.
 #[derive(Default)]
@@ -134,6 +134,23 @@ async fn interrupted_run_continues_and_asks_nothing_twice() {
     let calls = keys.len();
     keys.dedup();
     assert_eq!((calls, keys.len()), (50, 50));
+}
+
+#[tokio::test]
+async fn answer_without_a_result_when_the_process_was_killed_is_counted_and_not_paid_for_again() {
+    let (_directory, store) = store();
+    let plan = plan(&store, 20);
+    for case in &plan.suite.cases[..5] {
+        let request = request(&plan.candidate, &plan.suite, case).expect("a request");
+        let key = cache_key("http://localhost", &plan.run.models[0], &request, 0, None);
+        let usage = crate::model::evaluation::AnswerUsage { cost: Some(Usd::from_pico(10)), ..Default::default() };
+        let answer = Box::new(Answer { usage, ..Answer::default() });
+        store.apply(vec![Change::Answer { key, at_ms: 1_500, answer }]).await.expect("written");
+    }
+    let backend = Echo::default();
+    let done = run(&store, &backend, &plan, &Stops::default()).await.expect("a run");
+    assert_eq!(backend.calls.load(Ordering::Relaxed), 15);
+    assert_eq!((done.summary.calls, done.summary.cost), (20, Usd::from_pico(200)));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod codec;
 mod tables;
 mod writer;
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -225,6 +226,20 @@ impl EvaluationStore {
             }
         }
         Ok(())
+    }
+
+    /// The places in its plan of the results that a run has.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn places(&self, run: u64) -> Result<HashSet<u32>, EvaluationStoreError> {
+        let read = self.shared.database.begin_read()?;
+        let results = read.open_table(RESULTS)?;
+        let mut places = HashSet::new();
+        for item in results.range((run, 0)..=(run, u32::MAX))? {
+            places.insert(item?.0.value().1);
+        }
+        Ok(places)
     }
 
     /// One result of a run, by its place in the plan.

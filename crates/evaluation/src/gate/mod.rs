@@ -4,14 +4,14 @@
 //! results would be. Only when everything is reached, and nothing is missing, a gate passes. The unit is the case: its
 //! models and repeats are averaged first, so repeats cannot make a small suite look like a large one.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod tally;
 
-use crate::model::evaluation::{
-    CaseResult, CaseVerdict, Comparison, Evaluated, GateCheck, GateState, GateVerdict, RunState, RunSummary, Side,
-};
-use crate::model::suite::{Case, GateRule, Suite};
+pub use self::tally::Tally;
+use self::tally::{AnswerCosts, CaseTotal};
+use crate::model::evaluation::{Comparison, GateCheck, GateState, GateVerdict, RunState, RunSummary};
+use crate::model::suite::{GateRule, Suite};
 use crate::model::usd::Usd;
-use crate::statistics::{bootstrap_lower_bound, mcnemar_exact, quantile, wilson};
+use crate::statistics::wilson;
 
 /// Share of results without a verdict above which a run is inconclusive.
 pub const ERROR_SHARE_MAX: f64 = 0.02;
@@ -22,147 +22,17 @@ pub const CONFIDENCE: f64 = 0.95;
 /// Most names of cases in the words of one condition; the results list all.
 const NAMES_SHOWN_MAX: usize = 10;
 
-/// The results of one case on one side: its models and repeats together.
-#[derive(Clone, Debug, Default)]
-struct CaseTotal {
-    verdicts: Vec<CaseVerdict>,
-    scores: f64,
-    judged: u32,
-}
-
-impl CaseTotal {
-    fn passed(&self) -> bool {
-        self.judged > 0 && self.verdicts.iter().all(|verdict| *verdict != CaseVerdict::Failed)
-    }
-
-    fn score(&self) -> Option<f64> {
-        (self.judged > 0).then(|| self.scores / f64::from(self.judged))
-    }
-}
-
-fn totals(results: &[CaseResult], side: Side) -> HashMap<&str, CaseTotal> {
-    let mut totals: HashMap<&str, CaseTotal> = HashMap::new();
-    for result in results.iter().filter(|result| result.side == side) {
-        let total = totals.entry(&result.case).or_default();
-        total.verdicts.push(result.verdict);
-        if result.verdict != CaseVerdict::Error {
-            total.scores += result.score;
-            total.judged += 1;
-        }
-    }
-    totals
-}
-
-/// Counts and sums of the candidate's results. `planned` is how many there will be.
-#[must_use]
-pub fn summarize(cases: &[Case], results: &[CaseResult], planned: u64) -> RunSummary {
-    let mut summary = RunSummary { planned, ..RunSummary::default() };
-    let weights: HashMap<&str, f64> = cases.iter().map(|case| (case.name.as_str(), case.weight)).collect();
-    let (mut scores, mut weight_sum) = (0.0, 0.0);
-    let mut metrics: BTreeMap<String, (f64, f64)> = BTreeMap::new();
-    let mut latencies = Vec::new();
-    for result in results {
-        let answered = result.answer.as_ref().filter(|answer| !answer.cached);
-        summary.calls += u64::from(answered.is_some());
-        summary.cost = summary.cost.plus(result.judging);
-        if let Some(cost) = answered.and_then(|answer| answer.usage.cost) {
-            summary.cost = summary.cost.plus(cost);
-        }
-        if result.side != Side::Candidate {
-            continue;
-        }
-        if let Some(answer) = answered {
-            latencies.push(as_float(answer.latency_ms));
-        }
-        match result.verdict {
-            CaseVerdict::Passed => summary.passed += 1,
-            CaseVerdict::Failed => summary.failed += 1,
-            CaseVerdict::Error => {
-                summary.errors += 1;
-                continue;
-            }
-        }
-        let weight = weights.get(result.case.as_str()).copied().unwrap_or(1.0);
-        scores += weight * result.score;
-        weight_sum += weight;
-        for scorer in &result.scorers {
-            if let (Some(metric), true) = (&scorer.metric, scorer.verdict != CaseVerdict::Error) {
-                let (sum, count) = metrics.entry(metric.clone()).or_default();
-                *sum += scorer.score;
-                *count += 1.0;
-            }
-        }
-    }
-    summary.score = (weight_sum > 0.0).then(|| scores / weight_sum);
-    summary.metrics = metrics.into_iter().map(|(metric, (sum, count))| (metric, sum / count)).collect();
-    latencies.sort_by(f64::total_cmp);
-    summary.latency_p50_ms = quantile(&latencies, 0.5).map(as_whole);
-    summary.latency_p95_ms = quantile(&latencies, 0.95).map(as_whole);
-    (summary.consistency, summary.flaky) = consistency(results);
-    summary
-}
-
-/// The share of cases with repeats on a model that always have the same verdict, and the names of the others.
-fn consistency(results: &[CaseResult]) -> (Option<f64>, Vec<String>) {
-    let mut repeats: BTreeMap<&str, BTreeMap<String, (BTreeSet<CaseVerdict>, u32)>> = BTreeMap::new();
-    let judged = |result: &&CaseResult| result.side == Side::Candidate && result.verdict != CaseVerdict::Error;
-    for result in results.iter().filter(judged) {
-        let models = repeats.entry(&result.case).or_default();
-        let (verdicts, count) = models.entry(result.model.to_string()).or_default();
-        verdicts.insert(result.verdict);
-        *count += 1;
-    }
-    repeats.retain(|_, models| models.values().any(|(_, count)| *count > 1));
-    let differs = |models: &BTreeMap<String, (BTreeSet<CaseVerdict>, u32)>| {
-        models.values().any(|(verdicts, _)| verdicts.len() > 1)
-    };
-    let flaky: Vec<String> =
-        repeats.iter().filter(|(_, models)| differs(models)).map(|(case, _)| (*case).to_owned()).collect();
-    let share = (!repeats.is_empty()).then(|| 1.0 - count(flaky.len()) / count(repeats.len()));
-    (share, flaky)
-}
-
-/// Compares both sides case by case; `None` if no case has a verdict on both.
-#[must_use]
-pub fn compare(results: &[CaseResult], baseline: &Evaluated) -> Option<Comparison> {
-    let (after, before) = (totals(results, Side::Candidate), totals(results, Side::Baseline));
-    let mut names: Vec<&str> = after.keys().copied().collect();
-    names.sort_unstable();
-    let (mut worse, mut better, mut differences) = (Vec::new(), Vec::new(), Vec::new());
-    for name in names {
-        let (Some(after), Some(before)) = (after.get(name), before.get(name)) else { continue };
-        let (Some(new), Some(old)) = (after.score(), before.score()) else { continue };
-        differences.push(new - old);
-        match (before.passed(), after.passed()) {
-            (true, false) => worse.push(name.to_owned()),
-            (false, true) => better.push(name.to_owned()),
-            _ => {}
-        }
-    }
-    let (difference, lower_bound) = bootstrap_lower_bound(&differences, CONFIDENCE)?;
-    Some(Comparison {
-        baseline: baseline.clone(),
-        pairs: whole(differences.len()),
-        mcnemar_p: mcnemar_exact(whole(worse.len()), whole(better.len())),
-        worse,
-        better,
-        difference,
-        lower_bound,
-    })
-}
-
 /// Decides the gate of a run that is over.
 #[must_use]
 pub fn decide(
     suite: &Suite,
-    results: &[CaseResult],
+    tally: &Tally,
     state: RunState,
     summary: &RunSummary,
     comparison: Option<&Comparison>,
 ) -> GateVerdict {
     let rule = &suite.gate;
-    let totals = totals(results, Side::Candidate);
-    let mut checks = vec![must_pass(suite, &totals), pass_rate(rule, suite, &totals)];
+    let mut checks = vec![must_pass(suite, tally), pass_rate(rule, suite, tally)];
     checks.extend(rule.metrics.iter().map(|(metric, least)| {
         let reached = summary.metrics.get(metric).copied();
         at_least(&format!("metric {metric}"), reached, *least)
@@ -181,9 +51,9 @@ pub fn decide(
         });
     }
     if let Some(most) = rule.cost_mean_usd {
-        checks.push(mean_cost(results, most));
+        checks.push(mean_cost(tally.answers, most));
     }
-    checks.push(complete(state, results, summary));
+    checks.push(complete(state, summary));
     let states: Vec<GateState> = checks.iter().map(|check| check.state).collect();
     let state = match () {
         () if states.contains(&GateState::Failed) => GateState::Failed,
@@ -193,19 +63,12 @@ pub fn decide(
     GateVerdict { state, checks }
 }
 
-fn must_pass(suite: &Suite, totals: &HashMap<&str, CaseTotal>) -> GateCheck {
+fn must_pass(suite: &Suite, tally: &Tally) -> GateCheck {
     let required: Vec<&str> = suite.cases.iter().filter(|case| case.must_pass).map(|case| case.name.as_str()).collect();
-    let failed: Vec<&str> = required
-        .iter()
-        .copied()
-        .filter(|name| totals.get(name).is_some_and(|total| total.verdicts.contains(&CaseVerdict::Failed)))
-        .collect();
-    let unknown = required
-        .iter()
-        .filter(|name| {
-            totals.get(*name).is_none_or(|total| total.judged == 0 || total.verdicts.contains(&CaseVerdict::Error))
-        })
-        .count();
+    let failed: Vec<&str> =
+        required.iter().copied().filter(|name| tally.case(name).is_some_and(|total| total.failed > 0)).collect();
+    let is_unknown = |name: &&&str| tally.case(name).is_none_or(|total| total.judged() == 0 || total.errors > 0);
+    let unknown = required.iter().filter(is_unknown).count();
     match (failed.is_empty(), unknown) {
         (false, _) => check(false, format!("every case that must pass ({} failed: {})", failed.len(), named(&failed))),
         (true, 0) => check(true, format!("every case that must pass ({} of {0})", required.len())),
@@ -213,15 +76,14 @@ fn must_pass(suite: &Suite, totals: &HashMap<&str, CaseTotal>) -> GateCheck {
     }
 }
 
-fn pass_rate(rule: &GateRule, suite: &Suite, totals: &HashMap<&str, CaseTotal>) -> GateCheck {
+fn pass_rate(rule: &GateRule, suite: &Suite, tally: &Tally) -> GateCheck {
     let judged: Vec<(&str, &CaseTotal)> = suite
         .cases
         .iter()
-        .filter_map(|case| totals.get_key_value(case.name.as_str()))
-        .filter(|(_, total)| total.judged > 0)
-        .map(|(name, total)| (*name, total))
+        .filter_map(|case| Some((case.name.as_str(), tally.case(&case.name)?)))
+        .filter(|(_, total)| total.judged() > 0)
         .collect();
-    let failed: Vec<&str> = judged.iter().filter(|(_, total)| !total.passed()).map(|(name, _)| *name).collect();
+    let failed: Vec<&str> = judged.iter().filter(|(_, total)| !total.has_passed()).map(|(name, _)| *name).collect();
     let passed = judged.len() - failed.len();
     if judged.is_empty() {
         return inconclusive(format!("{} of cases pass (no case has a verdict)", percent(rule.pass_rate)));
@@ -258,31 +120,22 @@ fn not_worse(margin: f64, comparison: Option<&Comparison>) -> GateCheck {
     check(comparison.lower_bound >= -margin, says)
 }
 
-fn mean_cost(results: &[CaseResult], most: Usd) -> GateCheck {
-    let answers = results.iter().filter(|result| result.side == Side::Candidate).filter_map(|it| it.answer.as_ref());
-    let (mut sum, mut answered, mut unpriced) = (Usd::default(), 0_u64, 0_u64);
-    for answer in answers {
-        match answer.usage.cost {
-            Some(cost) => (sum, answered) = (sum.plus(cost), answered + 1),
-            None => unpriced += 1,
-        }
-    }
+fn mean_cost(AnswerCosts { sum, priced, unpriced }: AnswerCosts, most: Usd) -> GateCheck {
     let says = |reached: &str| format!("mean cost of an answer at most {} ({reached})", most.short());
-    match sum.per(answered) {
+    match sum.per(priced) {
         _ if unpriced > 0 => inconclusive(says(&format!("{unpriced} answers without a known price"))),
         Some(mean) => check(mean <= most, says(&mean.short())),
         None => inconclusive(says("no answers")),
     }
 }
 
-fn complete(state: RunState, results: &[CaseResult], summary: &RunSummary) -> GateCheck {
-    let own: Vec<&CaseResult> = results.iter().filter(|result| result.side == Side::Candidate).collect();
-    let errors = own.iter().filter(|result| result.verdict == CaseVerdict::Error).count();
-    let share = count(errors) / count(own.len().max(1));
+fn complete(state: RunState, summary: &RunSummary) -> GateCheck {
+    let came = summary.passed + summary.failed + summary.errors;
+    let share = as_float(summary.errors) / as_float(came.max(1));
     let says = format!("complete run ({} of {} results are errors)", summary.errors, summary.planned);
     match state {
-        RunState::Finished if whole(own.len()) < summary.planned => {
-            inconclusive(format!("complete run ({} of {} results)", own.len(), summary.planned))
+        RunState::Finished if came < summary.planned => {
+            inconclusive(format!("complete run ({came} of {} results)", summary.planned))
         }
         RunState::Finished if share <= ERROR_SHARE_MAX => check(true, says),
         RunState::Finished => inconclusive(format!("{says}, more than {}", percent(ERROR_SHARE_MAX))),
@@ -327,7 +180,7 @@ const fn count(count: usize) -> f64 {
     count as f64
 }
 
-#[allow(clippy::cast_precision_loss, reason = "milliseconds of an answer are far below 2^53")]
+#[allow(clippy::cast_precision_loss, reason = "milliseconds and results are far below 2^53")]
 const fn as_float(ms: u64) -> f64 {
     ms as f64
 }
@@ -340,7 +193,7 @@ fn as_whole(ms: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::evaluation::Answer;
+    use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Evaluated, Side};
 
     fn suite(json: &str) -> Suite {
         Suite::from_json(json.as_bytes()).expect(json)
@@ -372,8 +225,9 @@ mod tests {
             version: Some(1),
             content_id: crate::model::content_id::ContentId::of(b"x"),
         };
-        let summary = summarize(&suite.cases, results, 0);
-        decide(suite, results, state, &summary, compare(results, &baseline).as_ref())
+        let tally: Tally = results.iter().collect();
+        let summary = tally.summarize(&suite.cases, 0);
+        decide(suite, &tally, state, &summary, tally.compare(&baseline).as_ref())
     }
 
     #[test]
@@ -450,7 +304,7 @@ mod tests {
             let verdict = if repeat == 1 { CaseVerdict::Failed } else { CaseVerdict::Passed };
             results.push(result("1", Side::Candidate, repeat, verdict));
         }
-        let summary = summarize(&suite.cases, &results, 6);
+        let summary = results.iter().collect::<Tally>().summarize(&suite.cases, 6);
         assert_eq!((summary.consistency, summary.flaky), (Some(0.5), vec!["1".to_owned()]));
         assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Failed);
     }
