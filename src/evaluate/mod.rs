@@ -27,7 +27,7 @@ use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, RunsPage}
 use crate::clock::Clock;
 use crate::evaluation::provider::Providers;
 use crate::evaluation::run::{self, Plan, RunError, Stops};
-use crate::evaluation::store::{Change, EvaluationStore};
+use crate::evaluation::store::{Change, EvaluationStore, ResultFilter};
 use crate::ingest::Recorder;
 use crate::model::content_id::ContentId;
 use crate::model::evaluation::{CaseVerdict, GateResult, Run, RunState, Side};
@@ -189,10 +189,7 @@ impl Evaluations {
     ) -> Result<ResultsPage, EvaluationError> {
         self.run(scope, id)?;
         let (mut items, mut next) = (Vec::new(), None);
-        self.0.store.visit_results(id, from, |place, result| {
-            if verdict.is_some_and(|wanted| result.verdict != wanted) || side.is_some_and(|side| result.side != side) {
-                return true;
-            }
+        self.0.store.visit_results(id, from, ResultFilter { verdict, side }, |place, result| {
             if items.len() >= limit {
                 next = Some(place);
                 return false;
@@ -310,7 +307,7 @@ impl Evaluations {
         let mut hash = blake3::Hasher::new();
         let mut models: BTreeMap<String, std::collections::BTreeSet<String>> =
             done.models.iter().map(|model| (model.to_string(), std::collections::BTreeSet::new())).collect();
-        self.0.store.visit_results(done.id, 0, |_, result| {
+        self.0.store.visit_results(done.id, 0, ResultFilter::default(), |_, result| {
             hash.update(&serde_json::to_vec(&result).unwrap_or_default());
             if let Some(answered) = result.answer.and_then(|answer| answer.model) {
                 models.entry(result.model.to_string()).or_default().insert(answered);

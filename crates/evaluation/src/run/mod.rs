@@ -32,7 +32,7 @@ use crate::model::usd::Usd;
 use crate::provider::{Ask as _, CallError, ChatRequest};
 use crate::score::Scoring;
 pub use crate::score::case_verdict;
-use crate::store::{Change, EvaluationStore, EvaluationStoreError};
+use crate::store::{Change, EvaluationStore, EvaluationStoreError, ResultFilter};
 
 /// Cases that are run at the same time. Providers limit calls further, by what they answer.
 const CASES_AT_ONCE: usize = 8;
@@ -233,7 +233,7 @@ async fn tally(store: &EvaluationStore, run: u64) -> Result<Tally, EvaluationSto
     let store = store.clone();
     let read = move || {
         let mut tally = Tally::default();
-        store.visit_results(run, 0, |_, result| {
+        store.visit_results(run, 0, ResultFilter::default(), |_, result| {
             tally.add(&result);
             true
         })?;

@@ -20,10 +20,10 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
 use tokio::sync::oneshot;
 
-use self::tables::{ANSWERS, META, PLANS, RESULTS, RUNS, RUNS_OF, SPENT};
+use self::tables::{ANSWERS, META, PLANS, RESULTS, RUNS, RUNS_OF, SPENT, mark};
 pub use self::writer::Change;
 use self::writer::{Job, Writer};
-use crate::model::evaluation::{Answer, CaseResult, Run};
+use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, Side};
 use crate::model::name::PromptName;
 use crate::model::usd::Usd;
 
@@ -69,6 +69,26 @@ impl EvaluationStoreError {
 impl<E: Into<redb::Error>> From<E> for EvaluationStoreError {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
+    }
+}
+
+/// Which results are read: all of them by default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResultFilter {
+    /// Only those with this verdict.
+    pub verdict: Option<CaseVerdict>,
+    /// Only those of this side.
+    pub side: Option<Side>,
+}
+
+impl ResultFilter {
+    fn marks(self) -> Vec<u8> {
+        let verdicts = [CaseVerdict::Passed, CaseVerdict::Failed, CaseVerdict::Error];
+        let verdicts = verdicts.into_iter().filter(|verdict| self.verdict.is_none_or(|wanted| wanted == *verdict));
+        let sides = |side: &Side| self.side.is_none_or(|wanted| wanted == *side);
+        let of =
+            |verdict| [Side::Candidate, Side::Baseline].into_iter().filter(sides).map(move |side| mark(verdict, side));
+        verdicts.flat_map(of).collect()
     }
 }
 
@@ -207,7 +227,8 @@ impl EvaluationStore {
         Ok(found)
     }
 
-    /// Results of a run from a place in its plan on, in order, until `visit` returns false.
+    /// Results of a run from a place in its plan on, in order, until `visit` returns false. Those that the filter
+    /// leaves out are not read.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -215,13 +236,16 @@ impl EvaluationStore {
         &self,
         run: u64,
         from: u32,
+        filter: ResultFilter,
         mut visit: impl FnMut(u32, CaseResult) -> bool,
     ) -> Result<(), EvaluationStoreError> {
         let read = self.shared.database.begin_read()?;
         let results = read.open_table(RESULTS)?;
+        let wanted = filter.marks();
         for item in results.range((run, from)..=(run, u32::MAX))? {
             let (key, result) = item?;
-            if !visit(key.value().1, codec::read(&codec::unpack(result.value())?)?) {
+            let (mark, result) = result.value();
+            if wanted.contains(&mark) && !visit(key.value().1, codec::read(&codec::unpack(result)?)?) {
                 break;
             }
         }
@@ -250,7 +274,7 @@ impl EvaluationStore {
         let read = self.shared.database.begin_read()?;
         let results = read.open_table(RESULTS)?;
         let found = results.get((run, place))?;
-        found.map(|result| codec::read(&codec::unpack(result.value())?)).transpose()
+        found.map(|result| codec::read(&codec::unpack(result.value().1)?)).transpose()
     }
 
     /// An answer that was paid for and is young enough to use again, and when it came.

@@ -64,11 +64,13 @@ async fn what_was_written_is_there_after_the_file_is_opened_again() {
     {
         let store = EvaluationStore::open(directory.path()).expect("a file");
         let id = store.next_run();
+        let failed = CaseResult { side: Side::Baseline, verdict: CaseVerdict::Failed, ..result("b") };
         let changes = vec![
             Change::Run(Box::new(run(id, "support/agent"))),
             Change::Plan { run: id, plan: b"{}".to_vec() },
             Change::Result { run: id, place: 0, result: Box::new(result("a")) },
             Change::Result { run: id, place: 2, result: Box::new(result("b")) },
+            Change::Result { run: id, place: 3, result: Box::new(failed) },
             Change::Answer { key: [7; 32], at_ms: 5_000, answer: Box::default() },
         ];
         store.apply(changes).await.expect("written");
@@ -77,13 +79,21 @@ async fn what_was_written_is_there_after_the_file_is_opened_again() {
     assert_eq!(store.run(1).expect("read"), Some(run(1, "support/agent")));
     assert_eq!(store.unfinished().expect("read"), [(1, b"{}".to_vec())]);
     assert_eq!(store.result(1, 2).expect("read"), Some(result("b")));
-    let mut places = Vec::new();
-    let visit = |place, _| {
-        places.push(place);
-        true
+    let places = |from, filter| {
+        let mut places = Vec::new();
+        let visit = |place, _| {
+            places.push(place);
+            true
+        };
+        store.visit_results(1, from, filter, visit).expect("read");
+        places
     };
-    store.visit_results(1, 1, visit).expect("read");
-    assert_eq!(places, [2]);
+    let of = |verdict, side| ResultFilter { verdict, side };
+    assert_eq!(places(1, ResultFilter::default()), [2, 3]);
+    assert_eq!(places(0, of(Some(CaseVerdict::Passed), None)), [0, 2]);
+    assert_eq!(places(0, of(Some(CaseVerdict::Failed), Some(Side::Baseline))), [3]);
+    assert!(places(0, of(Some(CaseVerdict::Failed), Some(Side::Candidate))).is_empty());
+    assert_eq!(store.places(1).expect("read"), [0, 2, 3].into());
     assert_eq!(store.next_run(), 2, "numbers go on");
     let young = store.answer(&[7; 32], 5_000 + ANSWER_LIFE_MS).expect("read");
     assert_eq!(young, Some((5_000, Answer::default())));

@@ -6,7 +6,7 @@ use std::sync::mpsc::Receiver;
 use redb::{Durability, ReadableTable, WriteTransaction};
 use tokio::sync::oneshot;
 
-use super::tables::{ANSWERS, PLANS, RESULTS, RUNS, RUNS_OF, SPENT};
+use super::tables::{ANSWERS, PLANS, RESULTS, RUNS, RUNS_OF, SPENT, mark};
 use super::{ANSWER_LIFE_MS, EvaluationStoreError, Shared, codec};
 use crate::model::evaluation::{Answer, CaseResult, Run};
 use crate::model::usd::Usd;
@@ -126,7 +126,8 @@ fn apply(write: &WriteTransaction, change: &Change) -> Result<(), EvaluationStor
         }
         Change::Result { run, place, result } => {
             let stored = codec::pack(&codec::write(result)?)?;
-            write.open_table(RESULTS)?.insert((*run, *place), stored.as_slice())?;
+            let mark = mark(result.verdict, result.side);
+            write.open_table(RESULTS)?.insert((*run, *place), (mark, stored.as_slice()))?;
         }
         Change::Answer { key, at_ms, answer } => {
             let stored = codec::pack(&codec::write(answer)?)?;
