@@ -15,6 +15,7 @@ mod client;
 mod clocks;
 mod crowd;
 mod disk;
+mod evaluation;
 mod faults;
 mod kills;
 mod network;
