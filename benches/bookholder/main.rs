@@ -13,12 +13,14 @@
 )]
 
 mod delta;
+mod evaluation;
 mod govern;
 mod http;
 mod library;
 mod load;
 mod machine;
 mod memory;
+mod models;
 mod node;
 mod pages;
 mod peers;
@@ -44,7 +46,7 @@ use self::report::{Progress, Report, count};
 type Section = fn(&mut Bench);
 
 /// The sections, in the order in which they share what they made.
-const SECTIONS: [(&str, Section); 10] = [
+const SECTIONS: [(&str, Section); 11] = [
     ("resolve", resolve::run),
     ("http", http::run),
     ("delta", delta::run),
@@ -55,6 +57,7 @@ const SECTIONS: [(&str, Section); 10] = [
     ("govern", govern::run),
     ("pages", pages::run),
     ("telemetry", telemetry::run),
+    ("evaluation", evaluation::run),
 ];
 
 /// What the sections share.

@@ -40,6 +40,11 @@ impl Node {
         Self::start("serve", data, listen, &[])
     }
 
+    /// Starts a primary on a data directory, with a file of settings.
+    pub fn configured(data: &Path, settings: &Path) -> Self {
+        Self::start("serve", data, None, &["--config", &settings.display().to_string()])
+    }
+
     /// Starts a replica on a data directory.
     pub fn replica(data: &Path, upstream: SocketAddr, root_key: &str, listen: Option<SocketAddr>) -> Self {
         Self::start("replica", data, listen, &["--upstream", &format!("http://{upstream}"), "--root-key", root_key])

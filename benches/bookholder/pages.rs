@@ -108,7 +108,8 @@ fn many(bench: &mut Bench) {
     }
 }
 
-fn measure(bench: &mut Bench, node: &Node, what: &str, path: &str, shows: &str, target_ms: f64) {
+/// Asks for a page again and again, and reports how long it took.
+pub fn measure(bench: &mut Bench, node: &Node, what: &str, path: &str, shows: &str, target_ms: f64) {
     let progress = Progress::begin(format!("asking for {path}"));
     let mut wire = node.wire();
     let mut times_ms = Vec::with_capacity(TIMES);
