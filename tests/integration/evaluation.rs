@@ -114,7 +114,7 @@ fn gate_stops_a_worse_version_and_deploys_the_fix_by_itself() {
     let gates = story.node.get("/v1/prompts/support%2Fsums/versions/4/gates").ok();
     assert_eq!((&gates[0]["state"], &gates[0]["stale"]), (&json!("passed"), &Value::Null), "{gates}");
     assert_eq!(gates[0]["models"]["local:sum"], json!(["sum-2026-11-01"]), "the snapshot that answered: {gates}");
-    let entry = story.node.get("/v1/audit?limit=1000").ok();
+    let entry = story.node.change("GET", "/v1/audit?limit=1000", &Value::Null).ok();
     let recorded = entry["items"].as_array().expect("entries").iter().find(|entry| entry["command"] == "record-gate");
     let after = &recorded.expect("a gate in the audit log")["changes"][0]["after"];
     assert!(after["suite"]["id"].is_string() && after["results"].is_string(), "{after}");
