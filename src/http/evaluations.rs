@@ -165,7 +165,7 @@ pub(super) async fn import_run(
     params(
         ("prompt" = Option<PromptName>, Query, description = "Only runs of this prompt.", example = "support/agent"),
         ("suite" = Option<String>, Query, description = "Only runs of this suite.", example = "regress"),
-        ("before" = Option<u64>, Query, description = "Only runs with lower numbers: `next` of the previous page.", minimum = 1, example = 120),
+        ("before" = Option<u64>, Query, description = "Only runs with lower numbers: `next` of the previous page.", minimum = 0, example = 120),
         ("limit" = Option<u32>, Query, description = "Rows of a page.", minimum = 1, maximum = 1000, example = 20),
     ),
     responses((status = 200, body = RunsPage)),

@@ -24,7 +24,10 @@ schemathesis.openapi.format(
 schemathesis.openapi.format("time-or-period", st.sampled_from(["7d", "24h", "90m", "2026-03-20", PAST]))
 
 # Where a value may be any JSON. An integer there is within 2^53 - 1, while 1e300 may stand: no schema tells them apart.
-ANY_JSON = {"config", "default", "input", "messages", "output", "parameters", "response_schema", "tools", "variables"}
+ANY_JSON = {
+    *("config", "default", "expected", "input", "messages", "metadata", "output", "parameters", "placeholders"),
+    *("response_schema", "results", "tools", "value", "variables"),
+}
 INTEGER_MAX = 2**53 - 1
 
 

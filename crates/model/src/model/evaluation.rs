@@ -197,7 +197,6 @@ pub struct Answer {
     pub text: String,
     /// Calls of tools, as the OpenAI API writes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
     pub tool_calls: Vec<Value>,
     /// Why the model stopped, for example `stop` or `length`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

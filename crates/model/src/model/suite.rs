@@ -80,7 +80,7 @@ pub struct Case {
     #[schema(value_type = Object)]
     pub variables: Map<String, Value>,
     /// Messages after those of the prompt; a text prompt is the system message before them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "message_objects", skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
     pub messages: Vec<Value>,
     /// Messages for placeholders of the prompt.
@@ -303,7 +303,10 @@ pub struct ModelName {
     pub model: String,
 }
 
-built_schema!(ModelName = text("A model of a provider: `PROVIDER:MODEL`.", "openai:gpt-5-mini"));
+built_schema!(
+    ModelName = text("A model of a provider: `PROVIDER:MODEL`.", "openai:gpt-5-mini")
+        .pattern(Some(r"^[a-z0-9._@-]{1,64}:[^\u0000-\u001f\u007f-\u009f]{1,200}$"))
+);
 
 /// A text does not name a provider and a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -320,7 +323,7 @@ impl FromStr for ModelName {
     type Err = ModelNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = |part: &str| !part.is_empty() && part.len() <= 200 && !part.contains(char::is_control);
+        let fits = |part: &str| (1..=200).contains(&part.chars().count()) && !part.contains(char::is_control);
         match text.split_once(':').filter(|(provider, model)| super::handle::is_handle(provider) && fits(model)) {
             Some((provider, model)) => Ok(Self { provider: provider.to_owned(), model: model.to_owned() }),
             None => Err(ModelNameError(text.chars().take(100).collect())),
@@ -567,6 +570,12 @@ fn weight(place: impl Fn() -> String, value: f64) -> Result<(), SuiteError> {
         return Ok(());
     }
     Err(SuiteError::Number { place: place(), what: "weight", value: value.to_string(), min: 0, max: WEIGHT_MAX })
+}
+
+/// A list of messages, which are objects.
+fn message_objects<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    let messages: Vec<Map<String, Value>> = Deserialize::deserialize(deserializer)?;
+    Ok(messages.into_iter().map(Value::Object).collect())
 }
 
 const fn one() -> u32 {
