@@ -210,6 +210,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("Suite", "cases", json!({"minItems": 1, "maxItems": CASES_MAX})),
         ("Case", "name", json!({"minLength": 1, "maxLength": CASE_NAME_CHARACTERS_MAX, "pattern": NO_CONTROLS})),
         ("Case", "tags", json!({"uniqueItems": null, "maxItems": CASE_TAGS_MAX})),
+        ("Case", "placeholders", json!({"additionalProperties": {"type": "array", "items": {}}})),
         ("Case", "weight", json!({"minimum": 0, "maximum": WEIGHT_MAX})),
         ("Case", "scorers", at_most(SCORERS_MAX)),
         ("Case", "threshold", json!({"minimum": 0, "maximum": 1})),

@@ -17,6 +17,7 @@ pub const RESULTS_PAGE_MAX: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub struct PushSuiteRequest {
     /// The suite.
+    #[serde(deserialize_with = "json::object")]
     pub suite: Suite,
     /// Why it changes.
     pub message: String,
@@ -99,6 +100,7 @@ pub struct ImportRunRequest {
     /// The tool, for example `promptfoo 0.123.1`.
     pub tool: String,
     /// The results.
+    #[serde(deserialize_with = "json::objects")]
     pub results: Vec<CaseResult>,
     /// Why.
     #[serde(default, skip_serializing_if = "String::is_empty")]

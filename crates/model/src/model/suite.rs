@@ -50,22 +50,23 @@ pub struct Suite {
     #[serde(default = "one", skip_serializing_if = "is_one", deserialize_with = "json::whole")]
     pub repeats: u32,
     /// Limits on what one run may use.
-    #[serde(default, skip_serializing_if = "Budget::is_default")]
+    #[serde(default, skip_serializing_if = "Budget::is_default", deserialize_with = "json::object")]
     pub budget: Budget,
     /// What a run must reach to pass.
-    #[serde(default, skip_serializing_if = "GateRule::is_default")]
+    #[serde(default, skip_serializing_if = "GateRule::is_default", deserialize_with = "json::object")]
     pub gate: GateRule,
     /// Values of variables that a case does not set.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     pub variables: Map<String, Value>,
     /// The scorers of every case, besides its own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "json::objects")]
     pub scorers: Vec<Scorer>,
     /// The score from which a case passes; without it, every scorer must pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
     /// The cases.
+    #[serde(deserialize_with = "json::objects")]
     pub cases: Vec<Case>,
 }
 
@@ -100,7 +101,7 @@ pub struct Case {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub must_pass: bool,
     /// Its scorers, besides those of the suite.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "json::objects")]
     pub scorers: Vec<Scorer>,
     /// The score from which it passes, in place of the suite's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,7 +136,7 @@ pub struct Scorer {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelName>,
     /// The scorers of an `assert-set`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "json::objects")]
     #[schema(no_recursion)]
     pub scorers: Vec<Scorer>,
     /// Options of single scorers: `config` of promptfoo.
