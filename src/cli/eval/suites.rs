@@ -16,7 +16,7 @@ use crate::cli::output::{ACCENT, Cell, DIM, GOOD, Table, WARN, count, moment, on
 use crate::evaluation::import::{self, ImportOptions};
 use crate::model::evaluation::GateState;
 use crate::model::handle::is_handle;
-use crate::model::suite::{SUITE_BYTES_MAX, Suite, SuiteVersion};
+use crate::model::suite::{SUITE_BYTES_MAX, Suite, SuiteError, SuiteVersion};
 
 /// Cases that `eval suite` prints.
 const CASES_SHOWN_MAX: usize = 50;
@@ -189,7 +189,13 @@ pub fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliError>
         return Err(CliError::no(format!("{cases} cannot be judged as they are; nothing was written"))
             .hint("leave them out with --skip-unsupported, or run them with the other tool"));
     }
-    imported.suite.to_canonical().map_err(|error| wrong(error.to_string()))?;
+    match imported.suite.to_canonical() {
+        // It can be added to the file; `eval push` refuses the suite until then.
+        Err(error @ SuiteError::NoScorer { .. }) => {
+            output.note(format!("{}: {error}", paint(WARN.bold(), "warning")));
+        }
+        valid => drop(valid.map_err(|error| wrong(error.to_string()))?),
+    }
     let json = serde_json::to_vec_pretty(&imported.suite).map_err(|error| CliError::no(error.to_string()))?;
     disk::write(&args.out, &json)?;
     let cases = imported.suite.cases.len();
