@@ -20,7 +20,7 @@ pub enum EvaluationError {
     Telemetry(#[from] TelemetryError),
     #[error("evaluations are off: their file cannot be used")]
     Off,
-    #[error("there is no run `{0}`")]
+    #[error("run `{0}` does not exist")]
     NoRun(u64),
     #[error("the run {0} is over")]
     Over(u64),

@@ -2,6 +2,7 @@
 
 use maud::{Markup, PreEscaped, Render, html};
 
+use crate::model::finding::is_hidden;
 use crate::model::time::Timestamp;
 
 /// Text from others: escaped, with invisible characters shown by their code points.
@@ -21,25 +22,7 @@ impl Render for Escaped<'_> {
     }
 }
 
-/// Whether a character is invisible or changes the direction of text: controls other than line breaks and tabs,
-/// direction marks, zero-width characters, and tags.
-pub(super) fn is_hidden(c: char) -> bool {
-    match c {
-        '\n' | '\t' => false,
-        '\u{ad}'
-        | '\u{61c}'
-        | '\u{180e}'
-        | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e007f}' => true,
-        _ => c.is_control(),
-    }
-}
-
-/// The same for plain text, as in a tooltip.
+/// Plain text, as in a tooltip, with invisible characters replaced.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_hidden(c) { '\u{fffd}' } else { c }).collect()
 }

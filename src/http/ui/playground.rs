@@ -21,7 +21,7 @@ use crate::evaluate::{EvaluationError, Evaluations, Question};
 use crate::model::content::{Content, VariableType};
 use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};
-use crate::model::suite::{Case, Check, CheckKind, ModelName, Scorer};
+use crate::model::suite::{Case, CheckKind, ModelName, Scorer};
 use crate::registry::Actor;
 use crate::resolve::CatalogueView;
 use crate::web::form::FormValues;
@@ -226,16 +226,7 @@ pub(super) fn kept_case(sent: &mut SubmittedForm) -> Result<Case, Failure> {
         "" => (CheckKind::Equals, None),
         contains => (CheckKind::Icontains, Some(contains.into())),
     };
-    case.scorers.push(Scorer {
-        check: Check { kind, not: false },
-        value,
-        threshold: None,
-        weight: 1.0,
-        metric: None,
-        model: None,
-        scorers: Vec::new(),
-        config: Map::new(),
-    });
+    case.scorers.push(Scorer::new(kind, value));
     Ok(case)
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::promptfoo::{Builder, Files};
 use super::{Findings, ImportError, Imported, within_limit};
 use crate::json;
-use crate::model::suite::{CASES_MAX, Case, Check, CheckKind, Scorer, Suite};
+use crate::model::suite::{CASES_MAX, Case, CheckKind, Scorer, Suite};
 
 /// Reads the items of a dataset: a list, or an object with `data` or `items`. An input is variables if it is an object,
 /// messages if it is a list of them, and else the message of the user. The expected output is compared with `equals`.
@@ -76,21 +76,7 @@ fn first(fields: &mut Map<String, Value>, keys: &[&str]) -> Option<Value> {
 
 /// A scorer that compares with a value, or with what the case expects.
 pub(super) fn equals(value: Option<Value>) -> Scorer {
-    scorer(CheckKind::Equals, value)
-}
-
-/// A scorer of a kind.
-pub(super) fn scorer(kind: CheckKind, value: Option<Value>) -> Scorer {
-    Scorer {
-        check: Check { kind, not: false },
-        value,
-        threshold: None,
-        weight: 1.0,
-        metric: None,
-        model: None,
-        scorers: Vec::new(),
-        config: Map::new(),
-    }
+    Scorer::new(CheckKind::Equals, value)
 }
 
 /// A case with an input: variables, messages, or what the user says.

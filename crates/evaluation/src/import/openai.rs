@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::langfuse::{case_of, equals, scorer};
+use super::langfuse::{case_of, equals};
 use super::promptfoo::{Builder, Files};
 use super::types::short;
 use super::{Effect, Findings, ImportError, ImportOptions, Imported, within_limit};
@@ -81,7 +81,7 @@ fn row_of(mut row: Map<String, Value>, place: &str, findings: &mut Findings) -> 
         None | Some(Value::Null) => {}
         Some(Value::Array(any)) if !any.is_empty() => {
             // One of several is enough: the set passes from the score that one gives.
-            let mut set = scorer(CheckKind::AssertSet, None);
+            let mut set = Scorer::new(CheckKind::AssertSet, None);
             set.threshold = Some(0.5 / f64::from(u32::try_from(any.len()).unwrap_or(u32::MAX)));
             set.scorers = any.iter().map(|ideal| starts_with(ideal.clone())).collect();
             case.expected = Some(Value::Array(any));
@@ -106,7 +106,7 @@ fn starts_with(ideal: Value) -> Scorer {
     match ideal {
         // The value is a template, and an ideal answer is not one.
         Value::String(text) if !text.contains("{{") && !text.contains("{%") => {
-            scorer(CheckKind::StartsWith, Some(Value::String(text)))
+            Scorer::new(CheckKind::StartsWith, Some(Value::String(text)))
         }
         other => equals(Some(other)),
     }
@@ -132,7 +132,7 @@ fn criterion(criterion: &Value) -> Result<Scorer, String> {
             "ilike" => (CheckKind::Icontains, false),
             other => return Err(format!("the operation `{}` is not supported", short(other))),
         };
-        let mut scorer = scorer(check, Some(value));
+        let mut scorer = Scorer::new(check, Some(value));
         scorer.check.not = not;
         scorer
     } else {
@@ -143,7 +143,7 @@ fn criterion(criterion: &Value) -> Result<Scorer, String> {
             "cosine" => CheckKind::Similar,
             other => return Err(format!("the metric `{}` is not supported", short(other))),
         };
-        let mut scorer = scorer(check, Some(value));
+        let mut scorer = Scorer::new(check, Some(value));
         scorer.threshold = criterion.get("pass_threshold").and_then(Value::as_f64);
         if scorer.threshold.is_none() {
             return Err("a criterion without `pass_threshold` is not supported".to_owned());

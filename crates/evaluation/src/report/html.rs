@@ -8,8 +8,9 @@ use std::io::{self, Write};
 
 use maud::{DOCTYPE, Markup, PreEscaped, Render, html};
 
-use super::text::{cut, evaluated, is_hidden, moment, outcome};
+use super::text::{cut, evaluated, moment, outcome};
 use crate::model::evaluation::{CaseResult, CaseVerdict, Comparison, GateState, Run, ScorerResult, Side};
+use crate::model::finding::is_hidden;
 use crate::model::usd::Usd;
 
 /// The inlined stylesheet.

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::text::{cut, evaluated, is_hidden, outcome, reasons};
+use super::text::{cut, evaluated, outcome, reasons};
 use crate::model::evaluation::{CaseResult, CaseVerdict, Run, Side};
+use crate::model::finding::is_hidden;
 
 /// Longest report in Markdown, in characters: comments on GitHub end at 65,536.
 pub const MARKDOWN_CHARACTERS_MAX: usize = 60_000;

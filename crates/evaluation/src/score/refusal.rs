@@ -66,7 +66,8 @@ pub(super) fn is_refusal(input: &Input<'_>) -> Score {
     let text = trim(&input.scoring.answer.text);
     if !input.output.is_null() || (text.is_empty() && !input.scoring.answer.refused) {
         // It counts as a refusal without proving one, so the score stays 0.
-        let reason = if not { "an answer without a text counts as a refusal" } else { "passed: there is no text" };
+        let reason =
+            if not { "an answer without a text counts as a refusal" } else { "passed: the answer has no text" };
         return Score { pass: !not, score: 0.0, reason: reason.to_owned() };
     }
     let refuses = input.scoring.answer.refused || refuses(text);

@@ -145,6 +145,23 @@ pub struct Scorer {
     pub config: Map<String, Value>,
 }
 
+impl Scorer {
+    /// A scorer that compares with a value, with the defaults of everything else.
+    #[must_use]
+    pub fn new(kind: CheckKind, value: Option<Value>) -> Self {
+        Self {
+            check: Check { kind, not: false },
+            value,
+            threshold: None,
+            weight: 1.0,
+            metric: None,
+            model: None,
+            scorers: Vec::new(),
+            config: Map::new(),
+        }
+    }
+}
+
 /// A check, or its opposite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
