@@ -7,12 +7,13 @@ use ipnet::IpNet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::opening;
 use super::running::StartError;
 use crate::clock::Clock;
 use crate::config::{ProviderOptions, Settings};
 use crate::evaluate::{EvaluationParts, Evaluations};
 use crate::evaluation::provider::Providers;
-use crate::evaluation::store::EvaluationStore;
+use crate::evaluation::store::{EvaluationStore, EvaluationStoreError};
 use crate::ingest::Recorder;
 use crate::registry::Registry;
 use crate::resolve::Catalogue;
@@ -39,9 +40,8 @@ pub(super) async fn open(
     let providers = Providers::new(settings, |name| std::env::var(name).ok()).map_err(StartError::Provider)?;
     let providers = providers.with_scorer_networks(scorer_networks);
     let directory = node.data.clone();
-    let opened = tokio::task::spawn_blocking(move || EvaluationStore::open(&directory)).await;
-    let opened = opened.map_err(|error| error.to_string()).and_then(|opened| opened.map_err(|error| error.to_string()));
-    let evaluations = match opened {
+    let opened = opening::open(move || EvaluationStore::open(&directory), EvaluationStoreError::is_in_use);
+    let evaluations = match opened.await {
         Ok(evaluations) => evaluations,
         Err(reason) => {
             tracing::error!(reason, "evaluations are off");

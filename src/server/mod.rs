@@ -5,6 +5,7 @@ mod decisions;
 mod evaluations;
 mod jobs;
 pub mod offline;
+mod opening;
 mod primary;
 pub mod repair;
 mod replica;

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::opening;
 use crate::clock::Clock;
 use crate::config::Settings;
 use crate::ingest::{Recorder, RecordingOptions, Redactor};
 use crate::registry::Registry;
 use crate::replication::telemetry_file::FileSigner;
 use crate::resolve::Resolver;
-use crate::telemetry::store::{Role, TelemetryStore};
+use crate::telemetry::store::{Role, TelemetryError, TelemetryStore};
 
 /// What keeps telemetry on a primary.
 pub(super) async fn keeping(
@@ -65,10 +66,12 @@ async fn open(
 ) -> Option<Recorder> {
     let prices = node.prices.clone();
     let options = RecordingOptions { prices, content: node.content, redactor, retention: node.retention };
-    let (directory, resolver, clock) = (node.data.clone(), resolver.clone(), Arc::clone(clock));
-    let open = move || Recorder::new(TelemetryStore::open(&directory, role)?, resolver, clock, options);
-    let opened = tokio::task::spawn_blocking(open).await;
-    match opened.map_err(|error| error.to_string()).and_then(|opened| opened.map_err(|error| error.to_string())) {
+    let directory = node.data.clone();
+    let opened = opening::open(move || TelemetryStore::open(&directory, role), TelemetryError::is_in_use).await;
+    let (resolver, clock) = (resolver.clone(), Arc::clone(clock));
+    let recorder =
+        opened.and_then(|store| Recorder::new(store, resolver, clock, options).map_err(|error| error.to_string()));
+    match recorder {
         Ok(recorder) => Some(recorder),
         Err(reason) => {
             tracing::error!(reason, "telemetry is not recorded");
