@@ -3,14 +3,20 @@
 //! One thread, raw sockets, no HTTP library. What an answer must be is learned from the first one; each later one is
 //! compared with its body, so an error or another version ends the measurement instead of making it faster.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Barrier;
+use tokio_rustls::TlsConnector;
 
 use crate::report::percentile;
 use crate::wire::head;
@@ -20,11 +26,28 @@ const ANSWER_BYTES_MAX: usize = 64 * 1_024;
 /// How late the runtime's timer is on average: it counts in milliseconds, rounded up.
 const TIMER_LATE: Duration = Duration::from_micros(500);
 
+/// How a server is reached.
+#[derive(Clone)]
+pub enum Door {
+    /// Over TCP.
+    Tcp(SocketAddr),
+    /// Over a Unix socket.
+    Unix(PathBuf),
+    /// Over TLS.
+    Tls(SocketAddr, TlsConnector),
+}
+
+impl From<SocketAddr> for Door {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address)
+    }
+}
+
 /// What to ask, how hard and how long.
 #[derive(Clone)]
 pub struct Load {
     /// Whom to ask.
-    pub address: SocketAddr,
+    pub door: Door,
     /// What to send.
     pub request: Arc<[u8]>,
     /// What must come back, behind whatever head.
@@ -57,13 +80,77 @@ impl Outcome {
 
 impl Load {
     /// As many requests as possible over 16 connections.
-    pub fn full(address: SocketAddr, request: &[u8], body: &[u8], time: Duration) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        Self { address, request: request.into(), body: body.into(), connections: 16, time, rate: None, stop }
+    pub fn full(door: impl Into<Door>, request: &[u8], body: &[u8], time: Duration) -> Self {
+        let (door, stop) = (door.into(), Arc::new(AtomicBool::new(false)));
+        Self { door, request: request.into(), body: body.into(), connections: 16, time, rate: None, stop }
     }
 
     /// Runs it on this thread.
     pub fn run(&self) -> Outcome {
+        let (mut latencies_ns, seconds) = match (&self.door, self.rate) {
+            (Door::Tcp(address), Some(rate)) => self.paced(rate, || {
+                let stream = std::net::TcpStream::connect(address).expect("a connection");
+                stream.set_nodelay(true).expect("a socket");
+                stream
+            }),
+            (Door::Unix(path), Some(rate)) => {
+                self.paced(rate, || std::os::unix::net::UnixStream::connect(path).expect("a connection"))
+            }
+            _ => self.at_once(),
+        };
+        latencies_ns.sort_unstable();
+        let answers = latencies_ns.len() as u64;
+        Outcome { answers, per_second: answers as f64 / seconds, latencies_ns }
+    }
+
+    /// Requests at a rate, by one thread that sleeps until the next one is due or an answer is there: the runtime's timer
+    /// counts in milliseconds.
+    fn paced<S: Read + Write + AsFd>(&self, rate: f64, connect: impl Fn() -> S) -> (Vec<u32>, f64) {
+        struct Connection<S> {
+            stream: S,
+            reader: Reader,
+            due: Instant,
+            /// When the request was sent that is not answered.
+            asked: Option<Instant>,
+        }
+        let pause = Duration::from_secs_f64(self.connections as f64 / rate);
+        let (began, mut latencies_ns) = (Instant::now(), Vec::new());
+        let place = |number: usize| began + pause.mul_f64(number as f64 / self.connections as f64);
+        let begin =
+            |number| Connection { stream: connect(), reader: Reader::new(&self.body), due: place(number), asked: None };
+        let mut connections: Vec<_> = (0..self.connections).map(begin).collect();
+        while began.elapsed() < self.time && !self.stop.load(Ordering::Relaxed) {
+            let now = Instant::now();
+            for one in connections.iter_mut().filter(|one| one.asked.is_none() && one.due <= now) {
+                one.stream.write_all(&self.request).expect("a server that takes requests");
+                // If the answer before came late, this request is late too, and that counts.
+                one.asked = Some(if one.due + pause < now { one.due } else { Instant::now() });
+                one.due += pause;
+            }
+            let next = connections.iter().filter(|one| one.asked.is_none()).map(|one| one.due).min();
+            let wait = next.map(|due| due.saturating_duration_since(Instant::now()));
+            let wait = wait.map(|wait| Timespec::try_from(wait).expect("a short time"));
+            let (mut waiting, mut places) = (Vec::new(), Vec::new());
+            for (place, one) in connections.iter().enumerate().filter(|(_, one)| one.asked.is_some()) {
+                waiting.push(PollFd::new(&one.stream, PollFlags::IN));
+                places.push(place);
+            }
+            rustix::event::poll(&mut waiting, wait.as_ref()).expect("sockets");
+            let ready = waiting.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>();
+            for place in places.into_iter().zip(ready).filter_map(|(place, ready)| ready.then_some(place)) {
+                let Some(one) = connections.get_mut(place) else { continue };
+                let read = one.stream.read(one.reader.room()).expect("an answer");
+                assert_ne!(read, 0, "the server closed the connection");
+                if let (true, Some(asked)) = (one.reader.take(read), one.asked) {
+                    latencies_ns.push(u32::try_from(asked.elapsed().as_nanos()).unwrap_or(u32::MAX));
+                    one.asked = None;
+                }
+            }
+        }
+        (latencies_ns, began.elapsed().as_secs_f64())
+    }
+
+    fn at_once(&self) -> (Vec<u32>, f64) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let barrier = Arc::new(Barrier::new(self.connections));
         let (mut latencies_ns, mut seconds) = (Vec::new(), 0.0_f64);
@@ -77,15 +164,36 @@ impl Load {
                 seconds = seconds.max(took);
             }
         });
-        latencies_ns.sort_unstable();
-        let answers = latencies_ns.len() as u64;
-        Outcome { answers, per_second: answers as f64 / seconds, latencies_ns }
+        (latencies_ns, seconds)
     }
 
     async fn connection(self, number: usize, barrier: Arc<Barrier>) -> (Vec<u32>, f64) {
-        let mut stream = TcpStream::connect(self.address).await.expect("a connection");
-        stream.set_nodelay(true).expect("a socket");
-        let mut reader = Reader { buffer: vec![0; ANSWER_BYTES_MAX], head_bytes: 0, body: Arc::clone(&self.body) };
+        let tcp = async |address| {
+            let stream = TcpStream::connect(address).await.expect("a connection");
+            stream.set_nodelay(true).expect("a socket");
+            stream
+        };
+        match self.door.clone() {
+            Door::Tcp(address) => self.ask(tcp(address).await, number, barrier).await,
+            Door::Unix(path) => {
+                let stream = UnixStream::connect(path).await.expect("a connection");
+                self.ask(stream, number, barrier).await
+            }
+            Door::Tls(address, connector) => {
+                let name = ServerName::try_from("localhost").expect("a name");
+                let stream = connector.connect(name, tcp(address).await).await.expect("a handshake");
+                self.ask(stream, number, barrier).await
+            }
+        }
+    }
+
+    async fn ask(
+        self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        number: usize,
+        barrier: Arc<Barrier>,
+    ) -> (Vec<u32>, f64) {
+        let mut reader = Reader::new(&self.body);
         stream.write_all(&self.request).await.expect("a server that takes requests");
         reader.read(&mut stream).await;
         barrier.wait().await;
@@ -120,32 +228,46 @@ impl Load {
 /// Reads answers whose body is known.
 struct Reader {
     buffer: Vec<u8>,
+    filled: usize,
     head_bytes: usize,
     body: Arc<[u8]>,
 }
 
 impl Reader {
-    async fn read(&mut self, stream: &mut TcpStream) {
-        let mut filled = 0;
-        loop {
-            let room =
-                self.buffer.get_mut(filled..).filter(|room| !room.is_empty()).expect("an answer of a known size");
-            match stream.read(room).await.expect("an answer") {
-                0 => panic!("the server closed the connection"),
-                read => filled += read,
-            }
-            let bytes = self.buffer.get(..filled).unwrap_or_default();
-            if self.fits(bytes) {
-                return;
-            }
+    fn new(body: &Arc<[u8]>) -> Self {
+        Self { buffer: vec![0; ANSWER_BYTES_MAX], filled: 0, head_bytes: 0, body: Arc::clone(body) }
+    }
+
+    /// Where the next bytes go.
+    fn room(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(self.filled..).filter(|room| !room.is_empty()).expect("an answer of a known size")
+    }
+
+    /// Takes bytes that were read; whether the answer is complete.
+    fn take(&mut self, read: usize) -> bool {
+        self.filled += read;
+        let bytes = self.buffer.get(..self.filled).unwrap_or_default();
+        if !self.fits(bytes) {
             // Another head than last time, or not all of it yet.
-            if let Some(head_bytes) = learn(bytes, self.body.len()) {
-                self.head_bytes = head_bytes;
-                if self.fits(bytes) {
-                    return;
-                }
-                let complete = filled >= head_bytes + self.body.len();
+            let Some(head_bytes) = learn(bytes, self.body.len()) else { return false };
+            let complete = self.filled >= head_bytes + self.body.len();
+            self.head_bytes = head_bytes;
+            let bytes = self.buffer.get(..self.filled).unwrap_or_default();
+            if !self.fits(bytes) {
                 assert!(!complete, "another answer: {}", String::from_utf8_lossy(bytes));
+                return false;
+            }
+        }
+        self.filled = 0;
+        true
+    }
+
+    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) {
+        loop {
+            match stream.read(self.room()).await.expect("an answer") {
+                0 => panic!("the server closed the connection"),
+                read if self.take(read) => return,
+                _ => {}
             }
         }
     }

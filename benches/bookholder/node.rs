@@ -45,6 +45,17 @@ impl Node {
         Self::start("serve", data, None, &["--config", &settings.display().to_string()])
     }
 
+    /// Starts a primary that also listens on this socket.
+    pub fn with_socket(data: &Path, socket: &Path) -> Self {
+        Self::start("serve", data, None, &["--socket", &socket.display().to_string()])
+    }
+
+    /// Starts a primary that speaks TLS.
+    pub fn with_tls(data: &Path, certificate: &Path, key: &Path) -> Self {
+        let (certificate, key) = (certificate.display().to_string(), key.display().to_string());
+        Self::start("serve", data, None, &["--tls-cert", &certificate, "--tls-key", &key])
+    }
+
     /// Starts a replica on a data directory.
     pub fn replica(data: &Path, upstream: SocketAddr, root_key: &str, listen: Option<SocketAddr>) -> Self {
         Self::start("replica", data, listen, &["--upstream", &format!("http://{upstream}"), "--root-key", root_key])

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,7 +13,12 @@ use http_body_util::Full;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixListener;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::machine::{free_port, program};
 use crate::node::LOOK;
@@ -55,10 +61,12 @@ impl Peer {
         self.child.id()
     }
 
-    /// This program again, as a hyper server and nothing else: the body and headers of this answer.
-    pub fn bare(path: &str, answer: &Reply) -> Self {
+    /// This program again, as a hyper server and nothing else: the body and headers of this answer, over TCP and over a
+    /// socket, or over TLS.
+    pub fn bare(path: &str, answer: &Reply, socket: &Path, identity: Option<&Identity>) -> Self {
         let headers: Vec<_> = answer.headers().filter(|(name, _)| !AUTOMATIC.contains(name)).collect();
-        let told = json!({"headers": headers, "body": answer.text()});
+        let identity = identity.map(|identity| [&identity.certificate, &identity.key]);
+        let told = json!({"headers": headers, "body": answer.text(), "socket": socket, "identity": identity});
         let mut child = Command::new(std::env::current_exe().expect("this program"))
             .arg(BARE)
             .stdin(Stdio::piped())
@@ -136,6 +144,9 @@ pub fn serve_bare() {
     let body = told.get("body").and_then(Value::as_str).map(|body| Bytes::from(body.to_owned())).expect("a body");
     let headers: Vec<(String, String)> =
         told.get("headers").cloned().and_then(|headers| serde_json::from_value(headers).ok()).expect("headers");
+    let socket = told.get("socket").and_then(Value::as_str).expect("a path").to_owned();
+    let tls = told.get("identity").cloned().and_then(|files| serde_json::from_value(files).ok());
+    let tls = tls.map(|[certificate, key]: [PathBuf; 2]| Identity { certificate, key }.acceptor());
     let parse = |(name, value): (String, String)| {
         (name.parse::<HeaderName>().expect("a name"), value.parse::<HeaderValue>().expect("a value"))
     };
@@ -148,15 +159,74 @@ pub fn serve_bare() {
     runtime.expect("a runtime").block_on(async move {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         writeln!(std::io::stdout(), "{}", listener.local_addr().expect("its address")).expect("a parent");
+        let sockets = UnixListener::bind(socket).expect("a socket");
+        let (same_headers, same_body) = (headers.clone(), body.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = sockets.accept().await {
+                tokio::spawn(answer(stream, same_headers.clone(), same_body.clone()));
+            }
+        });
         while let Ok((stream, _)) = listener.accept().await {
             stream.set_nodelay(true).expect("a socket");
             let (headers, body) = (headers.clone(), body.clone());
-            let answer = service_fn(move |_| {
-                let mut response = Response::new(Full::new(body.clone()));
-                response.headers_mut().clone_from(&headers);
-                std::future::ready(Ok::<_, Infallible>(response))
-            });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+            match tls.clone() {
+                Some(tls) => {
+                    tokio::spawn(
+                        async move { answer(tls.accept(stream).await.expect("a handshake"), headers, body).await },
+                    )
+                }
+                None => tokio::spawn(answer(stream, headers, body)),
+            };
         }
     });
+}
+
+/// Answers every request of a connection.
+async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, headers: HeaderMap, body: Bytes) {
+    let answer = service_fn(move |_| {
+        let mut response = Response::new(Full::new(body.clone()));
+        response.headers_mut().clone_from(&headers);
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let _closed = http1::Builder::new().serve_connection(TokioIo::new(stream), answer).await;
+}
+
+/// A certificate for `localhost` that signed itself, and its key, as files.
+pub struct Identity {
+    /// The certificate, as PEM.
+    pub certificate: PathBuf,
+    /// Its key, as PEM.
+    pub key: PathBuf,
+}
+
+impl Identity {
+    /// A new one, in this folder.
+    pub fn new(folder: &Path) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        std::fs::write(&certificate, made.cert.pem()).expect("a file");
+        std::fs::write(&key, made.signing_key.serialize_pem()).expect("a file");
+        Self { certificate, key }
+    }
+
+    fn certificate(&self) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(&self.certificate).expect("a certificate")
+    }
+
+    /// What a client connects with that trusts it.
+    pub fn connector(&self) -> TlsConnector {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.certificate()).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth()).into()
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        let key = PrivateKeyDer::from_pem_file(&self.key).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.expect("versions").with_no_client_auth().with_single_cert(vec![self.certificate()], key);
+        Arc::new(config.expect("a key of the certificate")).into()
+    }
 }
