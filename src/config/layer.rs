@@ -64,6 +64,8 @@ pub struct Layer {
     pub access_log: Option<bool>,
     /// Idle timeout of a connection between two requests, in seconds.
     pub keep_alive_s: Option<u64>,
+    /// Whether plain requests to resolve are answered before the HTTP library sees them.
+    pub fast_path: Option<bool>,
     /// Memory for cached answers, in MiB.
     pub cache_mib: Option<u64>,
     /// Maximum age for readiness, in seconds since the last verified contact.
@@ -171,8 +173,8 @@ impl Layer {
     #[must_use]
     pub fn or(self, lower: Self) -> Self {
         over!(self, lower: data, listen, socket, tls_cert, tls_key, insecure, log_format, open_reads, allowed_hosts,
-            trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, cache_mib, ready_max_age_s, watch, watch_quiet_ms, registry,
-            upstream, root_key, inbox,
+            trusted_proxies, sign_in_header, public_url, access_log, keep_alive_s, fast_path, cache_mib, ready_max_age_s, watch, watch_quiet_ms,
+            registry, upstream, root_key, inbox,
             upstream_ca, accept_expired, accept_fork, ignore_clock, trust_clock, hold, pin, replica_name, webhook_allow,
             archive_unused_days, hold_automation, prices, record_content, record_content_sample,
             telemetry_events_days, telemetry_content_days, telemetry_minutes_days, telemetry_hours_days,

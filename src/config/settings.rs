@@ -333,6 +333,7 @@ fn node(layer: &Layer) -> Result<Settings, ConfigError> {
         proxies: Proxies::parse(words(&layer.trusted_proxies)).map_err(|given| ConfigError::Proxy { given })?,
         access_log: layer.access_log.unwrap_or(false),
         keep_alive_s: layer.keep_alive_s.unwrap_or(KEEP_ALIVE_S_DEFAULT),
+        fast_path: layer.fast_path.unwrap_or(true),
         public_url: public_url.clone(),
     };
     if !KEEP_ALIVE_S.contains(&door.keep_alive_s) {

@@ -50,17 +50,21 @@ fn authenticate_token(app: &Shared, headers: &HeaderMap) -> Result<Option<(Acces
         let replica = app.registry.is_none();
         Failure::from(if replica { RequestError::TokenNotOfReplica } else { RequestError::TokenUnknown })
     };
-    let (scheme, shown) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(unknown)?;
-    let token = if scheme.eq_ignore_ascii_case("bearer") {
-        AccessToken::parse(shown.trim())
-    } else if scheme.eq_ignore_ascii_case("basic") {
-        AccessToken::parse(&password(shown).ok_or_else(unknown)?)
-    } else {
-        return Err(unknown());
-    };
-    let token = token.map_err(|_| unknown())?;
+    let token = token_in(value.as_bytes()).ok_or_else(unknown)?;
     let seat = seat_of(app, &token.hash());
     seat.map(|seat| Some((token, seat))).ok_or_else(unknown)
+}
+
+/// The access token in the value of an `Authorization` header.
+pub(super) fn token_in(value: &[u8]) -> Option<AccessToken> {
+    let (scheme, shown) = std::str::from_utf8(value).ok()?.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        AccessToken::parse(shown.trim()).ok()
+    } else if scheme.eq_ignore_ascii_case("basic") {
+        AccessToken::parse(&password(shown)?).ok()
+    } else {
+        None
+    }
 }
 
 /// The password of basic credentials, whatever the user: what other programs' SDKs send is an access token.

@@ -36,6 +36,8 @@ pub struct Door {
     pub access_log: bool,
     /// Idle timeout between two requests of a connection, in seconds.
     pub keep_alive_s: u64,
+    /// Whether plain requests to resolve are answered below hyper.
+    pub fast_path: bool,
     /// The URL of the pages, if it differs from the listening address.
     pub public_url: Option<PublicUrl>,
 }
@@ -65,6 +67,7 @@ impl Default for Door {
             sign_in_header: None,
             access_log: false,
             keep_alive_s: KEEP_ALIVE_S_DEFAULT,
+            fast_path: true,
             public_url: None,
         }
     }

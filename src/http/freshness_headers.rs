@@ -33,12 +33,14 @@ impl FreshHeaders {
         }
     }
 
-    /// Updates them if they are no longer current.
-    pub(super) fn refresh(&mut self, cell: &FreshnessCell) {
+    /// Updates them if they are no longer current; returns whether they were not.
+    pub(super) fn refresh(&mut self, cell: &FreshnessCell) -> bool {
         let now = cell.now();
-        if now != self.of {
+        let is_new = now != self.of;
+        if is_new {
             *self = Self::new(now);
         }
+        is_new
     }
 
     /// Adds them to the headers of an answer.

@@ -6,27 +6,32 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::http::StatusCode;
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::code::title;
+use super::fast_path::{self, FastPath, Left};
 use super::peer::Peer;
 use super::service::{Connection, HttpService};
-use super::timeouts::{Tick, WriteTimeout};
+use super::timeouts::{ConnectionPhase, Tick, WriteTimeout};
 use crate::api::problem::{ErrorCode, PROBLEM_JSON, Problem};
 
 /// Limit of a request's head, and size of its read buffer, in bytes.
@@ -178,8 +183,8 @@ async fn connection(
     // connections need no space for a TLS handshake.
     let _broken = match (stream, tls) {
         (Stream::Tcp(stream), Some(tls)) => Box::pin(serve_tls(stream, tls, service, &stop)).await,
-        (Stream::Tcp(stream), None) => Box::pin(serve_http1(stream, service, &stop)).await,
-        (Stream::Unix(stream), _) => Box::pin(serve_http1(stream, service, &stop)).await,
+        (Stream::Tcp(stream), None) => Box::pin(serve_http1(stream, service, &stop, fast_path::thread())).await,
+        (Stream::Unix(stream), _) => Box::pin(serve_http1(stream, service, &stop, fast_path::thread())).await,
     };
 }
 
@@ -201,55 +206,179 @@ async fn serve_tls(
         Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
             Box::pin(serve_http2(stream, service, stop)).await
         }
-        Ok(Ok(stream)) => Box::pin(serve_http1(stream, service, stop)).await,
+        Ok(Ok(stream)) => Box::pin(serve_http1(stream, service, stop, None)).await,
         Ok(Err(_)) | Err(_) => Ok(()),
     }
 }
 
-async fn serve_http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
+/// Serves a connection of HTTP/1.1: plain requests on the fast path, by a thread that does nothing else if there is
+/// one, and from the first other request on by hyper.
+pub(super) async fn serve_http1<S: Rehome>(
+    stream: S,
     service: Connection,
     stop: &CancellationToken,
+    thread: Option<&Handle>,
 ) -> Result<(), hyper::Error> {
-    let pace = service.pace();
-    let idle_ticks = service.keep_alive_s().div_ceil(TICK.as_secs());
-    let idle_ticks = u32::try_from(idle_ticks).unwrap_or(u32::MAX);
-    let mut connection = http1::Builder::new()
-        .header_read_timeout(None)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(WriteTimeout::new(stream, Arc::clone(&pace))), service);
-    // Signals are checked when they arrive, not on every request.
-    let mut bells = FuturesUnordered::new();
-    bells.push(next_tick(stop, None));
-    bells.push(next_tick(stop, Some(TICK)));
-    let (mut stopping, mut slow) = (false, false);
-    let end = loop {
-        tokio::select! {
-            biased;
-            end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break end,
-            Some(tick) = bells.next() => {
-                if tick.is_some() {
-                    bells.push(next_tick(stop, tick));
-                    match pace.tick(idle_ticks, HEAD_TICKS) {
-                        Tick::Fine => {}
-                        Tick::Idle => Pin::new(&mut connection).graceful_shutdown(),
-                        Tick::SlowHead => {
-                            slow = true;
-                            break Ok(());
-                        }
-                    }
-                } else {
-                    stopping = true;
-                    Pin::new(&mut connection).graceful_shutdown();
-                }
+    let stream = WriteTimeout::new(stream, service.pace());
+    let mut http1 = Http1 { stream, service, left: Left::ToHyper };
+    if http1.service.is_fast() {
+        http1 = match thread {
+            None => http1.answer_plain(stop.clone()).await,
+            Some(thread) => {
+                let stop = stop.clone();
+                let answering = async move { Ok(http1.rehome()?.answer_plain(stop).await) };
+                let answered: Result<io::Result<Http1<S>>, _> = AbortOnDropHandle::new(thread.spawn(answering)).await;
+                let Ok(Ok(Ok(http1))) = answered.map(|answered| answered.map(Http1::rehome)) else { return Ok(()) };
+                http1
             }
-        }
+        };
+    }
+    let ended = match http1.left {
+        Left::ToHyper | Left::Finishing => http1.serve_by_hyper(stop).await,
+        Left::Closed => Ended { end: Ok(()), stream: http1.stream, slow: false, stopping: false },
+        Left::Slow => Ended { end: Ok(()), stream: http1.stream, slow: true, stopping: false },
     };
-    let stream = connection.into_parts().io.into_inner();
+    let Ended { end, stream, slow, stopping } = ended;
     let last = if slow { Some(slow_head()) } else { stream.unread().map(unreadable_head) };
     let last = last.unwrap_or_default();
     let _gone = tokio::time::timeout(LINGER, send_last(&mut stream.into_inner(), &last, !stopping)).await;
     end
+}
+
+/// A stream that can be watched by the runtime that it is used on.
+pub(super) trait Rehome: AsyncRead + AsyncWrite + Unpin + Send + Sized + 'static {
+    /// The same stream, watched by this runtime.
+    fn rehome(self) -> io::Result<Self> {
+        Ok(self)
+    }
+}
+
+impl Rehome for TcpStream {
+    fn rehome(self) -> io::Result<Self> {
+        Self::from_std(self.into_std()?)
+    }
+}
+
+impl Rehome for UnixStream {
+    fn rehome(self) -> io::Result<Self> {
+        Self::from_std(self.into_std()?)
+    }
+}
+
+/// Encrypting takes time from others, so it stays where it is.
+impl Rehome for TlsStream<TcpStream> {}
+
+/// A connection between two ways to serve it.
+struct Http1<S> {
+    stream: WriteTimeout<S>,
+    service: Connection,
+    left: Left,
+}
+
+/// A connection that nobody serves any more.
+struct Ended<S> {
+    end: Result<(), hyper::Error>,
+    stream: WriteTimeout<S>,
+    /// Whether the head of its next request did not arrive in time.
+    slow: bool,
+    stopping: bool,
+}
+
+impl<S: Rehome> Http1<S> {
+    fn rehome(self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_map(S::rehome)?, ..self })
+    }
+
+    /// Answers plain requests.
+    async fn answer_plain(self, stop: CancellationToken) -> Self {
+        let Self { mut stream, mut service, .. } = self;
+        let mut fast = FastPath::new();
+        let mut signals = Signals::new(&service, &stop);
+        let left = loop {
+            tokio::select! {
+                biased;
+                left = poll_fn(|cx| fast.poll(&mut stream, &mut service, cx)) => break left.unwrap_or(Left::Closed),
+                signal = signals.next() => match signal {
+                    Signal::Idle | Signal::Stop => fast.finish(),
+                    Signal::SlowHead => break Left::Slow,
+                }
+            }
+        };
+        stream.give_back(fast.unanswered());
+        Self { stream, service, left }
+    }
+
+    /// Serves all requests.
+    async fn serve_by_hyper(self, stop: &CancellationToken) -> Ended<S> {
+        let mut signals = Signals::new(&self.service, stop);
+        let mut connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(self.stream), self.service);
+        if self.left == Left::Finishing {
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        let (mut slow, mut stopping) = (false, false);
+        let end = loop {
+            tokio::select! {
+                biased;
+                end = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break end,
+                signal = signals.next() => match signal {
+                    Signal::Idle => Pin::new(&mut connection).graceful_shutdown(),
+                    Signal::Stop => {
+                        stopping = true;
+                        Pin::new(&mut connection).graceful_shutdown();
+                    }
+                    Signal::SlowHead => {
+                        slow = true;
+                        break Ok(());
+                    }
+                }
+            }
+        };
+        Ended { end, stream: connection.into_parts().io.into_inner(), slow, stopping }
+    }
+}
+
+/// What ends a connection from outside.
+enum Signal {
+    Idle,
+    SlowHead,
+    Stop,
+}
+
+/// The signals of one connection; they are looked at when they arrive, not on every request.
+struct Signals<'a> {
+    bells: FuturesUnordered<BoxFuture<'a, Option<Duration>>>,
+    pace: Arc<ConnectionPhase>,
+    idle_ticks: u32,
+}
+
+impl<'a> Signals<'a> {
+    fn new(service: &Connection, stop: &'a CancellationToken) -> Self {
+        let idle_ticks = u32::try_from(service.keep_alive_s().div_ceil(TICK.as_secs())).unwrap_or(u32::MAX);
+        let bells = FuturesUnordered::new();
+        bells.push(Box::pin(stop.cancelled().map(|()| None)) as BoxFuture<'a, _>);
+        let signals = Self { bells, pace: service.pace(), idle_ticks };
+        signals.push_tick();
+        signals
+    }
+
+    fn push_tick(&self) {
+        self.bells.push(Box::pin(tokio::time::sleep(TICK).map(|()| Some(TICK))));
+    }
+
+    async fn next(&mut self) -> Signal {
+        while let Some(Some(_)) = self.bells.next().await {
+            self.push_tick();
+            match self.pace.tick(self.idle_ticks, HEAD_TICKS) {
+                Tick::Fine => {}
+                Tick::Idle => return Signal::Idle,
+                Tick::SlowHead => return Signal::SlowHead,
+            }
+        }
+        Signal::Stop
+    }
 }
 
 /// Sends the last answer of a connection, then reads for a while, so that the client can read it.
@@ -260,15 +389,6 @@ async fn send_last(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), last: &[u
         tokio::io::copy(&mut stream.take(LINGER_BYTES_MAX), &mut tokio::io::sink()).await?;
     }
     Ok(())
-}
-
-/// Waits for a tick and returns it, or for the signal to stop.
-async fn next_tick(stop: &CancellationToken, tick: Option<Duration>) -> Option<Duration> {
-    match tick {
-        Some(tick) => tokio::time::sleep(tick).await,
-        None => stop.cancelled().await,
-    }
-    tick
 }
 
 async fn serve_http2(

@@ -24,6 +24,7 @@ mod evaluations;
 mod events;
 mod exporter;
 mod extract;
+mod fast_path;
 mod forwarded;
 mod freshness_headers;
 mod govern;

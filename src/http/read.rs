@@ -24,7 +24,7 @@ use super::state::{App, Shared};
 use crate::api::read::{RenderAnswer, RenderRequest, Resolved};
 use crate::model::reference::Reference;
 use crate::model::time::Timestamp;
-use crate::resolve::{Answer, Query};
+use crate::resolve::{Answer, Query, ResolveError, SharedAnswer};
 
 /// The parameters of `GET /v1/resolve/…`.
 const PARAMETERS: &[&str] = &["subject", "attr", "at"];
@@ -40,22 +40,28 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 
 /// Writes an answer: its bytes and headers, or 304 if the client has it.
 pub(super) fn respond(answer: &Answer, fresh: &FreshHeaders, request: &HeaderMap) -> Response<Full<Bytes>> {
+    let is_known = request.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, &answer.etag()));
+    let mut response = without_freshness(answer, is_known);
+    fresh.add(response.headers_mut());
+    response
+}
+
+/// An answer, but for the headers about this node; 304 if the client knows it.
+pub(super) fn without_freshness(answer: &Answer, is_known: bool) -> Response<Full<Bytes>> {
     let etag = answer.etag();
-    let known = request.get(header::IF_NONE_MATCH).is_some_and(|header| matches(header, &etag));
-    let mut response = Response::new(Full::new(if known { Bytes::new() } else { answer.body() }));
-    if known {
+    let mut response = Response::new(Full::new(if is_known { Bytes::new() } else { answer.body() }));
+    if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
     let headers = response.headers_mut();
     headers.reserve(HEADERS);
-    if !known {
+    if !is_known {
         headers.insert(header::CONTENT_TYPE, JSON);
     }
     headers.insert(VERSION.clone(), version(answer, &etag));
     headers.insert(header::ETAG, text(etag));
     headers.insert(header::CACHE_CONTROL, REVALIDATE);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
-    fresh.add(headers);
     response
 }
 
@@ -81,6 +87,15 @@ pub(super) fn query(app: &Shared, params: &mut Params) -> Result<Query, Failure>
 
 pub(super) fn in_body(reason: String) -> RequestError {
     RequestError::Field { path: "at".to_owned(), reason }
+}
+
+/// Answers from the database, or by subject.
+pub(super) fn compose(app: &Shared, reference: &str, query: &Query) -> Result<SharedAnswer, ResolveError> {
+    let started = Instant::now();
+    let answer = app.resolver.resolve(reference, query)?;
+    app.metrics.resolve_seconds.observe(started.elapsed().as_secs_f64());
+    app.metrics.resolve_composed.inc();
+    Ok(answer)
 }
 
 /// Resolves a reference to one version and its content.
@@ -110,13 +125,9 @@ pub(super) async fn resolve(
     let query = query(&app, &mut params)?;
     params.finish(PARAMETERS)?;
     reader.check_reference(segments.text("reference"))?;
-    let started = Instant::now();
-    let answer = app.resolver.resolve(segments.text("reference"), &query);
-    app.metrics.resolve_seconds.observe(started.elapsed().as_secs_f64());
-    let answer = answer.inspect_err(|_| {
+    let answer = compose(&app, segments.text("reference"), &query).inspect_err(|_| {
         app.metrics.resolve_errors.inc();
     })?;
-    app.metrics.resolve_composed.inc();
     app.usage.note(&answer, reader.who());
     Ok(respond(&answer, &FreshHeaders::new(app.freshness.now()), &headers).map(Body::new))
 }

@@ -1,7 +1,8 @@
 //! Answers one request: from memory if possible, otherwise through the router.
 //!
 //! The hot path allocates only the header map, takes no lock and awaits nothing. It handles only requests whose query
-//! it need not look at; anything unusual goes to the router, which gives the same answer.
+//! it need not look at; anything unusual goes to the router, which gives the same answer. `fast_path` has the same
+//! answers before a request even becomes one of hyper's.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -36,11 +37,13 @@ use super::timeouts::{ConnectionPhase, TimedBody};
 use super::ui::{self, Visitor};
 use super::{caching, code, compress, cross_site, exporter, names, openapi, place};
 use crate::metrics::{Class, Metrics};
+use crate::registry::AuthContext;
 use crate::resolve::usage::LOCAL;
+use crate::resolve::{Query, SharedAnswer};
 use crate::store::StoreError;
 
 /// Resolves all references.
-const RESOLVE: &str = "/v1/resolve/";
+pub(super) const RESOLVE: &str = "/v1/resolve/";
 
 /// A ready body, or one that a handler produces.
 pub type AnswerBody = http_body_util::Either<Full<Bytes>, TimedBody>;
@@ -55,6 +58,8 @@ pub type Answering = Either<
 pub struct HttpService {
     pub(super) app: App,
     router: Router,
+    /// Whether plain requests are answered below hyper.
+    fast_path: bool,
 }
 
 impl HttpService {
@@ -64,7 +69,16 @@ impl HttpService {
         let public_url = state.door.public_url.clone();
         let documents = LazyDocuments::new(Box::new(move || openapi::documents(public_url.as_ref())));
         let app = Shared::new(state, documents);
-        Self { router: router(App::clone(&app)), app }
+        // Each request is logged by the router.
+        let fast_path = app.door.fast_path && !app.door.access_log;
+        Self { router: router(App::clone(&app)), app, fast_path }
+    }
+
+    /// The same node, whose requests are all hyper's.
+    #[cfg(any(test, fuzzing))]
+    #[must_use]
+    pub fn without_fast_path(&self) -> Self {
+        Self { fast_path: false, ..self.clone() }
     }
 
     /// The service of one connection.
@@ -134,23 +148,54 @@ impl Connection {
             return None;
         }
         let seat = if headers.contains_key(header::AUTHORIZATION) { identify(app, headers).ok()? } else { None };
-        let allowed = match &seat {
+        if seat.is_none() && !door::are_plain(headers) {
+            return None;
+        }
+        let answer = self.plain(reference, host, seat.as_deref())?;
+        let mut fresh = self.fresh.try_borrow_mut().ok()?;
+        fresh.refresh(&app.freshness);
+        Some(read::respond(&answer, &fresh, request.headers()).map(AnswerBody::Left))
+    }
+
+    /// The answer to a plain request to resolve, if its caller may have it and there is one: what is refused, and why,
+    /// is for the router to say.
+    pub(super) fn plain(&self, reference: &str, host: &[u8], seat: Option<&AuthContext>) -> Option<SharedAnswer> {
+        let app = &self.face.app;
+        let allowed = match seat {
             Some(seat) => seat.scope().reads(name_of(reference)),
-            None => self.open && door::are_plain(headers) && self.is_own(host),
+            None => self.open && self.is_own(host),
         };
         if !allowed {
             return None;
         }
-        let answer = app.resolver.cached(reference)?;
-        app.usage.note(&answer, seat.as_ref().map_or(LOCAL, |seat| seat.token()));
-        let mut fresh = self.fresh.try_borrow_mut().ok()?;
-        fresh.refresh(&app.freshness);
-        app.metrics.resolve_cached.inc();
-        Some(read::respond(&answer, &fresh, request.headers()).map(AnswerBody::Left))
+        let answer = if let Some(answer) = app.resolver.cached(reference) {
+            app.metrics.resolve_cached.inc();
+            answer
+        } else {
+            let answer = read::compose(app, reference, &Query::default()).ok()?;
+            app.metrics.request("resolve", 200);
+            answer
+        };
+        app.usage.note(&answer, seat.map_or(LOCAL, AuthContext::token));
+        Some(answer)
     }
-}
 
-impl Connection {
+    /// The headers about this node, and whether they are others than last time.
+    pub(super) fn fresh(&mut self) -> (&FreshHeaders, bool) {
+        let fresh = self.fresh.get_mut();
+        let is_new = fresh.refresh(&self.face.app.freshness);
+        (fresh, is_new)
+    }
+
+    /// Whether plain requests are answered below hyper.
+    pub(super) fn is_fast(&self) -> bool {
+        self.face.fast_path
+    }
+
+    pub(super) fn app(&self) -> &Shared {
+        &self.face.app
+    }
+
     /// Whether a host is this node, for this peer.
     fn is_own(&self, host: &[u8]) -> bool {
         if self.peer.socket {
@@ -203,7 +248,7 @@ async fn answer(face: HttpService, peer: Peer, mut request: Request<Body>) -> Re
 
 /// Sends a request through the router, and completes the answer.
 async fn route(face: HttpService, peer: Peer, mut request: Request<Body>) -> Response<Body> {
-    let HttpService { app, router } = face;
+    let HttpService { app, router, .. } = face;
     let id = app.next_request();
     let (class, began) = (class(request.uri().path()), Instant::now());
     let peer = door::sender(&app.door, peer, request.headers());

@@ -3,10 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::door::Door;
+use super::listen::{Rehome, serve_http1};
+use super::peer::Peer;
+use super::service::HttpService;
 use super::state::{About, AppState};
 use crate::api::status::{Freshness, NodeRole, Status};
 use crate::clock::{Clock, ManualClock};
@@ -25,6 +30,9 @@ use crate::resolve::freshness::FreshnessCell;
 use crate::resolve::{Catalogue, Resolver};
 use crate::store::{Options, Store};
 use crate::telemetry::store::{self as telemetry, TelemetryStore};
+
+/// Bytes on their way to or from a client.
+const PIPE_BYTES: usize = 1 << 20;
 
 /// The access token of its administrator.
 pub const ADMIN: &str = "an-admin-token-for-tests";
@@ -116,4 +124,47 @@ pub fn state(store: &Store, primary: bool) -> AppState {
         clock,
         stop: CancellationToken::new(),
     }
+}
+
+impl Rehome for tokio::io::DuplexStream {}
+
+/// What a node sends to bytes that arrive in these pieces over one connection, and whether it closed it. With time that
+/// is paused, it takes none.
+pub async fn converse(service: &HttpService, peer: Peer, pieces: &[&[u8]]) -> (Vec<u8>, bool) {
+    let (mut client, server) = tokio::io::duplex(PIPE_BYTES);
+    let (connection, stop) = (service.connection(peer), CancellationToken::new());
+    let serving = tokio::spawn(async move { serve_http1(server, connection, &stop, None).await });
+    for piece in pieces {
+        if client.write_all(piece).await.is_err() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut answers = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(1), client.read_to_end(&mut answers)).await.is_ok();
+    drop(client);
+    let _broken = serving.await;
+    (answers, closed)
+}
+
+/// The lines of answers, those of each head in one order, without what differs from request to request: the date and
+/// the ID of the request.
+#[must_use]
+pub fn comparable(mut bytes: &[u8]) -> Vec<String> {
+    let mut lines = Vec::new();
+    while let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+        let (head, rest) = bytes.split_at(end + 4);
+        let head = String::from_utf8_lossy(head).into_owned();
+        let mut headers: Vec<&str> = head.trim_end().lines().collect();
+        headers.retain(|line| !line.starts_with("date: ") && !line.starts_with("bookholder-request: "));
+        headers.get_mut(1..).unwrap_or_default().sort_unstable();
+        // Whether or not an answer has the body that its head speaks of.
+        let next = rest.windows(7).position(|seven| seven == b"HTTP/1.").unwrap_or(rest.len());
+        let (body, rest) = rest.split_at(next);
+        lines.extend(headers.into_iter().map(str::to_owned));
+        lines.push(String::from_utf8_lossy(body).into_owned());
+        bytes = rest;
+    }
+    lines.push(String::from_utf8_lossy(bytes).into_owned());
+    lines
 }

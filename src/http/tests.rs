@@ -1,5 +1,6 @@
 //! Tests of the HTTP API on real lower layers, in process and over loopback.
 
+mod fast_path;
 mod govern;
 mod proxied;
 mod sharing;
@@ -114,7 +115,7 @@ async fn cached_and_routed_answers_are_equal() {
         }
         request.body(Body::empty()).expect("a request")
     };
-    let (_, mut routed, body) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", None)).await;
+    let (_, mut routed, body) = node.send(LOCAL, ask("GET", "/v1/resolve/%61@production", None)).await;
     let (status, cached, again) = node.send(LOCAL, ask("GET", "/v1/resolve/a@production", None)).await;
     assert!(routed.remove("bookholder-request").is_some() && !cached.contains_key("bookholder-request"));
     // hyper writes the content length of an answer from memory.

@@ -134,11 +134,32 @@ pub(super) struct WriteTimeout<S> {
     stalled: Option<Instant>,
     /// hyper's answer to an invalid head is suppressed; it is answered elsewhere.
     unread: Option<StatusCode>,
+    /// What was read, and is read again.
+    returned: Vec<u8>,
 }
 
 impl<S> WriteTimeout<S> {
     pub(super) const fn new(stream: S, pace: Arc<ConnectionPhase>) -> Self {
-        Self { stream, pace, stalled: None, unread: None }
+        Self { stream, pace, stalled: None, unread: None, returned: Vec::new() }
+    }
+
+    /// Changes the underlying stream.
+    pub(super) fn try_map<T>(self, change: impl FnOnce(S) -> io::Result<T>) -> io::Result<WriteTimeout<T>> {
+        let Self { stream, pace, stalled, unread, returned } = self;
+        Ok(WriteTimeout { stream: change(stream)?, pace, stalled, unread, returned })
+    }
+
+    /// Lets bytes be read again, before those that follow them.
+    pub(super) fn give_back(&mut self, bytes: &[u8]) {
+        self.returned = bytes.to_vec();
+    }
+
+    /// Requests were answered; the next one may have begun.
+    pub(super) fn answered(&self, next_began: bool) {
+        self.pace.end();
+        if next_began {
+            self.pace.received();
+        }
     }
 
     /// The status of an invalid head that was not answered yet.
@@ -179,6 +200,11 @@ impl<S> WriteTimeout<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.returned.is_empty() {
+            let number = self.returned.len().min(buffer.remaining());
+            buffer.put_slice(&self.returned.drain(..number).collect::<Vec<u8>>());
+            return Poll::Ready(Ok(()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {

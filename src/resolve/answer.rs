@@ -1,7 +1,7 @@
 //! A composed answer: the shared bytes that are sent, and their meaning.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -15,6 +15,9 @@ use crate::model::name::{Label, PromptName};
 use crate::model::response_tags::{BUCKET, RULE, ResponseTags};
 use crate::model::stamp::stamp;
 use crate::template::render::{RenderInput, RenderedContent, render};
+
+/// About the size of [`Answer::head`].
+const HEAD_BYTES: usize = 256;
 
 /// The content of a version as a label or a reference serves it, independent of the caller.
 #[derive(Clone, Debug)]
@@ -86,6 +89,7 @@ pub struct Answer {
     etag: Bytes,
     body: Bytes,
     content: Range<usize>,
+    head: OnceLock<Box<[u8]>>,
 }
 
 impl Answer {
@@ -125,7 +129,13 @@ impl Answer {
             etag: format!("\"{}-{}{chosen}\"", said.version, said.content_id.short()).into(),
             body: body.into_boxed_slice().into(),
             content,
+            head: OnceLock::new(),
         }
+    }
+
+    /// What a server sends before the JSON, made once.
+    pub fn head(&self, make: impl FnOnce() -> Vec<u8>) -> &[u8] {
+        self.head.get_or_init(|| make().into_boxed_slice())
     }
 
     /// The JSON: an [`api::read::Resolved`](crate::api::read::Resolved).
@@ -203,7 +213,7 @@ impl Answer {
     }
 
     pub(super) fn weight(&self) -> u64 {
-        (self.body.len() + self.etag.len() + self.stamp.len() + size_of::<Self>()) as u64
+        (self.body.len() + self.etag.len() + self.stamp.len() + HEAD_BYTES + size_of::<Self>()) as u64
     }
 }
 

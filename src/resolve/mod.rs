@@ -20,7 +20,7 @@ mod texts_tests;
 pub mod usage;
 mod version_text;
 
-pub use answer::Answer;
+pub use answer::{Answer, SharedAnswer};
 pub use catalogue::{Catalogue, CatalogueView};
 pub use error::ResolveError;
 pub use resolver::{Query, Resolver};

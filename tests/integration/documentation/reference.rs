@@ -125,7 +125,7 @@ fn settings() -> Vec<Setting> {
 /// The node that a setting without a flag belongs to.
 fn role(name: &str) -> &'static str {
     match name {
-        "open_reads" | "access_log" | "keep_alive_s" | "cache_mib" | "ready_max_age_s" => "both",
+        "open_reads" | "access_log" | "keep_alive_s" | "fast_path" | "cache_mib" | "ready_max_age_s" => "both",
         "pin" | "replica_name" | "telemetry_spool_mib" => "replica",
         "sign_in_header"
         | "forward_otlp_headers"
@@ -158,6 +158,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("open_reads", node.open_reads.to_string()),
         ("access_log", node.door.access_log.to_string()),
         ("keep_alive_s", node.door.keep_alive_s.to_string()),
+        ("fast_path", node.door.fast_path.to_string()),
         ("cache_mib", mib(node.cache_bytes)),
         ("watch_quiet_ms", primary.watch_quiet.as_millis().to_string()),
         ("hold_automation", primary.hold_automation.to_string()),
