@@ -33,12 +33,17 @@ pub fn mcnemar_exact(worse: u64, better: u64) -> f64 {
     if changed == 0 { 1.0 } else { (2.0 * binomial.cdf(worse.min(better))).min(1.0) }
 }
 
-/// The mean of paired differences, and the lower end of its one-sided bootstrap interval at a confidence: with this
-/// confidence the mean is not lower. `None` of no differences.
+/// The mean of paired differences by their weights, which are above 0, and the lower end of its one-sided bootstrap
+/// interval at a confidence: with this confidence the mean is not lower. `None` of no differences.
 #[must_use]
-pub fn bootstrap_lower_bound(differences: &[f64], confidence: f64) -> Option<(f64, f64)> {
+pub fn bootstrap_lower_bound(differences: &[(f64, f64)], confidence: f64) -> Option<(f64, f64)> {
+    fn mean_of(drawn: impl Iterator<Item = (f64, f64)>) -> f64 {
+        let (sum, weights) =
+            drawn.fold((0.0, 0.0), |(sum, weights), (one, weight)| (sum + one * weight, weights + weight));
+        sum / weights
+    }
     let count = u32::try_from(differences.len()).ok().filter(|count| *count > 0)?;
-    let mean = differences.iter().sum::<f64>() / f64::from(count);
+    let mean = mean_of(differences.iter().copied());
     let mut stream = blake3::Hasher::new_derive_key(BOOTSTRAP_CONTEXT).finalize_xof();
     let mut draws = vec![0_u8; differences.len() * 4];
     let mut means: Vec<f64> = Vec::with_capacity(RESAMPLES);
@@ -49,7 +54,7 @@ pub fn bootstrap_lower_bound(differences: &[f64], confidence: f64) -> Option<(f6
             let index = (u64::from(u32::from_le_bytes(*bytes)) * u64::from(count)) >> 32;
             usize::try_from(index).ok().and_then(|index| differences.get(index)).copied().unwrap_or_default()
         });
-        means.push(drawn.sum::<f64>() / f64::from(count));
+        means.push(mean_of(drawn));
     }
     means.sort_by(f64::total_cmp);
     Some((mean, quantile(&means, 1.0 - confidence)?))
@@ -118,14 +123,19 @@ mod tests {
 
     #[test]
     fn bootstrap_gives_the_same_bound_each_time_and_near_the_normal_one() {
-        let differences: Vec<f64> = (0..200).map(|n| f64::from(n % 5) / 10.0 - 0.2).collect();
+        let differences: Vec<(f64, f64)> = (0..200).map(|n| (f64::from(n % 5) / 10.0 - 0.2, 1.0)).collect();
         let (mean, bound) = bootstrap_lower_bound(&differences, 0.95).expect("differences");
         assert_eq!(bootstrap_lower_bound(&differences, 0.95), Some((mean, bound)));
         close(mean, 0.0, 1e-12);
         // The standard error of this mean is sqrt(0.02 / 200) = 0.01, and 1.645 of them are below.
         close(bound, -0.016_45, 0.001);
         assert_eq!(bootstrap_lower_bound(&[], 0.95), None);
-        assert_eq!(bootstrap_lower_bound(&[0.0; 10], 0.95), Some((0.0, 0.0)));
+        assert_eq!(bootstrap_lower_bound(&[(0.0, 1.0); 10], 0.95), Some((0.0, 0.0)));
+        let weighted = [(1.0, 3.0), (0.0, 1.0)].repeat(50);
+        let (mean, bound) = bootstrap_lower_bound(&weighted, 0.95).expect("differences");
+        close(mean, 0.75, 1e-12);
+        // As 100 draws with a weight of 3 or 1 would spread: a standard error of about 0.0375.
+        close(bound, 0.75 - 1.645 * 0.0375, 0.01);
     }
 
     #[test]

@@ -227,7 +227,7 @@ mod tests {
         };
         let tally: Tally = results.iter().collect();
         let summary = tally.summarize(&suite.cases, 0);
-        decide(suite, &tally, state, &summary, tally.compare(&baseline).as_ref())
+        decide(suite, &tally, state, &summary, tally.compare(&suite.cases, &baseline).as_ref())
     }
 
     #[test]
@@ -296,6 +296,42 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn comparison_counts_cases_by_their_weight_as_the_score_does() {
+        let weighted = |weight: u32| {
+            let cases: Vec<String> =
+                (0..40).map(|n| format!(r#"{{"name":"{n}","weight":{}}}"#, if n < 6 { weight } else { 1 })).collect();
+            let suite = suite(&format!(r#"{{"gate":{{"pass_rate":0,"margin":0.05}},"cases":[{}]}}"#, cases.join(",")));
+            let mut results = Vec::new();
+            for n in 0..40 {
+                let after = if n < 6 { CaseVerdict::Failed } else { CaseVerdict::Passed };
+                results.push(result(&n.to_string(), Side::Candidate, 0, after));
+                results.push(result(&n.to_string(), Side::Baseline, 0, CaseVerdict::Passed));
+            }
+            let tally: Tally = results.iter().collect();
+            let baseline = Evaluated {
+                prompt: "support/agent".parse().expect("a name"),
+                version: Some(1),
+                content_id: crate::model::content_id::ContentId::of(b"x"),
+            };
+            let compared = tally.compare(&suite.cases, &baseline).expect("pairs");
+            (
+                compared.pairs,
+                compared.worse.len(),
+                compared.difference,
+                verdict(&suite, &results, RunState::Finished).state,
+            )
+        };
+        let (pairs, worse, difference, state) = weighted(1);
+        assert_eq!((pairs, worse, state), (40, 6, GateState::Failed));
+        assert!((difference + 0.15).abs() < 1e-12);
+        let (_, _, difference, _) = weighted(3);
+        assert!((difference + 18.0 / 52.0).abs() < 1e-12);
+        let (pairs, worse, difference, state) = weighted(0);
+        assert_eq!((pairs, worse, state), (34, 6, GateState::Passed), "worse, but they do not count");
+        assert!(difference.abs() < f64::EPSILON);
+    }
+
     fn repeats_that_differ_are_flaky_and_count_as_one_case() {
         let suite = numbered(2, r#"{"pass_rate":0.5,"consistency":0.9}"#);
         let mut results = Vec::new();

@@ -159,7 +159,7 @@ impl Tally {
     /// Counts and sums of the candidate. `planned` is how many results there will be.
     #[must_use]
     pub fn summarize(&self, cases: &[Case], planned: u64) -> RunSummary {
-        let weights: HashMap<&str, f64> = cases.iter().map(|case| (case.name.as_str(), case.weight)).collect();
+        let weights = weights(cases);
         let mut summary = RunSummary { planned, calls: self.calls, cost: self.cost, ..RunSummary::default() };
         let (mut scores, mut weight_sum) = (0.0, 0.0);
         for (name, total) in &self.candidate {
@@ -183,14 +183,19 @@ impl Tally {
         summary
     }
 
-    /// Compares both sides case by case; `None` if no case has a verdict on both.
+    /// Compares both sides case by case, with the weights of the cases; `None` if no case that counts has a verdict on
+    /// both. One with the weight 0 counts in no score, but is listed if its verdict changed.
     #[must_use]
-    pub fn compare(&self, baseline: &Evaluated) -> Option<Comparison> {
+    pub fn compare(&self, cases: &[Case], baseline: &Evaluated) -> Option<Comparison> {
+        let weights = weights(cases);
         let (mut worse, mut better, mut differences) = (Vec::new(), Vec::new(), Vec::new());
         for (name, after) in &self.candidate {
             let Some(before) = self.baseline.get(name) else { continue };
             let (Some(new), Some(old)) = (after.score(), before.score()) else { continue };
-            differences.push(new - old);
+            let weight = weights.get(name.as_str()).copied().unwrap_or(1.0);
+            if weight > 0.0 {
+                differences.push((new - old, weight));
+            }
             match (before.has_passed(), after.has_passed()) {
                 (true, false) => worse.push(name.clone()),
                 (false, true) => better.push(name.clone()),
@@ -208,4 +213,8 @@ impl Tally {
             lower_bound,
         })
     }
+}
+
+fn weights(cases: &[Case]) -> HashMap<&str, f64> {
+    cases.iter().map(|case| (case.name.as_str(), case.weight)).collect()
 }

@@ -245,7 +245,7 @@ async fn tally(store: &EvaluationStore, run: u64) -> Result<Tally, EvaluationSto
 /// Fills in the sums, the comparison and the verdict of a run that is over.
 pub fn finish(run: &mut Run, plan: &Plan, tally: &Tally) {
     run.summary = tally.summarize(&plan.suite.cases, run.summary.planned);
-    run.comparison = run.baseline.as_ref().and_then(|baseline| tally.compare(baseline));
+    run.comparison = run.baseline.as_ref().and_then(|baseline| tally.compare(&plan.suite.cases, baseline));
     run.verdict = Some(gate::decide(&plan.suite, tally, run.state, &run.summary, run.comparison.as_ref()));
 }
 
