@@ -4,28 +4,25 @@
 //! allowed its network, whatever the URL, DNS or the response says; a call ends within its time limit; messages never
 //! contain the path or query of the URL, which is a credential for many receivers.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use ipnet::IpNet;
 use jiff::fmt::rfc2822::DateTimeParser;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, Url};
 
 use crate::client::{CONNECT_TIMEOUT, ClientError, USER_AGENT};
 use crate::crypto::tls::use_ring;
-use crate::governance::webhook_url::{UrlError, check_address, check_url};
+use crate::evaluation::provider::guarded;
+use crate::governance::webhook_url::check_url;
 use crate::registry::outbox::ReceiverAnswer;
 
 /// Deadline of a delivery: the standard recommends 15 to 30 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much of an answer is read before the connection is closed, in bytes; it is discarded.
 const ANSWER_BYTES_READ: usize = 4 * 1024;
-/// Most addresses of one name that are tried.
-const ADDRESSES_MAX: usize = 16;
 
 /// Sends webhooks. Connections are not reused, so that every delivery checks its address.
 #[derive(Clone, Debug)]
@@ -60,18 +57,12 @@ impl Deliverer {
         }
         use_ring();
         let client = |tls: bool| {
-            reqwest::Client::builder()
+            let client = reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(self.timeout)
-                .redirect(reqwest::redirect::Policy::none())
-                // A proxy would resolve the name itself, unchecked.
-                .no_proxy()
-                .https_only(tls)
-                .http1_only()
-                .pool_max_idle_per_host(0)
-                .dns_resolver(Arc::new(AddressGuard { tls, allow: Arc::clone(&self.allow) }))
-                .build()
+                .http1_only();
+            guarded(client, &self.allow, tls).build()
         };
         let clients = Clients { secure: client(true)?, plain: client(false)? };
         Ok(self.clients.get_or_init(|| clients))
@@ -116,46 +107,6 @@ impl Deliverer {
 /// What became of a delivery that reached no receiver.
 const fn failed(error: String) -> ReceiverAnswer {
     ReceiverAnswer { status: None, error: Some(error), retry_after_s: None, took_ms: 0 }
-}
-
-/// Resolves a name and passes only allowed addresses to the connection: the checked addresses are the ones connected
-/// to, so changing the DNS record afterwards has no effect.
-struct AddressGuard {
-    tls: bool,
-    allow: Arc<[IpNet]>,
-}
-
-impl Resolve for AddressGuard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (tls, allow) = (self.tls, Arc::clone(&self.allow));
-        Box::pin(async move {
-            // Port 0 means that of the URL.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.take(ADDRESSES_MAX);
-            let addresses = choose(name.as_str(), found, tls, &allow)?;
-            Ok::<Addrs, _>(Box::new(addresses.into_iter()))
-        })
-    }
-}
-
-/// The allowed addresses; the reason if there are none.
-fn choose(
-    host: &str,
-    found: impl Iterator<Item = SocketAddr>,
-    tls: bool,
-    allow: &[IpNet],
-) -> Result<Vec<SocketAddr>, UrlError> {
-    let mut chosen = Vec::new();
-    let mut refusal = None;
-    for address in found {
-        match check_address(host, address.ip(), tls, allow) {
-            Ok(()) => chosen.push(address),
-            Err(error) => refusal = refusal.or(Some(error)),
-        }
-    }
-    if chosen.is_empty() {
-        return Err(refusal.unwrap_or_else(|| UrlError::Nowhere { host: host.to_owned() }));
-    }
-    Ok(chosen)
 }
 
 /// Reads a little of the answer, so that a receiver with a short answer is not cut off; the rest is ignored, and so are

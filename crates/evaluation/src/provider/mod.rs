@@ -4,6 +4,7 @@
 //! provider and nowhere else, and no error has it; whatever a server answers, a call ends within its time and its
 //! memory.
 
+mod address_guard;
 mod anthropic;
 mod draft;
 mod fault;
@@ -12,7 +13,6 @@ mod limits;
 mod openai;
 mod providers;
 mod retry;
-mod scorer_endpoint;
 mod settings;
 mod sse;
 #[cfg(any(test, feature = "testing"))]
@@ -24,6 +24,7 @@ use std::future::Future;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use self::address_guard::guarded;
 pub use self::providers::Providers;
 pub use self::settings::{ProviderError, ProviderKind, ProviderSettings};
 use crate::model::evaluation::Answer;

@@ -16,7 +16,7 @@ use super::fault::{Fault, Texts};
 use super::http::{ANTHROPIC, OPENAI, Post, Reader, Timeouts, Try, USER_AGENT};
 use super::limits::{Limits, Outcome};
 use super::settings::{Checked, PROVIDERS_MAX, ProviderError, ProviderKind, ProviderSettings, check};
-use super::{CallError, ChatRequest, anthropic, openai, retry, scorer_endpoint};
+use super::{CallError, ChatRequest, anthropic, guarded, openai, retry};
 use crate::model::evaluation::{Answer, AnswerUsage};
 use crate::model::suite::ModelName;
 use crate::rules::governance::webhook_url::check_url;
@@ -25,6 +25,8 @@ use crate::rules::governance::webhook_url::check_url;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence within an answer.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time limit of one call of an endpoint that scores.
+const SCORER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Tokens that are expected to be written, if the version sets no limit.
 const OUTPUT_TOKENS_EXPECTED: u64 = 1_024;
 /// Most texts of one call for embeddings.
@@ -228,7 +230,7 @@ impl Providers {
         let client = if url.scheme() == "https" { &clients.scorer } else { &clients.scorer_plain };
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         let post = Post { url, headers, body: body.to_string().into_bytes() };
-        let timeouts = Timeouts { total: scorer_endpoint::TIMEOUT, idle: IDLE_TIMEOUT };
+        let timeouts = Timeouts { total: SCORER_TIMEOUT, idle: IDLE_TIMEOUT };
         let mut tries = 0;
         loop {
             tries += 1;
@@ -285,8 +287,8 @@ impl Providers {
             Ok(Clients {
                 remote: builder().build()?,
                 local: builder().no_proxy().build()?,
-                scorer: scorer_endpoint::client(CONNECT_TIMEOUT, &self.scorer_networks, true)?,
-                scorer_plain: scorer_endpoint::client(CONNECT_TIMEOUT, &self.scorer_networks, false)?,
+                scorer: guarded(builder(), &self.scorer_networks, true).build()?,
+                scorer_plain: guarded(builder(), &self.scorer_networks, false).build()?,
             })
         };
         let clients = build().map_err(|error: reqwest::Error| {
