@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::api::evaluations::ProviderView;
 use crate::clock::Clock;
-use crate::evaluation::provider::{CallError, ChatRequest, Providers};
+use crate::evaluation::provider::{CallError, ChatRequest, Embeddings, Providers};
 use crate::evaluation::run::Backend;
 use crate::ingest::Recorder;
 use crate::model::evaluation::{Answer, AnswerUsage};
@@ -110,9 +110,10 @@ impl Backend for NodeBackend {
         self.providers.chat(model, request, idempotency_key).await
     }
 
-    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<(Vec<Vec<f64>>, Option<Usd>), CallError> {
-        let (vectors, usage) = self.providers.embed(model, texts).await?;
-        Ok((vectors, self.usage_cost(model, None, &usage)))
+    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
+        let mut embeddings = self.providers.embed(model, texts).await?;
+        embeddings.usage.cost = self.usage_cost(model, embeddings.model.as_deref(), &embeddings.usage);
+        Ok(embeddings)
     }
 
     async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {

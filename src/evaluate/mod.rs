@@ -11,7 +11,7 @@ mod playground;
 mod stale;
 mod start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Runtime;
@@ -23,6 +23,7 @@ use self::backend::NodeBackend;
 pub use self::backend::Spending;
 pub use self::error::EvaluationError;
 pub use self::playground::Question;
+use self::stale::{Snapshots, snapshots_of};
 use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, RunsPage};
 use crate::clock::Clock;
 use crate::evaluation::provider::Providers;
@@ -30,7 +31,7 @@ use crate::evaluation::run::{self, Plan, RunError, Stops};
 use crate::evaluation::store::{Change, EvaluationStore, ResultFilter};
 use crate::ingest::Recorder;
 use crate::model::content_id::ContentId;
-use crate::model::evaluation::{CaseVerdict, GateResult, Run, RunState, Side};
+use crate::model::evaluation::{CaseVerdict, GateResult, JudgeUse, Run, RunState, Side};
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 use crate::registry::Registry;
@@ -290,7 +291,7 @@ impl Evaluations {
         let gate = gate.map_err(|_| EvaluationError::NoThread).and_then(|gate| gate);
         let recorded = match gate {
             Ok(gate) => {
-                let seen = gate.models.clone();
+                let seen = snapshots_of(&gate);
                 let recorded = self.0.registry.record_gate(gate).await.map_err(EvaluationError::from);
                 recorded.and(self.mark_stale_before(done.ended.unwrap_or(done.at), seen).await.map(drop))
             }
@@ -305,8 +306,8 @@ impl Evaluations {
     fn gate_of(&self, plan: &Plan, done: &Run) -> Result<GateResult, EvaluationError> {
         let verdict = done.verdict.clone().ok_or(EvaluationError::NoRun(done.id))?;
         let mut hash = blake3::Hasher::new();
-        let mut models: BTreeMap<String, std::collections::BTreeSet<String>> =
-            done.models.iter().map(|model| (model.to_string(), std::collections::BTreeSet::new())).collect();
+        let mut models: Snapshots = done.models.iter().map(|model| (model.to_string(), BTreeSet::new())).collect();
+        let mut judges = Snapshots::new();
         self.0.store.visit_results(done.id, 0, ResultFilter::default(), |_, result| {
             hash.update(&serde_json::to_vec(&result).unwrap_or_default());
             if let Some(answered) = result.answer.and_then(|answer| answer.model) {
@@ -323,6 +324,9 @@ impl Evaluations {
             baseline: plan.suite.gate.margin.and(done.baseline.clone()),
             models,
             results: ContentId::from_hash(*hash.finalize().as_bytes()),
+            for JudgeUse { model, answered, .. } in result.judges {
+                judges.entry(model.to_string()).or_default().extend(answered);
+            }
             decided_by: concat!("bookholder ", env!("CARGO_PKG_VERSION")).to_owned(),
             at: done.ended.unwrap_or(done.at),
             stale: None,
@@ -335,6 +339,7 @@ impl Evaluations {
     /// The disk does not take it.
     pub async fn expire(&self) -> Result<(), EvaluationError> {
         Ok(self.0.store.apply(vec![Change::Expire { now_ms: self.0.backend.clock.now_ms() }]).await?)
+            judges,
     }
 
     fn now(&self) -> Timestamp {

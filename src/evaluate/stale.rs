@@ -18,9 +18,18 @@ const REPORTS_MS: i64 = 3_600_000;
 /// The snapshots that answered, by the model that was asked.
 pub(super) type Snapshots = BTreeMap<String, BTreeSet<String>>;
 
-/// A model that answers with a snapshot that a gate did not see.
+/// The snapshots that a gate saw, of its models and of those that judged.
+pub(super) fn snapshots_of(gate: &GateResult) -> Snapshots {
+    let mut seen = gate.models.clone();
+    for (asked, answered) in &gate.judges {
+        seen.entry(asked.clone()).or_default().extend(answered.iter().cloned());
+    }
+    seen
+}
+
+/// A model, or one that judged, that answers with a snapshot that a gate did not see.
 fn changed(gate: &GateResult, now: &Snapshots) -> Option<String> {
-    gate.models.iter().find_map(|(asked, answered)| {
+    snapshots_of(gate).iter().find_map(|(asked, answered)| {
         let new = now.get(asked)?.difference(answered).next()?;
         (!answered.is_empty()).then(|| format!("{asked} is answered by {new} now"))
     })
@@ -70,8 +79,9 @@ impl Evaluations {
                     },
                 )?;
                 // An application may ask another model on purpose: only other snapshots of the same one count.
+                let seen = snapshots_of(&gate);
                 let new = models.into_iter().find_map(|model| {
-                    gate.models.iter().find_map(|(asked, answered)| {
+                    seen.iter().find_map(|(asked, answered)| {
                         let name = asked.split_once(':').map_or(asked.as_str(), |(_, name)| name);
                         let is_new = is_snapshot(&model, name) && !answered.contains(&model);
                         (is_new && !answered.is_empty()).then(|| format!("{asked} is answered by {model} now"))
@@ -126,6 +136,11 @@ mod tests {
         let why = changed(&seen, &now("openai:gpt", "gpt-2026-05-01"));
         assert_eq!(why.as_deref(), Some("openai:gpt is answered by gpt-2026-05-01 now"));
         assert_eq!(changed(&seen, &now("openai:other", "x")), None, "not asked");
+        let judged =
+            GateResult { judges: Snapshots::from([("openai:judge".to_owned(), ["j-1".to_owned()].into())]), ..seen };
+        let why = changed(&judged, &now("openai:judge", "j-2"));
+        assert_eq!(why.as_deref(), Some("openai:judge is answered by j-2 now"));
+        assert_eq!(changed(&judged, &now("openai:judge", "j-1")), None);
         assert_eq!(changed(&gate(&json!({"openai:gpt": []})), &now("openai:gpt", "x")), None, "nothing to compare");
     }
 }

@@ -211,6 +211,7 @@ mod tests {
             answer: Some(Answer { latency_ms: 100, ..Answer::default() }),
             scorers: Vec::new(),
             judging: Usd::default(),
+            judges: Vec::new(),
         }
     }
 
@@ -296,7 +297,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn comparison_counts_cases_by_their_weight_as_the_score_does() {
         let weighted = |weight: u32| {
             let cases: Vec<String> =
@@ -332,6 +332,7 @@ mod tests {
         assert!(difference.abs() < f64::EPSILON);
     }
 
+    #[test]
     fn repeats_that_differ_are_flaky_and_count_as_one_case() {
         let suite = numbered(2, r#"{"pass_rate":0.5,"consistency":0.9}"#);
         let mut results = Vec::new();

@@ -191,6 +191,7 @@ impl Reader {
             answer: answer(row),
             scorers,
             judging: Usd::default(),
+            judges: Vec::new(),
         };
         self.imported.results.push(result);
         Ok(())

@@ -23,10 +23,32 @@ impl<A: Ask> Asking<'_, A> {
         schema: Value,
         read: impl Fn(&Fields) -> Result<T, String> + Send + Sync,
     ) -> Result<T, JudgeError> {
+        self.asked(scorer, messages, schema, read, false).await
+    }
+
+    /// The same for a question that does not depend on the answer that is scored.
+    pub(super) async fn object_once<T>(
+        &self,
+        scorer: &Scorer,
+        messages: Vec<Value>,
+        schema: Value,
+        read: impl Fn(&Fields) -> Result<T, String> + Send + Sync,
+    ) -> Result<T, JudgeError> {
+        self.asked(scorer, messages, schema, read, true).await
+    }
+
+    async fn asked<T>(
+        &self,
+        scorer: &Scorer,
+        messages: Vec<Value>,
+        schema: Value,
+        read: impl Fn(&Fields) -> Result<T, String> + Send + Sync,
+        once: bool,
+    ) -> Result<T, JudgeError> {
         let model = model(scorer)?;
         let mut request =
             ChatRequest { messages, parameters: parameters(scorer), tools: Vec::new(), response_schema: Some(schema) };
-        let answer = self.chat(model, &mut request).await?;
+        let answer = self.chat(model, &mut request, once).await?;
         let fault = match understood(&answer, &read) {
             Ok(value) => return Ok(value),
             Err(fault) => fault,
@@ -37,7 +59,7 @@ impl<A: Ask> Asking<'_, A> {
         request
             .messages
             .push(json!({ "role": "user", "content": format!("{REPAIR}: {fault}. Answer with it alone.") }));
-        let answer = self.chat(model, &mut request).await?;
+        let answer = self.chat(model, &mut request, once).await?;
         understood(&answer, &read).map_err(|fault| {
             let said = shortened(&answer.text.chars().take(200).collect::<String>());
             JudgeError::Failed(format!("the judge {model} did not answer as asked: {fault}; it answered {said:?}"))
@@ -45,12 +67,14 @@ impl<A: Ask> Asking<'_, A> {
     }
 
     /// Asks with temperature 0; models that only know their own are asked without.
-    async fn chat(&self, model: &ModelName, request: &mut ChatRequest) -> Result<Answer, JudgeError> {
-        match self.ask.chat(model, request).await {
+    async fn chat(&self, model: &ModelName, request: &mut ChatRequest, once: bool) -> Result<Answer, JudgeError> {
+        let answered =
+            if once { self.ask.chat_once(model, request).await } else { self.ask.chat(model, request).await };
+        match answered {
             Err(CallError::Refused { status: 400, reason })
                 if reason.contains("temperature") && request.parameters.remove("temperature").is_some() =>
             {
-                Ok(self.ask.chat(model, request).await?)
+                Ok(if once { self.ask.chat_once(model, request).await? } else { self.ask.chat(model, request).await? })
             }
             answered => Ok(answered?),
         }

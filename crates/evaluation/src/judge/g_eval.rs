@@ -54,7 +54,8 @@ async fn by_criteria<A: Ask>(
     asking.object(scorer, messages(G_EVAL, &texts), schema(&fields), read).await
 }
 
-/// Asks for the steps. The question depends on the criteria alone, so a run asks it once for each model.
+/// Asks for the steps. The question depends on the criteria alone, so a run asks it once for each
+/// model, and later runs have the same steps as long as answers are kept.
 async fn derive_steps<A: Ask>(
     scorer: &Scorer,
     asking: &Asking<'_, A>,
@@ -62,7 +63,7 @@ async fn derive_steps<A: Ask>(
 ) -> Result<Vec<String>, JudgeError> {
     let steps = json!({ "type": "array", "items": { "type": "string" } });
     let read = |fields: &Fields| read_steps(fields.get("steps").unwrap_or(&Value::Null));
-    asking.object(scorer, messages(STEPS, &[("criteria", criteria)]), schema(&[("steps", steps)]), read).await
+    asking.object_once(scorer, messages(STEPS, &[("criteria", criteria)]), schema(&[("steps", steps)]), read).await
 }
 
 fn read_steps(value: &Value) -> Result<Vec<String>, String> {

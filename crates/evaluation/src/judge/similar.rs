@@ -14,7 +14,7 @@ pub(super) async fn score<A: Ask>(scorer: &Scorer, asking: &Asking<'_, A>) -> Re
     let model = model(scorer)?;
     let mut texts = vec![asking.output().into_owned()];
     texts.extend(asking.texts(scorer)?);
-    let embeddings = asking.ask.embed(model, &texts).await?;
+    let embeddings = asking.ask.embed(model, &texts).await?.vectors;
     let threshold = scorer.threshold.unwrap_or(THRESHOLD_DEFAULT);
     let Some((output, values)) = embeddings.split_first().filter(|_| embeddings.len() == texts.len()) else {
         return Err(JudgeError::failed("there are not as many embeddings as texts"));

@@ -6,7 +6,7 @@ use super::*;
 use crate::model::content::{Content, Syntax};
 use crate::model::suite::{Case, ModelName};
 use crate::provider::testing::TestServer;
-use crate::provider::{ChatRequest, ProviderKind, Providers};
+use crate::provider::{ChatRequest, Embeddings, ProviderKind, Providers};
 
 /// Asks providers, and keeps what was asked.
 struct Asked {
@@ -38,8 +38,8 @@ impl Ask for Asked {
         self.providers.chat(model, request, &key).await
     }
 
-    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Vec<Vec<f64>>, CallError> {
-        Ok(self.providers.embed(model, texts).await?.0)
+    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
+        self.providers.embed(model, texts).await
     }
 
     async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {

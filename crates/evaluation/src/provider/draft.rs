@@ -12,6 +12,9 @@ const CALLS_MAX: usize = 256;
 /// Most log probabilities that are kept.
 const LOGPROBS_MAX: usize = 100_000;
 
+/// Longest name of a model that is kept, in characters.
+pub(super) const MODEL_CHARACTERS_MAX: usize = 200;
+
 /// Why an answer cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum DraftError {
@@ -108,7 +111,7 @@ impl<'a> Draft<'a> {
 
     pub(super) fn model(&mut self, name: &str) {
         if self.answer.model.is_none() && !name.is_empty() {
-            self.answer.model = Some(name.chars().take(200).collect());
+            self.answer.model = Some(name.chars().take(MODEL_CHARACTERS_MAX).collect());
         }
     }
 

@@ -27,7 +27,7 @@ use serde_json::{Map, Value};
 pub use self::address_guard::guarded;
 pub use self::providers::Providers;
 pub use self::settings::{ProviderError, ProviderKind, ProviderSettings};
-use crate::model::evaluation::Answer;
+use crate::model::evaluation::{Answer, AnswerUsage};
 use crate::model::suite::ModelName;
 
 /// One request for a chat completion, in the words of the OpenAI API.
@@ -43,6 +43,17 @@ pub struct ChatRequest {
     /// JSON Schema of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_schema: Option<Value>,
+}
+
+/// Vectors of texts, in their order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Embeddings {
+    /// One vector for each text, all of the same length.
+    pub vectors: Vec<Vec<f64>>,
+    /// The model that answered, as the provider names it.
+    pub model: Option<String>,
+    /// What was used.
+    pub usage: AnswerUsage,
 }
 
 /// Why a call has no answer. The text is shown beside the case.
@@ -64,12 +75,17 @@ pub trait Ask: Sync {
     /// Asks a model.
     fn chat(&self, model: &ModelName, request: &ChatRequest) -> impl Future<Output = Result<Answer, CallError>> + Send;
 
-    /// Computes the embedding of each text.
-    fn embed(
+    /// Asks a model what all cases and repeats share: once, where answers are remembered.
+    fn chat_once(
         &self,
         model: &ModelName,
-        texts: &[String],
-    ) -> impl Future<Output = Result<Vec<Vec<f64>>, CallError>> + Send;
+        request: &ChatRequest,
+    ) -> impl Future<Output = Result<Answer, CallError>> + Send {
+        self.chat(model, request)
+    }
+
+    /// Computes the embedding of each text.
+    fn embed(&self, model: &ModelName, texts: &[String]) -> impl Future<Output = Result<Embeddings, CallError>> + Send;
 
     /// Posts a JSON body to a URL and returns the JSON answer.
     fn post(&self, url: &str, body: &Value) -> impl Future<Output = Result<Value, CallError>> + Send;

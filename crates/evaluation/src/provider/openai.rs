@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::ChatRequest;
-use super::draft::{Draft, DraftError, text_of};
+use super::draft::{Draft, DraftError, MODEL_CHARACTERS_MAX, text_of};
 use super::translate::{openai_message, openai_tool};
+use super::{ChatRequest, Embeddings};
 use crate::model::evaluation::AnswerUsage;
 
 /// The name of the response schema, which the API wants to have.
@@ -147,21 +147,23 @@ fn read_usage(usage: &Value) -> AnswerUsage {
 }
 
 /// Reads embeddings of so many texts, in their order.
-pub(super) fn read_embeddings(value: &Value, count: usize) -> Result<(Vec<Vec<f64>>, AnswerUsage), String> {
+pub(super) fn read_embeddings(value: &Value, count: usize) -> Result<Embeddings, String> {
     let data = value.get("data").and_then(Value::as_array).ok_or("the answer has no embeddings")?;
-    let mut embeddings = vec![Vec::new(); count];
+    let mut vectors = vec![Vec::new(); count];
     for (place, one) in data.iter().enumerate() {
         let index = one.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
         let numbers = one.get("embedding").and_then(Value::as_array).into_iter().flatten();
         let numbers: Option<Vec<f64>> = numbers.map(Value::as_f64).collect();
-        if let (Some(embedding), Some(numbers)) = (embeddings.get_mut(index.unwrap_or(place)), numbers) {
+        if let (Some(embedding), Some(numbers)) = (vectors.get_mut(index.unwrap_or(place)), numbers) {
             *embedding = numbers;
         }
     }
-    let length = embeddings.first().map_or(0, Vec::len);
-    if embeddings.iter().any(|embedding| embedding.is_empty() || embedding.len() != length) {
+    let length = vectors.first().map_or(0, Vec::len);
+    if vectors.iter().any(|embedding| embedding.is_empty() || embedding.len() != length) {
         return Err(format!("the answer does not have {count} embeddings of the same length"));
     }
     let usage = value.get("usage").map(read_usage).unwrap_or_default();
-    Ok((embeddings, usage))
+    let model =
+        value.get("model").and_then(Value::as_str).map(|name| name.chars().take(MODEL_CHARACTERS_MAX).collect());
+    Ok(Embeddings { vectors, model, usage })
 }

@@ -16,7 +16,7 @@ use super::fault::{Fault, Texts};
 use super::http::{ANTHROPIC, OPENAI, Post, Reader, Timeouts, Try, USER_AGENT};
 use super::limits::{Limits, Outcome};
 use super::settings::{Checked, PROVIDERS_MAX, ProviderError, ProviderKind, ProviderSettings, check};
-use super::{CallError, ChatRequest, anthropic, guarded, openai, retry};
+use super::{CallError, ChatRequest, Embeddings, anthropic, guarded, openai, retry};
 use crate::model::evaluation::{Answer, AnswerUsage};
 use crate::model::suite::ModelName;
 use crate::rules::governance::webhook_url::check_url;
@@ -179,7 +179,7 @@ impl Providers {
     ///
     /// # Errors
     /// As for [`Providers::chat`]; and Anthropic has no embeddings.
-    pub async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<(Vec<Vec<f64>>, AnswerUsage), CallError> {
+    pub async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
         let provider = self.provider(model)?;
         if provider.kind == ProviderKind::Anthropic {
             let reason = "this API has no embeddings; name a model of a provider that speaks the OpenAI API";
@@ -203,9 +203,9 @@ impl Providers {
                 read.map_err(|reason| Fault::lasting(provider.texts.fails(&reason)))
             });
             match read {
-                Ok((embeddings, usage)) => {
-                    permit.end(Outcome::Answered, used(&usage));
-                    return Ok((embeddings, usage));
+                Ok(embeddings) => {
+                    permit.end(Outcome::Answered, used(&embeddings.usage));
+                    return Ok(embeddings);
                 }
                 Err(fault) => {
                     permit.end(fault.outcome(), None);

@@ -242,9 +242,9 @@ async fn embeddings_come_in_the_order_of_the_texts() {
     let fixture = fixture(LONG);
     let texts = ["aab".to_owned(), "zz".to_owned()];
     let asked = model(ProviderKind::Openai, "embed");
-    let (embeddings, usage) = fixture.providers.embed(&asked, &texts).await.expect("embeddings");
-    assert_eq!((embeddings[0][0], embeddings[0][1], embeddings[1][25]), (2.0, 1.0, 2.0));
-    assert_eq!(usage.input_tokens, Some(3));
+    let found = fixture.providers.embed(&asked, &texts).await.expect("embeddings");
+    assert_eq!((found.vectors[0][0], found.vectors[0][1], found.vectors[1][25]), (2.0, 1.0, 2.0));
+    assert_eq!((found.usage.input_tokens, found.model.as_deref()), (Some(3), Some("embed")));
     let error = fixture.providers.embed(&model(ProviderKind::Anthropic, "embed"), &texts).await.expect_err("none");
     assert!(error.to_string().contains("has no embeddings"));
     assert!(fixture.providers.embed(&asked, &[]).await.is_err());

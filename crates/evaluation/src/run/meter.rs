@@ -1,16 +1,16 @@
 //! Asks for a run: remembers answers, counts calls, and keeps within the budget.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Backend, Plan};
-use crate::model::evaluation::{Answer, Run};
+use crate::model::evaluation::{Answer, AnswerUsage, JudgeUse, Run};
 use crate::model::suite::{Budget, ModelName};
 use crate::model::usd::Usd;
-use crate::provider::{Ask, CallError, ChatRequest};
+use crate::provider::{Ask, CallError, ChatRequest, Embeddings};
 use crate::store::{Change, EvaluationStore};
 
 /// The key of an answer: where it was asked, what exactly, and which repeat it is.
@@ -33,6 +33,8 @@ pub(super) struct Metered {
     budget: Budget,
     began_ms: i64,
     totals: Mutex<Totals>,
+    /// Held while something is asked that all cases share, so that only the first one asks.
+    shared: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +49,12 @@ struct Totals {
 impl Metered {
     pub(super) fn new(run: &Run, calls: u64, cost: Usd) -> Self {
         let totals = Totals { used: Used { calls, cost }, ..Totals::default() };
-        Self { budget: run.budget.clone(), began_ms: run.at.ms(), totals: Mutex::new(totals) }
+        Self {
+            budget: run.budget.clone(),
+            began_ms: run.at.ms(),
+            totals: Mutex::new(totals),
+            shared: tokio::sync::Mutex::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Totals> {
@@ -99,10 +106,20 @@ pub(super) struct Meter<'a, B> {
     pub(super) used: Mutex<Used>,
 }
 
-/// Asks for the scorers of one answer, and remembers what that cost.
+/// Asks for the scorers of one answer, and remembers what that took.
 pub(super) struct Judge<'a, B> {
     meter: &'a Meter<'a, B>,
-    told: Mutex<(Usd, Option<String>)>,
+    told: Mutex<Told>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    /// What was paid.
+    spent: Usd,
+    /// Number and use of answers, by the model that was asked and the one that answered.
+    judges: BTreeMap<(ModelName, Option<String>), (u64, AnswerUsage)>,
+    /// Why the run must stop.
+    over_budget: Option<String>,
 }
 
 impl<'a, B: Backend> Meter<'a, B> {
@@ -143,16 +160,21 @@ impl<'a, B: Backend> Meter<'a, B> {
     }
 }
 
-impl<B: Backend> Ask for Meter<'_, B> {
-    async fn chat(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
-        let run = self.plan.no_cache.then_some(self.plan.run.id);
-        let key = cache_key(&self.backend.endpoint(model), model, request, self.repeat, run);
+impl<B: Backend> Meter<'_, B> {
+    /// The answer with a key. One that is shared belongs to no case, so it counts only where it was asked for.
+    async fn answer(
+        &self,
+        model: &ModelName,
+        request: &ChatRequest,
+        key: [u8; 32],
+        is_shared: bool,
+    ) -> Result<Answer, CallError> {
         let failed = |error: crate::store::EvaluationStoreError| CallError::Failed(error.to_string());
         let asked = !self.metered.lock().asked.insert(key);
         let now_ms = self.backend.now_ms();
         if let Some((at_ms, answer)) = self.store.answer(&key, now_ms).map_err(failed)? {
             // An answer that this run asked for before it was interrupted is its own.
-            let own = at_ms >= self.metered.began_ms && !asked;
+            let own = at_ms >= self.metered.began_ms && !asked && !is_shared;
             if own {
                 self.count_again(answer.usage.cost);
             }
@@ -171,12 +193,26 @@ impl<B: Backend> Ask for Meter<'_, B> {
         self.store.apply(vec![change]).await.map_err(failed)?;
         Ok(answer)
     }
+}
 
-    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Vec<Vec<f64>>, CallError> {
+impl<B: Backend> Ask for Meter<'_, B> {
+    async fn chat(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
+        let run = self.plan.no_cache.then_some(self.plan.run.id);
+        let key = cache_key(&self.backend.endpoint(model), model, request, self.repeat, run);
+        self.answer(model, request, key, false).await
+    }
+
+    async fn chat_once(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
+        let _first = self.metered.shared.lock().await;
+        let key = cache_key(&self.backend.endpoint(model), model, request, 0, None);
+        self.answer(model, request, key, true).await
+    }
+
+    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
         let reserved = self.reserve(model, Some(Usd::default()))?;
         let answered = self.backend.embed(model, texts).await;
-        self.settle(reserved, answered.as_ref().ok().and_then(|(_, cost)| *cost));
-        Ok(answered?.0)
+        self.settle(reserved, answered.as_ref().ok().and_then(|embeddings| embeddings.usage.cost));
+        answered
     }
 
     async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {
@@ -185,40 +221,62 @@ impl<B: Backend> Ask for Meter<'_, B> {
 }
 
 impl<B: Backend> Judge<'_, B> {
-    /// What the scorers cost.
-    pub(super) fn spent(&self) -> Usd {
-        self.lock().0
+    /// What the scorers cost, and which models judged.
+    pub(super) fn spent(&self) -> (Usd, Vec<JudgeUse>) {
+        let told = self.lock();
+        let uses = told.judges.iter().map(|((model, answered), (calls, usage))| JudgeUse {
+            model: model.clone(),
+            answered: answered.clone(),
+            calls: *calls,
+            usage: *usage,
+        });
+        (told.spent, uses.collect())
     }
 
     /// Why the run must stop, if the budget did not suffice.
     pub(super) fn over_budget(&self) -> Option<String> {
-        self.lock().1.clone()
+        self.lock().over_budget.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Usd, Option<String>)> {
+    fn lock(&self) -> MutexGuard<'_, Told> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note<T>(&self, result: Result<T, CallError>) -> Result<T, CallError> {
         if let Err(CallError::OverBudget(reason)) = &result {
-            self.lock().1 = Some(reason.clone());
+            self.lock().over_budget = Some(reason.clone());
         }
         result
+    }
+
+    fn count(&self, model: &ModelName, answered: Option<&String>, usage: AnswerUsage, cached: bool) {
+        let mut told = self.lock();
+        let (calls, sum) = told.judges.entry((model.clone(), answered.cloned())).or_default();
+        *calls = calls.saturating_add(1);
+        *sum = sum.plus(usage);
+        if !cached {
+            told.spent = told.spent.plus(usage.cost.unwrap_or_default());
+        }
     }
 }
 
 impl<B: Backend> Ask for Judge<'_, B> {
     async fn chat(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
         let answer = self.note(self.meter.chat(model, request).await)?;
-        if let Some(cost) = answer.usage.cost.filter(|_| !answer.cached) {
-            let mut told = self.lock();
-            told.0 = told.0.plus(cost);
-        }
+        self.count(model, answer.model.as_ref(), answer.usage, answer.cached);
         Ok(answer)
     }
 
-    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Vec<Vec<f64>>, CallError> {
-        self.note(self.meter.embed(model, texts).await)
+    async fn chat_once(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
+        let answer = self.note(self.meter.chat_once(model, request).await)?;
+        self.count(model, answer.model.as_ref(), answer.usage, answer.cached);
+        Ok(answer)
+    }
+
+    async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
+        let embeddings = self.note(self.meter.embed(model, texts).await)?;
+        self.count(model, embeddings.model.as_ref(), embeddings.usage, false);
+        Ok(embeddings)
     }
 
     async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {

@@ -29,7 +29,7 @@ use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, RunState, R
 use crate::model::suite::{Case, ModelName, Scorer, Suite};
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
-use crate::provider::{Ask as _, CallError, ChatRequest};
+use crate::provider::{Ask as _, CallError, ChatRequest, Embeddings};
 use crate::score::Scoring;
 pub use crate::score::case_verdict;
 use crate::store::{Change, EvaluationStore, EvaluationStoreError, ResultFilter};
@@ -70,12 +70,8 @@ pub trait Backend: Send + Sync {
         idempotency_key: &str,
     ) -> impl Future<Output = Result<Answer, CallError>> + Send;
 
-    /// Computes the embedding of each text, and what that used.
-    fn embed(
-        &self,
-        model: &ModelName,
-        texts: &[String],
-    ) -> impl Future<Output = Result<(Vec<Vec<f64>>, Option<Usd>), CallError>> + Send;
+    /// Computes the embedding of each text, with what that used and cost.
+    fn embed(&self, model: &ModelName, texts: &[String]) -> impl Future<Output = Result<Embeddings, CallError>> + Send;
 
     /// Posts a JSON body to an endpoint that scores.
     fn post(&self, url: &str, body: &Value) -> impl Future<Output = Result<Value, CallError>> + Send;
@@ -344,6 +340,7 @@ async fn judged<B: Backend>(
         Err(error) => {
             result.error = Some(error.to_string());
             return Ok(result);
+        judges: Vec::new(),
         }
     };
     let variables = request::variables(&plan.suite, unit.case);
@@ -354,7 +351,7 @@ async fn judged<B: Backend>(
     if let Some(reason) = judge.over_budget() {
         return Err(reason);
     }
-    result.judging = judge.spent();
+    (result.judging, result.judges) = judge.spent();
     (result.verdict, result.score) = case_verdict(&result.scorers, unit.case.threshold.or(plan.suite.threshold));
     if result.verdict == CaseVerdict::Error {
         let unjudged = result.scorers.iter().find(|scorer| scorer.verdict == CaseVerdict::Error);

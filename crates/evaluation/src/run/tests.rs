@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::model::content::Syntax;
-use crate::model::evaluation::{Evaluated, GateState, ScorerResult, SuiteRef};
+use crate::model::evaluation::{AnswerUsage, Evaluated, GateState, JudgeUse, ScorerResult, SuiteRef};
 
 /// Echoes the last message; fails, or stops the run, at given calls.
 #[derive(Default)]
@@ -19,7 +19,7 @@ struct Echo {
 }
 
 impl Backend for Echo {
-    async fn chat(&self, _: &ModelName, request: &ChatRequest, key: &str) -> Result<Answer, CallError> {
+    async fn chat(&self, model: &ModelName, request: &ChatRequest, key: &str) -> Result<Answer, CallError> {
         let number = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         self.keys.lock().expect("a lock").push(key.to_owned());
         if let Some((at, token)) = &self.shutdown_at
@@ -31,10 +31,17 @@ impl Backend for Echo {
             return Err(error.clone());
         }
         let text = request.messages.last().and_then(|message| message["content"].as_str()).unwrap_or_default();
-        Ok(Answer { text: text.to_owned(), latency_ms: 10, ..Answer::default() })
+        let (text, answered) = match model.model.as_str() {
+            "judge" if text.contains("\"steps\"") => (r#"{"steps": ["Look."]}"#, Some("judge-2026-01-01")),
+            "judge" => (r#"{"reason": "good", "score": 9}"#, Some("judge-2026-01-01")),
+            _ => (text, None),
+        };
+        let usage = AnswerUsage { output_tokens: Some(3), ..AnswerUsage::default() };
+        let model = answered.map(str::to_owned);
+        Ok(Answer { text: text.to_owned(), latency_ms: 10, model, usage, ..Answer::default() })
     }
 
-    async fn embed(&self, _: &ModelName, _: &[String]) -> Result<(Vec<Vec<f64>>, Option<Usd>), CallError> {
+    async fn embed(&self, _: &ModelName, _: &[String]) -> Result<Embeddings, CallError> {
         Err(CallError::Failed("no embeddings".to_owned()))
     }
 
@@ -143,7 +150,7 @@ async fn answer_without_a_result_when_the_process_was_killed_is_counted_and_not_
     for case in &plan.suite.cases[..5] {
         let request = request(&plan.candidate, &plan.suite, case).expect("a request");
         let key = cache_key("http://localhost", &plan.run.models[0], &request, 0, None);
-        let usage = crate::model::evaluation::AnswerUsage { cost: Some(Usd::from_pico(10)), ..Default::default() };
+        let usage = AnswerUsage { cost: Some(Usd::from_pico(10)), ..Default::default() };
         let answer = Box::new(Answer { usage, ..Answer::default() });
         store.apply(vec![Change::Answer { key, at_ms: 1_500, answer }]).await.expect("written");
     }
@@ -198,6 +205,33 @@ async fn canceled_run_is_over_and_keeps_its_results() {
 #[test]
 fn case_passes_by_each_scorer_or_by_its_threshold() {
     let scorer = |verdict, score, weight| ScorerResult {
+#[tokio::test]
+async fn steps_of_g_eval_are_asked_once_for_all_repeats_and_judges_are_recorded_with_each_result() {
+    let (_directory, store) = store();
+    let judged = |no_cache| {
+        let mut plan = plan(&store, 4);
+        let scorer = json!({ "type": "g-eval", "value": "is kind", "model": "local:judge" });
+        plan.suite.scorers = vec![serde_json::from_value(scorer).expect("a scorer")];
+        (plan.run.repeats, plan.no_cache) = (3, no_cache);
+        plan.run.summary.planned = 12;
+        plan
+    };
+    let backend = Echo::default();
+    let done = run(&store, &backend, &judged(false), &Stops::default()).await.expect("a run");
+    assert_eq!((done.summary.passed, done.summary.calls), (12, 12 + 12 + 1), "answers, verdicts, and the steps once");
+    let result = store.result(done.id, 4).expect("read").expect("a result");
+    let usage = AnswerUsage { output_tokens: Some(6), cost: Some(Usd::from_pico(20)), ..AnswerUsage::default() };
+    let expected = JudgeUse {
+        model: "local:judge".parse().expect("a model"),
+        answered: Some("judge-2026-01-01".to_owned()),
+        calls: 2,
+        usage,
+    };
+    assert_eq!(result.judges, [expected]);
+    let again = run(&store, &backend, &judged(true), &Stops::default()).await.expect("a run");
+    assert_eq!(again.summary.calls, 24, "without the cache, the steps are still the same");
+}
+
         scorer: "contains".to_owned(),
         metric: None,
         weight,

@@ -46,6 +46,7 @@ fn result(case: &str) -> CaseResult {
         scorers: Vec::new(),
         judging: Usd::default(),
     }
+        judges: Vec::new(),
 }
 
 /// Opens a file whose writer thread is about to end.

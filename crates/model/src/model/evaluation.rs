@@ -294,6 +294,47 @@ pub struct CaseResult {
     /// What judging it cost.
     #[serde(default)]
     pub judging: Usd,
+    /// The models that judged it, also from answers that were kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judges: Vec<JudgeUse>,
+}
+
+/// What a model was asked to judge a result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct JudgeUse {
+    /// The model that was asked.
+    pub model: ModelName,
+    /// The one that answered, as the provider names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<String>,
+    /// Number of answers.
+    #[serde(deserialize_with = "json::whole")]
+    pub calls: u64,
+    /// The tokens of all of them, and what they cost, also if that was paid for earlier.
+    #[serde(default)]
+    pub usage: AnswerUsage,
+}
+
+impl AnswerUsage {
+    /// Both together; what only one of them says is not lost.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        let sum = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.saturating_add(other)),
+            (one, other) => one.or(other),
+        };
+        Self {
+            input_tokens: sum(self.input_tokens, other.input_tokens),
+            cache_read_tokens: sum(self.cache_read_tokens, other.cache_read_tokens),
+            cache_write_tokens: sum(self.cache_write_tokens, other.cache_write_tokens),
+            output_tokens: sum(self.output_tokens, other.output_tokens),
+            reasoning_tokens: sum(self.reasoning_tokens, other.reasoning_tokens),
+            cost: match (self.cost, other.cost) {
+                (Some(one), Some(other)) => Some(one.plus(other)),
+                (one, other) => one.or(other),
+            },
+        }
+    }
 }
 
 /// One condition of a gate, and whether it was met.
@@ -339,6 +380,9 @@ pub struct GateResult {
     pub decided_by: String,
     /// When.
     pub at: Timestamp,
+    /// The same of the models that judged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judges: BTreeMap<String, BTreeSet<String>>,
     /// Why it should be decided again; absent while it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<String>,
