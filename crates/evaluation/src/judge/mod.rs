@@ -207,4 +207,6 @@ fn shortened(reason: &str) -> String {
 }
 
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
