@@ -13,7 +13,7 @@ use super::layer::{ProviderTable, ProviderTables};
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
-use crate::evaluate::Spending;
+use crate::evaluate::{RESULTS_DAYS_DEFAULT, Spending};
 use crate::evaluation::provider::{ProviderSettings, Providers};
 use crate::http::{Door, HeaderName, HeaderValue, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::ingest::ContentSample;
@@ -125,7 +125,7 @@ pub enum ParquetPlace {
 }
 
 /// Providers of models, and the models of each.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ProviderOptions {
     /// The providers.
     pub settings: Vec<ProviderSettings>,
@@ -133,6 +133,8 @@ pub struct ProviderOptions {
     pub models: BTreeMap<String, Vec<String>>,
     /// What a person may spend in the playground.
     pub spending: Spending,
+    /// How long the results of runs are kept, in days.
+    pub results_days: u16,
 }
 
 /// Settings of a primary.
@@ -236,6 +238,12 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
     if let Some(given) = &layer.playground_usd_per_day {
         let per_day = given.parse().map_err(|_| ConfigError::Playground { given: given.clone() })?;
         providers.spending = Spending { per_day };
+    }
+    if let Some(days) = layer.evaluation_days {
+        if !(1..=TELEMETRY_DAYS_MAX).contains(&days) {
+            return Err(ConfigError::TelemetryDays { name: "evaluation_days", given: days });
+        }
+        providers.results_days = days;
     }
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
@@ -443,7 +451,12 @@ fn collector(layer: &Layer) -> Result<Option<CollectorOptions>, ConfigError> {
 
 /// Providers of models. Their keys are read when the node starts.
 fn providers(tables: ProviderTables) -> Result<ProviderOptions, ConfigError> {
-    let mut options = ProviderOptions::default();
+    let mut options = ProviderOptions {
+        settings: Vec::new(),
+        models: BTreeMap::new(),
+        spending: Spending::default(),
+        results_days: RESULTS_DAYS_DEFAULT,
+    };
     for (name, ProviderTable { models, settings }) in tables {
         let wrong = |reason: String| ConfigError::Provider { name: name.clone(), reason };
         let mut table = settings;

@@ -117,6 +117,7 @@ impl Evaluations {
             verdict: None,
             imported_from: Some(request.tool.chars().take(100).collect()),
         };
+            results_removed: None,
         let plan = Plan { run, suite, candidate: content, baseline: None, no_cache: false };
         Ok(((plan, results), request.message))
     }

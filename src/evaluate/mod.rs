@@ -41,6 +41,12 @@ use crate::resolve::{Catalogue, ReadScope};
 const RUNS_AT_ONCE: usize = 2;
 /// Most names of cases in each list of a run that is listed with others; alone it has all.
 const NAMES_LISTED_MAX: usize = 50;
+/// How long the results of runs are kept, if nothing else is set, in days.
+pub const RESULTS_DAYS_DEFAULT: u16 = 90;
+/// Most runs whose results are removed in one turn of the job.
+const RUNS_EXPIRED_AT_ONCE: usize = 1_000;
+/// Milliseconds of a day.
+const DAY_MS: i64 = 86_400_000;
 /// Most runs that wait.
 const RUNS_WAITING_MAX: usize = 100;
 /// Nice value of the thread: a third of the CPU time of a thread that answers requests, on a busy machine.
@@ -61,6 +67,8 @@ pub struct EvaluationParts {
     pub models: BTreeMap<String, Vec<String>>,
     /// What a person may spend in the playground.
     pub spending: Spending,
+    /// How long the results of runs are kept, in days.
+    pub results_days: u16,
     /// Prices; none if telemetry is not recorded.
     pub recorder: Option<Recorder>,
     /// The clock.
@@ -77,6 +85,7 @@ struct Inner {
     catalogue: Catalogue,
     backend: NodeBackend,
     spending: Spending,
+    results_days: u16,
     running: Mutex<BTreeMap<u64, Stops>>,
     turns: Semaphore,
     shutdown: CancellationToken,
@@ -88,13 +97,15 @@ impl Evaluations {
     /// Nothing runs until [`Self::resume`] or a start.
     #[must_use]
     pub fn new(parts: EvaluationParts) -> Self {
-        let EvaluationParts { store, registry, catalogue, providers, models, spending, recorder, clock } = parts;
+        let EvaluationParts { store, registry, catalogue, providers, models, spending, results_days, recorder, clock } =
+            parts;
         Self(Arc::new(Inner {
             store,
             registry,
             catalogue,
             backend: NodeBackend { providers, models, recorder, clock },
             spending,
+            results_days,
             running: Mutex::default(),
             turns: Semaphore::new(RUNS_AT_ONCE),
             shutdown: CancellationToken::new(),
@@ -313,6 +324,9 @@ impl Evaluations {
             if let Some(answered) = result.answer.and_then(|answer| answer.model) {
                 models.entry(result.model.to_string()).or_default().insert(answered);
             }
+            for JudgeUse { model, answered, .. } in result.judges {
+                judges.entry(model.to_string()).or_default().extend(answered);
+            }
             true
         })?;
         Ok(GateResult {
@@ -323,23 +337,29 @@ impl Evaluations {
             run: done.id,
             baseline: plan.suite.gate.margin.and(done.baseline.clone()),
             models,
+            judges,
             results: ContentId::from_hash(*hash.finalize().as_bytes()),
-            for JudgeUse { model, answered, .. } in result.judges {
-                judges.entry(model.to_string()).or_default().extend(answered);
-            }
             decided_by: concat!("bookholder ", env!("CARGO_PKG_VERSION")).to_owned(),
             at: done.ended.unwrap_or(done.at),
             stale: None,
         })
     }
 
-    /// Removes what is too old to be used again.
+    /// Removes answers that are too old to be used again, and results that are older than they are kept for. Runs, and
+    /// what their gates decided, stay. Returns how many runs lost their results.
     ///
     /// # Errors
-    /// The disk does not take it.
-    pub async fn expire(&self) -> Result<(), EvaluationError> {
-        Ok(self.0.store.apply(vec![Change::Expire { now_ms: self.0.backend.clock.now_ms() }]).await?)
-            judges,
+    /// The file cannot be read, or the disk does not take it.
+    pub async fn expire(&self) -> Result<usize, EvaluationError> {
+        let (now_ms, store) = (self.0.backend.clock.now_ms(), self.0.store.clone());
+        store.apply(vec![Change::Expire { now_ms }]).await?;
+        let before_ms = now_ms.saturating_sub(i64::from(self.0.results_days) * DAY_MS);
+        let look = move || store.runs_with_old_results(before_ms, RUNS_EXPIRED_AT_ONCE);
+        let old = tokio::task::spawn_blocking(look).await.map_err(|_| EvaluationError::NoThread)??;
+        for run in &old {
+            self.0.store.apply(vec![Change::RemoveResults { run: *run, now_ms }]).await?;
+        }
+        Ok(old.len())
     }
 
     fn now(&self) -> Timestamp {

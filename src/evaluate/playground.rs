@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{EvaluationError, Evaluations};
+use super::{DAY_MS, EvaluationError, Evaluations};
 use crate::evaluation::provider::{CallError, ChatRequest};
 use crate::evaluation::run::{Backend as _, request};
 use crate::evaluation::store::Change;
@@ -15,9 +15,6 @@ use crate::model::name::PromptName;
 use crate::model::suite::{Case, ModelName, Suite};
 use crate::model::usd::Usd;
 use crate::registry::Actor;
-
-/// Milliseconds of a day.
-const DAY_MS: i64 = 86_400_000;
 
 /// One question of the playground.
 #[derive(Clone, Debug)]

@@ -166,6 +166,7 @@ impl Evaluations {
             verdict: None,
             imported_from: None,
         };
+            results_removed: None,
         let run = Run { summary: RunSummary { planned: results / u64::from(sides), ..run.summary }, ..run };
         Ok(Plan {
             run,

@@ -97,6 +97,7 @@ pub fn state(store: &Store, primary: bool) -> AppState {
             providers: Providers::new(Vec::new(), |_| None).expect("no providers"),
             models: BTreeMap::new(),
             spending: Spending { per_day: Usd::from_pico(1_000_000_000_000) },
+            results_days: crate::evaluate::RESULTS_DAYS_DEFAULT,
             recorder: Some(recorder.clone()),
             clock: Arc::clone(&clock),
         })

@@ -21,8 +21,6 @@ use crate::store::Store;
 
 /// How often changed suites and models are looked for.
 const UPKEEP_EVERY: Duration = Duration::from_secs(60);
-/// Every how many of these rounds old answers are removed: once an hour.
-const ROUNDS_UNTIL_EXPIRY: u64 = 60;
 
 /// The evaluations of a primary; none if their file cannot be used.
 ///
@@ -30,7 +28,7 @@ const ROUNDS_UNTIL_EXPIRY: u64 = 60;
 /// A provider cannot be used, for example because the environment does not have its key.
 pub(super) async fn open(
     node: &Settings,
-    ProviderOptions { settings, models, spending }: ProviderOptions,
+    ProviderOptions { settings, models, spending, results_days }: ProviderOptions,
     scorer_networks: Vec<IpNet>,
     registry: &Registry,
     store: &Store,
@@ -55,6 +53,7 @@ pub(super) async fn open(
         providers,
         models,
         spending,
+        results_days,
         recorder: recorder.cloned(),
         clock: Arc::clone(clock),
     })))
@@ -73,15 +72,10 @@ pub(super) async fn run(evaluations: Evaluations, hold_automation: bool, stop: C
     }
     let mut interval = tokio::time::interval(UPKEEP_EVERY);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for round in 0_u64.. {
+    loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = interval.tick() => {}
-        }
-        if round.is_multiple_of(ROUNDS_UNTIL_EXPIRY)
-            && let Err(error) = evaluations.expire().await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "old answers were not removed");
         }
         if hold_automation {
             continue;

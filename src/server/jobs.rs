@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::evaluate::{EvaluationError, Evaluations};
 use crate::http::HttpService;
 use crate::ingest::Recorder;
 use crate::metrics::Metrics;
@@ -164,6 +165,22 @@ pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 3] {
     let failure = "the progress of replicas is written the next time";
     let progress = Job::new("replica progress", 30 * SECOND, failure, write).and_at_stop();
     [waiting_calls(recorder), expiry, progress]
+}
+
+/// Removes answers and results of evaluations that are older than they are kept for.
+pub(super) fn of_evaluations(evaluations: &Evaluations) -> Job {
+    let evaluations = evaluations.clone();
+    let expire = move || {
+        let evaluations = evaluations.clone();
+        async move {
+            let runs = evaluations.expire().await?;
+            if runs > 0 {
+                tracing::info!(runs, "removed old results of evaluations");
+            }
+            Ok::<_, EvaluationError>(())
+        }
+    };
+    Job::new("evaluation results", HOUR, "old results of evaluations were not removed; trying again later", expire)
 }
 
 /// Records the calls that have waited long enough for the spans around them.

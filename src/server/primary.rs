@@ -183,6 +183,8 @@ pub async fn start_primary_announcing(
     let evaluations =
         evaluations::open(&node, providers, scorer_networks, &registry, &store, recorder.as_ref(), &clock).await?;
     if let Some(evaluations) = &evaluations {
+        let job = jobs::of_evaluations(evaluations);
+        tasks.push((job.name, tokio::spawn(job.run(stop.clone()))));
         let (evaluations, stop) = (evaluations.clone(), stop.clone());
         tasks.push(("evaluations", tokio::spawn(evaluations::run(evaluations, hold_automation, stop))));
     }

@@ -14,6 +14,7 @@ use crate::cli::output::{ACCENT, BAD, Cell, DIM, GOOD, STRONG, Table, WARN, mome
 use crate::evaluation::report;
 use crate::model::evaluation::{CaseVerdict, Evaluated, GateState, Run, Side};
 use crate::model::name::PromptName;
+use crate::model::time::Timestamp;
 
 /// Results that a shown run lists.
 const FAILED_SHOWN_MAX: usize = 10;
@@ -149,6 +150,11 @@ pub async fn results(args: ResultsArgs, context: &Context) -> Result<Verdict, Cl
     let side = if args.baseline { Side::Baseline } else { Side::Candidate };
     let limit = args.limit.clamp(1, RESULTS_PAGE_MAX);
     let page = context.client.run_results(args.id, 0, verdict, Some(side), limit).await?;
+    if page.items.is_empty()
+        && let Some(removed) = context.client.run(args.id).await?.results_removed
+    {
+        context.output.note(were_removed(removed));
+    }
     context.output.list(&page.items, || {
         context.output.table(&table(&page.items), "no such results")?;
         if page.next.is_some() {
@@ -161,6 +167,9 @@ pub async fn results(args: ResultsArgs, context: &Context) -> Result<Verdict, Cl
 
 pub async fn report(args: ReportArgs, context: &Context) -> Result<Verdict, CliError> {
     let run = context.client.run(args.id).await?;
+    if let Some(removed) = run.results_removed {
+        context.output.note(were_removed(removed));
+    }
     write_report(context, &run, args.format, args.out.as_deref()).await?;
     Ok(Verdict::Done)
 }
@@ -256,6 +265,9 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
     if !summary.flaky.is_empty() {
         output.line(paint(WARN, format!("flaky: {}", one_line(&summary.flaky.join(", ")))))?;
     }
+    if let Some(removed) = run.results_removed {
+        return output.line(paint(DIM, were_removed(removed)));
+    }
     if summary.failed + summary.errors > 0 {
         let failed = context
             .client
@@ -270,6 +282,11 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
         output.table(&table(&shown), "")?;
     }
     Ok(())
+}
+
+/// What stands in place of results that are not kept any more.
+fn were_removed(at: Timestamp) -> String {
+    format!("the results of this run were removed on {} (evaluation_days)", moment(at))
 }
 
 fn table(results: &[PlacedResult]) -> Table {

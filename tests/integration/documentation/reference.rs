@@ -139,7 +139,8 @@ fn role(name: &str) -> &'static str {
         | "telemetry_events_mib"
         | "prompt_metrics_max"
         | "providers"
-        | "playground_usd_per_day" => "primary",
+        | "playground_usd_per_day"
+        | "evaluation_days" => "primary",
         other => panic!("{other} has no flag: say here whether it is a setting of a primary, a replica or both"),
     }
 }
@@ -171,6 +172,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("telemetry_spool_mib", mib(replica.node.spool_bytes_max)),
         ("prompt_metrics_max", node.prompt_metrics_max.to_string()),
         ("playground_usd_per_day", primary.providers.spending.per_day.to_string()),
+        ("evaluation_days", primary.providers.results_days.to_string()),
         ("hold", replica.hold.to_string()),
     ])
 }

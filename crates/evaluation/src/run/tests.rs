@@ -94,6 +94,7 @@ fn plan(store: &EvaluationStore, cases: usize) -> Plan {
             comparison: None,
             verdict: None,
             imported_from: None,
+            results_removed: None,
         },
         suite,
         candidate: content,

@@ -252,6 +252,30 @@ impl EvaluationStore {
         Ok(())
     }
 
+    /// Runs that ended before a time, in milliseconds since 1970, and still have results; at most so many. A run whose
+    /// plan is still there is not over for the registry.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn runs_with_old_results(&self, before_ms: i64, limit: usize) -> Result<Vec<u64>, EvaluationStoreError> {
+        let read = self.shared.database.begin_read()?;
+        let (runs, plans, results) = (read.open_table(RUNS)?, read.open_table(PLANS)?, read.open_table(RESULTS)?);
+        let (mut found, mut from) = (Vec::new(), 0);
+        while found.len() < limit {
+            // From one run to the next, whatever number of results each has.
+            let Some(next) = results.range((from, 0)..)?.next() else { break };
+            let id = next?.0.value().0;
+            let run = runs.get(id)?.map(|run| codec::read::<Run>(run.value())).transpose()?;
+            let ended = run.filter(|run| run.state.is_over()).and_then(|run| run.ended);
+            if ended.is_some_and(|ended| ended.ms() < before_ms) && plans.get(id)?.is_none() {
+                found.push(id);
+            }
+            let Some(after) = id.checked_add(1) else { break };
+            from = after;
+        }
+        Ok(found)
+    }
+
     /// The places in its plan of the results that a run has.
     ///
     /// # Errors

@@ -30,6 +30,7 @@ fn run(id: u64, prompt: &str) -> Run {
         comparison: None,
         verdict: None,
         imported_from: None,
+        results_removed: None,
     }
 }
 
@@ -45,8 +46,8 @@ fn result(case: &str) -> CaseResult {
         answer: Some(Answer { text: "a long answer ".repeat(100), ..Answer::default() }),
         scorers: Vec::new(),
         judging: Usd::default(),
-    }
         judges: Vec::new(),
+    }
 }
 
 /// Opens a file whose writer thread is about to end.
@@ -118,6 +119,36 @@ async fn runs_are_listed_newest_first_and_by_prompt() {
     assert_eq!(ids(Some("a"), u64::MAX, 2), [4, 3]);
     store.apply(vec![Change::Remove(3)]).await.expect("written");
     assert_eq!(ids(Some("a"), u64::MAX, 10), [4, 1]);
+}
+
+#[tokio::test]
+async fn old_results_are_removed_and_their_run_stays_and_says_so() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EvaluationStore::open(directory.path()).expect("a file");
+    let over = |id, ended_ms| {
+        let ended = Some(Timestamp::from_ms(ended_ms));
+        let mut over = Run { state: RunState::Finished, ended, ..run(id, "a") };
+        over.summary.flaky = (0..80).map(|n| format!("case {n}")).collect();
+        Change::Run(Box::new(over))
+    };
+    let unfinished = Run { state: RunState::Running, ..run(3, "a") };
+    let mut changes = vec![over(1, 1_000), over(2, 5_000), Change::Run(Box::new(unfinished)), over(4, 1_000)];
+    // The gate of the fourth could not be recorded yet.
+    changes.push(Change::Plan { run: 4, plan: vec![1] });
+    for id in 1..=4 {
+        changes.extend((0..3).map(|place| Change::Result { run: id, place, result: Box::new(result("a")) }));
+    }
+    store.apply(changes).await.expect("written");
+    assert_eq!(store.runs_with_old_results(2_000, 10).expect("read"), [1]);
+    assert_eq!(store.runs_with_old_results(9_000, 10).expect("read"), [1, 2]);
+    assert_eq!(store.runs_with_old_results(9_000, 1).expect("read"), [1]);
+    store.apply(vec![Change::RemoveResults { run: 1, now_ms: 9_000 }]).await.expect("written");
+    store.apply(vec![Change::RemoveResults { run: 3, now_ms: 9_000 }]).await.expect("written");
+    let places = |run| store.places(run).expect("read").len();
+    assert_eq!((places(1), places(2), places(3)), (0, 3, 3), "a run that goes on keeps its results");
+    let left = store.run(1).expect("read").expect("a run");
+    assert_eq!((left.results_removed, left.summary.flaky.len()), (Some(Timestamp::from_ms(9_000)), 50));
+    assert_eq!(store.runs_with_old_results(9_000, 10).expect("read"), [2]);
 }
 
 #[tokio::test]

@@ -9,10 +9,14 @@ use tokio::sync::oneshot;
 use super::tables::{ANSWERS, PLANS, RESULTS, RUNS, RUNS_OF, SPENT, mark};
 use super::{ANSWER_LIFE_MS, EvaluationStoreError, Shared, codec};
 use crate::model::evaluation::{Answer, CaseResult, Run};
+use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
 
 /// Most requests of one transaction, so that each is answered soon.
 const GROUP_JOBS_MAX: usize = 128;
+
+/// Most names in each list of a run whose results were removed.
+const NAMES_KEPT_MAX: usize = 50;
 
 /// One change of the file.
 #[derive(Clone, Debug)]
@@ -66,6 +70,13 @@ pub enum Change {
     },
     /// A run is removed with its results.
     Remove(u64),
+    /// The results of a run that is over are removed; the run stays, with some of the names in its lists.
+    RemoveResults {
+        /// The run.
+        run: u64,
+        /// The time, in milliseconds since 1970.
+        now_ms: i64,
+    },
     /// Answers that are too old to use again, and sums of days that are over, are removed.
     Expire {
         /// The time, in milliseconds since 1970.
@@ -150,6 +161,17 @@ fn apply(write: &WriteTransaction, change: &Change) -> Result<(), EvaluationStor
             }
             write.open_table(PLANS)?.remove(run)?;
             write.open_table(RESULTS)?.retain_in((*run, 0)..=(*run, u32::MAX), |_, _| false)?;
+        }
+        Change::RemoveResults { run, now_ms } => {
+            let mut runs = write.open_table(RUNS)?;
+            let stored = runs.get(run)?.map(|run| codec::read::<Run>(run.value())).transpose()?;
+            if let Some(mut stored) = stored.filter(|stored| stored.state.is_over()) {
+                stored.results_removed = Some(Timestamp::from_ms(*now_ms));
+                let compared = stored.comparison.iter_mut().flat_map(|it| [&mut it.worse, &mut it.better]);
+                compared.chain([&mut stored.summary.flaky]).for_each(|names| names.truncate(NAMES_KEPT_MAX));
+                runs.insert(run, codec::write(&stored)?.as_slice())?;
+                write.open_table(RESULTS)?.retain_in((*run, 0)..=(*run, u32::MAX), |_, _| false)?;
+            }
         }
         Change::Expire { now_ms } => {
             let oldest_ms = now_ms.saturating_sub(ANSWER_LIFE_MS);

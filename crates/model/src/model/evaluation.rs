@@ -501,3 +501,6 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_from: Option<String>,
 }
+    /// When its results were removed, because they were older than they are kept for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub results_removed: Option<Timestamp>,

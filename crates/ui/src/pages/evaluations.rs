@@ -292,7 +292,9 @@ fn result_list(run: &Run, results: &ResultsPage, filter: ResultFilter) -> Markup
                 (tab(Some(CaseVerdict::Failed), "Failed")) " " (tab(Some(CaseVerdict::Error), "Errors")) " "
                 (tab(Some(CaseVerdict::Passed), "Passed")) " " (tab(None, "All"))
             }
-            @if results.items.is_empty() {
+            @if let Some(removed) = run.results_removed {
+                p.quiet { "The results of this run were removed on " (removed) "." }
+            } @else if results.items.is_empty() {
                 p.quiet { "None." }
             } @else {
                 @for PlacedResult { result, .. } in &results.items { (one_result(result)) }
