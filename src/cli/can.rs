@@ -100,7 +100,7 @@ fn show(answer: &CanAnswer, who: &str, what: &str) -> String {
         let roles = one_line(&permission.roles.join(", "));
         shown.extend(["  ", &paint(DIM, format!("roles that allow this: {roles}")), "\n"]);
     }
-    shown + &requirements::lines(&answer.requirements, None)
+    shown + &requirements::lines(&answer.requirements, None) + &requirements::downstream(&answer.downstream)
 }
 
 #[cfg(test)]
@@ -137,7 +137,9 @@ mod tests {
         let json = r#"{"allowed":false,
             "permission":{"allowed":false,"reason":"`ann` is not granted `deploy`","roles":["admin","releaser"]},
             "requirements":[{"policy":"prod","kind":"approvals","met":false,"says":"2 approvals (0 so far)","roles":["compliance"]},
-                            {"policy":"prod","kind":"after","met":true,"says":"60 s on staging first"}]}"#;
+                            {"policy":"prod","kind":"after","met":true,"says":"60 s on staging first"}],
+            "downstream":[{"prompt":"b","label":"production","suite":"sums","passed":false,"missing":"version 3 has no run of it"},
+                          {"prompt":"c","label":"production","suite":"safety","passed":true}]}"#;
         let answer: CanAnswer = serde_json::from_str(json).expect("an answer");
         let shown = anstream::adapter::strip_str(&show(&answer, "ann", "deploy a@7 to production")).to_string();
         let expected = "no: ann is not allowed to deploy a@7 to production
@@ -146,6 +148,9 @@ mod tests {
 ✗ policy prod: 2 approvals (0 so far)
   can be met by: the role compliance
 ✓ policy prod: 60 s on staging first
+✗ feeds b@production: suite sums (version 3 has no run of it)
+  run it: bookholder eval run b@production --suite sums
+✓ feeds c@production: suite safety
 ";
         assert_eq!(shown, expected);
     }

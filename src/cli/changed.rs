@@ -3,6 +3,7 @@
 use super::error::CliError;
 use super::findings;
 use super::output::{ACCENT, DIM, GOOD, Output, WARN, listed, one_line, paint};
+use crate::api::evaluations::DownstreamSuite;
 use crate::api::write::{Deployed, Published};
 use crate::model::deployment::Deployment;
 use crate::model::serving::Serving;
@@ -23,6 +24,13 @@ pub fn deployed(output: Output, deployed: &Deployed) -> Result<(), CliError> {
             deployment.label,
             movement(deployment)
         ))?;
+    }
+    for DownstreamSuite { prompt, label, suite, missing, .. } in &deployed.downstream {
+        output.note(format!(
+            "{}: it feeds {prompt}@{label}, whose suite {suite} has not passed with it ({missing}); run `bookholder eval run \
+             {prompt}@{label} --suite {suite}`",
+            paint(ACCENT.bold(), "note")
+        ));
     }
     Ok(())
 }

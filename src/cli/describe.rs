@@ -1,4 +1,4 @@
-//! `describe`: sets the owner, tags and description of a prompt.
+//! `describe`: sets the owner, tags and description of a prompt, and which prompts its output feeds.
 
 use clap::Args;
 
@@ -14,6 +14,7 @@ Examples:
   bookholder describe support/agent --owner support-team --tag chat
   bookholder describe support/agent --description 'Answers shop customers'
   bookholder describe support/agent --owner '' --no-tags      clear both
+  bookholder describe support/router --feeds support/agent
 
 Fields you leave out stay unchanged.";
 
@@ -25,7 +26,7 @@ pub struct DescribeArgs {
     #[arg(value_name = "NAME")]
     name: PromptName,
     /// Owner: a person or team ('' to clear)
-    #[arg(long, value_name = "OWNER", required_unless_present_any = ["tag", "no_tags", "description"])]
+    #[arg(long, value_name = "OWNER", required_unless_present_any = ["tag", "no_tags", "description", "feeds", "no_feeds"])]
     owner: Option<String>,
     /// Tag; replaces existing tags; repeatable
     #[arg(long, value_name = "TAG")]
@@ -36,6 +37,12 @@ pub struct DescribeArgs {
     /// Description ('' to clear)
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
+    /// Prompt that gets its output; replaces existing ones; repeatable
+    #[arg(long, value_name = "NAME")]
+    feeds: Vec<PromptName>,
+    /// Its output feeds no other prompt
+    #[arg(long, conflicts_with = "feeds")]
+    no_feeds: bool,
 }
 
 pub async fn run(args: DescribeArgs, context: Context) -> Result<Verdict, CliError> {
@@ -48,6 +55,9 @@ pub async fn run(args: DescribeArgs, context: Context) -> Result<Verdict, CliErr
     }
     if let Some(description) = args.description {
         about.description = description;
+    }
+    if args.no_feeds || !args.feeds.is_empty() {
+        about.feeds = args.feeds.into_iter().collect();
     }
     let about = context.client.describe(&args.name, &about).await?;
     let output = context.output;
@@ -62,7 +72,8 @@ pub async fn run(args: DescribeArgs, context: Context) -> Result<Verdict, CliErr
 pub(super) fn show(output: Output, about: &About) -> Result<(), CliError> {
     let tags = about.tags.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
     let owner = about.owner.as_deref().unwrap_or_default();
-    for (what, value) in [("owner", owner), ("tags", &tags), ("for", &about.description)] {
+    let feeds = about.feeds.iter().map(PromptName::as_str).collect::<Vec<_>>().join(", ");
+    for (what, value) in [("owner", owner), ("tags", &tags), ("for", &about.description), ("feeds", &feeds)] {
         if !value.is_empty() {
             output.line(format!("{} {}", paint(DIM, format!("{what:<5}")), one_line(value)))?;
         }

@@ -1,6 +1,7 @@
 //! The output for requirements: met or not, and who can meet them.
 
 use super::output::{BAD, DIM, GOOD, one_line, paint};
+use crate::api::evaluations::DownstreamSuite;
 use crate::api::govern::Reviewer;
 use crate::model::verdict::{Requirement, RequirementKind};
 
@@ -11,6 +12,20 @@ pub fn lines(requirements: &[Requirement], reviewers: Option<&[Reviewer]>) -> St
         line(demand.met, &text, &who_could(demand, reviewers))
     };
     requirements.iter().map(show).collect()
+}
+
+/// One line for each suite of the prompts behind the one that is deployed, with how to run those that did not pass.
+pub fn downstream(suites: &[DownstreamSuite]) -> String {
+    let show = |DownstreamSuite { prompt, label, suite, passed, missing }: &DownstreamSuite| {
+        let missing = if missing.is_empty() { String::new() } else { format!(" ({missing})") };
+        let run = format!("bookholder eval run {prompt}@{label} --suite {suite}");
+        let mut shown = line(*passed, &format!("feeds {prompt}@{label}: suite {suite}{missing}"), &[]);
+        if !passed {
+            shown.extend(["  ", &paint(DIM, format!("run it: {run}")), "\n"]);
+        }
+        shown
+    };
+    suites.iter().map(show).collect()
 }
 
 /// One line with a ✓ or ✗, and one more for who can change that, if known.

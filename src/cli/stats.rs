@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::figures::{csv, sparkline};
 use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, moment, one_line, paint, zoned};
 use crate::api::completeness::Completeness;
-use crate::api::stats::{PromptStats, StatsBy, StatsCounts, StatsGroup, StatsQuantiles};
+use crate::api::stats::{FollowingPrompt, PromptStats, StatsBy, StatsCounts, StatsGroup, StatsQuantiles};
 use crate::model::name::PromptName;
 use crate::model::since::Since;
 use crate::model::time::Timestamp;
@@ -112,6 +112,13 @@ fn print(output: Output, stats: &PromptStats) -> Result<(), CliError> {
         paint(DIM, period(stats.since, stats.until, stats.newest))
     ))?;
     complete(output, &stats.completeness)?;
+    for FollowingPrompt { name, traces } in &stats.followed_by {
+        output.note(format!(
+            "{}: in {traces} of the newest traces, {name} is called after it; if it gets its output, name it with --feeds of \
+             `bookholder describe`",
+            paint(ACCENT.bold(), "note")
+        ));
+    }
     if stats.groups.is_empty() {
         return output.line("no calls were reported in this period");
     }

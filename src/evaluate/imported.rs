@@ -14,7 +14,7 @@ use crate::evaluation::store::Change;
 use crate::model::audit::{Command, Subject};
 use crate::model::evaluation::{CaseResult, Run, RunState, RunSummary, Side, SuiteRef};
 use crate::model::suite::{REPEATS_MAX, Suite, WEIGHT_MAX};
-use crate::registry::Actor;
+use crate::registry::{Actor, Basis};
 use crate::resolve::{ReadScope, ResolveError};
 
 /// Results of one transaction.
@@ -73,6 +73,7 @@ impl Evaluations {
         let (version, suite) = self.0.registry.suite(&request.suite, None)?;
         let view = self.0.catalogue.as_reader(scope).map_err(ResolveError::from)?;
         let (candidate, content) = version_of(&view, &request.prompt, request.at.as_deref())?;
+        let Basis { includes, upstream } = self.0.registry.basis_of(&view, &candidate, None)?;
         let results = request.results;
         if results.len() > usize::try_from(RESULTS_MAX).unwrap_or(usize::MAX) {
             return Err(EvaluationError::Unfit(format!("{} results; the limit is {RESULTS_MAX}", results.len())));
@@ -116,9 +117,9 @@ impl Evaluations {
             comparison: None,
             verdict: None,
             imported_from: Some(request.tool.chars().take(100).collect()),
-        };
             results_removed: None,
-        let plan = Plan { run, suite, candidate: content, baseline: None, no_cache: false };
+        };
+        let plan = Plan { run, suite, candidate: content, baseline: None, no_cache: false, includes, upstream };
         Ok(((plan, results), request.message))
     }
 }

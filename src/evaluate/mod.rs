@@ -336,6 +336,8 @@ impl Evaluations {
             checks: verdict.checks,
             run: done.id,
             baseline: plan.suite.gate.margin.and(done.baseline.clone()),
+            includes: plan.includes.clone(),
+            upstream: plan.upstream.clone(),
             models,
             judges,
             results: ContentId::from_hash(*hash.finalize().as_bytes()),

@@ -13,7 +13,7 @@ use crate::model::evaluation::{Evaluated, Run, RunState, RunSummary, SuiteRef};
 use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};
 use crate::model::suite::{Budget, ModelName, REPEATS_MAX, Suite};
-use crate::registry::Actor;
+use crate::registry::{Actor, Basis};
 use crate::resolve::{CatalogueView, ReadScope, ResolveError};
 
 impl Evaluations {
@@ -100,6 +100,7 @@ impl Evaluations {
             Some(_) => return Err(EvaluationError::Unfit("name either a version or a content, not both".to_owned())),
             None => version_of(&view, &request.prompt, request.at.as_deref())?,
         };
+        let Basis { includes, upstream } = registry.basis_of(&view, &candidate, request.content.as_ref())?;
         let baseline = request.against.as_deref().map(|at| version_of(&view, &request.prompt, Some(at))).transpose()?;
         let is_default = request.models.is_empty();
         let models = self.models(&request.models, &suite, &content)?;
@@ -165,8 +166,8 @@ impl Evaluations {
             comparison: None,
             verdict: None,
             imported_from: None,
-        };
             results_removed: None,
+        };
         let run = Run { summary: RunSummary { planned: results / u64::from(sides), ..run.summary }, ..run };
         Ok(Plan {
             run,
@@ -174,6 +175,8 @@ impl Evaluations {
             candidate: content,
             baseline: baseline.map(|(_, content)| content),
             no_cache: request.no_cache || was_stale,
+            includes,
+            upstream,
         })
     }
 

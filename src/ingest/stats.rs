@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use super::completeness::completeness;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::stats::{
-    GROUPS_MAX, PromptStats, PromptUsage, STATS_DEPLOYMENTS_MAX, SpendCounts, SpendPoint, StatsBy, UnattributedReason,
-    UnattributedUsage, UsageStats,
+    FollowingPrompt, GROUPS_MAX, PromptStats, PromptUsage, STATS_DEPLOYMENTS_MAX, SpendCounts, SpendPoint, StatsBy,
+    UnattributedReason, UnattributedUsage, UsageStats,
 };
 use crate::clock::Cancellation;
 use crate::model::deployment::Deployment;
@@ -23,6 +23,8 @@ use crate::telemetry::rollup::{Rollup, Series, SeriesOf};
 use crate::telemetry::stats::{Groups, Plan, counts, key_of, plus, reason, spend, spend_point};
 use crate::telemetry::store::{TelemetryError, TelemetryStore, Which};
 
+/// Most prompts that an answer suggests.
+const FOLLOWING_MAX: usize = 5;
 /// The period of a question that names none: a week.
 pub const PERIOD_DEFAULT: Since = Since::days(7);
 
@@ -94,7 +96,23 @@ pub fn prompt_stats(
         total: groups.total(),
         groups: groups.into_groups(),
         deployments,
+        followed_by: followed_by(store, view, name)?,
     })
+}
+
+/// The prompts that traces suggest this one feeds, the most frequent first.
+fn followed_by(
+    store: &TelemetryStore,
+    view: &CatalogueView,
+    name: &PromptName,
+) -> Result<Vec<FollowingPrompt>, StatsError> {
+    let known = view.prompt(name)?.about.map(|about| about.feeds).unwrap_or_default();
+    let found = store.followed_by(name)?.into_iter();
+    let new = found.filter(|(other, _)| !known.contains(other) && view.scope().reads(other.as_str()));
+    let mut found: Vec<_> = new.map(|(name, traces)| FollowingPrompt { name, traces }).collect();
+    found.sort_by_key(|one| std::cmp::Reverse(one.traces));
+    found.truncate(FOLLOWING_MAX);
+    Ok(found)
 }
 
 /// What was counted for all prompts that the reader can read, the most expensive first.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::clearance::Clearance;
 use super::command::{Attempt, Ctx};
 use super::commit::commit;
+use super::downstream::downstream_suites;
 use super::label_move::{LabelMove, MoveOptions, PendingVersion, PlannedMove};
 use super::move_policy::authorize_move;
 use super::{Actor, Registry, RegistryError, check_message, live_prompt, time_of_change};
@@ -94,7 +95,7 @@ impl Registry {
             let subjects = vec![Subject::of_label(&name, &label, None)];
             let audit = ctx.audit(clearance, Command::Unlabel, subjects, message, audited);
             txn.commit(ctx.now, changes, audit)?;
-            Ok(Deployed { deployments: vec![deployment] })
+            Ok(Deployed { deployments: vec![deployment], ..Deployed::default() })
         })
         .await
     }
@@ -185,8 +186,15 @@ impl AllowedMoves {
         let subjects = deployments.iter().map(moved).collect();
         let audited = deployments.iter().map(AuditChange::of_deployment).collect();
         let audit = ctx.audit(clearance, command, subjects, terms.message.clone(), audited);
+        let reads = |name: &str| ctx.rules.reads(&ctx.actor, name);
+        let mut downstream = Vec::new();
+        for Deployment { name, label, from, to, .. } in &deployments {
+            let moved = LabelMove::new((name, label), from.as_ref(), to.as_ref());
+            downstream.extend(downstream_suites(txn, &ctx.rules, &moved, &reads)?);
+        }
+        downstream.retain(|one| !one.passed);
         commit(txn, ctx, changes, audit, &deployments, terms.applies)?;
-        Ok(Deployed { deployments })
+        Ok(Deployed { deployments, downstream })
     }
 }
 

@@ -1,8 +1,12 @@
 //! Gates: what runs decided about contents, for policies that demand it.
 //!
 //! A result is stored for each content and suite; the newest one counts. It is about exactly this content, whichever
-//! prompt and version has it. It becomes stale when its suite, or a model that answered, changes.
+//! prompt and version has it. It becomes stale when its suite, a model that answered, an include or an upstream prompt
+//! changes.
 
+use std::collections::BTreeMap;
+
+use super::chains::changed_around;
 use super::command::Attempt;
 use super::epochs::by_itself;
 use super::label_move::LabelMove;
@@ -131,7 +135,7 @@ impl Registry {
         let txn = self.0.store.read()?;
         let mut gates = txn.list_of::<GateResult>(&Scan::under(content.hex().as_str()))?;
         for gate in &mut gates {
-            gate.stale = staleness(&txn, gate)?;
+            gate.stale = staleness(&txn, gate, None)?;
         }
         Ok(gates)
     }
@@ -146,35 +150,50 @@ impl Registry {
         Ok(gates)
     }
 
-    /// Marks results stale whose suite has changed since. Replacing a suite does not look for them itself: there may be
-    /// thousands.
+    /// Marks results stale whose suite, include or upstream prompt has changed since. The commands that change them do not
+    /// look for results themselves: there may be thousands.
     ///
     /// # Errors
     /// The clock is implausible, or the store fails.
-    pub async fn mark_gates_of_changed_suites(&self) -> Result<usize, RegistryError> {
+    pub async fn mark_changed_gates(&self) -> Result<usize, RegistryError> {
         let registry = self.clone();
-        let read = tokio::task::spawn_blocking(move || registry.suites()).await;
-        let read = read.map_err(|error| StoreError::from(std::io::Error::other(error)))?;
-        let latest: std::collections::BTreeMap<String, ContentId> =
-            read?.into_iter().map(|version| (version.name, version.id)).collect();
-        let changed = move |gate: &GateResult| {
-            let now = latest.get(&gate.suite.name);
-            (now != Some(&gate.suite.id)).then(|| SUITE_CHANGED.to_owned())
+        let look = move || -> Result<BTreeMap<(u64, String), String>, StoreError> {
+            let txn = registry.0.store.read()?;
+            let mut changed = BTreeMap::new();
+            for gate in txn.list::<GateResult>()? {
+                let holds = gate.stale.is_none() && gate.state == GateState::Passed;
+                if let Some(why) = if holds { staleness(&txn, &gate, None)? } else { None } {
+                    changed.insert((gate.run, gate.suite.name), why);
+                }
+            }
+            Ok(changed)
         };
-        self.mark_gates_stale(changed).await
+        let changed = tokio::task::spawn_blocking(look).await;
+        let changed = changed.map_err(|error| StoreError::from(std::io::Error::other(error)))??;
+        if changed.is_empty() {
+            return Ok(0);
+        }
+        self.mark_gates_stale(move |gate| changed.get(&(gate.run, gate.suite.name.clone())).cloned()).await
     }
 }
 
 /// Why a result does not hold any more when its suite has another version.
 const SUITE_CHANGED: &str = "the suite has changed";
 
-/// Why a result should be decided again.
-fn staleness<D: Documents>(txn: &D, gate: &GateResult) -> Result<Option<String>, StoreError> {
+/// Why a result should be decided again; for what a label would serve, or for all labels that serve it.
+pub(super) fn staleness<Q: Queries + Documents>(
+    txn: &Q,
+    gate: &GateResult,
+    place: Option<&Label>,
+) -> Result<Option<String>, StoreError> {
     if gate.stale.is_some() {
         return Ok(gate.stale.clone());
     }
     let latest = suites::latest(txn, &gate.suite.name)?;
-    Ok((latest.is_none_or(|latest| latest.id != gate.suite.id)).then(|| SUITE_CHANGED.to_owned()))
+    if latest.is_none_or(|latest| latest.id != gate.suite.id) {
+        return Ok(Some(SUITE_CHANGED.to_owned()));
+    }
+    changed_around(txn, gate, place)
 }
 
 /// What is known of a gate for what a move would newly serve.
@@ -196,7 +215,7 @@ pub(super) fn gate_facts<Q: Queries + Documents>(
         };
         let missing = match &found {
             Some(gate) if gate.state == GateState::Passed => {
-                facts.stale = facts.stale.or(staleness(txn, gate)?);
+                facts.stale = facts.stale.or(staleness(txn, gate, Some(wanted.label))?);
                 if let Some(missing) = other_baseline(txn, wanted, gate)? {
                     facts.passed = false;
                     facts.missing = missing;

@@ -68,11 +68,12 @@ impl PlannedMove {
     }
 }
 
-/// Who would deploy, by their roles, with which message, and when.
+/// Who would deploy, by their roles, with which message, and when; and which prompts may be named to whoever asks.
 pub(super) struct DeployAttempt<'a> {
     pub(super) now: Timestamp,
     pub(super) message: &'a str,
     pub(super) roles: Vec<String>,
+    pub(super) reads: &'a dyn Fn(&str) -> bool,
 }
 
 /// A version that the same commit publishes: known before it can be read.

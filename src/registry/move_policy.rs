@@ -8,6 +8,7 @@ use super::approvals::spent_at;
 use super::clearance::Clearance;
 use super::command::Ctx;
 use super::contributors::{makers_of_move, proposers};
+use super::downstream::downstream_facts;
 use super::gates::gate_facts;
 use super::label_move::{DeployAttempt, LabelMove, MoveOptions, proposed};
 use super::stored_requests::open_requests;
@@ -62,7 +63,8 @@ fn meet_policies(
     let governed = book.policies_of(name, label).next().is_some();
     let (facts, request) = if governed {
         let roles = book.roles_of(&ctx.actor.ask(Permission::Deploy, Some(name), Some(label)));
-        let attempt = DeployAttempt { now: ctx.now, message: &terms.message, roles };
+        let reads = |name: &str| ctx.rules.reads(&ctx.actor, name);
+        let attempt = DeployAttempt { now: ctx.now, message: &terms.message, roles, reads: &reads };
         collect_facts(txn, &ctx.rules, wanted, attempt, found)?
     } else {
         (PolicyFacts::default(), None)
@@ -216,7 +218,7 @@ fn collect_facts<Q: Queries + Documents>(
     txn: &Q,
     rules: &Rules,
     wanted: &LabelMove<'_>,
-    DeployAttempt { now, message, roles: deployer_roles }: DeployAttempt<'_>,
+    DeployAttempt { now, message, roles: deployer_roles, reads }: DeployAttempt<'_>,
     findings: Vec<Finding>,
 ) -> Result<(PolicyFacts, Option<u64>), StoreError> {
     let (name, label) = (wanted.name, wanted.label);
@@ -260,6 +262,9 @@ fn collect_facts<Q: Queries + Documents>(
         rules.book.policies_of(name.as_str(), label.as_str()).flat_map(|policy| &policy.policy().gates).collect();
     for gate in gates {
         facts.gates.insert(gate.clone(), gate_facts(txn, wanted, gate)?);
+    }
+    if rules.book.policies_of(name.as_str(), label.as_str()).any(|policy| policy.policy().downstream_gates) {
+        facts.downstream = downstream_facts(txn, rules, wanted, reads)?;
     }
     Ok((facts, request))
 }

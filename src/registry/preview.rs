@@ -100,13 +100,9 @@ impl Registry {
         let wanted = LabelMove::new((&name, &label), from, Some(&to));
         let ask = actor.ask(Permission::Deploy, Some(name.as_str()), Some(label.as_str()));
         let (book, now) = (&known.rules.book, Timestamp::from_ms(self.0.clock.now_ms()));
-        let mut review = review_of(
-            txn,
-            &known.rules,
-            &wanted,
-            now,
-            Some(DeployAttempt { now, message, roles: book.roles_of(&ask) }),
-        )?;
+        let reads = |name: &str| view.scope().reads(name);
+        let attempt = DeployAttempt { now, message, roles: book.roles_of(&ask), reads: &reads };
+        let mut review = review_of(txn, &known.rules, &wanted, now, Some(attempt))?;
         view.scope().hide_unreadable(&mut review.dependents);
         let breaks = breaks(txn, &wanted)?.unwrap_or_default();
         let deployment = state.as_ref().map(|state| state.deployment);

@@ -45,6 +45,7 @@ impl Registry {
         let found = find(txn, &txn.namespace_names()?, wanted, &|name| view.scope().reads(name))?;
         let fingerprint = fingerprint(wanted, &found);
         let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let reads = |name: &str| view.scope().reads(name);
         let mut prompts = Vec::with_capacity(found.len());
         for one in found {
             let unchanged = !one.changes();
@@ -55,7 +56,7 @@ impl Registry {
                 let verdict = known.rules.book.decide(&ask);
                 unmet.extend((!verdict.allowed).then_some(verdict.reason));
                 let one = LabelMove::new((&name, &wanted.to), from.as_ref(), Some(&to));
-                let attempt = DeployAttempt { now, message, roles: known.rules.book.roles_of(&ask) };
+                let attempt = DeployAttempt { now, message, roles: known.rules.book.roles_of(&ask), reads: &reads };
                 let (requirements, _) = evaluate_policies(txn, &known.rules, &one, attempt)?;
                 // Before there is a message, what is required of it is not missing.
                 let awaited = |kind| kind == RequirementKind::Message && message.is_empty();

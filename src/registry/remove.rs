@@ -38,7 +38,7 @@ impl Registry {
             let terms = MoveOptions { break_glass: request.break_glass, ..MoveOptions::of(&message) };
             let why = Stamped { at, author: ctx.actor.name.clone(), message };
             let (_, deployments) = remove(txn, ctx, granted, Command::Remove, prompt, &why, terms)?;
-            Ok(Deployed { deployments })
+            Ok(Deployed { deployments, ..Deployed::default() })
         })
         .await
     }

@@ -1,5 +1,6 @@
 //! Explains whether a principal is allowed to do something, and why.
 
+use super::downstream::downstream_suites;
 use super::label_move::{DeployAttempt, LabelMove};
 use super::move_policy::evaluate_policies;
 use super::{Actor, Registry, RegistryError};
@@ -66,7 +67,12 @@ impl Registry {
         let kind = (*who == actor.name).then_some(actor.kind);
         let ask = AccessQuery { who, kind, bound, permission: *permission, prompt: name, label: place };
         let verdict = book.decide(&ask);
-        let mut answer = CanAnswer { allowed: verdict.allowed, permission: verdict, requirements: Vec::new() };
+        let mut answer = CanAnswer {
+            allowed: verdict.allowed,
+            permission: verdict,
+            requirements: Vec::new(),
+            downstream: Vec::new(),
+        };
         if let (Permission::Deploy, Some(name), Some(label)) = (permission, prompt, label) {
             let txn = view.txn();
             let to = version.map(Serving::version);
@@ -77,8 +83,10 @@ impl Registry {
             let from = txn.label(name, label)?.map(|state| state.serving);
             let wanted = LabelMove::new((name, label), from.as_ref(), to.as_ref());
             let now = Timestamp::from_ms(self.0.clock.now_ms());
-            let attempt = DeployAttempt { now, message: "", roles: book.roles_of(&ask) };
+            let reads = |name: &str| view.scope().reads(name);
+            let attempt = DeployAttempt { now, message: "", roles: book.roles_of(&ask), reads: &reads };
             (answer.requirements, _) = evaluate_policies(txn, &known.rules, &wanted, attempt)?;
+            answer.downstream = downstream_suites(txn, &known.rules, &wanted, &reads)?;
             // The message is not known yet.
             let met = |demand: &Requirement| demand.met || demand.kind == RequirementKind::Message;
             answer.allowed &= answer.requirements.iter().all(met);

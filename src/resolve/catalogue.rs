@@ -135,7 +135,7 @@ impl CatalogueView {
         }
         let next = cut(&mut prompts, limit, |prompt| prompt.name.to_string());
         let view = |prompt: Prompt| {
-            let (labels, about) = (self.txn.labels(&prompt.name)?, about(&self.txn, &prompt.name)?);
+            let (labels, about) = (self.txn.labels(&prompt.name)?, about(&self.txn, &self.scope, &prompt.name)?);
             Ok(PromptView { labels, dependents: Vec::new(), about, prompt })
         };
         Ok(Page { items: prompts.into_iter().map(view).collect::<Result<_, ResolveError>>()?, next })
@@ -169,7 +169,8 @@ impl CatalogueView {
         let prompt = self.existing(name)?;
         let mut dependents = live_dependents(&self.txn, name, u64::MAX)?;
         self.scope.hide_unreadable(&mut dependents);
-        Ok(PromptView { labels: self.txn.labels(name)?, dependents, about: about(&self.txn, name)?, prompt })
+        let about = about(&self.txn, &self.scope, name)?;
+        Ok(PromptView { labels: self.txn.labels(name)?, dependents, about, prompt })
     }
 
     /// What one label of a prompt serves.
@@ -436,9 +437,13 @@ pub(crate) fn live_dependents(
     Ok(found)
 }
 
-/// The details of a prompt: owner, tags and description.
-pub(super) fn about(txn: &ReadTxn, name: &PromptName) -> Result<Option<About>, StoreError> {
-    txn.get::<About>(name)
+/// The details of a prompt: owner, tags and description, and those that it feeds and that can be read.
+pub(super) fn about(txn: &ReadTxn, scope: &ReadScope, name: &PromptName) -> Result<Option<About>, StoreError> {
+    let mut about = txn.get::<About>(name)?;
+    if let Some(about) = &mut about {
+        about.feeds.retain(|one| scope.reads(one.as_str()));
+    }
+    Ok(about.filter(|about| !about.is_empty()))
 }
 
 fn existing(txn: &ReadTxn, name: &PromptName) -> Result<Prompt, ResolveError> {

@@ -128,7 +128,8 @@ impl CatalogueView {
             page.truncate(limit);
             found.next = page.last().map(|(prompt, _)| prompt.name.to_string());
         }
-        found.rows = page.into_iter().map(|(prompt, hits)| whole(txn, prompt, hits)).collect::<Result<_, _>>()?;
+        found.rows =
+            page.into_iter().map(|(prompt, hits)| whole(txn, scope, prompt, hits)).collect::<Result<_, _>>()?;
         Ok(found)
     }
 }
@@ -353,7 +354,7 @@ fn risk(txn: &ReadTxn, prompt: &Prompt, live: Option<&LabelState>) -> Result<Opt
     Ok(worst)
 }
 
-fn whole(txn: &ReadTxn, prompt: Prompt, hits: Vec<Hit>) -> Result<FoundPrompt, StoreError> {
+fn whole(txn: &ReadTxn, scope: &ReadScope, prompt: Prompt, hits: Vec<Hit>) -> Result<FoundPrompt, StoreError> {
     let labels = txn.labels(&prompt.name)?;
     let mut recent = Vec::new();
     for state in &labels {
@@ -366,7 +367,7 @@ fn whole(txn: &ReadTxn, prompt: Prompt, hits: Vec<Hit>) -> Result<FoundPrompt, S
     }
     recent.sort_by_key(|one: &Deployment| std::cmp::Reverse(one.id));
     let live = labels.iter().find(|state| state.label == Label::production());
-    let (about, risk) = (about(txn, &prompt.name)?.unwrap_or_default(), risk(txn, &prompt, live)?);
+    let (about, risk) = (about(txn, scope, &prompt.name)?.unwrap_or_default(), risk(txn, &prompt, live)?);
     Ok(FoundPrompt { prompt, labels, recent, about, risk, hits })
 }
 

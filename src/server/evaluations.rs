@@ -80,9 +80,9 @@ pub(super) async fn run(evaluations: Evaluations, hold_automation: bool, stop: C
         if hold_automation {
             continue;
         }
-        match evaluations.registry().mark_gates_of_changed_suites().await {
+        match evaluations.registry().mark_changed_gates().await {
             Ok(0) => {}
-            Ok(gates) => tracing::info!(gates, "gates are stale because their suites have changed"),
+            Ok(gates) => tracing::info!(gates, "gates are stale because what they depend on has changed"),
             Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "stale gates were not marked"),
         }
         match evaluations.mark_stale_by_reports().await {

@@ -1,5 +1,6 @@
 //! Evaluations of a running primary, against a server that speaks the APIs of models: a change that lowers accuracy is
-//! stopped by its gate, the fix is deployed by itself, and what was decided becomes stale.
+//! stopped by its gate, the fix is deployed by itself, and what was decided becomes stale. What feeds others in a chain
+//! waits for their suites.
 
 use std::path::PathBuf;
 
@@ -140,6 +141,97 @@ fn answers_are_used_again_and_a_budget_makes_a_run_inconclusive() {
     limited.extend(["--no-cache", "--max-calls", "4"]);
     let _said = story.line(&limited).exits(1).says("inconclusive").says("stopped: 4 calls");
     assert_eq!(story.deploy(1).0, 200, "what says nothing does not replace what passed");
+}
+
+#[test]
+fn deploying_what_feeds_a_prompt_offers_and_can_demand_its_suites() {
+    let story = Story::begin();
+    let publish = |text: &str| {
+        let content = json!({"syntax": "plain", "text": text});
+        story.node.publish_content("intake/router", &content, &[]);
+    };
+    let deploy = |version: u64| {
+        let moves = json!([{"name": "intake/router", "label": "production", "serving": {"version": version}}]);
+        story.node.change("POST", "/v1/deployments", &json!({"message": "Go live", "moves": moves}))
+    };
+    let stale = || story.node.get("/v1/prompts/support%2Fsums/versions/1/gates").ok()[0]["stale"].clone();
+    publish("Write a sum.");
+    let describe = ["describe", "intake/router", "--owner", "intake", "--feeds", "support/sums"];
+    let _said = story.line(&describe).ok().says("feeds support/sums");
+    let run = ["eval", "run", "support/sums", "--suite", "sums"];
+    let _said = story.line(&run).ok();
+    assert_eq!(story.deploy(1).0, 200);
+    let policy = json!({"name": "chain", "prompts": "intake/**", "labels": "production", "downstream_gates": true});
+    assert_eq!(story.node.change("PUT", "/v1/policies/chain", &policy).status, 200);
+    assert_eq!(deploy(1).status, 200, "the run began when version 1 was there");
+
+    publish("Write a longer sum.");
+    let refused = deploy(2);
+    let missing = "gate `sums` of support/sums to pass (run 1 began before version 2 was there)";
+    assert!(refused.status == 403 && refused.text().contains(missing), "{}", refused.text());
+    let can = ["can", "deploy", "intake/router@2", "--to", "production"];
+    let can = story.line(&can).exits(1).says("feeds support/sums@production: suite sums (run 1 began before version 2");
+    let _said = can.says("bookholder eval run support/sums@production --suite sums");
+    assert_eq!(stale(), Value::Null, "nothing serves the new version yet");
+    let _said = story.line(&["eval", "run", "support/sums@production", "--suite", "sums"]).ok();
+    assert_eq!(deploy(2).status, 200);
+    assert_eq!(stale(), Value::Null, "the run knew it");
+
+    let free = json!({"name": "chain", "prompts": "intake/**", "labels": "production"});
+    assert_eq!(story.node.change("PUT", "/v1/policies/chain", &free).status, 200);
+    publish("Write the longest sum.");
+    // In a circle, each is behind the other.
+    let circle = json!({"feeds": ["intake/router"]});
+    assert_eq!(story.node.change("PUT", "/v1/prompts/support%2Fsums/about", &circle).status, 200);
+    let deployed = story.line(&["deploy", "intake/router@3", "--to", "production", "-m", "Longest"]).ok();
+    let _said = deployed.says("it feeds support/sums@production, whose suite sums has not passed with it");
+    assert_eq!(stale(), "a prompt that feeds it serves a later version on production");
+
+    let token = json!({"name": "narrow", "role": "author", "prompts": "intake/**"});
+    let token = story.node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("once").to_owned();
+    let bearer = format!("Bearer {token}");
+    let send = |method: &str, path: &str, body: &Value| {
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        story.node.send(method, path, &headers, body.to_string().as_bytes())
+    };
+    let about = "/v1/prompts/intake%2Frouter/about";
+    assert_eq!(send("GET", about, &Value::Null).ok(), json!({"owner": "intake"}), "what it feeds cannot be read");
+    let guessed = send("PUT", about, &json!({"feeds": ["support/other"]}));
+    assert!(guessed.status == 422 && guessed.text().contains("no prompt `support/other` that you can read"));
+    assert_eq!(send("PUT", about, &json!({"owner": "team"})).status, 200);
+    let about = story.node.get(about).ok();
+    assert_eq!(about, json!({"owner": "team", "feeds": ["support/sums"]}), "what they cannot see stays");
+}
+
+#[test]
+fn gate_becomes_stale_when_an_include_means_another_version_and_a_new_run_renews_it() {
+    let story = Story::begin();
+    let tone = |text: &str| {
+        let content = json!({"syntax": "plain", "text": text});
+        story.node.publish_content("shared/tone", &content, &["production"]);
+    };
+    tone("Be kind.");
+    let content = json!({
+        "syntax": "mustache", "model": {"name": "sum"},
+        "messages": [{"role": "system", "content": "{{> shared/tone}} {{> shared/tone@1}}"}, {"role": "user", "content": "{{question}}"}],
+    });
+    story.node.publish_content("support/sums", &content, &[]);
+    let gate = || story.node.get("/v1/prompts/support%2Fsums/versions/2/gates").ok()[0].clone();
+    let run = ["eval", "run", "support/sums", "--suite", "sums"];
+    let _said = story.line(&run).ok();
+    assert_eq!((&gate()["includes"], &gate()["stale"]), (&json!({"shared/tone": 1}), &Value::Null), "{}", gate());
+    let fresh = json!({"name": "live", "prompts": "support/**", "labels": "production", "gates": ["sums"], "fresh_gates": true});
+    assert_eq!(story.node.change("PUT", "/v1/policies/live", &fresh).status, 200);
+    tone("Be short.");
+    assert_eq!(gate()["stale"], "the include `shared/tone` means another version now");
+    let (status, text) = story.deploy(2);
+    assert!(
+        status == 403 && text.contains("to pass again (stale: the include `shared/tone` means another version now)"),
+        "{text}"
+    );
+    let _said = story.line(&run).ok();
+    assert_eq!((&gate()["includes"], &gate()["stale"]), (&json!({"shared/tone": 2}), &Value::Null), "{}", gate());
+    assert_eq!(story.deploy(2).0, 200);
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn prompts_are_described_and_found_by_owner_tag_and_risk() {
         ("owner", " team-x "),
         ("tags", "chat,  shop\tchat"),
         ("description", "What <b>for</b>\r\nand why"),
+        ("feeds", "c, team/b"),
     ];
     let done = browser.submit("/ui/describe", &fields);
     assert_eq!(
@@ -81,6 +82,7 @@ fn prompts_are_described_and_found_by_owner_tag_and_risk() {
         "href=\"/ui/?owner=team-x\"",
         "href=\"/ui/?tag=shop\"",
         "value=\"chat shop\"",
+        "<a href=\"/ui/prompts/team/b\">team/b</a>",
     ] {
         assert!(page.contains(part), "{part} in {page}");
     }
@@ -108,10 +110,17 @@ fn prompts_are_described_and_found_by_owner_tag_and_risk() {
         assert_eq!(found, expected, "{query}");
     }
     assert_eq!(browser.get("/ui/?risk=terrible").status, 400);
-    let bad = [fields[0], fields[1], ("owner", "Team X"), ("tags", ""), ("description", "")];
+    let bad = [fields[0], fields[1], ("owner", "Team X"), ("tags", ""), ("description", ""), ("feeds", "")];
     let refused = browser.submit("/ui/describe", &bad);
     assert!(refused.status == 422 && refused.text().contains("nvalid owner"), "{}", refused.text());
-    let nothing = [fields[0], fields[1], ("owner", ""), ("tags", ""), ("description", "")];
+    let unknown = [fields[0], fields[1], ("owner", ""), ("tags", ""), ("description", ""), ("feeds", "team/gone")];
+    let refused = browser.submit("/ui/describe", &unknown);
+    assert!(
+        refused.status == 422 && refused.text().contains("here is no prompt <code>team/gone</code>"),
+        "{}",
+        refused.text()
+    );
+    let nothing = [fields[0], fields[1], ("owner", ""), ("tags", ""), ("description", ""), ("feeds", "")];
     assert_eq!(browser.submit("/ui/describe", &nothing).status, 303);
     assert_eq!(node.get("/v1/prompts/team%2Fa").ok().get("about"), None);
     let replica = Node::replica(&node);

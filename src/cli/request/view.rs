@@ -126,7 +126,7 @@ fn around(review: &MoveReview, open: bool) -> String {
         format!("{}\n", paint(DIM, "no policy applies; the deploy permission is enough"))
     } else {
         requirements::lines(&review.requirements, Some(&review.reviewers))
-    };
+    } + &requirements::downstream(&review.downstream);
     let rows = [("used in the last 24 hours by", listed(&review.used_by)), ("included by", listed(&review.dependents))];
     for (what, names) in rows.into_iter().filter(|(_, names)| !names.is_empty()) {
         shown.extend([&paint(DIM, what), " ", &names, "\n"]);

@@ -18,7 +18,7 @@ use crate::api::limits::{
 use crate::api::promote::FINGERPRINT_CHARACTERS_MAX;
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
-use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, FEEDS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::alert::{MIN_CALLS_MAX, PERIOD_S_MAX, PERIOD_S_MIN, THRESHOLD_USD_MAX};
 use crate::model::commit_message::CommitMessage;
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
@@ -131,6 +131,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("About", "owner", handle.clone()),
         ("About", "tags", json!({"uniqueItems": null, "maxItems": TAGS_MAX, "items": {"minLength": 1, "maxLength": TAG_BYTES_MAX, "pattern": "^[a-z0-9._-]+$"}})),
         ("About", "description", characters(DESCRIPTION_CHARACTERS_MAX)),
+        ("About", "feeds", json!({"uniqueItems": null, "maxItems": FEEDS_MAX})),
         // Change requests and drafts.
         ("ProposeRequest", "message", message.clone()),
         ("ProposeRequest", "moves", at_most(MOVES_MAX)),

@@ -18,10 +18,15 @@ pub(super) async fn describe(State(app): State<App>, mut sent: SubmittedForm) ->
     let tags = field(&mut sent.form, "tags")?;
     // Browsers send CRLF line breaks in forms.
     let description = field(&mut sent.form, "description")?.replace("\r\n", "\n");
-    sent.form.finish(&["form", "name", "owner", "tags", "description"])?;
-    let words = tags.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+    let feeds = field(&mut sent.form, "feeds")?;
+    sent.form.finish(&["form", "name", "owner", "tags", "description", "feeds"])?;
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+        words.map(str::to_owned).collect()
+    };
     let owner = Some(owner.trim().to_owned()).filter(|owner| !owner.is_empty());
-    let about = About { owner, tags: words.map(str::to_owned).collect(), description };
+    let feeds = words(&feeds).iter().map(|name| name.parse::<PromptName>()).collect::<Result<_, _>>()?;
+    let about = About { owner, tags: words(&tags).into_iter().collect(), description, feeds };
     registry.describe(&actor, name.clone(), about).await?;
     Ok(redirect(&format!("{}{}", prompt_path(name.as_str()), query(&[("done", "described")]))))
 }

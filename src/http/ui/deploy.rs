@@ -230,7 +230,7 @@ async fn work(
         check_findings(&preview.map(|preview| preview.review.findings).unwrap_or_default(), fields)?;
     }
     let request = DeployRequest { moves: vec![wanted], message, allow_major, break_glass };
-    let Deployed { deployments } = registry.deploy(actor, request).await?;
+    let Deployed { deployments, .. } = registry.deploy(actor, request).await?;
     let done = if deployments.is_empty() { "already" } else { "deployed" };
     Ok(format!("{}{}", prompt_path(chosen.name.as_str()), query(&[("done", done)])))
 }

@@ -13,6 +13,7 @@ use crate::model::principal::Permission;
 use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::registry::access::Rules;
+use crate::registry::downstream::downstream_suites;
 use crate::registry::label_move::{DeployAttempt, LabelMove};
 use crate::registry::move_policy::{self, evaluate_policies, used_by};
 use crate::registry::stored_requests::{absent, open_requests};
@@ -118,7 +119,8 @@ impl Registry {
         for one in &request.moves {
             let (name, label) = (&one.name, &one.label);
             let from = txn.label(name, label)?.map(|state| state.serving);
-            let attempt = DeployAttempt { now, message: &request.message, roles: all_roles(rules) };
+            let reads = |name: &str| view.scope().reads(name);
+            let attempt = DeployAttempt { now, message: &request.message, roles: all_roles(rules), reads: &reads };
             let (requirements, _) =
                 evaluate_policies(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), attempt)?;
             let reviewers = reviewers_of(rules, name, label);
@@ -156,12 +158,14 @@ impl Registry {
         let request = readable(view, id)?;
         let rules = &self.0.known.load().rules;
         let now = Timestamp::from_ms(self.0.clock.now_ms());
+        let reads = |name: &str| view.scope().reads(name);
         let review = |one: &ProposedMove| {
             let from = served_before(txn, &request, one)?;
             let asked = (request.state == RequestState::Open).then(|| DeployAttempt {
                 now,
                 message: &request.message,
                 roles: all_roles(rules),
+                reads: &reads,
             });
             review_of(txn, rules, &LabelMove::of_proposal(one, from.as_ref()), now, asked)
         };
@@ -241,6 +245,7 @@ pub(in crate::registry) fn review_of(
         approved_by: Vec::new(),
         reviewers: Vec::new(),
         dependents: live_dependents(txn, name, u64::MAX)?,
+        downstream: Vec::new(),
         used_by: Vec::new(),
     };
     if let Some((old, new)) = pair
@@ -250,6 +255,7 @@ pub(in crate::registry) fn review_of(
         review.interface = Some(interface::between(&old, &new));
     }
     let Some(attempt) = attempt else { return Ok(review) };
+    review.downstream = downstream_suites(txn, rules, wanted, attempt.reads)?;
     review.used_by = from.map_or(Ok(Vec::new()), |from| used_by(txn, name, from, now))?;
     (review.requirements, review.approved_by) = evaluate_policies(txn, rules, wanted, attempt)?;
     review.reviewers = reviewers_of(rules, name, label);

@@ -181,7 +181,7 @@ const TRIES: &[Try] = &[
         Box::pin(async move {
             let labelled = PublishRequest { labels: vec![label("production")], ..request("two") };
             let published = primary.registry.publish(&person("rob"), name(AGENT), labelled).await;
-            published.map(|_| Deployed { deployments: Vec::new() })
+            published.map(|_| Deployed::default())
         })
     }),
     ("rollback to it", |primary, _| Box::pin(rollback(primary, Some(2)))),

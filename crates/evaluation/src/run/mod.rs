@@ -8,7 +8,7 @@
 mod meter;
 mod request;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Mutex;
 
@@ -26,6 +26,7 @@ use crate::gate::{self, Tally};
 use crate::judge::score_all;
 use crate::model::content::Content;
 use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, RunState, RunSummary, Side};
+use crate::model::name::PromptName;
 use crate::model::suite::{Case, ModelName, Scorer, Suite};
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
@@ -58,6 +59,12 @@ pub struct Plan {
     /// Whether answers of earlier runs are not used again.
     #[serde(default)]
     pub no_cache: bool,
+    /// What each include of the candidate that does not name a version meant, by how it is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub includes: BTreeMap<String, u64>,
+    /// The latest version of each prompt that feeds the candidate.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upstream: BTreeMap<PromptName, u64>,
 }
 
 /// What answers the calls of runs, and what they cost.
@@ -333,6 +340,7 @@ async fn judged<B: Backend>(
         answer: None,
         scorers: Vec::new(),
         judging: Usd::default(),
+        judges: Vec::new(),
     };
     let answer = match answer {
         Ok(answer) => answer,
@@ -340,7 +348,6 @@ async fn judged<B: Backend>(
         Err(error) => {
             result.error = Some(error.to_string());
             return Ok(result);
-        judges: Vec::new(),
         }
     };
     let variables = request::variables(&plan.suite, unit.case);

@@ -100,6 +100,8 @@ fn plan(store: &EvaluationStore, cases: usize) -> Plan {
         candidate: content,
         baseline: None,
         no_cache: false,
+        includes: BTreeMap::new(),
+        upstream: BTreeMap::new(),
     }
 }
 
@@ -203,9 +205,6 @@ async fn canceled_run_is_over_and_keeps_its_results() {
     assert!(done.summary.passed >= 1 && done.summary.passed < 100);
 }
 
-#[test]
-fn case_passes_by_each_scorer_or_by_its_threshold() {
-    let scorer = |verdict, score, weight| ScorerResult {
 #[tokio::test]
 async fn steps_of_g_eval_are_asked_once_for_all_repeats_and_judges_are_recorded_with_each_result() {
     let (_directory, store) = store();
@@ -233,6 +232,9 @@ async fn steps_of_g_eval_are_asked_once_for_all_repeats_and_judges_are_recorded_
     assert_eq!(again.summary.calls, 24, "without the cache, the steps are still the same");
 }
 
+#[test]
+fn case_passes_by_each_scorer_or_by_its_threshold() {
+    let scorer = |verdict, score, weight| ScorerResult {
         scorer: "contains".to_owned(),
         metric: None,
         weight,

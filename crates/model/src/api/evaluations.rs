@@ -138,6 +138,22 @@ pub struct ResultsPage {
     pub next: Option<u32>,
 }
 
+/// A suite of a prompt behind the one that is deployed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DownstreamSuite {
+    /// The prompt that gets the output.
+    pub prompt: PromptName,
+    /// The label that serves it.
+    pub label: Label,
+    /// The suite.
+    pub suite: String,
+    /// Whether its gate passed for everything that the label serves, knowing what is deployed.
+    pub passed: bool,
+    /// What is missing; empty if it passed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub missing: String,
+}
+
 /// A provider of models that runs can use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProviderView {

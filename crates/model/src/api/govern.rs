@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::evaluations::DownstreamSuite;
 use super::read::Page;
 use super::write::Move;
 use crate::json;
@@ -170,6 +171,9 @@ pub struct CanAnswer {
     /// The requirements of the label's policies, met or not; only for deploying.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,
+    /// Suites of the prompts that it feeds, for what they serve on this label; only for deploying a version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub downstream: Vec<DownstreamSuite>,
 }
 
 /// A change to be reviewed: publish and deploy in one step, or deploy existing versions.
@@ -340,6 +344,9 @@ pub struct MoveReview {
     pub reviewers: Vec<Reviewer>,
     /// Prompts that include this one.
     pub dependents: Vec<VersionRef>,
+    /// Suites of the prompts that it feeds, for what they serve on this label.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub downstream: Vec<DownstreamSuite>,
     /// Callers that used the currently served version in the last 24 hours; none once the request is closed.
     pub used_by: Vec<String>,
 }

@@ -104,6 +104,18 @@ pub struct PromptStats {
     pub groups: Vec<StatsGroup>,
     /// Deployments of the prompt in the period, oldest first; the newest 500.
     pub deployments: Vec<Deployment>,
+    /// Prompts that it may feed, as the newest traces suggest, and that it is not said to feed; at most 5.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub followed_by: Vec<FollowingPrompt>,
+}
+
+/// A prompt that is called after another one in the same traces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FollowingPrompt {
+    /// The prompt.
+    pub name: PromptName,
+    /// In how many of the newest traces.
+    pub traces: u64,
 }
 
 /// What was counted of one group.

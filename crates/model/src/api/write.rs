@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::evaluations::DownstreamSuite;
 use super::problem::Problem;
 use crate::json;
 use crate::model::content::{Content, Syntax};
@@ -145,6 +146,9 @@ pub struct RuleRequest {
 pub struct Deployed {
     /// One for each changed label; empty if nothing changed.
     pub deployments: Vec<Deployment>,
+    /// Suites to run for the prompts that these feed: they have not passed with what is deployed now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub downstream: Vec<DownstreamSuite>,
 }
 
 /// A rollback of a label to an earlier deployment.

@@ -1,4 +1,4 @@
-//! Metadata of a prompt: owner, tags and description.
+//! Metadata of a prompt: owner, tags, description, and the prompts that its output feeds.
 //!
 //! It does not affect what is served, so it is not part of the replicated state.
 
@@ -8,15 +8,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::handle::is_handle;
+use super::name::PromptName;
 
 /// Most tags of a prompt.
 pub const TAGS_MAX: usize = 20;
+/// Most prompts that the output of one can feed.
+pub const FEEDS_MAX: usize = 20;
 /// Longest tag, in bytes, which are its characters.
 pub const TAG_BYTES_MAX: usize = 40;
 /// Longest description, in characters.
 pub const DESCRIPTION_CHARACTERS_MAX: usize = 1_000;
 
-/// Owner, tags and description of a prompt.
+/// Owner, tags and description of a prompt, and the prompts that its output feeds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
@@ -29,6 +32,9 @@ pub struct About {
     /// The description, at most 1,000 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
+    /// The prompts that get its output as their input, at most 20: the chain behind it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub feeds: BTreeSet<PromptName>,
 }
 
 /// Why metadata is invalid.
@@ -43,6 +49,8 @@ pub enum AboutError {
     Tags(usize),
     #[error("the description has {0} characters; the limit is 1,000")]
     Description(usize),
+    #[error("it feeds {0} prompts; the limit is 20")]
+    Feeds(usize),
 }
 
 impl About {
@@ -60,6 +68,9 @@ impl About {
         }
         if let Some(tag) = self.tags.iter().find(|tag| !is_tag(tag)) {
             return Err(AboutError::Tag(excerpt(tag)));
+        }
+        if self.feeds.len() > FEEDS_MAX {
+            return Err(AboutError::Feeds(self.feeds.len()));
         }
         self.description = self.description.trim().to_owned();
         let characters = self.description.chars().count();
@@ -91,7 +102,8 @@ mod tests {
     fn owner_tags_and_description_have_limits() {
         let check = |owner: &str, tags: &[&str], description: &str, expected: &str| {
             let tags = tags.iter().map(|tag| (*tag).to_owned()).collect();
-            let about = About { owner: Some(owner.to_owned()), tags, description: description.to_owned() };
+            let about =
+                About { owner: Some(owner.to_owned()), tags, description: description.to_owned(), ..About::default() };
             let found = about.checked().err().map(|error| error.to_string()).unwrap_or_default();
             assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{found:?} {expected:?}");
         };
@@ -108,5 +120,8 @@ mod tests {
         let trimmed = About { description: " \n".to_owned(), ..About::default() }.checked().expect("fits");
         assert!(trimmed.is_empty());
         assert!(serde_json::from_str::<About>(r#"{"tagz":[]}"#).is_err());
+        let feeds = (0..21).map(|n| format!("a/b{n}").parse().expect("a name")).collect();
+        let many = About { feeds, ..About::default() }.checked().expect_err("too many").to_string();
+        assert_eq!(many, "it feeds 21 prompts; the limit is 20");
     }
 }

@@ -372,17 +372,23 @@ pub struct GateResult {
     /// What it was compared with, if the suite has a margin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Evaluated>,
+    /// What each include of it that does not name a version meant then, by how it is written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub includes: BTreeMap<String, u64>,
+    /// The latest version then of each prompt that feeds it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upstream: BTreeMap<PromptName, u64>,
     /// The models that were asked, and the snapshots that answered, as providers name them.
     pub models: BTreeMap<String, BTreeSet<String>>,
+    /// The same of the models that judged.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judges: BTreeMap<String, BTreeSet<String>>,
     /// The hash of all results: cases, answers and scores.
     pub results: ContentId,
     /// The version of the program that decided.
     pub decided_by: String,
     /// When.
     pub at: Timestamp,
-    /// The same of the models that judged.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub judges: BTreeMap<String, BTreeSet<String>>,
     /// Why it should be decided again; absent while it holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stale: Option<String>,
@@ -500,7 +506,7 @@ pub struct Run {
     /// The tool that ran it, if its results were imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported_from: Option<String>,
-}
     /// When its results were removed, because they were older than they are kept for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results_removed: Option<Timestamp>,
+}

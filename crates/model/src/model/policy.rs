@@ -54,6 +54,10 @@ pub struct Policy {
     /// Whether a gate that became stale must pass again; default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fresh_gates: bool,
+    /// Whether the gates of the prompts that it feeds must have passed with this version: for what they serve on the same
+    /// label, those that the policies of that label demand; default false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub downstream_gates: bool,
     /// The risk from which an approval is needed, and the approvers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub risk: Option<RiskRule>,

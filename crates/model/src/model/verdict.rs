@@ -53,6 +53,7 @@ pub enum RequirementKind {
     Freeze,
     Message,
     Gate,
+    DownstreamGate,
     RiskApproval,
     RiskBlock,
 }

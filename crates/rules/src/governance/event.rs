@@ -50,7 +50,7 @@ pub const NAMED_EVENTS: [(&str, &str); 12] = [
     (ALERT_FIRING, "an alert exceeds its threshold"),
     (ALERT_RESOLVED, "an alert no longer exceeds its threshold"),
     (GATE_DECIDED, "a run of a suite passed, failed or is inconclusive"),
-    (GATE_STALE, "the suite or a model changed since a gate passed"),
+    (GATE_STALE, "what a gate depends on changed since it passed"),
 ];
 
 /// The events without a name of their own, as filters name them: `approve.granted` and `approve.denied`.

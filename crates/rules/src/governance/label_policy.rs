@@ -64,6 +64,8 @@ pub struct PolicyFacts {
     pub served_ms: BTreeMap<Label, i64>,
     /// What is known of gates for exactly what this move would serve, by suite.
     pub gates: BTreeMap<String, GateFacts>,
+    /// What is known of the gates of the prompts that this one feeds, by what they are called; only if a policy asks.
+    pub downstream: BTreeMap<String, GateFacts>,
 }
 
 /// What is known of a gate for all new versions of a move.
@@ -168,6 +170,7 @@ impl LabelPolicy {
             message: _,
             gates,
             fresh_gates,
+            downstream_gates,
         } = &self.policy;
         let mut demands = self.demands_of_people(facts);
         if let Some(after) = after {
@@ -195,18 +198,21 @@ impl LabelPolicy {
             let says = format!("a message that matches `{}`", pattern.as_str());
             demands.push(self.requirement(RequirementKind::Message, pattern.is_match(&facts.message), says, &[]));
         }
-        for gate in gates {
-            let unknown = GateFacts::default();
-            let known = facts.gates.get(gate).unwrap_or(&unknown);
+        let unknown = GateFacts::default();
+        let own = gates
+            .iter()
+            .map(|gate| (RequirementKind::Gate, format!("`{gate}`"), facts.gates.get(gate).unwrap_or(&unknown)));
+        let downstream = facts.downstream.iter().filter(|_| *downstream_gates);
+        let downstream = downstream.map(|(gate, known)| (RequirementKind::DownstreamGate, gate.clone(), known));
+        for (kind, gate, known) in own.chain(downstream) {
             let stale = known.stale.as_ref().filter(|_| known.passed && *fresh_gates);
             let says = match (known.passed, stale) {
-                (true, None) => format!("gate `{gate}` passed"),
-                (true, Some(why)) => format!("gate `{gate}` to pass again (stale: {why})"),
-                (false, _) if known.missing.is_empty() => format!("gate `{gate}` to pass"),
-                (false, _) => format!("gate `{gate}` to pass ({})", known.missing),
+                (true, None) => format!("gate {gate} passed"),
+                (true, Some(why)) => format!("gate {gate} to pass again (stale: {why})"),
+                (false, _) if known.missing.is_empty() => format!("gate {gate} to pass"),
+                (false, _) => format!("gate {gate} to pass ({})", known.missing),
             };
-            let met = known.passed && stale.is_none();
-            demands.push(self.requirement(RequirementKind::Gate, met, says, &[]));
+            demands.push(self.requirement(kind, known.passed && stale.is_none(), says, &[]));
         }
         demands
     }
@@ -353,6 +359,20 @@ mod tests {
         assert!(unmet(&strict, &known(None)).is_empty());
         let demands = strict.demands(&known(Some("the suite has changed")));
         assert_eq!(demands[0].says, "gate `safety` to pass again (stale: the suite has changed)");
+    }
+
+    #[test]
+    fn gates_of_downstream_prompts_count_only_where_a_policy_demands_them() {
+        let missing = "run 3 began before version 5 was there".to_owned();
+        let known = GateFacts { missing, ..GateFacts::default() };
+        let facts = PolicyFacts { downstream: [("`sums` of a/b".to_owned(), known)].into(), ..PolicyFacts::default() };
+        let free = policy(r#"{"name":"p","labels":"*"}"#);
+        assert!(free.demands(&facts).is_empty());
+        let strict = policy(r#"{"name":"p","labels":"*","downstream_gates":true}"#);
+        assert_eq!(unmet(&strict, &facts), [K::DownstreamGate]);
+        let says = &strict.demands(&facts)[0].says;
+        assert_eq!(says, "gate `sums` of a/b to pass (run 3 began before version 5 was there)");
+        assert!(strict.demands(&PolicyFacts::default()).is_empty(), "it feeds nothing");
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub fn demands(policy: &Policy) -> Vec<String> {
         message,
         gates,
         fresh_gates,
+        downstream_gates,
         risk,
     } = policy;
     let mut demands = Vec::new();
@@ -43,6 +44,9 @@ pub fn demands(policy: &Policy) -> Vec<String> {
     demands.extend(message.iter().map(|pattern| format!("a message that matches `{pattern}`")));
     let fresh = if *fresh_gates { ", and not stale" } else { "" };
     demands.extend(gates.iter().map(|gate| format!("gate `{gate}` passed{fresh}")));
+    if *downstream_gates {
+        demands.push(format!("the gates of the prompts that it feeds passed{fresh}"));
+    }
     if let Some(RiskRule { from, approvers, block }) = risk {
         demands.push(format!("approval{} if risk is {from} or above", by(approvers)));
         if !block.is_empty() {
@@ -126,7 +130,7 @@ mod tests {
         let policy: Policy = serde_json::from_str(
             r#"{"name":"p","labels":"production","deployers":["releaser","admin"],"approvals":2,"approvers":["compliance"],
                 "self_approval":true,"after":{"label":"staging","for_s":5400},"message":"OPS-[0-9]+","gates":["regression"],
-                "risk":{"from":"high","block":["personal_data"]},"freeze":[
+                "downstream_gates":true,"risk":{"from":"high","block":["personal_data"]},"freeze":[
                 {"days":["fri","sat"],"from":"16:00","to":"24:00","why":"weekend"},
                 {"from":"2026-12-24T00:00:00Z","to":"2026-12-27T00:00:00Z"}]}"#,
         )
@@ -137,6 +141,7 @@ mod tests {
             "90 min on staging first",
             "a message that matches `OPS-[0-9]+`",
             "gate `regression` passed",
+            "the gates of the prompts that it feeds passed",
             "approval by compliance if risk is high or above",
             "blocked if it has personal data findings at high or above",
         ];

@@ -1,11 +1,11 @@
-//! The details of a prompt: owner, tags, description, and the form to edit them.
+//! The details of a prompt: owner, tags, description, the prompts that it feeds, and the form to edit them.
 
 use maud::{Markup, html};
 
 use crate::form::{hidden, session};
 use crate::format::{Escaped, plain};
-use crate::layout::query;
-use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, TAG_BYTES_MAX, TAGS_MAX};
+use crate::layout::{prompt_path, query};
+use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, FEEDS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::handle::HANDLE_BYTES_MAX;
 
 /// Browser validation patterns for owner and tags.
@@ -36,6 +36,12 @@ fn shown(about: Option<&About>) -> Markup {
                 @for tag in &about.tags { a.tag href={ "/ui/" (query(&[("tag", tag)])) } { (Escaped(tag)) } }
             }
         }
+        @if !about.feeds.is_empty() {
+            p.inline {
+                span.quiet { "Feeds " }
+                @for one in &about.feeds { a href=(prompt_path(one.as_str())) { (Escaped(one.as_str())) } }
+            }
+        }
     }
 }
 
@@ -44,6 +50,7 @@ fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
     let nothing = About::default();
     let about = about.unwrap_or(&nothing);
     let tags = about.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
+    let feeds = about.feeds.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ");
     html! {
         details.act {
             summary { "Edit details" }
@@ -64,6 +71,12 @@ fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
                 textarea #about-text name="description" maxlength=(DESCRIPTION_CHARACTERS_MAX) {
                     (plain(&about.description))
                 }
+                label for="about-feeds" { "Feeds" }
+                input #about-feeds name="feeds" value=(plain(&feeds)) autocomplete="off" spellcheck="false"
+                    aria-describedby="about-feeds-help";
+                p.quiet #about-feeds-help {
+                    "Prompts that get its output, separated by spaces, up to " (FEEDS_MAX) "."
+                }
                 button.primary type="submit" { "Save" }
             }
         }
@@ -80,12 +93,14 @@ mod tests {
             owner: Some("team-a".to_owned()),
             tags: ["chat".to_owned(), "x.y".to_owned()].into(),
             description: "</textarea><script>\u{202e}".to_owned(),
+            feeds: ["support/agent".parse().expect("a name")].into(),
         };
         let shown = shown(Some(&about)).0;
         for part in [
             "&lt;/textarea&gt;&lt;script&gt;<span class=\"odd\">U+202E",
             "href=\"/ui/?owner=team-a\"",
             "href=\"/ui/?tag=x.y\"",
+            "Feeds </span><a href=\"/ui/prompts/support/agent\">support/agent</a>",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
@@ -93,6 +108,7 @@ mod tests {
         for part in [
             "value=\"a&lt;b&gt;\"",
             "value=\"chat x.y\"",
+            "name=\"feeds\" value=\"support/agent\"",
             "&lt;/textarea&gt;&lt;script&gt;\u{fffd}</textarea>",
             "name=\"form\" value=\"f\"",
         ] {

@@ -309,6 +309,7 @@ fn outcome(matter: &DeployPageData, preview: &MovePreview) -> Markup {
             }
             (impact::findings(&review.findings))
             (impact::used_by(&review.used_by))
+            (impact::downstream(&review.downstream))
             (impact::requirements(review.label.as_str(), &review.requirements, &review.reviewers, true))
         }
     }

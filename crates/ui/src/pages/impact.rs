@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::api::evaluations::DownstreamSuite;
 use crate::api::govern::Reviewer;
 use crate::form::DESPITE_FINDINGS;
 use crate::format::{Escaped, with_code};
@@ -63,6 +64,28 @@ pub(super) fn used_by(callers: &[String]) -> Markup {
     html! {
         @if !callers.is_empty() {
             p.inline { "Used in the last 24 hours by" @for one in callers { span.tag { (Escaped(one)) } } }
+        }
+    }
+}
+
+/// The suites of the prompts that it feeds, and whether they passed with it; empty if there are none.
+pub(super) fn downstream(suites: &[DownstreamSuite]) -> Markup {
+    html! {
+        @if !suites.is_empty() {
+            h3 { "Feeds" }
+            ul.demands {
+                @for DownstreamSuite { prompt, label, suite, passed, missing } in suites {
+                    li {
+                        (mark(Some(*passed), ["Passed: ", "Not passed: "]))
+                        div {
+                            a href=(prompt_path(prompt.as_str())) { (Escaped(prompt.as_str())) }
+                            "@" (Escaped(label.as_str())) ": suite "
+                            a href={ "/ui/suites/" (suite) } { (Escaped(suite)) }
+                            @if !missing.is_empty() { " " span.quiet { "(" (Escaped(missing)) ")" } }
+                        }
+                    }
+                }
+            }
         }
     }
 }

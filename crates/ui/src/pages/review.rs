@@ -160,6 +160,7 @@ fn around(review: &MoveReview) -> Markup {
         @if let Some(change) = &review.interface { (impact::interface(change.bump, &change.reasons)) }
         (impact::findings(&review.findings))
         (impact::used_by(&review.used_by))
+        (impact::downstream(&review.downstream))
         @if !review.dependents.is_empty() {
             p.inline { "Included by" @for one in &review.dependents { (impact::version_link(one)) } }
         }

@@ -30,6 +30,7 @@ pub(super) fn policy_of(name: String, typed: &FormValues) -> Result<Policy, Fail
         message: Some(typed.get("message").to_owned()).filter(|message| !message.is_empty()),
         gates: gates.map(str::to_owned).collect(),
         fresh_gates: typed.ticked("fresh_gates"),
+        downstream_gates: typed.ticked("downstream_gates"),
         risk: risk(typed)?,
     })
 }

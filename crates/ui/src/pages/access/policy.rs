@@ -222,6 +222,10 @@ fn conditions(typed: &FormValues) -> Markup {
                 input type="checkbox" name="fresh_gates" value="yes" checked[typed.ticked("fresh_gates")];
                 " Stale gates must pass again"
             } }
+            p { label.check {
+                input type="checkbox" name="downstream_gates" value="yes" checked[typed.ticked("downstream_gates")];
+                " Gates of the prompts that it feeds must pass with it"
+            } }
         }
     }
 }
@@ -334,6 +338,7 @@ pub fn typed(policy: &Policy) -> FormValues {
         message,
         gates,
         fresh_gates,
+        downstream_gates,
         risk,
     } = policy;
     let mut typed = FormValues::default();
@@ -361,6 +366,9 @@ pub fn typed(policy: &Policy) -> FormValues {
     typed.put("gates", gates.join(" "));
     if *fresh_gates {
         typed.put("fresh_gates", "yes");
+    }
+    if *downstream_gates {
+        typed.put("downstream_gates", "yes");
     }
     put_freezes(&mut typed, freeze);
     if let Some(RiskRule { from, approvers, block }) = risk {

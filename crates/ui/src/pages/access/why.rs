@@ -106,7 +106,7 @@ fn chosen(asked: &FormValues) -> &str {
 }
 
 fn answer(matter: &WhyPageData, because: &Reason) -> Markup {
-    let CanAnswer { allowed, permission, requirements } = &because.answer;
+    let CanAnswer { allowed, permission, requirements, downstream: _ } = &because.answer;
     let who = matter.asked.get("who");
     html! {
         section aria-labelledby="verdict" {
