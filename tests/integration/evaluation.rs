@@ -187,20 +187,28 @@ fn deploying_what_feeds_a_prompt_offers_and_can_demand_its_suites() {
     let _said = deployed.says("it feeds support/sums@production, whose suite sums has not passed with it");
     assert_eq!(stale(), "a prompt that feeds it serves a later version on production");
 
-    let token = json!({"name": "narrow", "role": "author", "prompts": "intake/**"});
-    let token = story.node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("once").to_owned();
-    let bearer = format!("Bearer {token}");
-    let send = |method: &str, path: &str, body: &Value| {
-        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let bearer = |name: &str, prompts: &str| {
+        let token = json!({"name": name, "role": "author", "prompts": prompts});
+        let token = story.node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("once").to_owned();
+        format!("Bearer {token}")
+    };
+    let send = |bearer: &str, method: &str, path: &str, body: &Value| {
+        let headers = [("authorization", bearer), ("content-type", "application/json")];
         story.node.send(method, path, &headers, body.to_string().as_bytes())
     };
+    let (intake, support) = (bearer("intake", "intake/**"), bearer("support", "support/**"));
     let about = "/v1/prompts/intake%2Frouter/about";
-    assert_eq!(send("GET", about, &Value::Null).ok(), json!({"owner": "intake"}), "what it feeds cannot be read");
-    let guessed = send("PUT", about, &json!({"feeds": ["support/other"]}));
+    let seen = send(&intake, "GET", about, &Value::Null).ok();
+    assert_eq!(seen, json!({"owner": "intake"}), "what it feeds cannot be read");
+    let guessed = send(&intake, "PUT", about, &json!({"feeds": ["support/other"]}));
     assert!(guessed.status == 422 && guessed.text().contains("no prompt `support/other` that you can read"));
-    assert_eq!(send("PUT", about, &json!({"owner": "team"})).status, 200);
+    assert_eq!(send(&intake, "PUT", about, &json!({"owner": "team"})).status, 200);
     let about = story.node.get(about).ok();
     assert_eq!(about, json!({"owner": "team", "feeds": ["support/sums"]}), "what they cannot see stays");
+    let gates = "/v1/prompts/support%2Fsums/versions/1/gates";
+    assert_eq!(story.node.get(gates).ok()[0]["upstream"], json!({"intake/router": 2}));
+    let seen = send(&support, "GET", gates, &Value::Null).text();
+    assert!(seen.contains("serves a later version") && !seen.contains("intake"), "{seen}");
 }
 
 #[test]
