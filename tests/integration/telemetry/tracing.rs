@@ -1,5 +1,7 @@
 //! From a response back to the version, the deployment and the scores, on the command line.
 
+use bookholder::clock::{Clock as _, SystemClock};
+use bookholder::model::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{JSON, call, export, recorded, traces};
@@ -73,6 +75,29 @@ fn response_is_traced_to_its_version_deployment_cost_and_scores() {
     assert_eq!(json["others"].as_array().map(Vec::len), Some(2), "{json}");
     let _said = line(&node, "trace r-3").ok().says("there is no prompt of the reported name").says("rate_limited");
     let _said = line(&node, "trace r-none").fails(1).says("r-none");
+}
+
+#[test]
+fn prompts_that_are_called_after_another_in_traces_are_suggested_as_what_it_feeds() {
+    let node = Node::primary();
+    for name in ["support/router", "support/agent"] {
+        node.publish(name, "text");
+    }
+    let ended = |seconds: i64| Timestamp::from_ms(SystemClock::new().now_ms() - 60_000 + seconds * 1_000).to_string();
+    let response = |prompt: &str, trace: u64, span: u64, seconds: i64| {
+        json!({"prompt": prompt, "version": "1", "model": "gpt-5", "latency_ms": 500, "ended": ended(seconds),
+            "trace_id": format!("{trace:032x}"), "span_id": format!("{span:016x}")})
+    };
+    let trace = |trace: u64| [response("support/router", trace, 1, 0), response("support/agent", trace, 2, 10)];
+    let responses: Vec<Value> = (1..=3).flat_map(trace).collect();
+    let _answer = node.change("POST", "/v1/responses", &json!({"responses": responses})).ok();
+    let suggested = |name: &str| node.get(&format!("/v1/prompts/{name}/stats")).ok()["followed_by"].clone();
+    assert_eq!(suggested("support%2Frouter"), json!([{"name": "support/agent", "traces": 3}]));
+    assert_eq!(suggested("support%2Fagent"), Value::Null);
+    let _said =
+        line(&node, "stats support/router").ok().says("in 3 of the newest traces, support/agent is called after it");
+    let _said = line(&node, "describe support/router --feeds support/agent").ok();
+    assert_eq!(suggested("support%2Frouter"), Value::Null, "it is known now");
 }
 
 #[test]

@@ -55,7 +55,9 @@ impl TelemetryStore {
         let mut followed: BTreeMap<PromptName, u64> = BTreeMap::new();
         for calls in traces.values() {
             let Some(first) = calls.get(prompt) else { continue };
-            for (other, _) in calls.iter().filter(|(other, call)| *other != prompt && call.from_ms >= first.to_ms) {
+            // Of calls without a length at the same time, none is the first.
+            let is_after = |call: &Span| call.from_ms >= first.to_ms && call.from_ms > first.from_ms;
+            for (other, _) in calls.iter().filter(|(other, call)| *other != prompt && is_after(call)) {
                 *followed.entry(other.clone()).or_default() += 1;
             }
         }
