@@ -41,9 +41,8 @@ fn telemetry(error: &TelemetryError) -> ErrorFormat {
         TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
         TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
         TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),
-        TelemetryError::Stopped
-        | TelemetryError::Database(_)
-        | TelemetryError::Newer { .. }
-        | TelemetryError::Damaged { .. } => INSIDE,
+        // The file is damaged where nobody looked yet, or the node stops.
+        TelemetryError::Stopped => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
+        TelemetryError::Database(_) | TelemetryError::Newer { .. } | TelemetryError::Damaged { .. } => INSIDE,
     }
 }

@@ -95,6 +95,42 @@ fn full_disk_refuses_writes_and_keeps_serving_until_there_is_space() {
 }
 
 #[test]
+fn full_disk_refuses_reports_and_takes_them_again_once_there_is_space() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 32) else {
+        println!("skipped: this user may not mount a small file system");
+        return;
+    };
+    let ballast = disk.0.join("ballast");
+    std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).expect("room");
+    let node = Launch::primary().data(disk.0.join("data")).start();
+    node.publish("support/agent", "text");
+    let report = |request: u64| {
+        let response = |number| {
+            let mut noise = [0; 24];
+            blake3::Hasher::new()
+                .update(&[request, number].map(u64::to_le_bytes).concat())
+                .finalize_xof()
+                .fill(&mut noise);
+            let noise: String = noise.iter().map(|byte| format!("{byte:02x}")).collect();
+            json!({"id": format!("{request}-{number}"), "prompt": "support/agent", "session": noise, "user": noise})
+        };
+        node.change("POST", "/v1/responses", &json!({"responses": (0..1_000).map(response).collect::<Vec<_>>()}))
+    };
+    let taken = (0..WRITES).find(|request| report(*request).status != 200).expect("the disk is full");
+    let refused = report(taken);
+    assert!([503, 507].contains(&refused.status), "{} {}", refused.status, refused.text());
+    // Everything else goes on, and so does reading what is there.
+    assert_eq!(node.text("support/agent"), "text");
+    assert_eq!(node.get("/v1/responses/0-7").ok()["responses"][0]["id"], json!("0-7"));
+    std::fs::remove_file(&ballast).expect("room is made");
+    node.until("reports are taken again", || (report(taken).status == 200).then_some(()));
+    let total = node.get("/v1/stats").ok()["total"]["calls"].clone();
+    assert_eq!(total, json!((taken + 1) * 1_000), "each call counts once");
+    assert_eq!(node.get("/v1/responses/0-7").ok()["responses"][0]["id"], json!("0-7"));
+}
+
+#[test]
 fn file_size_limit_refuses_writes_and_keeps_serving() {
     let mut node = Node::primary();
     node.publish("a", "written before");

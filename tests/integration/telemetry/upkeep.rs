@@ -1,5 +1,6 @@
 //! Up to when numbers are complete, and what is erased.
 
+use redb::TableDefinition;
 use serde_json::{Value, json};
 
 use super::recorded;
@@ -165,4 +166,57 @@ fn credentials_and_personal_data_are_replaced_before_content_is_recorded_or_sent
         assert_eq!(response["output"], json!({"text": [expected]}), "{id}");
         assert_eq!(response["scores"][0]["explanation"], json!(expected), "{id}");
     }
+}
+
+#[test]
+fn damaged_or_newer_telemetry_file_costs_the_telemetry_alone() {
+    let mut node = Node::primary();
+    node.publish("support/agent", "text");
+    for number in 0..50 {
+        respond(&node, &format!("r-{number}"), "ada");
+    }
+    node.stop();
+    let file = node.data().join("telemetry.redb");
+    let whole = std::fs::read(&file).expect("a file");
+    let newer = {
+        let schema: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+        let database = redb::Database::open(&file).expect("a database");
+        let txn = database.begin_write().expect("a transaction");
+        txn.open_table(schema).expect("a table").insert("schema", 99).expect("a write");
+        txn.commit().expect("a commit");
+        drop(database);
+        std::fs::read(&file).expect("a file")
+    };
+    let damaged = |from: usize| {
+        let mut bytes = whole.clone();
+        bytes.iter_mut().skip(from).for_each(|byte| *byte = !*byte);
+        bytes
+    };
+    for (what, bytes) in [
+        ("a newer schema", newer),
+        ("no database", b"some text that is long enough to be looked at as a header".to_vec()),
+        ("an empty header", vec![0; whole.len()]),
+        ("all pages behind the header", damaged(4_096)),
+        ("the second half", damaged(whole.len() / 2)),
+        ("the end cut off", whole[..whole.len() / 3].to_vec()),
+    ] {
+        std::fs::write(&file, &bytes).expect("written");
+        node.restart();
+        assert_eq!(node.text("support/agent"), "text", "{what}");
+        node.publish("support/agent", "text");
+        let call = json!({"responses": [{"id": format!("after {what}"), "prompt": "support/agent"}]});
+        let answer = node.change("POST", "/v1/responses", &call);
+        assert!([200, 503].contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+        let stats = node.get("/v1/stats").status;
+        assert!([200, 500, 503].contains(&stats), "{what}: {stats}");
+        let is_off = answer.status == 503 && answer.problem(503, "telemetry_off").contains("does not record");
+        if is_off {
+            assert_eq!(std::fs::read(&file).expect("a file"), bytes, "{what}: it is left alone");
+        }
+        assert_eq!(node.text("support/agent"), "text", "{what}");
+        node.stop();
+    }
+    std::fs::write(&file, &whole).expect("written");
+    node.restart();
+    assert_eq!(node.get("/v1/responses/r-49").ok()["responses"][0]["id"], json!("r-49"));
 }

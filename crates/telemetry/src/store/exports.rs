@@ -54,7 +54,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn export_due(&self, cursor: ExportCursor) -> Result<ExportDue, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let meta = txn.open_table(META)?;
         let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map(|value| value.value()));
         let (next, end) = (number(cursor.key())?, number("block")?.unwrap_or(0));
@@ -68,7 +68,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn export_cursor(&self, cursor: ExportCursor) -> Result<Option<u64>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         Ok(txn.open_table(META)?.get(cursor.key())?.map(|value| value.value()))
     }
 
@@ -77,7 +77,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn export_blocks(&self, from: u64, to: u64, most: usize) -> Result<Vec<ExportBlock>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let (blocks, bodies) = (txn.open_table(BLOCKS)?, txn.open_table(BODIES)?);
         let mut found = Vec::new();
         for entry in blocks.range(from..to)?.take(most) {

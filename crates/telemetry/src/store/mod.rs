@@ -10,6 +10,7 @@
 mod apply;
 mod chains;
 mod codec;
+mod disk;
 mod erase;
 mod expire;
 mod exports;
@@ -29,13 +30,10 @@ mod tests;
 mod upkeep;
 mod writer;
 
-use std::fs::File;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError, ReadableTable, StorageBackend};
 use tokio::sync::oneshot;
 
@@ -116,6 +114,13 @@ impl TelemetryError {
     }
 }
 
+impl TelemetryError {
+    /// Whether the disk failed: the database refuses everything then until it is opened again.
+    fn is_of_disk(&self) -> bool {
+        matches!(self, Self::Database(error) if matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo))
+    }
+}
+
 impl<E: Into<redb::Error>> From<E> for TelemetryError {
     fn from(error: E) -> Self {
         Self::Database(Box::new(error.into()))
@@ -142,10 +147,25 @@ pub struct TelemetryStore {
 struct Shared {
     path: PathBuf,
     role: Role,
-    database: Database,
+    /// Another one after its disk failed.
+    database: RwLock<Arc<Database>>,
+    open: Box<dyn Fn() -> Result<Database, TelemetryError> + Send + Sync>,
     replicas: replicas::Replicas,
     /// Set once, if something reads them.
     tallies: OnceLock<SharedTallies>,
+}
+
+impl Shared {
+    fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Opens the file again.
+    fn reopen(&self) -> Result<(), TelemetryError> {
+        let opened = Arc::new((self.open)()?);
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = opened;
+        Ok(())
+    }
 }
 
 impl TelemetryStore {
@@ -155,17 +175,23 @@ impl TelemetryStore {
     /// It is damaged, from a newer program, or in use; the disk is full or not writable.
     pub fn open(directory: &Path, role: Role) -> Result<Self, TelemetryError> {
         let path = directory.join(TELEMETRY_FILE);
-        let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(|error| TelemetryError::Database(Box::new(redb::Error::Io(error))))?;
-        let backend = FileBackend::new(file).map_err(|error| TelemetryError::Database(Box::new(error.into())))?;
-        Self::open_on(path, backend, role)
+        let disk = disk::Disk::open(&path)?;
+        Self::open_on(path, move || Ok(disk.connect()), role)
     }
 
-    /// Opens what a backend of storage holds.
-    fn open_on(path: PathBuf, backend: impl StorageBackend, role: Role) -> Result<Self, TelemetryError> {
-        let database = open(&path, backend)?;
+    /// Opens what a backend of storage holds; another one is connected after one has failed.
+    fn open_on<B: StorageBackend>(
+        path: PathBuf,
+        connect: impl Fn() -> std::io::Result<B> + Send + Sync + 'static,
+        role: Role,
+    ) -> Result<Self, TelemetryError> {
+        let of = path.clone();
+        let open = move || open(&of, connect().map_err(redb::Error::Io)?);
+        let database = open()?;
         let replicas = replicas::Replicas::load(&database)?;
-        let shared = Arc::new(Shared { path, role, database, replicas, tallies: OnceLock::new() });
+        let database = RwLock::new(Arc::new(database));
+        let shared = Shared { path, role, database, open: Box::new(open), replicas, tallies: OnceLock::new() };
+        let shared = Arc::new(shared);
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
         let writer = writer::Writer::new(Arc::clone(&shared))?;
         std::thread::Builder::new()

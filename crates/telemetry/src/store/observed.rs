@@ -123,7 +123,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn observed(&self) -> Result<(Vec<ObservedPrompt>, ObservedCounts), TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let texts = txn.open_table(OBSERVED_TEXTS)?;
         let (mut found, mut other) = (Vec::new(), ObservedCounts::default());
         for entry in txn.open_table(OBSERVED)?.iter()? {
@@ -145,7 +145,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn observed_prompt(&self, id: u64) -> Result<Option<ObservedPrompt>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let table = txn.open_table(OBSERVED)?;
         let Some(packed) = table.get(id)?.filter(|_| id != OTHER) else { return Ok(None) };
         let texts = txn.open_table(OBSERVED_TEXTS)?;

@@ -48,7 +48,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn parked(&self) -> Result<Vec<Recorded>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let mut found = Vec::new();
         for entry in txn.open_table(PARKED)?.iter()? {
             found.push(unpack(entry?.1.value())?);

@@ -226,7 +226,7 @@ impl TelemetryStore {
         mut wanted: impl FnMut(&Series) -> bool,
         mut visit: impl FnMut(&Series, i64, Rollup) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let prefix = match which {
             Which::All => Vec::new(),
             Which::Prompt(name) => prompt_prefix(name),
@@ -266,7 +266,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn series(&self, which: Which<'_>) -> Result<Vec<Series>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let prefix = match which {
             Which::All => Vec::new(),
             Which::Prompt(name) => prompt_prefix(name),
@@ -290,7 +290,7 @@ impl TelemetryStore {
     pub fn newest_report_ms(&self) -> Result<Option<i64>, TelemetryError> {
         /// Blocks that are looked at.
         const BLOCKS_MAX: usize = 64;
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let mut newest = None;
         for entry in txn.open_table(BLOCK_ENDS)?.iter()?.rev().take(BLOCKS_MAX) {
             newest = newest.max(Some(entry?.1.value()));
@@ -303,7 +303,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn holdings(&self) -> Result<Holdings, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let meta = txn.open_table(META)?;
         let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
         Ok(Holdings {
@@ -315,7 +315,7 @@ impl TelemetryStore {
     }
 
     fn reading(&self) -> Result<Reading, TelemetryError> {
-        Ok(Reading { txn: self.shared.database.begin_read()? })
+        Ok(Reading { txn: self.shared.database().begin_read()? })
     }
 }
 

@@ -320,7 +320,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn read_spool(&self) -> Result<SpoolReading, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let node = node(&txn)?;
         Ok(SpoolReading { txn, node, next: 0 })
     }
@@ -338,7 +338,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn merged(&self, of: Option<&[u8; 16]>) -> Result<Vec<(SpoolId, u64)>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let mut nodes = Vec::new();
         match of {
             Some(node) => nodes.push(*node),
@@ -367,7 +367,7 @@ impl TelemetryStore {
         if self.shared.role == Role::Keep {
             return Ok(None);
         }
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let meta = txn.open_table(META)?;
         let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
         let spool = txn.open_table(SPOOL)?;

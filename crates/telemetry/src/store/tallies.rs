@@ -33,7 +33,7 @@ impl TelemetryStore {
 
     /// Calls by prompt and label, in days from a moment.
     fn calls_since(&self, from_ms: i64) -> Result<HashMap<PromptLabel, u64>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let [.., days] = ROLLUPS;
         let days = txn.open_table(days)?;
         let first = bucket(from_ms, Level::Day as usize);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use redb::Durability;
 use tokio::sync::oneshot;
@@ -24,6 +25,9 @@ use crate::observed::Adopted;
 const NICE: i32 = 5;
 /// Most events of one transaction, so that nothing waits long for its answer.
 const GROUP_EVENTS_MAX: usize = 8_192;
+
+/// How often it is tried to open a file again whose disk failed: that reads all of it.
+const REOPEN_EVERY: Duration = Duration::from_secs(1);
 
 /// Events of one request, and what waits from then on.
 struct Request {
@@ -53,14 +57,18 @@ pub(super) enum Job {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     remembered: Remembered,
+    /// Whether the disk failed, and the file is not open again.
+    is_failed: bool,
+    /// When it was tried last to open it again.
+    tried: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, TelemetryError> {
         if let Role::Spool { .. } = shared.role {
-            spool::begin_epoch(&shared.database)?;
+            spool::begin_epoch(&shared.database())?;
         }
-        Ok(Self { shared, remembered: Remembered::default() })
+        Ok(Self { shared, remembered: Remembered::default(), is_failed: false, tried: None })
     }
 
     /// Works until every handle is dropped.
@@ -68,6 +76,9 @@ impl Writer {
         lower_priority();
         let mut held = None;
         while let Some(job) = held.take().or_else(|| jobs.recv().ok()) {
+            if self.is_failed {
+                self.reopen();
+            }
             match job {
                 Job::Record { events, parking, now_ms, reply } => {
                     let mut count = events.len();
@@ -87,30 +98,38 @@ impl Writer {
                     }
                     self.record(group);
                 }
-                Job::Merge { from, sent, now_ms, reply } => answer(reply, self.merge(from, sent, now_ms)),
+                Job::Merge { from, sent, now_ms, reply } => {
+                    let merged = self.merge(from, sent, now_ms);
+                    self.answer(reply, merged);
+                }
                 Job::Expire { run, step, reply } => {
                     self.remembered.observed = None;
-                    answer(reply, run.step(&self.shared.database, step));
+                    self.answer(reply, run.step(&self.shared.database(), step));
                 }
                 Job::Erase { what, after, now_ms, reply } => {
                     self.remembered.observed = None;
-                    answer(reply, erase(&self.shared.database, &what, after, now_ms));
+                    self.answer(reply, erase(&self.shared.database(), &what, after, now_ms));
                 }
                 Job::Adopt { id, adopted, reply } => {
                     self.remembered.observed = None;
-                    answer(reply, observed::adopt(&self.shared.database, id, &adopted));
+                    self.answer(reply, observed::adopt(&self.shared.database(), id, &adopted));
                 }
-                Job::Renew { reply } => answer(reply, spool::renew(&self.shared.database)),
-                Job::Forget { merged, reply } => answer(reply, spool::forget(&self.shared.database, &merged)),
-                Job::Mark { now_ms, reply } => answer(reply, self.mark(now_ms)),
-                Job::Trust { node, key, reply } => answer(reply, replicas::trust(&self.shared.database, &node, &key)),
-                Job::WriteReplicas { now_ms, reply } => answer(reply, self.write_replicas(now_ms)),
+                Job::Renew { reply } => self.answer(reply, spool::renew(&self.shared.database())),
+                Job::Forget { merged, reply } => self.answer(reply, spool::forget(&self.shared.database(), &merged)),
+                Job::Mark { now_ms, reply } => {
+                    let marked = self.mark(now_ms);
+                    self.answer(reply, marked);
+                }
+                Job::Trust { node, key, reply } => {
+                    self.answer(reply, replicas::trust(&self.shared.database(), &node, &key));
+                }
+                Job::WriteReplicas { now_ms, reply } => self.answer(reply, self.write_replicas(now_ms)),
                 Job::Exported { cursor, number, reply } => {
-                    answer(reply, set_cursor(&self.shared.database, cursor, number));
+                    self.answer(reply, set_cursor(&self.shared.database(), cursor, number));
                 }
                 Job::Recost { task, reply } => {
                     self.remembered.observed = None;
-                    answer(reply, recost(&self.shared.database, &task));
+                    self.answer(reply, recost(&self.shared.database(), &task));
                 }
             }
         }
@@ -146,6 +165,9 @@ impl Writer {
                 if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max, at_ms) }
             }
         });
+        if let Err(error) = &done {
+            self.look_at(error);
+        }
         let mut outcomes = outcomes.into_iter();
         for reply in replies {
             let outcome = match &done {
@@ -153,7 +175,7 @@ impl Writer {
                 Err(TelemetryError::Full) => Err(TelemetryError::Full),
                 Err(error) => Err(TelemetryError::Write(error.to_string())),
             };
-            answer(reply, outcome);
+            self.answer(reply, outcome);
         }
     }
 
@@ -183,10 +205,46 @@ impl Writer {
     }
 
     fn write_replicas(&self, now_ms: i64) -> Result<(), TelemetryError> {
-        let txn = self.shared.database.begin_write()?;
+        let txn = self.shared.database().begin_write()?;
         self.shared.replicas.write(&txn, now_ms)?;
         txn.commit()?;
         Ok(())
+    }
+
+    fn answer<T>(&mut self, reply: Reply<T>, result: Result<T, TelemetryError>) {
+        if let Err(error) = &result {
+            self.look_at(error);
+        }
+        // The caller may have stopped waiting.
+        let _unheard = reply.send(result);
+    }
+
+    /// Opens the file again if its disk failed.
+    fn look_at(&mut self, error: &TelemetryError) {
+        if error.is_of_disk() {
+            if !self.is_failed {
+                tracing::error!(error = error as &dyn std::error::Error, "the disk of the telemetry failed");
+            }
+            self.is_failed = true;
+            self.reopen();
+        }
+    }
+
+    fn reopen(&mut self) {
+        if self.tried.is_some_and(|tried| tried.elapsed() < REOPEN_EVERY) {
+            return;
+        }
+        self.tried = Some(Instant::now());
+        self.remembered = Remembered::default();
+        match self.shared.reopen() {
+            Ok(()) => {
+                self.is_failed = false;
+                tracing::info!("the telemetry was opened again");
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the telemetry cannot be opened again");
+            }
+        }
     }
 
     /// Does something in one transaction; if it fails, nothing happened.
@@ -195,7 +253,7 @@ impl Writer {
         work: impl FnOnce(&mut Changes<'_>, Role) -> Result<(), TelemetryError>,
     ) -> Result<(), TelemetryError> {
         let done = (|| {
-            let mut txn = self.shared.database.begin_write()?;
+            let mut txn = self.shared.database().begin_write()?;
             txn.set_durability(Durability::Immediate)?;
             let mut changes = Changes::begin(&txn, &mut self.remembered, 0)?;
             let tallies = self.shared.tallies.get();
@@ -224,9 +282,4 @@ fn lower_priority() {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         tracing::debug!(error = &error as &dyn std::error::Error, "the thread keeps its priority");
     }
-}
-
-fn answer<T>(reply: Reply<T>, result: Result<T, TelemetryError>) {
-    // The caller may have stopped waiting.
-    let _unheard = reply.send(result);
 }

@@ -155,7 +155,11 @@ impl Node {
     }
 
     fn open(disk: &Disk, role: Role) -> TelemetryStore {
-        TelemetryStore::open_on(PathBuf::from(TELEMETRY_FILE), disk.start(), role).expect("what was flushed is whole")
+        // What a process finds after the power failed is for the next one.
+        let started = Mutex::new(Some(disk.start()));
+        let connect =
+            move || started.lock().expect("no panic").take().ok_or_else(|| io::Error::other("the power is off"));
+        TelemetryStore::open_on(PathBuf::from(TELEMETRY_FILE), connect, role).expect("what was flushed is whole")
     }
 
     fn restart(&mut self) {
@@ -360,6 +364,35 @@ proptest! {
         let (primary, one) = world.end();
         prop_assert_eq!(primary, one);
     }
+}
+
+#[test]
+fn store_whose_disk_failed_goes_on_once_it_works_and_lost_nothing_that_it_acknowledged() {
+    let mut failures = 0;
+    for after in 0..12 {
+        let disk = Disk::default();
+        let connected = disk.clone();
+        let connect = move || Ok(connected.start());
+        let path = PathBuf::from(TELEMETRY_FILE);
+        let store = TelemetryStore::open_on(path, connect, Role::Keep).expect("a store");
+        record(&store, vec![recorded(event(0))]);
+        disk.lock().left = Some(after);
+        let mut refused = 0;
+        for number in 1..8 {
+            // An exporter sends until it is answered; the disk works again when it is opened again.
+            while let Err(error) = block_on(store.record(vec![recorded(event(number))], NOON)) {
+                assert!(matches!(error, TelemetryError::Write(_)), "{error}");
+                refused += 1;
+            }
+            assert!(store.response("r0").expect("a read").is_some());
+        }
+        assert!(refused <= 1, "{refused} after {after}");
+        failures += refused;
+        let (_directory, one) = keep();
+        record(&one, (0..8).map(|number| recorded(event(number))).collect());
+        assert_eq!(counts(&store), counts(&one), "{after}");
+    }
+    assert!(failures > 5, "{failures}");
 }
 
 /// What happens while the power fails at each operation of a disk in turn.
