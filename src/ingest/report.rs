@@ -6,8 +6,8 @@ use super::error::IngestError;
 use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, ReportedValue};
 use crate::model::time::Timestamp;
 use crate::telemetry::event::{
-    Arm, Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation, Response,
-    Score, ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
+    Arm, Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation,
+    REFERENCE_BYTES_MAX, Response, Score, ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
 };
 use crate::telemetry::moments::Millionths;
 use crate::telemetry::otlp::{BODY_BYTES_MAX, system_text_of_input};
@@ -65,9 +65,9 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
         user: id(reported.user),
         environment: name(reported.environment),
         claim: Claim {
-            prompt: reported.prompt.map(|text| cut(text, 512)),
+            prompt: reported.prompt.map(|text| cut(text, REFERENCE_BYTES_MAX)),
             version: reported.version.map(|text| cut(text, ID_BYTES_MAX)),
-            stamp: reported.stamp.map(|text| cut(text, 512)),
+            stamp: reported.stamp.map(|text| cut(text, REFERENCE_BYTES_MAX)),
             label: name(reported.label),
             arm: reported
                 .assignment

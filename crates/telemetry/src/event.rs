@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::content_id::ContentId;
 use crate::model::name::{Label, PromptName};
 use crate::moments::Millionths;
-use crate::system_text::SentText;
+use crate::system_text::{SYSTEM_TEXT_BYTES_MAX, SentText};
 
 /// Longest id of a response, session, user or evaluator, in bytes; longer ones are cut.
 pub const ID_BYTES_MAX: usize = 256;
@@ -17,6 +17,13 @@ pub const ID_BYTES_MAX: usize = 256;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Longest explanation of a score, in bytes; longer ones are cut.
 pub const EXPLANATION_BYTES_MAX: usize = 4_096;
+
+/// Longest reference to a prompt, and longest stamp, in bytes; longer ones are cut.
+pub const REFERENCE_BYTES_MAX: usize = 512;
+/// The largest number of tokens that is believed.
+pub const TOKENS_MAX: u64 = 1_000_000_000_000;
+/// The last moment that is believed of another node, in milliseconds since 1970: the year 2100.
+const LATEST_MS: i64 = 4_102_444_800_000;
 
 /// Slots of a split.
 const BUCKETS: u16 = 10_000;
@@ -299,14 +306,76 @@ pub enum ScoreValue {
     Category(String),
 }
 
+impl Event {
+    /// Brings an event of another node within the limits of what applications report to this one.
+    pub fn limit(&mut self) {
+        match self {
+            Self::Response(response) => response.limit(),
+            Self::Score(score) => score.limit(),
+        }
+    }
+}
+
+impl Response {
+    fn limit(&mut self) {
+        self.ended_ms = self.ended_ms.clamp(0, LATEST_MS);
+        // The node that counts it says that.
+        self.observed = None;
+        let Claim { prompt, version, stamp, label, subject, .. } = &mut self.claim;
+        for text in [&mut self.id, &mut self.session, &mut self.user, version, subject] {
+            shorten_known(text, ID_BYTES_MAX);
+        }
+        let names = [&mut self.provider, &mut self.model_requested, &mut self.model_used, &mut self.service_tier];
+        for text in names.into_iter().chain([&mut self.error, &mut self.environment, label]) {
+            shorten_known(text, NAME_BYTES_MAX);
+        }
+        for text in [prompt, stamp] {
+            shorten_known(text, REFERENCE_BYTES_MAX);
+        }
+        let Tokens { input, cache_read, cache_write, cache_write_1h, output, reasoning, .. } = &mut self.tokens;
+        for tokens in [input, cache_read, cache_write, cache_write_1h, output, reasoning].into_iter().flatten() {
+            *tokens = (*tokens).min(TOKENS_MAX);
+        }
+        if self.system_text.as_ref().is_some_and(|text| text.bytes() > SYSTEM_TEXT_BYTES_MAX) {
+            self.system_text = Some(SentText::TooLong);
+        }
+    }
+}
+
+impl Score {
+    fn limit(&mut self) {
+        self.at_ms = self.at_ms.clamp(0, LATEST_MS);
+        shorten(&mut self.name, NAME_BYTES_MAX);
+        if let ScoreValue::Category(category) = &mut self.value {
+            shorten(category, NAME_BYTES_MAX);
+        }
+        if let ScoreTarget::Response(id) | ScoreTarget::Session(id) = &mut self.target {
+            shorten(id, ID_BYTES_MAX);
+        }
+        shorten_known(&mut self.id, ID_BYTES_MAX);
+        shorten_known(&mut self.evaluator, ID_BYTES_MAX);
+        shorten_known(&mut self.explanation, EXPLANATION_BYTES_MAX);
+    }
+}
+
 /// Cuts a text to a number of bytes, between characters.
 #[must_use]
 pub fn cut(mut text: String, bytes: usize) -> String {
+    shorten(&mut text, bytes);
+    text
+}
+
+fn shorten(text: &mut String, bytes: usize) {
     if text.len() > bytes {
         let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
         text.truncate(end);
     }
-    text
+}
+
+fn shorten_known(text: &mut Option<String>, bytes: usize) {
+    if let Some(text) = text {
+        shorten(text, bytes);
+    }
 }
 
 /// Bytes in hexadecimal digits of either case; none if they are not as many as asked for.

@@ -56,7 +56,5 @@ pub const FUTURE_MS_MAX: i64 = 5 * 60 * 1_000;
 pub const EARLIEST_MS: i64 = 946_684_800_000;
 /// The longest duration that is believed, in microseconds: a day.
 pub const LATENCY_US_MAX: u64 = 86_400_000_000;
-/// The largest number of tokens that is believed.
-pub const TOKENS_MAX: u64 = 1_000_000_000_000;
 /// The largest cost of one response that is believed, in dollars; pico-dollars of it fit into 64 bits.
 pub const COST_USD_MAX: f64 = 1e6;

@@ -2,12 +2,12 @@
 
 use serde_json::Value as Json;
 
+use super::COST_USD_MAX;
 use super::attributes::Attributes;
 use super::batch::{Reason, Reasons};
 use super::names::Field;
 use super::value::whole;
-use super::{COST_USD_MAX, TOKENS_MAX};
-use crate::event::{Cost, CostSource, Tokens};
+use crate::event::{Cost, CostSource, TOKENS_MAX, Tokens};
 
 /// Pico-dollars of a dollar.
 const PICO: f64 = 1e12;

@@ -104,12 +104,14 @@ impl Batch {
         pack(self)
     }
 
-    /// Reads bytes from another node.
+    /// Reads bytes from another node; its events are within the limits of this one afterwards.
     ///
     /// # Errors
     /// They are not a batch, or one of a newer program.
     pub fn decode(bytes: &[u8]) -> Result<Self, TelemetryError> {
-        unpack(bytes)
+        let mut batch: Self = unpack(bytes)?;
+        batch.events.iter_mut().for_each(|recorded| recorded.event.limit());
+        Ok(batch)
     }
 }
 

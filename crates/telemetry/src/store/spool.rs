@@ -15,9 +15,13 @@ use super::codec::{BATCH_EVENTS_MAX, Batch, Recorded};
 use super::tables::{CURSORS, FILE_KEYS, META, SPOOL, SPOOL_EPOCHS};
 use super::{Role, TelemetryError, TelemetryStore};
 use crate::event::Event;
+use crate::system_text::SentText;
 
 /// Most spools that are listed.
 const MERGED_MAX: usize = 100_000;
+/// Most bytes of inputs, outputs and other long texts in one batch: the primary takes batches of 16 MiB, and texts can
+/// compress to hardly less.
+const BATCH_TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Most bytes of the batches that are read at once.
 const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -178,7 +182,12 @@ pub(super) fn append(
     }
     let mut events = events.into_iter().peekable();
     while events.peek().is_some() {
-        let batch = Batch { at_ms, events: events.by_ref().take(BATCH_EVENTS_MAX).collect() }.encode()?;
+        let (mut batch, mut text_bytes) = (Vec::new(), 0_usize);
+        while let Some(next) = events.next_if(|_| batch.len() < BATCH_EVENTS_MAX && text_bytes < BATCH_TEXT_BYTES_MAX) {
+            text_bytes = text_bytes.saturating_add(long_texts(&next.event));
+            batch.push(next);
+        }
+        let batch = Batch { at_ms, events: batch }.encode()?;
         let number = meta.get("spool")?.saturating_add(1);
         spool.insert(number, (at_ms, batch.as_slice()))?;
         bytes = bytes.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
@@ -186,6 +195,19 @@ pub(super) fn append(
         meta.set("spool_bytes", bytes)?;
     }
     Ok(())
+}
+
+/// Bytes of the texts of an event that can be long.
+fn long_texts(event: &Event) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    match event {
+        Event::Response(response) => {
+            let body =
+                response.body.as_ref().map_or(0, |body| length(&body.input).saturating_add(length(&body.output)));
+            body.saturating_add(response.system_text.as_ref().map_or(0, SentText::bytes))
+        }
+        Event::Score(score) => length(&score.explanation),
+    }
 }
 
 /// Appends a batch without events, which says that everything before it is there.

@@ -8,7 +8,7 @@ use super::codec::encode_rollup;
 use super::*;
 use crate::event::{
     Attributed, AttributedBy, Attribution, Body, Cost, CostSource, Event, Response, Score, ScoreTarget, ScoreValue,
-    SpanContext, Tokens, Unattributed,
+    SpanContext, TOKENS_MAX, Tokens, Unattributed,
 };
 use crate::model::content_id::ContentId;
 use crate::moments::Millionths;
@@ -255,6 +255,29 @@ fn batch_out_of_turn_or_with_another_content_is_refused() {
 }
 
 #[test]
+fn events_of_another_node_are_brought_within_the_limits_of_this_one() {
+    let long = "x".repeat(1 << 20);
+    let text = || Some(long.clone());
+    let mut hostile = Response { model_used: text(), user: text(), ..response("a", 1, i64::MAX) };
+    hostile.tokens.input = Some(u64::MAX);
+    hostile.claim.prompt = text();
+    let mut judged = score(ScoreTarget::Session(long.clone()), 1.0, i64::MIN);
+    judged.name.clone_from(&long);
+    judged.explanation = text();
+    let batch = Batch { at_ms: NOON, events: vec![recorded(hostile), recorded(judged)] };
+    let read = Batch::decode(&batch.encode().expect("bytes")).expect("a batch").events;
+    let Event::Response(read_response) = &read[0].event else { panic!("{read:?}") };
+    let length = |text: &Option<String>| text.as_ref().map(String::len);
+    let Response { model_used, user, claim, .. } = &**read_response;
+    assert_eq!([length(model_used), length(user), length(&claim.prompt)], [Some(128), Some(256), Some(512)]);
+    assert_eq!((read_response.tokens.input, read_response.ended_ms), (Some(TOKENS_MAX), 4_102_444_800_000));
+    let Event::Score(read_score) = &read[1].event else { panic!("{read:?}") };
+    let ScoreTarget::Session(session) = &read_score.target else { panic!("{read_score:?}") };
+    assert_eq!((read_score.name.len(), session.len(), length(&read_score.explanation)), (128, 256, Some(4_096)));
+    assert_eq!(read_score.at_ms, 0);
+}
+
+#[test]
 fn copied_spool_gets_a_new_number_and_loses_nothing() {
     let (_directory, primary) = keep();
     let directories = [tempfile::tempdir().expect("one"), tempfile::tempdir().expect("two")];
@@ -320,6 +343,42 @@ fn full_spool_leaves_bodies_out_and_then_refuses() {
     }
     let state = spool.spool().expect("a read").expect("a spool");
     assert!(refused > 0 && state.bodies_dropped > 0 && state.bytes >= 3_000, "{refused} {state:?}");
+}
+
+#[test]
+fn spool_of_long_texts_that_do_not_compress_has_batches_that_the_primary_takes() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let spool = TelemetryStore::open(directory.path(), Role::Spool { bytes_max: 1 << 30 }).expect("a spool");
+    let long = |seed: u32| {
+        let mut bytes = vec![0; 40_000];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        // Base64, as pictures are sent.
+        bytes
+            .iter()
+            .map(|byte| {
+                char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[usize::from(byte % 64)])
+            })
+            .collect::<String>()
+    };
+    let events = (0..400_u32).map(|n| {
+        let body = Body { input: Some(long(n)), output: Some(long(n + 1_000_000)) };
+        recorded(Response { body: Some(Box::new(body)), ..response(&n.to_string(), 1, NOON) })
+    });
+    record(&spool, events.collect());
+    let (_primary_directory, primary) = keep();
+    let mut merged = 0;
+    loop {
+        let waiting = spool.spooled().expect("batches");
+        let Some(last) = waiting.last() else { break };
+        for sent in &waiting {
+            assert!(sent.batch.len() <= 8 * 1024 * 1024, "{}", sent.batch.len());
+            merge(&primary, sent, 1).expect("merged");
+            merged += 1;
+        }
+        block_on(spool.forget_spooled(vec![(last.id.epoch, last.number)])).expect("forgotten");
+    }
+    assert!(merged > 4, "{merged}");
+    assert!(primary.response("399").expect("a read").expect("the response").response.body.is_some());
 }
 
 #[test]
