@@ -1,22 +1,26 @@
 //! What taking in telemetry costs: how much a node takes, what a million responses need, how fast they are read back, and
 //! whether applications that resolve notice.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bookholder::model::content_id::ContentId;
 use bookholder::telemetry::event::{
     Attributed, AttributedBy, Attribution, Cost, CostSource, Event, Response, SpanContext, Tokens,
 };
+use bookholder::telemetry::otlp::export;
 use bookholder::telemetry::store::{Level, Recorded, Role, TELEMETRY_FILE, TelemetryStore, Which};
 use serde_json::{Value, json};
 
 use crate::Bench;
-use crate::library::reference;
+use crate::library::{reference, scratch};
 use crate::load::Load;
+use crate::machine::memory_mib;
 use crate::memory::{BYTES, LARGE};
-use crate::node::{Node, resolve_path};
+use crate::node::{LOOK, Node, resolve_path};
+use crate::pages::measure;
 use crate::report::{Figure, Progress, Target, count};
 use crate::wire::{Wire, get};
 
@@ -33,7 +37,26 @@ const LOADED: Duration = Duration::from_secs(4);
 /// Responses a second while resolving is measured.
 const STEADY: f64 = 5_000.0;
 const MIB: f64 = 1_024.0 * 1_024.0;
-const PROMPTS: usize = 40;
+/// Calls of a few prompts, at a fixed time.
+const SMALL: Calls = Calls { prompts: 40, versions: 3, begin_ms: BEGIN_MS };
+/// Prompts and versions of a large library in use.
+const MANY_PROMPTS: usize = 2_000;
+const MANY_VERSIONS: u64 = 20;
+/// Between two calls: a million in a week.
+const STEP_MS: i64 = 604;
+/// Longest time span of a page, in milliseconds.
+const PAGE_MS: f64 = 50.0;
+
+/// Most resident memory of a primary that keeps them, in MiB.
+const MEMORY_MIB: f64 = 96.0;
+
+/// Which prompts calls are of, and when the first one was.
+#[derive(Clone, Copy)]
+struct Calls {
+    prompts: usize,
+    versions: u64,
+    begin_ms: i64,
+}
 
 /// Measures and reports.
 pub fn run(bench: &mut Bench) {
@@ -42,7 +65,7 @@ pub fn run(bench: &mut Bench) {
     let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let began = Instant::now();
-    runtime.block_on(record(&store, &progress));
+    runtime.block_on(record(&store, SMALL, &progress));
     let per_second = RESPONSES as f64 / began.elapsed().as_secs_f64();
     let bytes = std::fs::metadata(directory.path().join(TELEMETRY_FILE)).expect("a file").len() as f64;
     let held = store.holdings().expect("holdings");
@@ -53,11 +76,8 @@ pub fn run(bench: &mut Bench) {
     });
     let (from, to) = (BEGIN_MS - 86_400_000, BEGIN_MS + 8 * 86_400_000);
     let prompt_us = times(100, |number| {
-        let name = format!("support/prompt-{}", number % PROMPTS);
+        let name = format!("support/prompt-{}", number % SMALL.prompts);
         assert!(!store.counts(Which::Prompt(&name), Level::Hour, from, to).expect("a read").is_empty());
-    });
-    let all_us = times(20, |_| {
-        assert!(!store.counts(Which::All, Level::Day, from, to).expect("a read").is_empty());
     });
     drop((progress, store));
 
@@ -67,7 +87,14 @@ pub fn run(bench: &mut Bench) {
     let primary = Node::primary(data.path(), None);
     let over_http: Vec<f64> = (0..ROUNDS)
         .map(|_| {
-            let sent = Reporting::begin(&primary, None);
+            let sent = Reporting::begin(&primary, None, json_request);
+            std::thread::sleep(LOADED);
+            sent.end() / LOADED.as_secs_f64()
+        })
+        .collect();
+    let over_otlp: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let sent = Reporting::begin(&primary, None, otlp_request);
             std::thread::sleep(LOADED);
             sent.end() / LOADED.as_secs_f64()
         })
@@ -79,7 +106,7 @@ pub fn run(bench: &mut Bench) {
     let (mut idle, mut busy) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         idle.push(load.run().us(0.99));
-        let sent = Reporting::begin(&primary, Some(STEADY));
+        let sent = Reporting::begin(&primary, Some(STEADY), otlp_request);
         busy.push(load.run().us(0.99));
         sent.end();
     }
@@ -107,30 +134,70 @@ pub fn run(bench: &mut Bench) {
         Some(Target::AtMost(50_000.0)),
     );
     bench.report.row(
-        "counts of everything",
-        &Figure::of(&all_us, "µs"),
-        "9 days by day",
-        Some(Target::AtMost(50_000.0)),
-    );
-    bench.report.row(
         "recorded over HTTP, JSON",
         &Figure::of(&over_http, "/s"),
         "one connection, load generator included",
         None,
     );
+    bench.report.row(
+        "recorded over HTTP, OTLP protobuf",
+        &Figure::of(&over_otlp, "/s"),
+        "one connection, load generator included",
+        Some(Target::AtLeast(30_000.0)),
+    );
     bench.report.row("resolve p99, a quarter of full load", &Figure::of(&idle, "µs"), "nothing is reported", None);
     bench.report.row("resolve p99 at 5,000 responses/s", &Figure::of(&busy, "µs"), "", None);
     let ratios: Vec<f64> = idle.iter().zip(&busy).map(|(idle, busy)| busy / idle).collect();
     bench.report.row("ratio reporting ÷ idle", &Figure::of(&ratios, "×"), "", Some(Target::AtMost(2.0)));
+    overviews(bench, &runtime);
 }
 
-async fn record(store: &TelemetryStore, progress: &Progress) {
+/// What is read of everything, where there are many prompts and versions.
+fn overviews(bench: &mut Bench, runtime: &tokio::runtime::Runtime) {
+    let directory = scratch();
+    let path = directory.path().join(TELEMETRY_FILE);
+    let progress = Progress::begin(format!("recording calls of {} prompts", count(MANY_PROMPTS)));
+    let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
+    let calls = Calls { prompts: MANY_PROMPTS, versions: MANY_VERSIONS, begin_ms: now - RESPONSES as i64 * STEP_MS };
+    let began = Instant::now();
+    runtime.block_on(record(&store, calls, &progress));
+    let per_second = RESPONSES as f64 / began.elapsed().as_secs_f64();
+    drop(store);
+    // Its thread writes the rest.
+    let file = File::open(&path).expect("a file");
+    while file.try_lock().is_err() {
+        std::thread::sleep(LOOK);
+    }
+    drop((file, progress));
+    let node = Node::primary(directory.path(), None);
+    let what = format!("a million calls of {} prompts × {MANY_VERSIONS} versions, in a week", count(MANY_PROMPTS));
+    bench.report.section("telemetry", &what);
+    bench.report.row("recorded, in process", &Figure::one(per_second, "/s"), "each batch durable", None);
+    for (what, path, shows) in [
+        ("usage, a week and the one before", "/ui/usage", "<svg"),
+        ("usage, a day", "/ui/usage?since=24h", "<svg"),
+        ("usage, 30 days", "/ui/usage?since=30d", "<svg"),
+        ("statistics of everything, 100 prompts", "/v1/stats", "more_prompts"),
+        ("costs: statistics of everything, 1,000 prompts", "/v1/stats?limit=1000", "more_prompts"),
+    ] {
+        measure(bench, &node, what, path, shows, PAGE_MS);
+    }
+    bench.report.row(
+        "memory after all of this",
+        &Figure::one(memory_mib(node.pid()).0, "MiB"),
+        "resident, of the primary",
+        Some(Target::AtMost(MEMORY_MIB)),
+    );
+}
+
+async fn record(store: &TelemetryStore, calls: Calls, progress: &Progress) {
     let mut waiting = tokio::task::JoinSet::new();
     for batch in 0..RESPONSES.div_ceil(BATCH) {
         let first = batch * BATCH;
-        let events = (first..(first + BATCH).min(RESPONSES)).map(response).collect();
+        let events = (first..(first + BATCH).min(RESPONSES)).map(|number| response(number, calls)).collect();
         let store = store.clone();
-        waiting.spawn(async move { store.record(events, BEGIN_MS).await.expect("recorded") });
+        waiting.spawn(async move { store.record(events, calls.begin_ms).await.expect("recorded") });
         while waiting.len() >= IN_FLIGHT {
             waiting.join_next().await;
         }
@@ -142,7 +209,7 @@ async fn record(store: &TelemetryStore, progress: &Progress) {
 }
 
 /// One response of many that differ as those of a busy application do.
-fn response(number: usize) -> Recorded {
+fn response(number: usize, calls: Calls) -> Recorded {
     let mut eight = [0; 8];
     blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut eight);
     let random = u64::from_le_bytes(eight);
@@ -152,8 +219,7 @@ fn response(number: usize) -> Recorded {
         event: Event::Response(Box::new(Response {
             id: Some(format!("resp-{number}")),
             span: Some(SpanContext { trace, span: (random | 1).to_le_bytes() }),
-            // A million in a week.
-            ended_ms: BEGIN_MS + number as i64 * 604,
+            ended_ms: calls.begin_ms + number as i64 * STEP_MS,
             provider: Some("openai".to_owned()),
             model_requested: Some("gpt-5-mini".to_owned()),
             model_used: Some(if random.is_multiple_of(10) { "gpt-5" } else { "gpt-5-mini" }.to_owned()),
@@ -166,8 +232,8 @@ fn response(number: usize) -> Recorded {
             user: Some(format!("user-{}", random % 5_000)),
             environment: Some("production".to_owned()),
             attribution: Attribution::Version(Attributed {
-                prompt: format!("support/prompt-{}", random as usize % PROMPTS).parse().expect("a name"),
-                version: 1 + (random >> 32) % 3,
+                prompt: format!("support/prompt-{}", random as usize % calls.prompts).parse().expect("a name"),
+                version: 1 + (random >> 32) % calls.versions,
                 content_id: ContentId::of(b"x"),
                 label: Some("production".parse().expect("a label")),
                 arm: None,
@@ -197,15 +263,15 @@ struct Reporting {
 }
 
 impl Reporting {
-    fn begin(node: &Node, rate: Option<f64>) -> Self {
+    fn begin(node: &Node, rate: Option<f64>, request: fn(&str) -> Vec<u8>) -> Self {
         let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (address, until, counted) = (node.address, Arc::clone(&stop), Arc::clone(&sent));
         let thread = std::thread::spawn(move || {
             let (mut wire, began, mut batch) = (Wire::to(address), Instant::now(), 0_u64);
             let run = began.elapsed().subsec_nanos();
             while !until.load(Ordering::Relaxed) {
-                let body = reports(&format!("{run}-{batch}-{}", std::process::id()));
-                wire.post("/v1/responses", &body).expect("a running node").expect(200);
+                let request = request(&format!("{run}-{batch}-{}", std::process::id()));
+                wire.send(&request).expect("a running node").expect(200);
                 batch += 1;
                 counted.fetch_add(BATCH as u64, Ordering::Relaxed);
                 if let Some(rate) = rate {
@@ -225,10 +291,42 @@ impl Reporting {
     }
 }
 
+/// A request with a batch in our own JSON.
+fn json_request(batch: &str) -> Vec<u8> {
+    request("/v1/responses", "application/json", reports(batch).to_string().as_bytes())
+}
+
+/// A request with a batch as exporters of OpenTelemetry send it.
+fn otlp_request(batch: &str) -> Vec<u8> {
+    let seed = blake3::hash(batch.as_bytes());
+    let event = |number: usize| {
+        let Event::Response(mut response) = response(number, SMALL).event else { unreachable!("it makes responses") };
+        let hash = blake3::Hasher::new().update(seed.as_bytes()).update(&number.to_le_bytes()).finalize();
+        let (mut trace, mut span) = ([0; 16], [0; 8]);
+        trace.copy_from_slice(&hash.as_bytes()[..16]);
+        span.copy_from_slice(&hash.as_bytes()[16..24]);
+        response.id = Some(format!("{batch}-{number}"));
+        response.span = Some(SpanContext { trace, span });
+        response.cost = None;
+        response.claim.prompt = Some(reference(number % SMALL.prompts));
+        response.attribution = Attribution::Pending;
+        Event::Response(response)
+    };
+    let events: Vec<Event> = (0..BATCH).map(event).collect();
+    request("/v1/traces", "application/x-protobuf", &export(0, &events).traces)
+}
+
+fn request(path: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+    [head.as_bytes(), body].concat()
+}
+
 fn reports(batch: &str) -> Value {
     let reports = (0..BATCH).map(|number| {
         json!({
-            "id": format!("{batch}-{number}"), "prompt": reference(number % PROMPTS), "model": "gpt-5-mini",
+            "id": format!("{batch}-{number}"), "prompt": reference(number % SMALL.prompts), "model": "gpt-5-mini",
             "input_tokens": 812, "output_tokens": 95, "latency_ms": 1240.5, "session": format!("chat-{batch}"),
         })
     });

@@ -9,25 +9,23 @@ use super::request::RequestError;
 use super::state::{App, Shared};
 use super::telemetry::recorder;
 use crate::api::stats::{PromptStats, StatsBy, USAGE_PROMPTS_DEFAULT, USAGE_PROMPTS_MAX, UsageStats};
+use crate::ingest::Recorder;
 use crate::ingest::stats::{PERIOD_DEFAULT, StatsError, plan, prompt_stats, usage_stats};
 use crate::model::name::PromptName;
 use crate::model::since::Since;
-use crate::telemetry::stats::Plan;
-use crate::telemetry::store::TelemetryStore;
 
 /// What a replica does not know: it sends what applications report to its primary.
-pub(super) fn counted(app: &Shared) -> Result<TelemetryStore, Failure> {
+pub(super) fn counted(app: &Shared) -> Result<&Recorder, Failure> {
     if app.registry.is_none() {
         return Err(RequestError::Replica { what: "reading statistics", upstream: app.upstream.clone() }.into());
     }
-    Ok(recorder(app)?.store().clone())
+    recorder(app)
 }
 
-/// The period of a request.
-fn period(app: &Shared, params: &mut Params) -> Result<Plan, Failure> {
-    let since: Since = params.get("since")?.unwrap_or(PERIOD_DEFAULT);
-    let until: Option<Since> = params.get("until")?;
-    Ok(plan(since, until, app.clock.now_ms())?)
+/// The start and the end of the period of a request, as they are written.
+fn period(params: &mut Params) -> Result<(Since, Option<Since>), Failure> {
+    let since = params.get("since")?.unwrap_or(PERIOD_DEFAULT);
+    Ok((since, params.get("until")?))
 }
 
 /// Returns what was counted for one prompt: calls, cost, latency, tokens, errors and scores, in total, by group, and
@@ -57,13 +55,14 @@ pub(super) async fn prompt(
 ) -> Result<SerializedAnswer, Failure> {
     let name: PromptName = segments.get("name")?;
     let by: StatsBy = params.get("by")?.unwrap_or_default();
-    let plan = period(&app, &mut params)?;
+    let (since, until) = period(&mut params)?;
     params.finish(&["by", "since", "until"])?;
-    let (store, scope) = (counted(&app)?, reader.scope());
+    let (recorder, scope) = (counted(&app)?.clone(), reader.scope());
+    let plan = plan(since, until, recorder.retention(), recorder.now_ms())?;
     let held = app.clone();
     let work = move |stop: &_| {
         let view = app.catalogue.as_reader(&scope).map_err(Failure::from)?;
-        prompt_stats(&store, &view, &name, by, &plan, app.clock.now_ms(), stop).map_err(Failure::from)
+        prompt_stats(recorder.store(), &view, &name, by, &plan, recorder.now_ms(), stop).map_err(Failure::from)
     };
     held.work.heavy_json(work).await
 }
@@ -85,7 +84,7 @@ pub(super) async fn all(
     reader: Reader,
     mut params: Params,
 ) -> Result<SerializedAnswer, Failure> {
-    let plan = period(&app, &mut params)?;
+    let (since, until) = period(&mut params)?;
     let limit =
         params.number("limit")?.map_or(USAGE_PROMPTS_DEFAULT, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     params.finish(&["since", "until", "limit"])?;
@@ -93,11 +92,13 @@ pub(super) async fn all(
         let reason = format!("use 1 to {USAGE_PROMPTS_MAX}");
         return Err(RequestError::Parameter { name: "limit", reason }.into());
     }
-    let (store, scope) = (counted(&app)?, reader.scope());
+    let (recorder, scope) = (counted(&app)?.clone(), reader.scope());
+    let plan = plan(since, until, recorder.retention(), recorder.now_ms())?;
     let held = app.clone();
     let work = move |stop: &_| {
         let view = app.catalogue.as_reader(&scope).map_err(Failure::from)?;
-        usage_stats(&store, &view, &plan, limit, app.clock.now_ms(), stop).map_err(Failure::from)
+        let (usage, _) = usage_stats(recorder.store(), &view, &plan, limit, recorder.now_ms(), stop)?;
+        Ok::<_, Failure>(usage)
     };
     held.work.heavy_json(work).await
 }

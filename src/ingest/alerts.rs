@@ -11,7 +11,7 @@ impl Recorder {
     /// The file cannot be read.
     pub fn read_alerts(&self, alerts: Vec<Alert>) -> Result<Vec<(Alert, AlertReading)>, IngestError> {
         let rules: Vec<_> = alerts.iter().map(|alert| &alert.rule).collect();
-        let readings = read(self.store(), &rules, self.now_ms())?;
+        let readings = read(self.store(), &rules, self.retention(), self.now_ms())?;
         Ok(alerts.into_iter().zip(readings).collect())
     }
 }

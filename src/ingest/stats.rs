@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing of a prompt that the reader cannot read is in an answer, also not in a total.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use super::completeness::completeness;
@@ -19,9 +19,9 @@ use crate::model::time::Timestamp;
 use crate::resolve::{CatalogueView, ResolveError};
 use crate::store::StoreError;
 use crate::telemetry::event::Unattributed;
-use crate::telemetry::rollup::{Rollup, Series, SeriesOf};
+use crate::telemetry::rollup::{Rollup, Series, Spend, Total};
 use crate::telemetry::stats::{Groups, Plan, counts, key_of, plus, reason, spend, spend_point};
-use crate::telemetry::store::{TelemetryError, TelemetryStore, Which};
+use crate::telemetry::store::{Retention, TelemetryError, TelemetryStore, Which};
 
 /// Most prompts that an answer suggests.
 const FOLLOWING_MAX: usize = 5;
@@ -44,14 +44,14 @@ pub enum StatsError {
 ///
 /// # Errors
 /// It ends before it begins.
-pub fn plan(since: Since, until: Option<Since>, now_ms: i64) -> Result<Plan, StatsError> {
+pub fn plan(since: Since, until: Option<Since>, kept: Retention, now_ms: i64) -> Result<Plan, StatsError> {
     let now = Timestamp::from_ms(now_ms);
     let until = until.map_or(now, |until| until.end(now).min(now));
     let since = since.start(now);
     if since >= until {
         return Err(StatsError::Period { since, until });
     }
-    Ok(Plan::new(since.ms(), until.ms(), now_ms))
+    Ok(Plan::new(since.ms(), until.ms(), kept, now_ms))
 }
 
 /// What was counted for one prompt.
@@ -71,20 +71,13 @@ pub fn prompt_stats(
     let which = Which::Prompt(name.as_str());
     let mut calls: BTreeMap<_, u64> = store.series(which)?.iter().map(|series| (key_of(series, by), 0)).collect();
     if calls.len() > GROUPS_MAX {
-        visit(
-            store,
-            which,
-            plan,
-            stop,
-            |_| true,
-            |series, _, rollup| {
-                let entry = calls.entry(key_of(series, by)).or_default();
-                *entry = entry.saturating_add(rollup.calls);
-            },
-        )?;
+        visit(store, which, plan, stop, |series, _, rollup| {
+            let entry = calls.entry(key_of(series, by)).or_default();
+            *entry = entry.saturating_add(rollup.calls);
+        })?;
     }
     let mut groups = Groups::new(by).with_largest(&calls);
-    visit(store, which, plan, stop, |_| true, |series, at_ms, rollup| groups.add(plan, series, at_ms, rollup))?;
+    visit(store, which, plan, stop, |series, at_ms, rollup| groups.add(plan, series, at_ms, rollup))?;
     Ok(PromptStats {
         name: name.clone(),
         since: Timestamp::from_ms(plan.from_ms),
@@ -115,7 +108,10 @@ fn followed_by(
     Ok(found)
 }
 
-/// What was counted for all prompts that the reader can read, the most expensive first.
+/// What was counted for all prompts that the reader can read, the most expensive first; and all that had calls.
+///
+/// It reads totals alone: of each prompt its spend, and the rest of those in the answer. A reader of everything reads
+/// the total of everything, others add up what they can read.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -126,34 +122,68 @@ pub fn usage_stats(
     limit: usize,
     now_ms: i64,
     stop: &Cancellation,
-) -> Result<UsageStats, StatsError> {
+) -> Result<(UsageStats, BTreeSet<PromptName>), StatsError> {
     let scope = view.scope();
     let everything = scope.reads_everything();
     let previous = plan.previous(now_ms);
-    let mut fold = UsageFold::default();
-    let mut both = previous.clone();
-    both.stretches.extend(plan.stretches.iter().copied());
-    let wanted = |series: &Series| match &series.of {
-        SeriesOf::Unattributed(_) => everything,
-        SeriesOf::Version { prompt, .. } => scope.reads(prompt.as_str()),
+    let mut spent = SpendFold::default();
+    let apart = |total: &Total| match total {
+        Total::All => false,
+        Total::Unattributed(_) => everything,
+        Total::Prompt(prompt) => scope.reads(prompt.as_str()),
     };
-    visit(store, Which::All, &both, stop, wanted, |series, at_ms, rollup| fold.add(plan, series, at_ms, rollup))?;
-    let UsageFold { total, before, series, prompts, unattributed } = fold;
-    let total = counts(&total);
-    let usage = |(name, fold): (PromptName, PromptFold)| PromptUsage {
-        name,
-        counts: counts(&fold.total),
-        previous: fold.before,
-        series: fold.points.into_values().collect(),
-    };
-    let mut prompts: Vec<PromptUsage> = prompts.into_iter().map(usage).collect();
-    prompts.sort_by(|a, b| {
-        let rank = |one: &PromptUsage| (one.counts.cost_usd, one.counts.calls);
-        rank(b).cmp(&rank(a)).then_with(|| a.name.cmp(&b.name))
+    let both = [previous.summed(), plan.summed()].concat();
+    until(stop, |go_on| {
+        store.visit_spend(&both, apart, |total, at_ms, spend| {
+            spent.add(total, at_ms < plan.from_ms, spend);
+            go_on()
+        })
+    })?;
+    let called = spent.prompts.iter().filter(|(_, spent)| spent.now.calls > 0).map(|(name, _)| name.clone()).collect();
+    let mut ranked: Vec<(PromptName, PromptSpend)> = spent.prompts.into_iter().collect();
+    ranked.sort_by(|(a, one), (b, other)| {
+        let rank = |spent: &PromptSpend| (spent.now.cost_usd, spent.now.calls);
+        rank(other).cmp(&rank(one)).then_with(|| a.cmp(b))
     });
-    let more = prompts.len().saturating_sub(limit);
-    prompts.truncate(limit);
-    Ok(UsageStats {
+    let more = ranked.len().saturating_sub(limit);
+    ranked.truncate(limit);
+    let mut prompts: BTreeMap<&PromptName, PromptFold> =
+        ranked.iter().map(|(name, _)| (name, PromptFold::default())).collect();
+    let mut all = PromptFold::default();
+    let summed = |total: &Total| if everything { *total == Total::All } else { apart(total) };
+    let names: HashSet<&PromptName> = ranked.iter().map(|(name, _)| name).collect();
+    let wanted = |total: &Total| summed(total) || matches!(total, Total::Prompt(prompt) if names.contains(prompt));
+    until(stop, |go_on| {
+        store.visit_totals(&plan.summed(), wanted, |total, _, rollup| {
+            if summed(total) {
+                all.total.merge(&rollup);
+            }
+            if let Some(fold) = fold_of(&mut prompts, total) {
+                fold.total.merge(&rollup);
+            }
+            go_on()
+        })
+    })?;
+    until(stop, |go_on| {
+        store.visit_spend(&plan.stretches, wanted, |total, at_ms, spend| {
+            let point = spend_point(plan.point_ms(at_ms), spend);
+            if summed(total) {
+                add_point(&mut all.points, point);
+            }
+            if let Some(fold) = fold_of(&mut prompts, total) {
+                add_point(&mut fold.points, point);
+            }
+            go_on()
+        })
+    })?;
+    let usage = |(name, spent): &(PromptName, PromptSpend)| {
+        let PromptFold { total, points } = prompts.remove(name).unwrap_or_default();
+        let series = points.into_values().collect();
+        PromptUsage { name: name.clone(), counts: counts(&total), previous: spent.before, series }
+    };
+    let prompts = ranked.iter().map(usage).collect();
+    let total = counts(&all.total);
+    let usage = UsageStats {
         since: Timestamp::from_ms(plan.from_ms),
         until: Timestamp::from_ms(plan.to_ms),
         previous_since: Timestamp::from_ms(previous.from_ms),
@@ -162,58 +192,63 @@ pub fn usage_stats(
         completeness: completeness(store, now_ms),
         cost_coverage: total.cost_coverage(),
         total,
-        previous: before,
-        unattributed: everything.then(|| told(&unattributed)),
-        series: series.into_values().collect(),
+        previous: spent.before,
+        unattributed: everything.then(|| told(&spent.unattributed)),
+        series: all.points.into_values().collect(),
         prompts,
         more_prompts: u64::try_from(more).unwrap_or(u64::MAX),
-    })
+    };
+    Ok((usage, called))
 }
 
-/// Sums while buckets are visited.
+/// Calls and cost in both periods, while buckets are visited.
 #[derive(Default)]
-struct UsageFold {
-    total: Rollup,
+struct SpendFold {
     before: SpendCounts,
-    series: BTreeMap<i64, SpendPoint>,
-    prompts: BTreeMap<PromptName, PromptFold>,
+    prompts: BTreeMap<PromptName, PromptSpend>,
     unattributed: BTreeMap<Unattributed, SpendCounts>,
 }
 
 #[derive(Default)]
+struct PromptSpend {
+    before: SpendCounts,
+    now: SpendCounts,
+}
+
+/// What was counted in the period, while buckets are visited.
+#[derive(Default)]
 struct PromptFold {
     total: Rollup,
-    before: SpendCounts,
     points: BTreeMap<i64, SpendPoint>,
 }
 
-impl UsageFold {
-    fn add(&mut self, plan: &Plan, series: &Series, at_ms: i64, rollup: &Rollup) {
-        let is_before = at_ms < plan.from_ms;
-        let prompt = match &series.of {
-            SeriesOf::Version { prompt, .. } => Some(self.prompts.entry(prompt.clone()).or_default()),
-            SeriesOf::Unattributed(reason) => {
-                if !is_before {
-                    let sum = self.unattributed.entry(*reason).or_default();
-                    *sum = plus(*sum, spend(rollup));
+impl SpendFold {
+    #[allow(clippy::map_entry, reason = "a name is copied once, and not for each bucket")]
+    fn add(&mut self, total: &Total, is_before: bool, spent: Spend) {
+        let counts = spend(spent);
+        if is_before {
+            self.before = plus(self.before, counts);
+        }
+        let sum = match total {
+            Total::All => return,
+            Total::Unattributed(_) if is_before => return,
+            Total::Unattributed(reason) => self.unattributed.entry(*reason).or_default(),
+            Total::Prompt(prompt) => {
+                if !self.prompts.contains_key(prompt) {
+                    self.prompts.insert(prompt.clone(), PromptSpend::default());
                 }
-                None
+                let Some(of_prompt) = self.prompts.get_mut(prompt) else { return };
+                if is_before { &mut of_prompt.before } else { &mut of_prompt.now }
             }
         };
-        if is_before {
-            self.before = plus(self.before, spend(rollup));
-            if let Some(prompt) = prompt {
-                prompt.before = plus(prompt.before, spend(rollup));
-            }
-            return;
-        }
-        let point = spend_point(plan.point_ms(at_ms), rollup);
-        self.total.merge(rollup);
-        add_point(&mut self.series, point);
-        if let Some(prompt) = prompt {
-            prompt.total.merge(rollup);
-            add_point(&mut prompt.points, point);
-        }
+        *sum = plus(*sum, counts);
+    }
+}
+
+fn fold_of<'f>(prompts: &'f mut BTreeMap<&PromptName, PromptFold>, total: &Total) -> Option<&'f mut PromptFold> {
+    match total {
+        Total::Prompt(prompt) => prompts.get_mut(prompt),
+        Total::All | Total::Unattributed(_) => None,
     }
 }
 
@@ -238,22 +273,33 @@ fn told(reasons: &BTreeMap<Unattributed, SpendCounts>) -> UnattributedUsage {
     }
 }
 
-/// Visits the buckets of a period until the work is no longer wanted.
+/// Visits the buckets of a prompt until the work is no longer wanted.
 fn visit(
     store: &TelemetryStore,
     which: Which<'_>,
     plan: &Plan,
     stop: &Cancellation,
-    wanted: impl FnMut(&Series) -> bool,
     mut add: impl FnMut(&Series, i64, &Rollup),
 ) -> Result<(), StatsError> {
-    let visited = store.visit_counts(which, &plan.stretches, wanted, |series, at_ms, rollup| {
-        if stop.is_due() {
-            return ControlFlow::Break(());
-        }
-        add(series, at_ms, &rollup);
-        ControlFlow::Continue(())
-    })?;
+    until(stop, |go_on| {
+        store.visit_counts(
+            which,
+            &plan.stretches,
+            |_| true,
+            |series, at_ms, rollup| {
+                add(series, at_ms, &rollup);
+                go_on()
+            },
+        )
+    })
+}
+
+/// Visits something until the work is no longer wanted.
+fn until(
+    stop: &Cancellation,
+    visit: impl FnOnce(&dyn Fn() -> ControlFlow<()>) -> Result<ControlFlow<()>, TelemetryError>,
+) -> Result<(), StatsError> {
+    let visited = visit(&|| if stop.is_due() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })?;
     if visited.is_break() { Err(ResolveError::Store(StoreError::Busy).into()) } else { Ok(()) }
 }
 

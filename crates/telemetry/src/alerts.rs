@@ -1,18 +1,18 @@
 //! What alerts watch, as it is counted now.
 //!
-//! Alerts with the same period are read together, in one pass over the rollups. It decides nothing about what follows
+//! Alerts with the same period are read together, in one pass over the totals. It decides nothing about what follows
 //! from a value.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 
-use super::store::{Level, TelemetryError, TelemetryStore, Which};
+use super::store::{Level, Retention, TelemetryError, TelemetryStore};
 use crate::model::alert::{AlertMetric, AlertReading, AlertRule};
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
-use crate::rollup::{Rollup, Series, SeriesOf};
+use crate::rollup::{Rollup, Spend, Total};
 use crate::sketch::Sketch;
 use crate::stats::Plan;
 
@@ -48,7 +48,12 @@ type Value = Result<f64, String>;
 ///
 /// # Errors
 /// The file cannot be read.
-pub fn read(store: &TelemetryStore, rules: &[&AlertRule], now_ms: i64) -> Result<Vec<AlertReading>, TelemetryError> {
+pub fn read(
+    store: &TelemetryStore,
+    rules: &[&AlertRule],
+    kept: Retention,
+    now_ms: i64,
+) -> Result<Vec<AlertReading>, TelemetryError> {
     let mut periods: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
     for (at, rule) in rules.iter().enumerate() {
         periods.entry(rule.per_s).or_default().push(at);
@@ -56,7 +61,7 @@ pub fn read(store: &TelemetryStore, rules: &[&AlertRule], now_ms: i64) -> Result
     let mut readings = vec![AlertReading::default(); rules.len()];
     for (per_s, places) in periods {
         let of_period: Vec<&AlertRule> = places.iter().filter_map(|at| rules.get(*at).copied()).collect();
-        let found = read_period(store, &of_period, per_s, now_ms)?;
+        let found = read_period(store, &of_period, per_s, kept, now_ms)?;
         for (at, reading) in places.into_iter().zip(found) {
             if let Some(place) = readings.get_mut(at) {
                 *place = reading;
@@ -70,42 +75,43 @@ fn read_period(
     store: &TelemetryStore,
     rules: &[&AlertRule],
     per_s: u64,
+    kept: Retention,
     now_ms: i64,
 ) -> Result<Vec<AlertReading>, TelemetryError> {
     let per_ms = i64::try_from(per_s).unwrap_or(i64::MAX).saturating_mul(1_000);
-    let plan = Plan::new(now_ms.saturating_sub(per_ms), now_ms, now_ms);
+    let plan = Plan::new(now_ms.saturating_sub(per_ms), now_ms, kept, now_ms);
     let mut tallies: Vec<BTreeMap<Option<PromptName>, Tally>> = vec![BTreeMap::new(); rules.len()];
-    // The alerts of the series whose buckets are visited.
-    let watching: RefCell<Vec<usize>> = RefCell::default();
+    // The alerts that each total is part of.
+    let watching: RefCell<HashMap<Total, Vec<usize>>> = RefCell::default();
     let wanted = |growth: bool| {
         let watching = &watching;
-        move |series: &Series| {
+        move |total: &Total| {
             let watches = |(at, rule): (usize, &&AlertRule)| {
-                ((!growth || rule.metric == AlertMetric::SpendGrowth) && watches(rule, series)).then_some(at)
+                ((!growth || rule.metric == AlertMetric::SpendGrowth) && watches(rule, total)).then_some(at)
             };
             let found: Vec<usize> = rules.iter().enumerate().filter_map(watches).collect();
             let is_watched = !found.is_empty();
-            watching.replace(found);
+            watching.borrow_mut().insert(total.clone(), found);
             is_watched
         }
     };
-    let mut add = |series: &Series, add: &dyn Fn(&AlertRule, &mut Tally)| {
-        for at in watching.borrow().iter() {
+    let mut add = |total: &Total, add: &dyn Fn(&AlertRule, &mut Tally)| {
+        for at in watching.borrow().get(total).into_iter().flatten() {
             if let (Some(rule), Some(tallies)) = (rules.get(*at), tallies.get_mut(*at)) {
-                add(rule, tallies.entry(key(rule, series)).or_default());
+                add(rule, tallies.entry(key(rule, total)).or_default());
             }
         }
     };
-    let _all = store.visit_counts(Which::All, &plan.stretches, wanted(false), |series, _, rollup| {
-        add(series, &|rule, tally| tally.add(rule, series, &rollup));
+    let _all = store.visit_totals(&plan.summed(), wanted(false), |total, _, rollup| {
+        add(total, &|rule, tally| tally.add(rule, total, &rollup));
         ControlFlow::Continue(())
     })?;
     // Whole hours, so that nothing counts for the period and for the week.
     let week_ends_ms = plan.from_ms.saturating_sub(plan.from_ms.rem_euclid(Level::Hour.ms()));
-    let week = Plan::new(week_ends_ms.saturating_sub(WEEK_MS), week_ends_ms, now_ms);
+    let week = Plan::new(week_ends_ms.saturating_sub(WEEK_MS), week_ends_ms, kept, now_ms);
     if rules.iter().any(|rule| rule.metric == AlertMetric::SpendGrowth) {
-        let _all = store.visit_counts(Which::All, &week.stretches, wanted(true), |series, at_ms, rollup| {
-            add(series, &|_, tally| tally.before.add(at_ms, &rollup));
+        let _all = store.visit_spend(&week.stretches, wanted(true), |total, at_ms, spend| {
+            add(total, &|_, tally| tally.before.add(at_ms, spend));
             ControlFlow::Continue(())
         })?;
     }
@@ -113,31 +119,39 @@ fn read_period(
     Ok(rules.iter().zip(tallies).map(|(rule, tallies)| lengths.reading(rule, &tallies, now_ms)).collect())
 }
 
-/// Whether the calls of a series count for an alert.
-fn watches(rule: &AlertRule, series: &Series) -> bool {
-    match &series.of {
-        SeriesOf::Version { prompt, .. } => rule.prompts.matches(prompt.as_str()),
-        SeriesOf::Unattributed(_) => rule.prompts.is_everything() && !rule.each_prompt,
+/// Whether an alert has one value, of all calls.
+fn is_of_all(rule: &AlertRule) -> bool {
+    rule.prompts.is_everything() && !rule.each_prompt
+}
+
+/// Whether what was counted in a total is part of the value of an alert.
+fn watches(rule: &AlertRule, total: &Total) -> bool {
+    match total {
+        Total::All => is_of_all(rule),
+        Total::Unattributed(_) => is_of_all(rule) && rule.metric == AlertMetric::UnattributedShare,
+        Total::Prompt(prompt) => !is_of_all(rule) && rule.prompts.matches(prompt.as_str()),
     }
 }
 
-/// What a series is counted under: its prompt, where each prompt has a value.
-fn key(rule: &AlertRule, series: &Series) -> Option<PromptName> {
-    match &series.of {
-        SeriesOf::Version { prompt, .. } if rule.each_prompt => Some(prompt.clone()),
+/// What a total is counted under: its prompt, where each prompt has a value.
+fn key(rule: &AlertRule, total: &Total) -> Option<PromptName> {
+    match total {
+        Total::Prompt(prompt) if rule.each_prompt => Some(prompt.clone()),
         _ => None,
     }
 }
 
 impl Tally {
-    fn add(&mut self, rule: &AlertRule, series: &Series, rollup: &Rollup) {
+    fn add(&mut self, rule: &AlertRule, total: &Total, rollup: &Rollup) {
+        if let Total::Unattributed(_) = total {
+            // They are calls of the total of everything as well.
+            self.unattributed = self.unattributed.saturating_add(rollup.calls);
+            return;
+        }
         self.calls = self.calls.saturating_add(rollup.calls);
         self.errors = self.errors.saturating_add(rollup.errors);
         self.priced = self.priced.saturating_add(rollup.priced);
         self.cost_pico_usd = self.cost_pico_usd.saturating_add(rollup.cost_pico_usd);
-        if let SeriesOf::Unattributed(_) = series.of {
-            self.unattributed = self.unattributed.saturating_add(rollup.calls);
-        }
         if rule.metric == AlertMetric::LatencyP95 {
             self.latency_us.merge(&rollup.latency_us);
         }
@@ -145,12 +159,12 @@ impl Tally {
 }
 
 impl Before {
-    fn add(&mut self, at_ms: i64, rollup: &Rollup) {
-        if rollup.calls == 0 {
+    fn add(&mut self, at_ms: i64, spend: Spend) {
+        if spend.calls == 0 {
             return;
         }
-        self.calls = self.calls.saturating_add(rollup.calls);
-        self.cost_pico_usd = self.cost_pico_usd.saturating_add(rollup.cost_pico_usd);
+        self.calls = self.calls.saturating_add(spend.calls);
+        self.cost_pico_usd = self.cost_pico_usd.saturating_add(spend.cost_pico_usd);
         self.first_ms = Some(self.first_ms.map_or(at_ms, |first_ms| first_ms.min(at_ms)));
     }
 }

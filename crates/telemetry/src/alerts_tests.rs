@@ -47,7 +47,7 @@ fn store_of(calls: Vec<Recorded>) -> (tempfile::TempDir, TelemetryStore) {
 
 /// The value, to the thousandth, or why there is none; and the prompt.
 fn value(store: &TelemetryStore, rule: &AlertRule) -> (Result<f64, String>, Option<String>) {
-    let reading = read(store, &[rule], NOON).expect("readings").remove(0);
+    let reading = read(store, &[rule], Retention::default(), NOON).expect("readings").remove(0);
     let value = reading.value.map(|value| (value * 1_000.0).round() / 1_000.0);
     (value.ok_or_else(|| reading.why.expect("a reason")), reading.prompt.map(|prompt| prompt.to_string()))
 }
@@ -84,7 +84,8 @@ fn each_metric_is_of_the_calls_of_its_prompts_in_its_period() {
     check(support(rule(AlertMetric::LatencyP95, 3_000.0)), Ok(1_000.0), None);
     check(rule(AlertMetric::LatencyP95, 3_000.0), Ok(5_000.0), None);
     check(AlertRule { prompts: "none".parse().expect("a pattern"), ..rule(AlertMetric::Spend, 1.0) }, Ok(0.0), None);
-    let reading = read(&store, &[&rule(AlertMetric::Spend, 1.0)], NOON).expect("readings").remove(0);
+    let reading =
+        read(&store, &[&rule(AlertMetric::Spend, 1.0)], Retention::default(), NOON).expect("readings").remove(0);
     assert_eq!((reading.calls, reading.priced_calls), (11, 10), "the unknown cost is told");
 }
 
@@ -107,6 +108,6 @@ fn alerts_with_different_periods_are_read_in_their_order() {
     let (_directory, store) = store_of(vec![call(Some("a"), NOON - 2 * HOUR, Some(100), 1, false)]);
     let day = rule(AlertMetric::Spend, 1.0);
     let hour = AlertRule { per_s: 3_600, ..day.clone() };
-    let found = read(&store, &[&day, &hour, &day], NOON).expect("readings");
+    let found = read(&store, &[&day, &hour, &day], Retention::default(), NOON).expect("readings");
     assert_eq!(found.iter().map(|one| one.value).collect::<Vec<_>>(), [Some(1.0), Some(0.0), Some(1.0)]);
 }

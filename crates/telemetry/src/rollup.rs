@@ -72,6 +72,41 @@ impl Series {
     }
 }
 
+/// What is counted over all versions, models, environments, labels and rules: each sum is that of its series.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Total {
+    /// That of everything.
+    All,
+    /// That of responses that belong to no known version, by the reason.
+    Unattributed(Unattributed),
+    /// That of a prompt.
+    Prompt(PromptName),
+}
+
+impl Total {
+    /// The total that a series is part of, besides that of everything.
+    #[must_use]
+    pub fn of(series: &SeriesOf) -> Self {
+        match series {
+            SeriesOf::Unattributed(reason) => Self::Unattributed(*reason),
+            SeriesOf::Version { prompt, .. } => Self::Prompt(prompt.clone()),
+        }
+    }
+}
+
+/// How many responses there were, and what they cost: the part of a [`Rollup`] that is read much faster than the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spend {
+    /// Responses.
+    pub calls: u64,
+    /// Of these, those that failed.
+    pub errors: u64,
+    /// Of these, those with a known cost.
+    pub priced: u64,
+    /// Cost of those with a known one, in pico-dollars.
+    pub cost_pico_usd: u128,
+}
+
 /// Counts, sums and distributions of some responses, and of scores of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rollup {

@@ -13,7 +13,7 @@ use crate::api::stats::{
 use crate::event::Unattributed;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
-use crate::rollup::{Rollup, Series, SeriesOf};
+use crate::rollup::{Rollup, Series, SeriesOf, Spend};
 use crate::sketch::Sketch;
 
 /// Milliseconds of a day.
@@ -30,49 +30,54 @@ pub struct Plan {
     pub bucket: Level,
     /// The buckets that cover it: of one level, or of days with hours at both ends.
     pub stretches: Vec<Stretch>,
+    kept: Retention,
 }
 
 impl Plan {
-    /// The buckets for a period, by their length and by what is still kept at this time.
+    /// The buckets for a period, by their length and by what is still kept of them at this time.
     #[must_use]
-    pub fn new(from_ms: i64, to_ms: i64, now_ms: i64) -> Self {
-        let kept = |at_ms: i64, days: u16| at_ms >= now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS));
-        let Retention { minutes_days, hours_days, .. } = Retention::default();
+    pub fn new(from_ms: i64, to_ms: i64, kept: Retention, now_ms: i64) -> Self {
+        let Retention { minutes_days, hours_days, .. } = kept;
+        let is_kept = |at_ms: i64, days: u16| at_ms >= now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS));
         let level = match Level::for_range(to_ms.saturating_sub(from_ms)) {
-            Level::Minute if kept(from_ms, minutes_days) => Level::Minute,
-            Level::Minute | Level::Hour if kept(from_ms, hours_days) => Level::Hour,
+            Level::Minute if is_kept(from_ms, minutes_days) => Level::Minute,
+            Level::Minute | Level::Hour if is_kept(from_ms, hours_days) => Level::Hour,
             _ => Level::Day,
         };
-        let floor = |ms: i64, level: Level| ms.saturating_sub(ms.rem_euclid(level.ms()));
-        let ceil_day = |ms: i64| floor(ms.saturating_add(DAY_MS - 1), Level::Day);
-        let stretch = |level, from_ms, to_ms| Stretch { level, from_ms, to_ms };
         if level != Level::Day {
             let from_ms = floor(from_ms, level);
-            return Self { from_ms, to_ms, bucket: level, stretches: vec![stretch(level, from_ms, to_ms)] };
+            return Self { from_ms, to_ms, bucket: level, stretches: vec![Stretch { level, from_ms, to_ms }], kept };
         }
         // Whole days, and hours at the ends while they are kept.
-        let from_ms = floor(from_ms, if kept(from_ms, hours_days) { Level::Hour } else { Level::Day });
+        let from_ms = floor(from_ms, if is_kept(from_ms, hours_days) { Level::Hour } else { Level::Day });
         let (first_day, last_day) = (ceil_day(from_ms), floor(to_ms, Level::Day));
-        let last_day = if kept(last_day, hours_days) { last_day } else { ceil_day(to_ms) }.max(first_day);
-        let stretches = vec![
-            stretch(Level::Hour, from_ms, first_day),
-            stretch(Level::Day, first_day, last_day),
-            stretch(Level::Hour, last_day, to_ms),
-        ];
-        let stretches = stretches.into_iter().filter(|stretch| stretch.from_ms < stretch.to_ms).collect();
-        Self { from_ms, to_ms, bucket: Level::Day, stretches }
+        let last_day = if is_kept(last_day, hours_days) { last_day } else { ceil_day(to_ms) }.max(first_day);
+        let stretches = days_and_hours(from_ms, first_day, last_day, to_ms);
+        Self { from_ms, to_ms, bucket: Level::Day, stretches, kept }
+    }
+
+    /// The fewest buckets that add up to the period, without its points.
+    #[must_use]
+    pub fn summed(&self) -> Vec<Stretch> {
+        let (first_day, last_day) = (ceil_day(self.from_ms), floor(self.to_ms, Level::Day));
+        if self.bucket == Level::Hour && first_day < last_day {
+            days_and_hours(self.from_ms, first_day, last_day, self.to_ms)
+        } else {
+            self.stretches.clone()
+        }
     }
 
     /// The period of the same length that ends where this one begins.
     #[must_use]
     pub fn previous(&self, now_ms: i64) -> Self {
-        Self::new(self.from_ms.saturating_sub(self.to_ms.saturating_sub(self.from_ms)), self.from_ms, now_ms)
+        let from_ms = self.from_ms.saturating_sub(self.to_ms.saturating_sub(self.from_ms));
+        Self::new(from_ms, self.from_ms, self.kept, now_ms)
     }
 
     /// The start of the point that a bucket belongs to.
     #[must_use]
     pub fn point_ms(&self, at_ms: i64) -> i64 {
-        at_ms.saturating_sub(at_ms.rem_euclid(self.bucket.ms()))
+        floor(at_ms, self.bucket)
     }
 
     /// The length of a point, in seconds.
@@ -80,6 +85,23 @@ impl Plan {
     pub fn bucket_s(&self) -> u64 {
         u64::try_from(self.bucket.ms() / 1_000).unwrap_or_default()
     }
+}
+
+/// The start of the bucket of a moment.
+fn floor(ms: i64, level: Level) -> i64 {
+    ms.saturating_sub(ms.rem_euclid(level.ms()))
+}
+
+/// The start of a day, if it is one, or of the next.
+fn ceil_day(ms: i64) -> i64 {
+    floor(ms.saturating_add(DAY_MS - 1), Level::Day)
+}
+
+/// Whole days, and hours before and after them.
+fn days_and_hours(from_ms: i64, first_day: i64, last_day: i64, to_ms: i64) -> Vec<Stretch> {
+    let ends = [(Level::Hour, from_ms, first_day), (Level::Day, first_day, last_day), (Level::Hour, last_day, to_ms)];
+    let ends = ends.into_iter().filter(|(_, from_ms, to_ms)| from_ms < to_ms);
+    ends.map(|(level, from_ms, to_ms)| Stretch { level, from_ms, to_ms }).collect()
 }
 
 /// What was counted of one group: in total and over time.
@@ -101,16 +123,6 @@ impl Folded {
     #[must_use]
     pub fn series(&self) -> Vec<StatsPoint> {
         self.points.iter().map(|(at_ms, rollup)| point(*at_ms, rollup)).collect()
-    }
-
-    /// Calls and cost of the points with calls.
-    #[must_use]
-    pub fn spend_series(&self) -> Vec<SpendPoint> {
-        self.points
-            .iter()
-            .filter(|(_, rollup)| rollup.calls > 0)
-            .map(|(at_ms, rollup)| spend_point(*at_ms, rollup))
-            .collect()
     }
 }
 
@@ -199,18 +211,18 @@ pub fn key_of(series: &Series, by: StatsBy) -> Option<String> {
 
 /// Calls and cost.
 #[must_use]
-pub fn spend(rollup: &Rollup) -> SpendCounts {
-    SpendCounts { calls: rollup.calls, priced_calls: rollup.priced, cost_usd: Usd::from_pico(rollup.cost_pico_usd) }
+pub fn spend(spend: Spend) -> SpendCounts {
+    SpendCounts { calls: spend.calls, priced_calls: spend.priced, cost_usd: Usd::from_pico(spend.cost_pico_usd) }
 }
 
 /// Calls and cost of a point.
 #[must_use]
-pub fn spend_point(at_ms: i64, rollup: &Rollup) -> SpendPoint {
+pub fn spend_point(at_ms: i64, spend: Spend) -> SpendPoint {
     SpendPoint {
         at: Timestamp::from_ms(at_ms),
-        calls: rollup.calls,
-        errors: rollup.errors,
-        cost_usd: Usd::from_pico(rollup.cost_pico_usd),
+        calls: spend.calls,
+        errors: spend.errors,
+        cost_usd: Usd::from_pico(spend.cost_pico_usd),
     }
 }
 

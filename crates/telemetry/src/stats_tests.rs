@@ -38,7 +38,7 @@ fn periods_are_covered_once_by_the_finest_buckets_that_are_kept() {
         (now - 365 * DAY_MS, now, Level::Day, "2025-11-29T00:00:00Z", 2),
         (ms("2026-11-01T00:00:00Z"), ms("2026-11-21T00:00:00Z"), Level::Day, "2026-11-01T00:00:00Z", 1),
     ] {
-        let plan = Plan::new(from, to, now);
+        let plan = Plan::new(from, to, Retention::default(), now);
         assert_eq!((plan.bucket, plan.from_ms, plan.stretches.len()), (bucket, ms(start), stretches), "{plan:?}");
         let ends = plan.stretches.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms);
         assert!(ends && plan.stretches.last().map(|last| last.to_ms) == Some(to), "{plan:?}");
@@ -50,9 +50,40 @@ fn periods_are_covered_once_by_the_finest_buckets_that_are_kept() {
 }
 
 #[test]
+fn sums_take_whole_days_where_points_are_hours_and_cover_the_same_period() {
+    let now = ms("2026-11-29T10:20:30Z");
+    for (from, to, levels) in [
+        (now - 7 * DAY_MS, now, &[Level::Hour, Level::Day, Level::Hour] as &[Level]),
+        (ms("2026-11-27T00:00:00Z"), ms("2026-11-29T00:00:00Z"), &[Level::Day]),
+        (ms("2026-11-28T22:00:00Z"), ms("2026-11-29T09:00:00Z"), &[Level::Hour]),
+        (now - 5 * HOUR_MS, now, &[Level::Hour]),
+        (now - HOUR_MS, now, &[Level::Minute]),
+        (now - 30 * DAY_MS, now, &[Level::Hour, Level::Day, Level::Hour]),
+    ] {
+        let plan = Plan::new(from, to, Retention::default(), now);
+        let summed = plan.summed();
+        assert_eq!(summed.iter().map(|stretch| stretch.level).collect::<Vec<_>>(), levels, "{summed:?}");
+        let ends = summed.windows(2).all(|pair| pair[0].to_ms == pair[1].from_ms);
+        let (first, last) = (summed.first().expect("one"), summed.last().expect("one"));
+        assert!(ends && first.from_ms == plan.from_ms && last.to_ms == to, "{summed:?}");
+    }
+}
+
+#[test]
+fn periods_are_read_from_what_is_kept_here_not_from_what_is_kept_by_default() {
+    let now = ms("2026-11-29T10:20:30Z");
+    let short = Retention { minutes_days: 1, hours_days: 3, ..Retention::default() };
+    let level = |days: i64, kept| Plan::new(now - days * DAY_MS, now - days * DAY_MS + HOUR_MS, kept, now).bucket;
+    assert_eq!((level(2, short), level(2, Retention::default())), (Level::Hour, Level::Minute));
+    assert_eq!((level(5, short), level(5, Retention::default())), (Level::Day, Level::Hour));
+    let before = Plan::new(now - 2 * DAY_MS, now, short, now).previous(now);
+    assert_eq!(before.bucket, Level::Day, "also the period before");
+}
+
+#[test]
 fn hours_at_the_ends_of_a_period_are_points_of_their_days() {
     let now = ms("2026-11-29T10:20:30Z");
-    let plan = Plan::new(now - 30 * DAY_MS, now, now);
+    let plan = Plan::new(now - 30 * DAY_MS, now, Retention::default(), now);
     let mut folded = Folded::default();
     for at in ["2026-10-30T22:00:00Z", "2026-10-30T23:00:00Z", "2026-11-05T00:00:00Z", "2026-11-29T09:00:00Z"] {
         folded.add(&plan, ms(at), &rollup(2));
@@ -65,7 +96,7 @@ fn hours_at_the_ends_of_a_period_are_points_of_their_days() {
 
 #[test]
 fn groups_are_versions_from_the_newest_and_models_by_calls() {
-    let plan = Plan::new(0, HOUR_MS, HOUR_MS);
+    let plan = Plan::new(0, HOUR_MS, Retention::default(), HOUR_MS);
     let groups = |by| {
         let mut groups = Groups::new(by);
         for (version, model, calls) in [(7, "small", 5), (8, "small", 1), (10, "large", 2), (9, "", 1)] {
@@ -83,7 +114,7 @@ fn groups_are_versions_from_the_newest_and_models_by_calls() {
 
 #[test]
 fn groups_beyond_the_limit_are_counted_together_at_the_end() {
-    let plan = Plan::new(0, HOUR_MS, HOUR_MS);
+    let plan = Plan::new(0, HOUR_MS, Retention::default(), HOUR_MS);
     let all: Vec<u64> = (1..=200).collect();
     let calls = all.iter().map(|version| (Some(version.to_string()), *version)).collect();
     let mut groups = Groups::new(StatsBy::Version).with_largest(&calls);

@@ -29,15 +29,11 @@ pub(super) async fn usage(State(app): State<App>, visitor: Visitor, mut params: 
     let held = app.clone();
     let work = move |stop: &Cancellation| -> Result<String, Failure> {
         let view = visitor.view(&app)?;
-        let (store, now_ms) = (counted(&app)?, app.clock.now_ms());
-        let plan = plan(since, None, now_ms)?;
-        let mut usage = usage_stats(&store, &view, &plan, usize::MAX, now_ms, stop)?;
-        let called = usage.prompts.iter().filter(|prompt| prompt.counts.calls > 0);
-        let called: BTreeSet<&PromptName> = called.map(|prompt| &prompt.name).collect();
+        let recorder = counted(&app)?;
+        let now_ms = recorder.now_ms();
+        let plan = plan(since, None, recorder.retention(), now_ms)?;
+        let (usage, called) = usage_stats(recorder.store(), &view, &plan, PROMPTS_SHOWN, now_ms, stop)?;
         let (unused, more_unused) = unused(&view, &called, stop)?;
-        let left = usage.prompts.len().saturating_sub(PROMPTS_SHOWN);
-        usage.prompts.truncate(PROMPTS_SHOWN);
-        usage.more_prompts = u64::try_from(left).unwrap_or(u64::MAX);
         let data = UsagePageData { since: since.to_string(), usage, unused, more_unused };
         Ok(page(&visitor.frame(&app, &view), &data))
     };
@@ -47,7 +43,7 @@ pub(super) async fn usage(State(app): State<App>, visitor: Visitor, mut params: 
 /// The first prompts without calls, and how many more there are.
 fn unused(
     view: &CatalogueView,
-    called: &BTreeSet<&PromptName>,
+    called: &BTreeSet<PromptName>,
     stop: &Cancellation,
 ) -> Result<(Vec<PromptName>, usize), ResolveError> {
     let (mut unused, mut more, mut is_late) = (Vec::new(), 0_usize, false);
@@ -72,8 +68,8 @@ pub(super) fn in_use(
     since: Since,
     stop: &Cancellation,
 ) -> Result<Option<InUse>, Failure> {
-    let Ok(store) = counted(app) else { return Ok(None) };
-    let plan = plan(since, None, app.clock.now_ms())?;
-    let stats = prompt_stats(&store, view, name, StatsBy::Version, &plan, app.clock.now_ms(), stop)?;
+    let Ok(recorder) = counted(app) else { return Ok(None) };
+    let plan = plan(since, None, recorder.retention(), recorder.now_ms())?;
+    let stats = prompt_stats(recorder.store(), view, name, StatsBy::Version, &plan, recorder.now_ms(), stop)?;
     Ok(Some(InUse { since: since.to_string(), stats }))
 }

@@ -1,19 +1,24 @@
 //! Events into tables: recognized, placed, indexed, counted. One [`Changes`] is one transaction.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
-use redb::{ReadableTable, Table, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
-use super::codec::{decode, decode_rollup, decode_series, encode, encode_rollup, encode_series, pack, split_bodies};
+use super::codec::{
+    decode, decode_rollup, decode_series, decode_total, encode, encode_rollup, encode_series, encode_spend,
+    encode_total, pack, split_bodies,
+};
 use super::marks::Marks;
 use super::observed::{self, Observed};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, RollupKey, SERIES,
-    WAITING, bucket, day, hash, index_key, index_range, series_key, series_prefix, span_hash,
+    SERIES_TOTALS, SPEND, TOTAL_OF_ALL, TOTALS, WAITING, bucket, day, hash, index_key, index_range, series_key,
+    series_prefix, span_hash, total_prefix,
 };
 use super::{Outcome, Recorded, TelemetryError};
 use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
-use crate::rollup::{Rollup, Series, SeriesOf};
+use crate::rollup::{Rollup, Series, SeriesOf, Total};
 use crate::tally::{FreshCalls, PromptLabel};
 
 /// Events of one block: few enough that one is read in a fraction of a millisecond, and that a byte is their index.
@@ -36,6 +41,8 @@ pub(super) const LOOK_BACK_DAYS: u16 = 32;
 pub(super) struct Remembered {
     /// Numbers of series that were used before.
     numbers: HashMap<Series, u32>,
+    /// Numbers of the totals of series, by the numbers of those.
+    totals: HashMap<u32, u32>,
     /// Groups of texts that belong to no version.
     pub(super) observed: Observed,
 }
@@ -92,6 +99,9 @@ impl<'t> Changes<'t> {
         let block = meta.get("block")?;
         if remembered.numbers.len() > SERIES_REMEMBERED_MAX {
             remembered.numbers.clear();
+        }
+        if remembered.totals.len() > SERIES_REMEMBERED_MAX {
+            remembered.totals.clear();
         }
         Ok(Self {
             meta,
@@ -298,7 +308,7 @@ impl<'t> Changes<'t> {
         let number = if let Some(number) = self.known(series)? {
             number
         } else {
-            let all = self.meta.get("series")?;
+            let all = self.series.len()?;
             let prefix = series_prefix(&series.of);
             let of_version = self.series.range(prefix.as_slice()..)?;
             let of_version = of_version
@@ -332,7 +342,38 @@ impl<'t> Changes<'t> {
     fn new_series(&mut self, series: &Series) -> Result<u32, TelemetryError> {
         let number = u32::try_from(self.meta.next("series")?).unwrap_or(u32::MAX);
         self.series.insert(series_key(series).as_slice(), encode_series(number, series)?.as_slice())?;
+        let total = Total::of(&series.of);
+        let key = total_prefix(&total);
+        let mut totals = self.txn.open_table(TOTALS)?;
+        let stored = totals.get(key.as_slice())?.map(|stored| decode_total(stored.value())).transpose()?;
+        let of_total = if let Some((of_total, _)) = stored {
+            of_total
+        } else {
+            let of_total = u32::try_from(self.meta.next("series")?).unwrap_or(u32::MAX);
+            totals.insert(key.as_slice(), encode_total(of_total, &total)?.as_slice())?;
+            of_total
+        };
+        self.txn.open_table(SERIES_TOTALS)?.insert(number, of_total)?;
         Ok(number)
+    }
+
+    /// What is counted in series, in the totals of these.
+    fn totals(&mut self, rollups: &BTreeMap<RollupKey, Rollup>) -> Result<BTreeMap<RollupKey, Rollup>, TelemetryError> {
+        let of_series = self.txn.open_table(SERIES_TOTALS)?;
+        let mut totals: BTreeMap<RollupKey, Rollup> = BTreeMap::new();
+        for (key, rollup) in rollups {
+            let total = if let Some(total) = self.remembered.totals.get(&key.series) {
+                *total
+            } else {
+                let total = total_of(&of_series, key.series)?;
+                self.remembered.totals.insert(key.series, total);
+                total
+            };
+            for series in [TOTAL_OF_ALL, total] {
+                totals.entry(RollupKey { series, ..*key }).or_default().merge(rollup);
+            }
+        }
+        Ok(totals)
     }
 
     /// Where the next event goes.
@@ -376,22 +417,40 @@ impl<'t> Changes<'t> {
     pub(super) fn finish(mut self) -> Result<FreshCalls, TelemetryError> {
         self.write_block()?;
         observed::write(&mut self.remembered.observed, self.txn)?;
-        let mut opened = None;
-        let mut table = None;
-        for (RollupKey { level, series, bucket }, mut rollup) in std::mem::take(&mut self.rollups) {
-            if opened != Some(level) {
-                drop(table.take());
-                table = ROLLUPS.get(level).map(|rollups| self.txn.open_table(*rollups)).transpose()?;
-                opened = Some(level);
+        let rollups = std::mem::take(&mut self.rollups);
+        let totals = self.totals(&rollups)?;
+        for (level, (of_level, spend)) in ROLLUPS.into_iter().zip(SPEND).enumerate() {
+            let (mut table, mut spend) = (self.txn.open_table(of_level)?, self.txn.open_table(spend)?);
+            for (key, rollup) in rollups.iter().filter(|(key, _)| key.level == level) {
+                let merged = merged(&table, key, rollup)?;
+                table.insert((key.series, key.bucket), encode_rollup(&merged)?.as_slice())?;
             }
-            let Some(table) = table.as_mut() else { continue };
-            if let Some(stored) = table.get((series, bucket))? {
-                rollup.merge(&decode_rollup(stored.value())?);
+            for (key, rollup) in totals.iter().filter(|(key, _)| key.level == level) {
+                let merged = merged(&table, key, rollup)?;
+                table.insert((key.series, key.bucket), encode_rollup(&merged)?.as_slice())?;
+                spend.insert((key.bucket, key.series), encode_spend(&merged)?.as_slice())?;
             }
-            table.insert((series, bucket), encode_rollup(&rollup)?.as_slice())?;
         }
         Ok(self.calls.unwrap_or_default())
     }
+}
+
+/// What is stored in a bucket, and what comes to it.
+fn merged<'r>(
+    table: &impl ReadableTable<(u32, u32), &'static [u8]>,
+    key: &RollupKey,
+    more: &'r Rollup,
+) -> Result<Cow<'r, Rollup>, TelemetryError> {
+    let Some(stored) = table.get((key.series, key.bucket))? else { return Ok(Cow::Borrowed(more)) };
+    let mut merged = decode_rollup(stored.value())?;
+    merged.merge(more);
+    Ok(Cow::Owned(merged))
+}
+
+/// The number of the total that a series is part of.
+pub(super) fn total_of(totals: &impl ReadableTable<u32, u32>, series: u32) -> Result<u32, TelemetryError> {
+    let total = totals.get(series)?.map(|total| total.value());
+    total.ok_or_else(|| TelemetryError::Encoding(format!("series {series} is part of no total")))
 }
 
 /// What a score can be about that this response is.

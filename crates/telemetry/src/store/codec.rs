@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::TelemetryError;
 use crate::event::{Body, Event};
-use crate::rollup::{Rollup, ScoreRollup, Series, TokenSums};
+use crate::rollup::{Rollup, ScoreRollup, Series, Spend, TokenSums, Total};
 use crate::sketch::Sketch;
 
 /// The form of everything that this program writes.
@@ -169,12 +169,18 @@ pub(super) fn decode_rollup(bytes: &[u8]) -> Result<Rollup, TelemetryError> {
     })
 }
 
-/// Reads the number of calls alone, which is the first of a rollup.
-pub(super) fn decode_calls(bytes: &[u8]) -> Result<u64, TelemetryError> {
+/// The bytes of calls and cost, with which those of a rollup begin.
+pub(super) fn encode_spend(rollup: &Rollup) -> Result<Vec<u8>, TelemetryError> {
+    encode(&(rollup.calls, rollup.errors, rollup.priced, rollup.cost_pico_usd))
+}
+
+/// Reads calls and cost alone, also from a rollup.
+pub(super) fn decode_spend(bytes: &[u8]) -> Result<Spend, TelemetryError> {
     let refuse = |reason: &str| TelemetryError::Encoding(reason.to_owned());
     let body = bytes.strip_prefix(&[FORM]).ok_or_else(|| refuse("it is not a rollup of this program"))?;
-    let calls = bincode::serde::decode_from_slice(body, bincode::config::standard());
-    calls.map(|(calls, _)| calls).map_err(|error| refuse(&error.to_string()))
+    let numbers = bincode::serde::decode_from_slice(body, bincode::config::standard());
+    let ((calls, errors, priced, cost_pico_usd), _) = numbers.map_err(|error| refuse(&error.to_string()))?;
+    Ok(Spend { calls, errors, priced, cost_pico_usd })
 }
 
 /// The number of a series and the series, as they are stored.
@@ -184,6 +190,16 @@ pub(super) fn encode_series(number: u32, series: &Series) -> Result<Vec<u8>, Tel
 
 /// Reads a number and its series.
 pub(super) fn decode_series(bytes: &[u8]) -> Result<(u32, Series), TelemetryError> {
+    decode(bytes)
+}
+
+/// The number of a total and the total, as they are stored.
+pub(super) fn encode_total(number: u32, total: &Total) -> Result<Vec<u8>, TelemetryError> {
+    encode(&(number, total))
+}
+
+/// Reads a number and its total.
+pub(super) fn decode_total(bytes: &[u8]) -> Result<(u32, Total), TelemetryError> {
     decode(bytes)
 }
 

@@ -5,8 +5,8 @@ use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use super::TelemetryError;
 use super::observed;
 use super::tables::{
-    BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, ERASED, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, WAITING,
-    bucket, day, index_bytes, index_key, place_of,
+    BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, ERASED, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, SPEND,
+    WAITING, bucket, day, index_bytes, index_key, place_of,
 };
 
 /// Most blocks that are removed in one transaction.
@@ -17,6 +17,8 @@ const BODIES_PER_STEP: usize = 1_000;
 const INDEX_PER_STEP: usize = 20_000;
 /// Most series whose counts are looked at in one transaction.
 const SERIES_PER_STEP: u32 = 5_000;
+/// Most buckets of totals whose calls and cost are removed in one transaction.
+const SPEND_PER_STEP: usize = 20_000;
 /// Most spools whose last batch is remembered, so that it is not counted again.
 const CURSORS_MAX: usize = 200_000;
 /// How long a score waits for its response, in days.
@@ -80,6 +82,8 @@ pub(super) enum Step {
     Small,
     /// Counts of a level, of the series from a number on.
     Rollups { level: usize, from: u32 },
+    /// Calls and cost of totals of a level.
+    Spend { level: usize },
 }
 
 /// One run of expiry.
@@ -106,6 +110,7 @@ impl Expiry {
                 Ok((Expired::default(), Some(Step::Rollups { level: 0, from: 0 })))
             }
             Step::Rollups { level, from } => self.rollups(database, level, from),
+            Step::Spend { level } => Ok((Expired::default(), Some(self.spend(database, level)?))),
         }
     }
 
@@ -234,12 +239,35 @@ impl Expiry {
         Ok(())
     }
 
-    fn rollups(&self, database: &Database, level: usize, from: u32) -> Result<(Expired, Option<Step>), TelemetryError> {
+    /// The first bucket of a level that is kept.
+    fn oldest_bucket(&self, level: usize) -> Option<u32> {
         let Retention { minutes_days, hours_days, days_days, .. } = self.retention;
-        let Some((rollups, days)) = ROLLUPS.into_iter().zip([minutes_days, hours_days, days_days]).nth(level) else {
+        [minutes_days, hours_days, days_days].get(level).map(|days| bucket(self.before(*days), level))
+    }
+
+    fn spend(&self, database: &Database, level: usize) -> Result<Step, TelemetryError> {
+        let next = Step::Rollups { level: level.saturating_add(1), from: 0 };
+        let (Some(spend), Some(oldest)) = (SPEND.get(level).copied(), self.oldest_bucket(level)) else {
+            return Ok(next);
+        };
+        if database.begin_read()?.open_table(spend)?.first()?.is_none_or(|(first, _)| first.value().0 >= oldest) {
+            return Ok(next);
+        }
+        let txn = database.begin_write()?;
+        {
+            let mut table = txn.open_table(spend)?;
+            for entry in table.extract_from_if(..(oldest, 0), |_, _| true)?.take(SPEND_PER_STEP) {
+                entry?;
+            }
+        }
+        txn.commit()?;
+        Ok(Step::Spend { level })
+    }
+
+    fn rollups(&self, database: &Database, level: usize, from: u32) -> Result<(Expired, Option<Step>), TelemetryError> {
+        let (Some(rollups), Some(oldest)) = (ROLLUPS.get(level).copied(), self.oldest_bucket(level)) else {
             return Ok((Expired::default(), None));
         };
-        let oldest = bucket(self.before(days), level);
         let end = from.saturating_add(SERIES_PER_STEP);
         let txn = database.begin_read()?;
         let series = txn.open_table(META)?.get("series")?.map_or(0, |value| value.value());
@@ -265,11 +293,7 @@ impl Expiry {
             }
             txn.commit()?;
         }
-        let next = if u64::from(end) > series {
-            Step::Rollups { level: level.saturating_add(1), from: 0 }
-        } else {
-            Step::Rollups { level, from: end }
-        };
+        let next = if u64::from(end) > series { Step::Spend { level } } else { Step::Rollups { level, from: end } };
         Ok((expired, Some(next)))
     }
 }

@@ -1,18 +1,19 @@
 //! Reading what was recorded: single responses with their scores, and counts over time.
 
-use std::ops::ControlFlow;
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
 
-use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::apply::{target_hash, targets_of};
-use super::codec::{decode_rollup, decode_series, unpack};
+use super::codec::{decode_rollup, decode_series, decode_spend, decode_total, unpack};
 use super::tables::{
-    BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, bucket, day_of,
-    hash, index_bytes, index_range, place_of, prompt_prefix, span_hash,
+    BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, SPEND,
+    TOTAL_OF_ALL, TOTALS, bucket, day_of, hash, index_bytes, index_range, place_of, prompt_prefix, span_hash,
 };
 use super::{TelemetryError, TelemetryStore};
 use crate::event::{Event, Response, Score, SpanContext};
-use crate::rollup::{Rollup, Series};
+use crate::rollup::{Rollup, Series, Spend, Total};
 
 /// Most responses of one trace, conversation or stretch of time.
 pub const RESPONSES_MAX: usize = 1_000;
@@ -231,11 +232,7 @@ impl TelemetryStore {
             Which::All => Vec::new(),
             Which::Prompt(name) => prompt_prefix(name),
         };
-        let mut opened = Vec::new();
-        for stretch in stretches {
-            let Some(table) = ROLLUPS.get(stretch.level as usize) else { continue };
-            opened.push((stretch, txn.open_table(*table)?));
-        }
+        let stretches = OpenStretches::open(&txn, stretches)?;
         for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
             let (key, value) = entry?;
             if !key.value().starts_with(&prefix) {
@@ -245,16 +242,58 @@ impl TelemetryStore {
             if !wanted(&series) {
                 continue;
             }
-            for (Stretch { level, from_ms, to_ms }, rollups) in &opened {
-                let length = level.ms();
-                let first = bucket(*from_ms, *level as usize);
-                let end = bucket(to_ms.saturating_add(length - 1), *level as usize);
-                for entry in rollups.range((number, first)..(number, end))? {
-                    let (key, value) = entry?;
-                    let from_ms = i64::from(key.value().1).saturating_mul(length);
-                    if visit(&series, from_ms, decode_rollup(value.value())?).is_break() {
-                        return Ok(ControlFlow::Break(()));
-                    }
+            if stretches.visit(number, decode_rollup, |at_ms, rollup| visit(&series, at_ms, rollup))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Visits what was counted in stretches of time in the totals that are wanted: what this costs grows with their
+    /// number, and not with that of versions, models, labels and environments. Answers `Break` if the visitor ended it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn visit_totals(
+        &self,
+        stretches: &[Stretch],
+        wanted: impl FnMut(&Total) -> bool,
+        visit: impl FnMut(&Total, i64, Rollup) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TelemetryError> {
+        let txn = self.shared.database().begin_read()?;
+        let (wanted, _) = wanted_totals(&txn, wanted)?;
+        visit_each(&OpenStretches::open(&txn, stretches)?, &wanted, decode_rollup, visit)
+    }
+
+    /// The same for calls and their cost alone, in any order, which takes a fraction of the time.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn visit_spend(
+        &self,
+        stretches: &[Stretch],
+        wanted: impl FnMut(&Total) -> bool,
+        mut visit: impl FnMut(&Total, i64, Spend) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TelemetryError> {
+        /// One in so many totals is still looked up by itself, instead of reading past the others.
+        const FEW: usize = 8;
+        let txn = self.shared.database().begin_read()?;
+        let (wanted, all) = wanted_totals(&txn, wanted)?;
+        if wanted.len() <= all / FEW {
+            let stretches = OpenStretches::open(&txn, stretches)?;
+            return visit_each(&stretches, &wanted, decode_spend, visit);
+        }
+        let wanted: HashMap<u32, Total> = wanted.into_iter().collect();
+        for Stretch { level, from_ms, to_ms } in stretches {
+            let Some(table) = SPEND.get(*level as usize) else { continue };
+            let buckets = buckets_of(*level, *from_ms, *to_ms);
+            for entry in txn.open_table(*table)?.range((buckets.start, 0)..(buckets.end, 0))? {
+                let (key, value) = entry?;
+                let (bucket, number) = key.value();
+                let Some(total) = wanted.get(&number) else { continue };
+                let at_ms = i64::from(bucket).saturating_mul(level.ms());
+                if visit(total, at_ms, decode_spend(value.value())?).is_break() {
+                    return Ok(ControlFlow::Break(()));
                 }
             }
         }
@@ -308,7 +347,7 @@ impl TelemetryStore {
         let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
         Ok(Holdings {
             bytes: number("bytes")?.saturating_add(index_bytes(txn.open_table(INDEX)?.len()?)),
-            series: number("series")?,
+            series: txn.open_table(SERIES)?.len()?,
             waiting_scores: number("waiting")?,
             orphan_scores: number("orphan_scores")?,
         })
@@ -316,6 +355,78 @@ impl TelemetryStore {
 
     fn reading(&self) -> Result<Reading, TelemetryError> {
         Ok(Reading { txn: self.shared.database().begin_read()? })
+    }
+}
+
+/// The totals that are wanted, with their numbers; and how many there are.
+fn wanted_totals(
+    txn: &ReadTransaction,
+    mut wanted: impl FnMut(&Total) -> bool,
+) -> Result<(Vec<(u32, Total)>, usize), TelemetryError> {
+    let (mut found, mut all) = (Vec::new(), 0_usize);
+    let totals = txn.open_table(TOTALS)?;
+    let stored = totals.iter()?.map(|entry| decode_total(entry?.1.value()));
+    for total in std::iter::once(Ok((TOTAL_OF_ALL, Total::All))).chain(stored) {
+        all = all.saturating_add(1);
+        found.extend(Some(total?).filter(|(_, total)| wanted(total)));
+    }
+    Ok((found, all))
+}
+
+/// Visits the buckets of totals, one total after the other; answers `Break` if the visitor ended it.
+fn visit_each<T>(
+    stretches: &OpenStretches,
+    totals: &[(u32, Total)],
+    decode: fn(&[u8]) -> Result<T, TelemetryError>,
+    mut visit: impl FnMut(&Total, i64, T) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, TelemetryError> {
+    for (number, total) in totals {
+        if stretches.visit(*number, decode, |at_ms, counted| visit(total, at_ms, counted))?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// The numbers of the buckets of a level that begin between two moments.
+fn buckets_of(level: Level, from_ms: i64, to_ms: i64) -> Range<u32> {
+    bucket(from_ms, level as usize)..bucket(to_ms.saturating_add(level.ms() - 1), level as usize)
+}
+
+/// Stretches of time, and the tables with their buckets.
+struct OpenStretches(Vec<(Stretch, Rollups)>);
+
+/// A table of rollups.
+type Rollups = ReadOnlyTable<(u32, u32), &'static [u8]>;
+
+impl OpenStretches {
+    fn open(txn: &ReadTransaction, stretches: &[Stretch]) -> Result<Self, TelemetryError> {
+        let mut opened = Vec::new();
+        for stretch in stretches {
+            let Some(table) = ROLLUPS.get(stretch.level as usize) else { continue };
+            opened.push((*stretch, txn.open_table(*table)?));
+        }
+        Ok(Self(opened))
+    }
+
+    /// Visits the buckets with a number; answers `Break` if the visitor ended it.
+    fn visit<T>(
+        &self,
+        number: u32,
+        decode: fn(&[u8]) -> Result<T, TelemetryError>,
+        mut visit: impl FnMut(i64, T) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TelemetryError> {
+        for (Stretch { level, from_ms, to_ms }, rollups) in &self.0 {
+            let buckets = buckets_of(*level, *from_ms, *to_ms);
+            for entry in rollups.range((number, buckets.start)..(number, buckets.end))? {
+                let (key, value) = entry?;
+                let at_ms = i64::from(key.value().1).saturating_mul(level.ms());
+                if visit(at_ms, decode(value.value())?).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 

@@ -10,8 +10,12 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableTable, WriteTransaction};
 
 use super::TelemetryError;
-use super::codec::{decode_rollup, decode_series, encode_rollup, pack, unpack};
-use super::tables::{BLOCK_ENDS, BLOCKS, LEVEL_MS, META, OBSERVED, ROLLUPS, RollupKey, SERIES, bucket, series_key};
+use super::apply::total_of;
+use super::codec::{decode_rollup, decode_series, encode_rollup, encode_spend, pack, unpack};
+use super::tables::{
+    BLOCK_ENDS, BLOCKS, LEVEL_MS, META, OBSERVED, ROLLUPS, RollupKey, SERIES, SERIES_TOTALS, SPEND, TOTAL_OF_ALL,
+    bucket, series_key,
+};
 use crate::event::{Attribution, Cost, Event, Response, Unattributed};
 use crate::model::name::PromptName;
 use crate::observed::ObservedCounts;
@@ -154,6 +158,7 @@ fn rewrite(
     done: &mut Recosted,
 ) -> Result<Differences, TelemetryError> {
     let series = txn.open_table(SERIES)?;
+    let totals = txn.open_table(SERIES_TOTALS)?;
     let mut stored = txn.open_table(BLOCKS)?;
     let mut meta = txn.open_table(META)?;
     let mut bytes = meta.get("bytes")?.map_or(0, |value| value.value());
@@ -185,9 +190,11 @@ fn rewrite(
                 done.after.add(before);
                 continue;
             };
-            for level in 0..LEVEL_MS.len() {
-                let key = RollupKey { level, series: number, bucket: bucket(response.ended_ms, level) };
-                differences.rollups.entry(key).or_default().add(before, after);
+            for series in [number, total_of(&totals, number)?, TOTAL_OF_ALL] {
+                for level in 0..LEVEL_MS.len() {
+                    let key = RollupKey { level, series, bucket: bucket(response.ended_ms, level) };
+                    differences.rollups.entry(key).or_default().add(before, after);
+                }
             }
             if let Some(id) = response.observed {
                 differences.observed.entry(id).or_default().add(before, after);
@@ -239,21 +246,19 @@ fn apply(txn: &WriteTransaction, differences: Differences) -> Result<(), Telemet
         difference.apply(&mut counts.priced, &mut counts.cost_pico_usd);
         observed.insert(id, pack(&counts)?.as_slice())?;
     }
-    let mut opened = None;
-    let mut table = None;
-    for (RollupKey { level, series, bucket }, difference) in differences.rollups {
-        if opened != Some(level) {
-            drop(table.take());
-            table = ROLLUPS.get(level).map(|rollups| txn.open_table(*rollups)).transpose()?;
-            opened = Some(level);
+    for (level, (of_level, spend)) in ROLLUPS.into_iter().zip(SPEND).enumerate() {
+        let (mut table, mut spend) = (txn.open_table(of_level)?, txn.open_table(spend)?);
+        for (key, difference) in differences.rollups.iter().filter(|(key, _)| key.level == level) {
+            let RollupKey { series, bucket, .. } = *key;
+            let stored = table.get((series, bucket))?.map(|stored| decode_rollup(stored.value())).transpose()?;
+            let Some(mut rollup) = stored else { continue };
+            difference.apply(&mut rollup.priced, &mut rollup.cost_pico_usd);
+            table.insert((series, bucket), encode_rollup(&rollup)?.as_slice())?;
+            // Totals alone have it.
+            if spend.get((bucket, series))?.is_some() {
+                spend.insert((bucket, series), encode_spend(&rollup)?.as_slice())?;
+            }
         }
-        let Some(table) = table.as_mut() else { continue };
-        let Some(mut rollup) = table.get((series, bucket))?.map(|stored| decode_rollup(stored.value())).transpose()?
-        else {
-            continue;
-        };
-        difference.apply(&mut rollup.priced, &mut rollup.cost_pico_usd);
-        table.insert((series, bucket), encode_rollup(&rollup)?.as_slice())?;
     }
     Ok(())
 }

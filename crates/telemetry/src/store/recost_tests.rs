@@ -3,7 +3,8 @@ use crate::api::prices::PriceSource;
 use crate::event::{Attributed, AttributedBy, CostSource, Tokens};
 use crate::model::content_id::ContentId;
 use crate::price::PriceTable;
-use crate::store::{Level, Recorded, Role, TelemetryStore, Which};
+use crate::store::tests::counts;
+use crate::store::{Recorded, Role, TelemetryStore};
 use crate::system_text::SystemText;
 
 /// Noon of a day.
@@ -66,21 +67,6 @@ fn store_of(calls: impl IntoIterator<Item = Response>, book: &PriceBook) -> (tem
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
-}
-
-/// Everything that is counted, as bytes.
-fn counts(store: &TelemetryStore) -> Vec<(String, i64, Vec<u8>)> {
-    let mut all = Vec::new();
-    for level in [Level::Minute, Level::Hour, Level::Day] {
-        for series in store.counts(Which::All, level, 0, i64::from(u32::MAX) * 60_000).expect("counts") {
-            for bucket in series.buckets {
-                let bytes = encode_rollup(&bucket.rollup).expect("bytes");
-                all.push((format!("{level:?} {:?}", series.series), bucket.from_ms, bytes));
-            }
-        }
-    }
-    all.sort();
-    all
 }
 
 fn task(book: &Arc<PriceBook>) -> Recost {

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use redb::TableDefinition;
 
 use crate::event::SpanContext;
-use crate::rollup::{Series, SeriesOf};
+use crate::rollup::{Series, SeriesOf, Total};
 
 /// Numbers about the file, by name: `schema`, `block`, `bytes`, `series`, `waiting`, `spool`, `spool_bytes`, `node_high`,
 /// `node_low`, and the cursors of exports.
@@ -23,9 +23,20 @@ pub(super) const BODIES: TableDefinition<'_, (u64, u8), &[u8]> = TableDefinition
 pub(super) const INDEX: TableDefinition<'_, &[u8; INDEX_KEY_BYTES], u32> = TableDefinition::new("index");
 /// Series with their numbers, by [`series_key`].
 pub(super) const SERIES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("series");
-/// Rollups of minutes, hours and days, by series and number of the bucket.
+/// Totals with their numbers, by what the keys of their series begin with. A total is counted like a series, and has a
+/// number of the same sequence.
+pub(super) const TOTALS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("totals");
+/// The number of the total that a series is part of, by the number of the series.
+pub(super) const SERIES_TOTALS: TableDefinition<'_, u32, u32> = TableDefinition::new("series_totals");
+/// The number of the total of everything.
+pub(super) const TOTAL_OF_ALL: u32 = 0;
+/// Rollups of minutes, hours and days, by series (or total) and number of the bucket.
 pub(super) const ROLLUPS: [TableDefinition<'_, (u32, u32), &[u8]>; 3] =
     [TableDefinition::new("rollups_minute"), TableDefinition::new("rollups_hour"), TableDefinition::new("rollups_day")];
+/// Calls and cost of totals in the same buckets, by number of the bucket and total: what all of them spent in a stretch
+/// of time lies together.
+pub(super) const SPEND: [TableDefinition<'_, (u32, u32), &[u8]>; 3] =
+    [TableDefinition::new("spend_minute"), TableDefinition::new("spend_hour"), TableDefinition::new("spend_day")];
 /// Scores that wait for their response, by hash of the response and number.
 pub(super) const WAITING: TableDefinition<'_, (&[u8; 16], u64), &[u8]> = TableDefinition::new("waiting_scores");
 /// Calls that wait for the spans around them, by hash of their span.
@@ -201,6 +212,15 @@ pub(super) fn series_prefix(of: &SeriesOf) -> Vec<u8> {
     }
 }
 
+/// What the keys of all series of a total begin with.
+pub(super) fn total_prefix(total: &Total) -> Vec<u8> {
+    match total {
+        Total::All => Vec::new(),
+        Total::Unattributed(reason) => series_prefix(&SeriesOf::Unattributed(*reason)),
+        Total::Prompt(prompt) => prompt_prefix(prompt.as_str()),
+    }
+}
+
 /// What the keys of all series of a prompt begin with.
 pub(super) fn prompt_prefix(prompt: &str) -> Vec<u8> {
     let mut key = vec![1];
@@ -216,7 +236,9 @@ pub(super) fn create(write: &redb::WriteTransaction) -> Result<(), redb::Error> 
     write.open_table(BODIES)?;
     write.open_table(INDEX)?;
     write.open_table(SERIES)?;
-    for rollups in ROLLUPS {
+    write.open_table(TOTALS)?;
+    write.open_table(SERIES_TOTALS)?;
+    for rollups in ROLLUPS.into_iter().chain(SPEND) {
         write.open_table(rollups)?;
     }
     write.open_table(WAITING)?;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use redb::{ReadableDatabase, ReadableTable};
 
-use super::codec::{decode_calls, decode_series};
+use super::codec::{decode_series, decode_spend};
 use super::tables::{DAY_MS, ROLLUPS, SERIES, bucket};
 use super::{Level, TelemetryError, TelemetryStore};
 use crate::tally::{CallTallies, PromptLabel, SharedTallies};
@@ -42,7 +42,7 @@ impl TelemetryStore {
             let (number, series) = decode_series(entry?.1.value())?;
             let Some(of) = PromptLabel::of(series) else { continue };
             for entry in days.range((number, first)..=(number, u32::MAX))? {
-                let calls = decode_calls(entry?.1.value())?;
+                let calls = decode_spend(entry?.1.value())?.calls;
                 if calls > 0 {
                     let sum = found.entry(of.clone()).or_default();
                     *sum = sum.saturating_add(calls);

@@ -2,9 +2,10 @@ mod merging;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::codec::encode_rollup;
+use super::codec::{encode_rollup, encode_spend};
 use super::*;
 use crate::event::{
     Attributed, AttributedBy, Attribution, Body, Cost, CostSource, Event, Response, Score, ScoreTarget, ScoreValue,
@@ -12,7 +13,7 @@ use crate::event::{
 };
 use crate::model::content_id::ContentId;
 use crate::moments::Millionths;
-use crate::rollup::{OTHER, SeriesOf};
+use crate::rollup::{OTHER, Rollup, SeriesOf, Spend, Total};
 
 pub(super) const NOON: i64 = 1_790_000_000_000;
 pub(super) const SPOOL: Role = Role::Spool { bytes_max: 1 << 30 };
@@ -76,7 +77,74 @@ pub(super) fn counts(store: &TelemetryStore) -> BTreeMap<(String, usize, i64), V
             }
         }
     }
+    let totals = totals(store);
+    assert_eq!(totals, sums(store), "each total is the sum of its series");
+    let spend = spend_of_totals(store);
+    assert!(totals.iter().all(|(key, rollup)| rollup.starts_with(spend.get(key).map_or(b"none", Vec::as_slice))));
+    assert_eq!(spend.len(), totals.len(), "nothing is left of buckets that are gone");
+    all.extend(totals.into_iter().map(|((total, level, at_ms), bytes)| ((format!("{total:?}"), level, at_ms), bytes)));
     all
+}
+
+/// Totals by level and start of the bucket, as bytes.
+type Totals = BTreeMap<(Total, usize, i64), Vec<u8>>;
+
+/// Everything, on each level.
+const EVER: [Stretch; 3] = [ever(Level::Minute), ever(Level::Hour), ever(Level::Day)];
+
+const fn ever(level: Level) -> Stretch {
+    Stretch { level, from_ms: 0, to_ms: u32::MAX as i64 * 60_000 }
+}
+
+/// What is stored of totals.
+fn totals(store: &TelemetryStore) -> Totals {
+    let mut found = Totals::new();
+    for (level, stretch) in EVER.into_iter().enumerate() {
+        let visited = store.visit_totals(
+            &[stretch],
+            |_| true,
+            |total, at_ms, rollup| {
+                found.insert((total.clone(), level, at_ms), encode_rollup(&rollup).expect("bytes"));
+                ControlFlow::Continue(())
+            },
+        );
+        assert!(visited.expect("totals").is_continue());
+    }
+    found
+}
+
+/// Their calls and cost, read past all others.
+fn spend_of_totals(store: &TelemetryStore) -> Totals {
+    let mut found = Totals::new();
+    for (level, stretch) in EVER.into_iter().enumerate() {
+        let visited = store.visit_spend(
+            &[stretch],
+            |_| true,
+            |total, at_ms, spend| {
+                let Spend { calls, errors, priced, cost_pico_usd } = spend;
+                let rollup = Rollup { calls, errors, priced, cost_pico_usd, ..Rollup::default() };
+                found.insert((total.clone(), level, at_ms), encode_spend(&rollup).expect("bytes"));
+                ControlFlow::Continue(())
+            },
+        );
+        assert!(visited.expect("totals").is_continue());
+    }
+    found
+}
+
+/// The same, added up from the series.
+fn sums(store: &TelemetryStore) -> Totals {
+    let mut sums: BTreeMap<(Total, usize, i64), Rollup> = BTreeMap::new();
+    for (level, stretch) in EVER.into_iter().enumerate() {
+        for series in store.counts(Which::All, stretch.level, stretch.from_ms, stretch.to_ms).expect("counts") {
+            for bucket in series.buckets {
+                for total in [Total::All, Total::of(&series.series.of)] {
+                    sums.entry((total, level, bucket.from_ms)).or_default().merge(&bucket.rollup);
+                }
+            }
+        }
+    }
+    sums.into_iter().map(|(key, rollup)| (key, encode_rollup(&rollup).expect("bytes"))).collect()
 }
 
 pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -188,6 +256,46 @@ fn what_exceeds_the_series_of_a_version_is_counted_together() {
     let other = series.iter().find(|series| series.series.model == OTHER).expect("the rest");
     let rest = other.buckets.iter().map(|bucket| bucket.rollup.calls).sum::<u64>();
     assert_eq!((calls, series.len(), rest), (200, 65, 136));
+    assert_eq!(store.holdings().expect("holdings").series, 65, "totals are no series");
+    counts(&store);
+}
+
+#[test]
+fn spend_of_totals_is_that_of_their_rollups() {
+    let (_directory, store) = keep();
+    let failed = Response { error: Some("timeout".to_owned()), cost: None, ..response("b", 2, NOON) };
+    record(&store, vec![recorded(response("a", 1, NOON)), recorded(failed)]);
+    let of_all = || {
+        let mut found = Vec::new();
+        let visited = store.visit_spend(
+            &EVER,
+            |total| *total == Total::All,
+            |_, at_ms, spend| {
+                found.push((at_ms, spend));
+                ControlFlow::Continue(())
+            },
+        );
+        assert!(visited.expect("totals").is_continue());
+        found
+    };
+    let among_few = of_all();
+    let spends = among_few.iter().map(|(_, spend)| *spend).collect::<Vec<_>>();
+    assert_eq!(spends, [Spend { calls: 2, errors: 1, priced: 1, cost_pico_usd: 5 }; 3]);
+    // Among many, it is looked up by itself.
+    let other = |number: i32| {
+        let mut other = response(&format!("other-{number}"), 1, NOON + 7 * 86_400_000);
+        if let Attribution::Version(version) = &mut other.attribution {
+            version.prompt = format!("other-{number}").parse().expect("a name");
+        }
+        recorded(other)
+    };
+    record(&store, (0..20).map(other).collect());
+    let later = among_few.iter().map(|(at_ms, _)| *at_ms).max();
+    let among_many: Vec<_> = of_all().into_iter().filter(|(at_ms, _)| Some(*at_ms) <= later).collect();
+    assert_eq!(among_many, among_few);
+    counts(&store);
+    let stopped = store.visit_spend(&EVER, |_| true, |_, _, _| ControlFlow::Break(()));
+    assert!(stopped.expect("totals").is_break());
 }
 
 #[test]
@@ -197,6 +305,7 @@ fn responses_without_a_version_are_counted_by_the_reason() {
         Response { attribution: Attribution::Unattributed(Unattributed::UnknownPrompt), ..response("a", 1, NOON) };
     record(&store, vec![recorded(lost)]);
     let series = store.counts(Which::All, Level::Hour, 0, NOON * 2).expect("counts");
+    counts(&store);
     assert_eq!(series.len(), 1);
     assert_eq!(series[0].series.of, SeriesOf::Unattributed(Unattributed::UnknownPrompt));
     assert_eq!(store.counts(Which::Prompt("support/agent"), Level::Hour, 0, NOON * 2).expect("counts"), []);
@@ -389,9 +498,10 @@ fn what_is_older_than_it_is_kept_goes_and_counts_stay() {
     record(&store, vec![recorded(response("new", 1, NOON))]);
     record(&store, vec![recorded(score(ScoreTarget::Response("none".to_owned()), 1.0, NOON - 3 * day))]);
     let expired = block_on(store.expire(Retention::default(), NOON)).expect("expired");
-    assert_eq!((expired.blocks, expired.rollups), (1, 1));
+    assert_eq!((expired.blocks, expired.rollups), (1, 3), "of the series, its prompt and everything");
     assert_eq!(store.response("old").expect("a read"), None);
     assert!(store.response("new").expect("a read").is_some());
+    counts(&store);
     let holdings = store.holdings().expect("holdings");
     assert_eq!((holdings.waiting_scores, holdings.orphan_scores), (0, 1));
     let days = store.counts(Which::All, Level::Day, 0, NOON * 2).expect("counts");
