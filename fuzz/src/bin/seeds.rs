@@ -9,9 +9,15 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use bookholder::model::position::Position;
+use bookholder::model::time::Timestamp;
+use bookholder::replication::telemetry_file::FileSigner;
 use bookholder::store::delta::{self, Scope};
 use bookholder::store::entry::Parts;
 use bookholder::store::read::Entries;
+use bookholder::telemetry::event::{
+    Body, Claim, Event, Response, Score, ScoreTarget, ScoreValue, SpanContext, Tokens,
+};
+use bookholder::telemetry::store::{Recorded, Role, TelemetryStore};
 use bookholder_fuzz::Node;
 use libfuzzer_sys::fuzz_target;
 
@@ -55,11 +61,52 @@ fn write() {
     put("delta", "packed", &[b"\0", packed.as_slice()].concat());
     put("delta", "plain", &[b"\x01", plain.as_slice()].concat());
 
+    telemetry(&node);
+
     let mut bundle = Vec::new();
     let mut file = node.wait(node.publisher.bundle(30, Vec::new())).expect("a bundle");
     file.rewind().expect("the disk");
     file.read_to_end(&mut bundle).expect("the disk");
     put("bundle", "bundle", &bundle);
+}
+
+/// A telemetry file with a batch of calls and scores, and that batch by itself.
+fn telemetry(node: &Node) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let spool = TelemetryStore::open(folder.path(), Role::Spool { bytes_max: 1 << 20 }).expect("a spool");
+    let text = |text: &str| Some(text.to_owned());
+    let response = Response {
+        id: text("chatcmpl-9x"),
+        span: Some(SpanContext { trace: [1; 16], span: [2; 8] }),
+        ended_ms: 1_790_000_000_000,
+        model_used: text("gpt-5-mini"),
+        tokens: Tokens { input: Some(812), output: Some(95), ..Tokens::default() },
+        latency_us: Some(1_240_500),
+        session: text("chat-1"),
+        claim: Claim { stamp: text("support/agent@7+3f9a1c2b7d41"), ..Claim::default() },
+        body: Some(Box::new(Body { input: text("[\"hi\"]"), output: None })),
+        ..Response::default()
+    };
+    let score = Score {
+        target: ScoreTarget::Response("chatcmpl-9x".to_owned()),
+        name: "helpful".to_owned(),
+        value: ScoreValue::Boolean(true),
+        evaluator: text("ann"),
+        explanation: None,
+        at_ms: 1_790_000_001_000,
+        id: None,
+    };
+    let events = [Event::Response(Box::new(response)), Event::Score(score)];
+    let events = events.into_iter().map(|event| Recorded { event, repeat: None }).collect();
+    node.wait(spool.record(events, 1_790_000_002_000)).expect("recorded");
+    node.wait(spool.mark_spool(1_790_000_003_000)).expect("marked");
+    let batch = spool.spooled().expect("batches").remove(0).batch;
+    put("telemetry", "batch", &[b"\x01", zstd::decode_all(batch.as_slice()).expect("packed").as_slice()].concat());
+    let signer = FileSigner::open(folder.path(), Some("edge-7")).expect("a key");
+    let mut file = b"\0".to_vec();
+    let exported = Timestamp::from_ms(1_790_000_003_000);
+    signer.write(2, spool.read_spool().expect("a spool"), exported, &mut file, &mut |_| {}).expect("written");
+    put("telemetry", "file", &file);
 }
 
 fn put(target: &str, name: &str, bytes: &[u8]) {
