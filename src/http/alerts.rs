@@ -14,7 +14,7 @@ use crate::api::alerts::AlertView;
 use crate::ingest::IngestError;
 use crate::model::alert::AlertRule;
 use crate::model::handle::Handle;
-use crate::registry::Registry;
+use crate::registry::{Actor, Registry};
 use crate::resolve::ReadScope;
 
 /// The alerts that a reader can see, on a primary.
@@ -51,10 +51,22 @@ pub(super) async fn put_alert(
     Json(rule): Json<AlertRule>,
 ) -> Result<Response, Failure> {
     let name = segments.text("name").to_owned();
-    let is_new = writer.registry.put_alert(&writer.actor, name.clone(), rule).await?;
-    read(&app, &writer.registry, &name).await?;
+    let is_new = put(&app, &writer.registry, &writer.actor, &name, rule).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Said(blocking(move || writer.registry.alert(&name)).await??)).into_response())
+}
+
+/// Stores an alert and reads its value; returns whether it is new.
+pub(super) async fn put(
+    app: &Shared,
+    registry: &Registry,
+    actor: &Actor,
+    name: &str,
+    rule: AlertRule,
+) -> Result<bool, Failure> {
+    let is_new = registry.put_alert(actor, name.to_owned(), rule).await?;
+    read(app, registry, name).await?;
+    Ok(is_new)
 }
 
 /// Reads the value of one alert, where telemetry is recorded.

@@ -126,6 +126,7 @@ test("lists, searches, the queue, change requests and the log show hostile texts
     `/ui/?folder=${asked}`,
     "/ui/usage",
     "/ui/alerts",
+    "/ui/alerts/hostile",
     "/ui/evaluations",
     `/ui/evaluations/${team.run}`,
     "/ui/suites/hostile",

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::support::answer::Answer;
 use crate::support::command::{Bookholder, bookholder};
-use crate::support::node::Node;
+use crate::support::node::{ADMIN, Node};
+use crate::ui::{Browser, form_token};
 
 /// A primary with calls of two prompts that cost 3 and 9 dollars, one without a known cost.
 fn node_with_calls() -> Node {
@@ -79,6 +81,80 @@ fn alert_is_seen_by_those_who_can_read_its_prompts_and_set_by_those_who_manage_w
     let refused = replica.get("/v1/alerts");
     assert!(refused.status == 403 && refused.text().contains("primary_only"), "{}", refused.text());
     replica.stop();
+}
+
+fn signed<'n>(node: &'n Node, token: &str) -> Browser<'n> {
+    let mut browser = Browser::new(node);
+    assert_eq!(browser.sign_in(token).status, 303);
+    browser
+}
+
+/// Sends a form of a page to the page.
+fn send(browser: &mut Browser<'_>, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let form = form_token(&browser.page(path));
+    browser.submit(path, &[&[("form", form.as_str())], fields].concat())
+}
+
+#[test]
+fn alert_is_created_changed_and_removed_on_its_page() {
+    let node = node_with_calls();
+    let mut admin = signed(&node, ADMIN);
+    let list = "/ui/alerts";
+    let sent = |answer: Answer| {
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        answer.header("location").map(str::to_owned).expect("a place")
+    };
+    let refused = |answer: Answer, part: &str| {
+        let page = answer.text();
+        assert!((400..500).contains(&answer.status), "{page}");
+        assert!(page.contains("Nothing was changed.") && page.contains(part), "{part} in {page}");
+        page
+    };
+    let spend = [("do", "save"), ("metric", "spend"), ("limit", "2.50"), ("per", "1d"), ("prompts", "support/**")];
+    let create = [&spend[..], &[("name", "support-spend"), ("min_calls", "20")]].concat();
+    assert_eq!(sent(send(&mut admin, list, &create)), "/ui/alerts?done=create");
+    let page = admin.page("/ui/alerts?done=create");
+    assert!(
+        page.contains("Created.") && page.contains(">firing<") && page.contains("/ui/alerts/support-spend"),
+        "{page}"
+    );
+    let page = refused(send(&mut admin, list, &create), "support-spend");
+    assert!(page.contains("value=\"2.50\""), "what was typed is there again: {page}");
+    let much = [("do", "save"), ("name", "errors"), ("metric", "error_rate"), ("per", "1h"), ("limit", "500")];
+    refused(send(&mut admin, list, &much), "0.05 for 5 %");
+    let none = [("do", "save"), ("name", "errors"), ("metric", "error_rate"), ("per", "1h"), ("limit", "few")];
+    refused(send(&mut admin, list, &none), "Limit: use per cent");
+
+    let path = "/ui/alerts/support-spend";
+    let page = admin.page(path);
+    let seen = page.split_once("name=\"seen\" value=\"").and_then(|(_, rest)| rest.split('"').next()).expect("a hash");
+    let change = [&spend[..2], &[("limit", "4"), ("per", "7d"), ("each", "yes"), ("seen", seen)]].concat();
+    assert_eq!(sent(send(&mut admin, path, &change)), "/ui/alerts?done=save");
+    let alert = node.get("/v1/alerts").ok()[0].clone();
+    let rule = json!({"metric": "spend", "threshold": 4.0, "prompts": "**", "each_prompt": true, "per_s": 604_800, "min_calls": 20});
+    assert_eq!((&alert["rule"], &alert["state"]), (&rule, &json!("firing")), "its value was read at once");
+    refused(send(&mut admin, path, &change), "someone else changed this");
+    let audit = node.send("GET", "/v1/audit?limit=1000", &[], b"").ok();
+    let entry = audit["items"].as_array().and_then(|items| items.iter().rfind(|entry| entry["command"] == "put-alert"));
+    let entry = entry.expect("an entry");
+    assert_eq!(entry["actor"], "admin", "{entry}");
+
+    // Those who can see an alert and manage none get no form, and are refused without one.
+    let token = json!({"name": "rita", "role": "reader"});
+    let token = node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("shown once").to_owned();
+    let mut rita = signed(&node, &token);
+    for page in [list, path] {
+        let html = rita.page(page);
+        assert!(html.contains("support-spend") && !html.contains("name=\"do\""), "{html}");
+    }
+    let form = form_token(&rita.page("/ui/"));
+    for (to, fields) in [(list, create.as_slice()), (path, &change), (path, &[("do", "remove")])] {
+        let answer = rita.submit(to, &[&[("form", form.as_str())], fields].concat());
+        assert_eq!(answer.status, 403, "{to} {fields:?}: {}", answer.text());
+    }
+    assert_eq!(sent(send(&mut admin, path, &[("do", "remove")])), "/ui/alerts?done=remove");
+    assert_eq!(node.get("/v1/alerts").ok(), json!([]));
+    assert_eq!(admin.get(path).status, 404);
 }
 
 #[test]

@@ -221,6 +221,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ),
     ("/ui/usage", &["/ui/usage", "/ui/usage?since=30d"]),
     ("/ui/alerts", &["/ui/alerts"]),
+    ("/ui/alerts/{name}", &["/ui/alerts/hush", "/ui/alerts/none"]),
     ("/ui/evaluations", &["/ui/evaluations"]),
     ("/ui/evaluations/{id}", &["/ui/evaluations/{R}"]),
     ("/ui/suites/{name}", &["/ui/suites/hush"]),
@@ -327,6 +328,8 @@ fn world() -> World {
         {"id": "r-4", "prompt": "none/at-all"},
     ]});
     let _reported = node.change("POST", "/v1/responses", &reports).ok();
+    let alert = json!({"metric": "spend", "threshold": 1, "prompts": "secret/deeper", "per_s": 3600});
+    assert_eq!(node.change("PUT", "/v1/alerts/hush", &alert).status, 201);
     let bound = json!({"name": "bound", "principal": "admin", "prompts": "support/**"});
     let token = node.change("POST", "/v1/tokens", &bound).ok();
     narrow.push(("bound", token["token"].as_str().expect("shown once").to_owned()));

@@ -345,6 +345,12 @@ pub fn response_path(id: &str) -> String {
     format!("/ui/responses/{}", utf8_percent_encode(id, SEGMENT))
 }
 
+/// The path of an alert's page.
+#[must_use]
+pub fn alert_path(name: &str) -> String {
+    format!("/ui/alerts/{}", utf8_percent_encode(name, SEGMENT))
+}
+
 /// The path of the page of a session.
 #[must_use]
 pub fn session_path(id: &str) -> String {

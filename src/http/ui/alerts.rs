@@ -1,22 +1,113 @@
-//! Alerts: their states and values.
+//! Alerts: their states and values, and the forms of those who manage them.
 
 use axum::extract::State;
 use axum::response::Response;
 
-use super::super::alerts::seen;
+use super::super::alerts::{put, seen};
 use super::super::error::Failure;
-use super::super::extract::{NoParams, blocking};
-use super::super::state::App;
-use super::html;
-use super::visitor::Visitor;
-use crate::web::pages::alerts::page;
+use super::super::extract::{Params, Segments};
+use super::super::request::RequestError;
+use super::super::state::{App, Shared};
+use super::access::{answer, fingerprint, new_name, show, unchanged, unknown_form, which};
+use super::visitor::{SubmittedForm, Visitor};
+use crate::api::alerts::AlertView;
+use crate::model::alert::AlertRule;
+use crate::model::principal::Permission;
+use crate::registry::{Actor, Registry, RegistryError};
+use crate::web::form::{FormValues, Outcome};
+use crate::web::pages::alerts::{AlertPageData, Alerts, one as one_page, page};
+use crate::web::typed::alert::{WrongField, rule};
 
-/// Shows the alerts that the visitor can see.
-pub(super) async fn alerts(State(app): State<App>, visitor: Visitor, _: NoParams) -> Result<Response, Failure> {
-    let work = move || -> Result<String, Failure> {
-        let view = visitor.view(&app)?;
-        let alerts = seen(&app, view.scope())?;
-        Ok(page(&visitor.frame(&app, &view), &alerts))
+/// The URL of the list.
+const LIST: &str = "/ui/alerts";
+/// The confirmation, by the word in the URL.
+const DONE: [(&str, &str); 3] = [("create", "Created."), ("save", "Saved."), ("remove", "Removed.")];
+
+/// Lists the alerts that the visitor can see.
+pub(super) async fn list(State(app): State<App>, visitor: Visitor, params: Params) -> Result<Response, Failure> {
+    show(params, &DONE, move |outcome| all(&app, &visitor, outcome)).await
+}
+
+fn all(app: &Shared, visitor: &Visitor, outcome: Outcome) -> Result<String, Failure> {
+    let view = visitor.view(app)?;
+    let rows = seen(app, view.scope())?;
+    Ok(page(&visitor.frame(app, &view), &Alerts { rows, manages: manages(app, visitor), outcome }))
+}
+
+/// Whether the visitor can change alerts.
+fn manages(app: &Shared, visitor: &Visitor) -> bool {
+    visitor.holds(app, Permission::Webhooks)
+}
+
+/// Creates an alert.
+pub(super) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> Result<Response, Failure> {
+    let (registry, actor) = sent.writer(&app)?;
+    let typed = sent.typed();
+    let made = async {
+        let is_taken = |name: &str| Ok(stored(&registry, &actor, name)?.is_some());
+        let name = new_name(&typed, "an alert", is_taken)?;
+        put(&app, &registry, &actor, &name, rule_of(&typed)?).await?;
+        Ok(format!("{LIST}?done=create"))
     };
-    Ok(html(blocking(work).await??))
+    let did = made.await;
+    answer(&sent, typed, did, move |visitor, outcome| all(&app, visitor, outcome)).await
+}
+
+/// What the alert of this name watches, for those who can change it.
+fn stored(registry: &Registry, actor: &Actor, name: &str) -> Result<Option<AlertRule>, Failure> {
+    registry.may_look(actor, Permission::Webhooks)?;
+    let alerts = registry.stored_alerts().map_err(RegistryError::from)?;
+    Ok(alerts.into_iter().find(|alert| alert.name == name).map(|alert| alert.rule))
+}
+
+fn rule_of(typed: &FormValues) -> Result<AlertRule, Failure> {
+    Ok(rule(typed).map_err(|WrongField { field, reason }| RequestError::FormValue { field, reason })?)
+}
+
+/// Shows one alert.
+pub(super) async fn one(
+    State(app): State<App>,
+    visitor: Visitor,
+    segments: Segments,
+    params: Params,
+) -> Result<Response, Failure> {
+    let name = segments.text("name").to_owned();
+    show(params, &DONE, move |outcome| shown(&app, &visitor, &name, outcome)).await
+}
+
+fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
+    let view = visitor.view(app)?;
+    let alert = seen(app, view.scope())?.into_iter().find(|alert: &AlertView| alert.name == name);
+    let alert = alert.ok_or_else(|| absent(name))?;
+    let matter = AlertPageData { seen: fingerprint(&alert.rule), manages: manages(app, visitor), alert, outcome };
+    Ok(one_page(&visitor.frame(app, &view), &matter))
+}
+
+fn absent(name: &str) -> RegistryError {
+    RegistryError::NotFound { what: "alert", name: name.chars().take(64).collect() }
+}
+
+/// Changes or removes an alert.
+pub(super) async fn act(
+    State(app): State<App>,
+    segments: Segments,
+    mut sent: SubmittedForm,
+) -> Result<Response, Failure> {
+    let (name, typed) = (segments.text("name").to_owned(), sent.typed());
+    let did = change(&app, &sent, &name, &typed).await;
+    answer(&sent, typed, did, move |visitor, outcome| shown(&app, visitor, &name, outcome)).await
+}
+
+async fn change(app: &App, sent: &SubmittedForm, name: &str, typed: &FormValues) -> Result<String, Failure> {
+    let (registry, actor) = sent.writer(app)?;
+    match which(typed) {
+        "save" => {
+            let before = stored(&registry, &actor, name)?.ok_or_else(|| absent(name))?;
+            unchanged(typed, &before)?;
+            put(app, &registry, &actor, name, rule_of(typed)?).await?;
+        }
+        "remove" => registry.remove_alert(&actor, name.to_owned()).await?,
+        _ => return Err(unknown_form()),
+    }
+    Ok(format!("{LIST}?done={}", which(typed)))
 }

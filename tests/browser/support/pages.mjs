@@ -164,6 +164,8 @@ export const PAGES = [
   { name: "observed-missing", route: "/ui/observed/{id}", path: "/ui/observed/0000000000000001", as: "priya", status: 404 },
   { name: "replica-observed", route: "/ui/observed", path: "/ui/observed", on: "replica", status: 403 },
   { name: "alerts", route: "/ui/alerts", path: "/ui/alerts", as: "admin" },
+  { name: "alert", route: "/ui/alerts/{name}", path: "/ui/alerts/support-spend", as: "admin" },
+  { name: "alert-missing", route: "/ui/alerts/{name}", path: "/ui/alerts/none", as: "priya", status: 404 },
   { name: "alerts-none", route: "/ui/alerts", path: "/ui/alerts", on: "empty" },
   { name: "evaluations", route: "/ui/evaluations", path: "/ui/evaluations", as: "admin" },
   { name: "evaluations-none", route: "/ui/evaluations", path: "/ui/evaluations", on: "empty" },

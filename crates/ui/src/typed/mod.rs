@@ -1,5 +1,6 @@
 //! Conversion between form fields and values.
 
+pub mod alert;
 pub mod content;
 pub mod serving;
 

@@ -53,7 +53,7 @@ fn done(word: Option<String>, said: &[(&'static str, &'static str)]) -> Outcome 
 }
 
 /// Shows a page, with a confirmation if its URL has one.
-async fn show(
+pub(super) async fn show(
     mut params: Params,
     said: &[(&'static str, &'static str)],
     page: impl FnOnce(Outcome) -> Result<String, Failure> + Send + 'static,
@@ -64,7 +64,7 @@ async fn show(
 }
 
 /// Answers a form: redirects after success, or shows the page again with the error.
-async fn answer<const MAX: usize>(
+pub(super) async fn answer<const MAX: usize>(
     sent: &SubmittedForm<MAX>,
     typed: FormValues,
     did: Result<String, Failure>,
@@ -93,7 +93,7 @@ fn again(
 }
 
 /// Which form of the page was sent.
-fn which(typed: &FormValues) -> &str {
+pub(super) fn which(typed: &FormValues) -> &str {
     typed.get(WHICH)
 }
 
@@ -117,7 +117,7 @@ where
 }
 
 /// The name of a new object, which must not exist yet.
-fn new_name(
+pub(super) fn new_name(
     typed: &FormValues,
     what: &'static str,
     is_taken: impl FnOnce(&str) -> Result<bool, Failure>,
@@ -157,12 +157,12 @@ fn grant(typed: &FormValues) -> Result<Option<Grant>, Failure> {
 }
 
 /// A hash of a value, to detect changes.
-fn fingerprint(one: &impl Serialize) -> String {
+pub(super) fn fingerprint(one: &impl Serialize) -> String {
     blake3::hash(&serde_json::to_vec(one).unwrap_or_default()).to_hex().chars().take(32).collect()
 }
 
 /// Rejects a change if someone else changed the object since the page was made.
-fn unchanged(typed: &FormValues, now: &impl Serialize) -> Result<(), Failure> {
+pub(super) fn unchanged(typed: &FormValues, now: &impl Serialize) -> Result<(), Failure> {
     if typed.get("seen") == fingerprint(now) {
         return Ok(());
     }
@@ -170,7 +170,7 @@ fn unchanged(typed: &FormValues, now: &impl Serialize) -> Result<(), Failure> {
     Err(RequestError::FormValue { field: "Not saved", reason: reason.to_owned() }.into())
 }
 
-fn unknown_form() -> Failure {
+pub(super) fn unknown_form() -> Failure {
     RequestError::FormField { field: WHICH }.into()
 }
 

@@ -30,7 +30,7 @@ const NAME_MAX: &str = "64";
 /// The validation pattern of names, for browsers.
 const NAME: &str = "[a-z0-9._@\\-]{1,64}";
 /// Longest pattern, in bytes.
-const PATTERN_MAX: &str = "200";
+pub(super) const PATTERN_MAX: &str = "200";
 
 /// The tabs of the access pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,7 +227,7 @@ fn further(path: &str, sought: &str, next: Option<&str>) -> Markup {
 }
 
 /// The name field of a form that creates something.
-fn name_input(id: &str, typed: &FormValues) -> Markup {
+pub(super) fn name_input(id: &str, typed: &FormValues) -> Markup {
     html! {
         input id=(id) name="name" value=(plain(typed.get("name"))) required maxlength=(NAME_MAX) pattern=(NAME)
             autocomplete="off" spellcheck="false";
@@ -235,7 +235,7 @@ fn name_input(id: &str, typed: &FormValues) -> Markup {
 }
 
 /// A form that opens on demand; open after an error.
-fn on_demand(heading: &str, outcome: &Outcome, which: &str, form: &Markup) -> Markup {
+pub(super) fn on_demand(heading: &str, outcome: &Outcome, which: &str, form: &Markup) -> Markup {
     html! {
         details.act.new open[outcome.refused.is_some() && outcome.typed.get(WHICH) == which] {
             summary { (heading) }
@@ -245,7 +245,7 @@ fn on_demand(heading: &str, outcome: &Outcome, which: &str, form: &Markup) -> Ma
 }
 
 /// A button with a second confirming click, and an explanation.
-fn behind_a_click(action: &str, form: &str, which: &str, button: &str, means: &str) -> Markup {
+pub(super) fn behind_a_click(action: &str, form: &str, which: &str, button: &str, means: &str) -> Markup {
     html! {
         details.act {
             summary { (button) " …" }
