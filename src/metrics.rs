@@ -205,6 +205,7 @@ pub struct Instruments {
     pub webhooks: Family<State, Gauge>,
     pub webhook_attempts: Family<State, Counter>,
     pub alerts_firing: OptionalGauge,
+    pub telemetry_rejected: Family<Reason, Counter>,
     pub telemetry_exported: Family<Kind, Counter>,
     pub telemetry_export_lost: Family<Kind, Counter>,
     pub telemetry_export_failures: Family<Kind, Counter>,
@@ -404,6 +405,7 @@ fn catalogue(role: Role) -> Instruments {
         resolve_composed: c.count("resolve_composed", "Resolves answered from the database or by subject"),
         resolve_errors: c.count("resolve_errors", "Resolves that failed"),
         resolve_seconds: c.seconds("resolve_seconds", "Duration of resolves not answered from memory", 1e-6),
+        telemetry_rejected: c.add("telemetry_rejected", "What was left out of reports of OpenTelemetry, by reason", Family::default()),
         event_listeners: c.gauge("event_listeners", "Open event streams"),
         commits: c.only(Role::Primary).count("commits", "Commits since this process started"),
         commit_group_seconds: c.seconds("commit_group_seconds", "Time to write a group of commits to disk; concurrent \

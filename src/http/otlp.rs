@@ -20,7 +20,8 @@ use super::request::RequestError;
 use super::state::App;
 use super::telemetry::recorder;
 use crate::api::telemetry::{OTLP_BODY_BYTES_MAX, OtlpAnswer};
-use crate::telemetry::otlp::{Encoding, Signal};
+use crate::metrics::Reason;
+use crate::telemetry::otlp::{Encoding, Rejected, Signal};
 
 /// Size above which a body is read on a blocking thread, in bytes.
 const INLINE_BYTES_MAX: usize = 64 * 1024;
@@ -93,7 +94,11 @@ async fn receive(
         Ok(reader.read_otlp(signal, encoding, &bytes)?)
     };
     let received = if inline { read()? } else { blocking(read).await?? };
+    let rejected = received.rejected().to_vec();
     let answer = recorder.record_otlp(received).await?;
+    for Rejected { reason, count } in rejected {
+        app.metrics.telemetry_rejected.get_or_create(&Reason { reason: reason.name() }).inc_by(count);
+    }
     Ok((StatusCode::OK, [(header::CONTENT_TYPE, media(encoding))], answer).into_response())
 }
 

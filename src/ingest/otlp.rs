@@ -9,7 +9,7 @@ use std::sync::{MutexGuard, PoisonError};
 use super::content::Texts;
 use super::{IngestError, Recorder};
 use crate::telemetry::event::Event;
-use crate::telemetry::otlp::{self, Encoding, Options, Settled, Signal, TraceMemory};
+use crate::telemetry::otlp::{self, Encoding, Options, Rejected, Settled, Signal, TraceMemory};
 use crate::telemetry::store::{EVENTS_MAX, Parking, Recorded, TelemetryError};
 
 /// Most calls that are kept while the store takes none; those above it come back at the next start.
@@ -35,6 +35,15 @@ impl Traces {
 pub struct Received {
     settled: Settled,
     answer: Vec<u8>,
+    rejected: Vec<Rejected>,
+}
+
+impl Received {
+    /// What was not taken as it was sent.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
 }
 
 impl Recorder {
@@ -51,6 +60,7 @@ impl Recorder {
             Signal::Metrics => otlp::read_metrics(body, encoding)?,
         };
         let answer = otlp::answer(signal, encoding, &batch);
+        let rejected = batch.rejected();
         let mut settled = self.traces().memory.settle(batch, now_ms);
         for event in [&mut settled.ready, &mut settled.released, &mut settled.parked].into_iter().flatten() {
             self.complete(event);
@@ -64,7 +74,7 @@ impl Recorder {
                 texts.put(event);
             }
         }
-        Ok(Received { settled, answer })
+        Ok(Received { settled, answer, rejected })
     }
 
     /// Records what was read; the answer to its sender.

@@ -1,11 +1,13 @@
 //! Bodies of OTLP at the door: both encodings, compressed or not, too large, damaged, and in the wrong place.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{
     JSON, PROTOBUF, call, export, fixture, gzip, logs_as_protobuf, recorded, span_with, traces, traces_as_protobuf,
 };
-use crate::support::node::{Launch, Node};
+use crate::support::node::{ADMIN, Launch, Node};
 
 /// More than a body may have after decompression.
 const TOO_LARGE: usize = 65 * 1024 * 1024;
@@ -72,6 +74,57 @@ fn failures_are_statuses_of_grpc_in_the_encoding_of_the_request() {
 }
 
 #[test]
+fn basic_credentials_report_with_an_access_token_as_their_password() {
+    let node = Node::primary();
+    node.publish("support/agent", "text");
+    let token = node.change("POST", "/v1/tokens", &json!({"name": "narrow", "role": "reader"})).ok();
+    let narrow = token["token"].as_str().expect("shown once").to_owned();
+    let body = traces(&[call(1, 1, 0, "support/agent")]);
+    for (user, password, status) in [
+        ("any", ADMIN, 200),
+        ("", ADMIN, 200),
+        ("any", "bh_wrong-0123456789abcdef0123456789", 401),
+        ("any", narrow.as_str(), 403),
+    ] {
+        let basic = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
+        let answer = node.send("POST", "/v1/traces", &[("authorization", &basic), ("content-type", JSON)], &body);
+        assert_eq!(answer.status, status, "{user} {password}: {}", answer.text());
+    }
+}
+
+#[test]
+fn times_that_cannot_be_are_now_and_wrong_numbers_are_refused_by_their_field() {
+    let node = Node::primary();
+    node.publish("support/agent", "text");
+    for (id, ended) in [("early", "1970-01-01T00:00:01Z"), ("late", "2100-01-01T00:00:00Z")] {
+        let response = json!({"id": id, "prompt": "support/agent", "ended": ended});
+        assert_eq!(node.change("POST", "/v1/responses", &json!({"responses": [response]})).status, 200);
+        let found = node.get(&format!("/v1/responses/{id}")).ok()["responses"][0]["ended"].clone();
+        assert!(found.as_str().is_some_and(|found| found.starts_with("202")), "{found}");
+    }
+    assert_eq!(node.get("/v1/stats?since=1h").ok()["total"]["calls"], json!(2));
+    let send = |path: &str, body: &str| {
+        node.send("POST", path, &[("authorization", ""), ("content-type", JSON)], body.as_bytes())
+    };
+    for value in ["NaN", "1e400", "-1e400", "1e10", "Infinity", "null", "[]"] {
+        let body = format!(r#"{{"scores": [{{"response": "early", "name": "quality", "value": {value}}}]}}"#);
+        let answer = send("/v1/scores", &body);
+        assert!([400, 422].contains(&answer.status), "{value}: {} {}", answer.status, answer.text());
+    }
+    for field in [
+        r#""cost_usd": -1"#,
+        r#""cost_usd": 1e300"#,
+        r#""latency_ms": -5"#,
+        r#""input_tokens": 1.5"#,
+        r#""trace_id": "00""#,
+    ] {
+        let answer = send("/v1/responses", &format!(r#"{{"responses": [{{"prompt": "support/agent", {field}}}]}}"#));
+        assert!([400, 422].contains(&answer.status), "{field}: {} {}", answer.status, answer.text());
+    }
+    assert_eq!(node.get("/v1/stats?since=1h").ok()["total"]["calls"], json!(2), "nothing of it was recorded");
+}
+
+#[test]
 fn compressed_body_that_inflates_beyond_the_limit_is_refused_and_others_go_on() {
     let node = Node::primary();
     let bomb = gzip(&vec![b' '; TOO_LARGE]);
@@ -94,6 +147,8 @@ fn wrong_spans_are_counted_and_the_others_recorded() {
     let answer = export(&node, "/v1/traces", JSON, &traces(&[wrong, call(2, 2, 0, "support/agent")])).ok();
     assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1", "{answer}");
     assert!(answer["partialSuccess"]["errorMessage"].as_str().is_some_and(|text| text.contains("id")), "{answer}");
+    let counted = "\nbookholder_telemetry_rejected_total{reason=\"invalid_id\"} 1\n";
+    assert!(node.get("/metrics").text().contains(counted), "{}", node.get("/metrics").text());
     let response = recorded(&node, "r-2-2")["responses"][0].clone();
     assert_eq!((&response["version"]["prompt"], &response["version"]["version"]), (&json!("support/agent"), &json!(1)));
 }
