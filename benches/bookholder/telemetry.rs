@@ -298,19 +298,21 @@ fn json_request(batch: &str) -> Vec<u8> {
 
 /// A request with a batch as exporters of OpenTelemetry send it.
 fn otlp_request(batch: &str) -> Vec<u8> {
-    let seed = blake3::hash(batch.as_bytes());
     let event = |number: usize| {
-        let Event::Response(mut response) = response(number, SMALL).event else { unreachable!("it makes responses") };
-        let hash = blake3::Hasher::new().update(seed.as_bytes()).update(&number.to_le_bytes()).finalize();
-        let (mut trace, mut span) = ([0; 16], [0; 8]);
-        trace.copy_from_slice(&hash.as_bytes()[..16]);
-        span.copy_from_slice(&hash.as_bytes()[16..24]);
-        response.id = Some(format!("{batch}-{number}"));
-        response.span = Some(SpanContext { trace, span });
-        response.cost = None;
-        response.claim.prompt = Some(reference(number % SMALL.prompts));
-        response.attribution = Attribution::Pending;
-        Event::Response(response)
+        let mut event = response(number, SMALL).event;
+        if let Event::Response(response) = &mut event {
+            let id = format!("{batch}-{number}");
+            let (mut trace, mut span) = ([0; 16], [0; 8]);
+            let mut random = blake3::Hasher::new().update(id.as_bytes()).finalize_xof();
+            random.fill(&mut trace);
+            random.fill(&mut span);
+            response.id = Some(id);
+            response.span = Some(SpanContext { trace, span });
+            response.cost = None;
+            response.claim.prompt = Some(reference(number % SMALL.prompts));
+            response.attribution = Attribution::Pending;
+        }
+        event
     };
     let events: Vec<Event> = (0..BATCH).map(event).collect();
     request("/v1/traces", "application/x-protobuf", &export(0, &events).traces)

@@ -140,7 +140,9 @@ fn alert_is_created_changed_and_removed_on_its_page() {
     assert_eq!(entry["actor"], "admin", "{entry}");
 
     // Those who can see an alert and manage none get no form, and are refused without one.
-    let token = json!({"name": "rita", "role": "reader"});
+    let person = json!({"name": "rita", "kind": "person", "grants": [{"role": "reader"}]});
+    let _person = node.change("POST", "/v1/principals", &person).ok();
+    let token = json!({"name": "rita", "principal": "rita"});
     let token = node.change("POST", "/v1/tokens", &token).ok()["token"].as_str().expect("shown once").to_owned();
     let mut rita = signed(&node, &token);
     for page in [list, path] {

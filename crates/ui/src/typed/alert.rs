@@ -8,9 +8,6 @@ use crate::model::alert::{AlertRule, AlertUnit, MIN_CALLS_DEFAULT};
 use crate::model::pattern::Pattern;
 use crate::model::since::Since;
 
-/// Most decimal places of a percentage that a form shows.
-const DECIMALS_MAX: usize = 15;
-
 /// A field that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongField {
@@ -55,35 +52,39 @@ pub fn fields(rule: &AlertRule) -> FormValues {
 }
 
 /// A length of time as it is typed, such as `1d`.
-#[must_use]
-pub fn period(seconds: u64) -> String {
+fn period(seconds: u64) -> String {
     Since::Ago(i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000)).to_string()
 }
 
-/// A share as the shortest percentage that is read as the same share.
+/// A share as a percentage with the same digits.
 fn per_cent(share: f64) -> String {
-    let written = (0..=DECIMALS_MAX).map(|decimals| format!("{:.decimals$}", share * 100.0));
-    let same = |text: &String| text.parse::<f64>().is_ok_and(|percent| percent / 100.0 == share);
-    written.clone().find(same).or_else(|| written.last()).unwrap_or_default()
+    let text = share.to_string();
+    let (whole, part) = text.split_once('.').unwrap_or((&text, ""));
+    let part = format!("{part:0<2}");
+    let (two, rest) = part.split_at(2);
+    let digits = format!("{whole}{two}");
+    let digits = digits.trim_start_matches('0');
+    let whole = if digits.is_empty() { "0" } else { digits };
+    if rest.is_empty() { whole.to_owned() } else { format!("{whole}.{rest}") }
 }
 
 fn threshold(text: &str, unit: AlertUnit) -> Result<f64, WrongField> {
     let text = text.trim();
     let number = match unit {
-        AlertUnit::Usd => text.strip_prefix('$').unwrap_or(text),
-        AlertUnit::Share => text.strip_suffix('%').unwrap_or(text),
-        AlertUnit::Ms => text.strip_suffix("ms").unwrap_or(text),
+        AlertUnit::Usd => text.strip_prefix('$').unwrap_or(text).trim().to_owned(),
+        // As decimal digits, so that a share is the one that was written.
+        AlertUnit::Share => format!("{}e-2", text.strip_suffix('%').unwrap_or(text).trim()),
+        AlertUnit::Ms => text.strip_suffix("ms").unwrap_or(text).trim().to_owned(),
     };
-    let number = number.trim().parse::<f64>().ok().filter(|number| number.is_finite());
-    let number = number.ok_or_else(|| {
+    let number = number.parse::<f64>().ok().filter(|number| number.is_finite());
+    number.ok_or_else(|| {
         let such = match unit {
             AlertUnit::Usd => "US dollars, such as 20",
             AlertUnit::Share => "per cent, such as 5",
             AlertUnit::Ms => "milliseconds, such as 3000",
         };
         WrongField { field: "Limit", reason: format!("use {such}") }
-    })?;
-    Ok(if unit == AlertUnit::Share { number / 100.0 } else { number })
+    })
 }
 
 fn seconds(text: &str) -> Result<u64, WrongField> {
@@ -131,8 +132,7 @@ mod tests {
                 assert_eq!(rule(&fields(&asked)), Ok(asked));
             }
         }
-        let percentage = |share| per_cent(share);
-        assert_eq!([percentage(0.05), percentage(0.07), percentage(1.5)], ["5", "7", "150"]);
+        assert_eq!([0.05, 0.07, 1.5, 0.5, 1e-9, 0.123].map(per_cent), ["5", "7", "150", "50", "0.0000001", "12.3"]);
         assert_eq!([period(86_400), period(604_800), period(5_400)], ["1d", "7d", "90m"]);
     }
 
@@ -154,7 +154,7 @@ mod tests {
                 other => panic!("{metric} {limit}: {other:?}"),
             }
         }
-        for (field, value) in [("per", "1"), ("per", "2026-01-01"), ("min_calls", "-1"), ("prompts", "a b")] {
+        for (field, value) in [("per", "1"), ("per", "2026-01-01"), ("min_calls", "-1")] {
             let found = rule(&typed(&[("metric", "spend"), ("limit", "1"), ("per", "1h"), (field, value)]));
             assert!(found.is_err(), "{field} {value}: {found:?}");
         }
