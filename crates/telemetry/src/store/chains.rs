@@ -30,7 +30,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn followed_by(&self, prompt: &PromptName) -> Result<BTreeMap<PromptName, u64>, TelemetryError> {
-        let txn = self.shared.database.begin_read()?;
+        let txn = self.shared.database().begin_read()?;
         let blocks = txn.open_table(BLOCKS)?;
         let mut traces: HashMap<[u8; 16], BTreeMap<PromptName, Span>> = HashMap::new();
         let mut looked = 0;
