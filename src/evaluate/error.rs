@@ -22,6 +22,8 @@ pub enum EvaluationError {
     Off,
     #[error("run `{0}` does not exist")]
     NoRun(u64),
+    #[error("run {run} has no result at the place {place}")]
+    NoResult { run: u64, place: u32 },
     #[error("the run {0} is over")]
     Over(u64),
     #[error("{0}")]

@@ -7,11 +7,13 @@
 mod backend;
 mod error;
 mod imported;
+mod labels;
 mod playground;
 mod stale;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Runtime;
@@ -126,6 +128,12 @@ impl Evaluations {
         self.0.backend.views()
     }
 
+    /// The folder of the file with runs, for temporary files.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.0.store.path().parent().unwrap_or_else(|| Path::new("."))
+    }
+
     /// Continues the runs that did not end when the node stopped.
     ///
     /// # Errors
@@ -199,14 +207,16 @@ impl Evaluations {
         verdict: Option<CaseVerdict>,
         side: Option<Side>,
     ) -> Result<ResultsPage, EvaluationError> {
-        self.run(scope, id)?;
+        let run = self.run(scope, id)?;
+        let labels = self.0.registry.human_labels(&run.suite.name, Some(id))?;
         let (mut items, mut next) = (Vec::new(), None);
         self.0.store.visit_results(id, from, ResultFilter { verdict, side }, |place, result| {
             if items.len() >= limit {
                 next = Some(place);
                 return false;
             }
-            items.push(PlacedResult { place, result });
+            let labels = labels.iter().filter(|label| label.place == place).cloned().collect();
+            items.push(PlacedResult { place, result, labels });
             true
         })?;
         Ok(ResultsPage { items, next })

@@ -130,13 +130,13 @@ impl Evaluations {
     pub async fn keep_case(&self, actor: &Actor, suite: String, case: Case) -> Result<u64, EvaluationError> {
         let registry = &self.0.registry;
         let message = format!("Add the case {}", case.name);
-        let mut now = match registry.suite(&suite, None) {
-            Ok((_, suite)) => suite,
-            Err(crate::registry::RegistryError::NotFound { .. }) => Suite { repeats: 1, ..Suite::default() },
+        let (number, mut now) = match registry.suite(&suite, None) {
+            Ok((version, suite)) => (version.number, suite),
+            Err(crate::registry::RegistryError::NotFound { .. }) => (0, Suite { repeats: 1, ..Suite::default() }),
             Err(error) => return Err(error.into()),
         };
         now.cases.push(case);
-        Ok(registry.push_suite(actor, suite, now, &message).await?.0.number)
+        Ok(registry.push_suite(actor, suite, now, &message, Some(number)).await?.0.number)
     }
 
     fn today(&self) -> u32 {

@@ -11,11 +11,12 @@ use super::extract::{IMPORT_BODY_BYTES_MAX, Json, NoParams, Params, Segments, Se
 use super::request::RequestError;
 use super::state::{App, Shared};
 use crate::api::evaluations::{
-    ImportRunRequest, ProviderView, PushSuiteRequest, RESULTS_PAGE_MAX, ResultsPage, RunsPage, StartRunRequest,
-    SuiteView,
+    ImportRunRequest, LabelRequest, ProviderView, PushSuiteRequest, RESULTS_PAGE_MAX, ResultsPage, RunsPage,
+    StartRunRequest, SuiteView,
 };
 use crate::api::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::evaluate::{EvaluationError, Evaluations};
+use crate::model::calibration::{Calibration, HumanLabel};
 use crate::model::evaluation::{CaseVerdict, GateResult, Run, Side};
 use crate::model::handle::Handle;
 use crate::model::name::PromptName;
@@ -108,7 +109,7 @@ pub(super) async fn push_suite(
 ) -> Result<Response, Failure> {
     evaluations(&app)?;
     let (name, PushSuiteRequest { suite, message }) = (segments.text("name").to_owned(), request);
-    let (version, is_new) = writer.registry.push_suite(&writer.actor, name, suite, &message).await?;
+    let (version, is_new) = writer.registry.push_suite(&writer.actor, name, suite, &message, None).await?;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Said(version)).into_response())
 }
@@ -225,6 +226,48 @@ pub(super) async fn results(
     params.finish(&["verdict", "side", "from", "limit"])?;
     let (evaluations, scope) = (evaluations(&app)?, reader.scope());
     app.work.heavy_json(move |_| evaluations.results(&scope, id, (from, limit), verdict, side)).await
+}
+
+/// Stores what a person says about an answer that a judge scored. With some of them, the calibration of the judge says
+/// whether its verdicts can be relied on. Saying it again replaces what was said before.
+#[utoipa::path(
+    put, path = "/v1/runs/{id}/results/{place}/label", operation_id = "label_result", tag = "evaluations",
+    params(
+        ("id" = u64, Path, description = "The number of the run.", minimum = 1, example = 12),
+        ("place" = u32, Path, description = "The place of the result in the run.", minimum = 0, example = 4),
+    ),
+    request_body(content = LabelRequest, example = json!({"passed": false})),
+    responses((status = 200, body = HumanLabel)),
+)]
+pub(super) async fn label_result(
+    State(app): State<App>,
+    writer: Writer,
+    reader: Reader,
+    segments: Segments,
+    _: NoParams,
+    Json(request): Json<LabelRequest>,
+) -> Result<Said<HumanLabel>, Failure> {
+    // No run has a place that is larger.
+    let place = (segments.number("id")?, u32::try_from(segments.number("place")?).unwrap_or(u32::MAX));
+    Ok(Said(evaluations(&app)?.label(&writer.actor, &reader.scope(), place, request).await?))
+}
+
+/// Returns how far the judges of a suite agree with people: Cohen's kappa for each, and why it should not be relied on.
+#[utoipa::path(
+    get, path = "/v1/suites/{name}/calibration", operation_id = "get_calibration", tag = "evaluations", security((), ("token" = [])),
+    params(("name" = Handle, Path, description = "The name of the suite.", example = "regress")),
+    responses((status = 200, body = Vec<Calibration>)),
+)]
+pub(super) async fn calibration(
+    State(app): State<App>,
+    reader: Reader,
+    segments: Segments,
+    _: NoParams,
+) -> Result<Said<Vec<Calibration>>, Failure> {
+    let name = segments.text("name").to_owned();
+    check_suites(&reader.scope())?;
+    let evaluations = evaluations(&app)?;
+    Ok(Said(blocking(move || evaluations.calibration(&name)).await??))
 }
 
 /// Cancels a run. Its results stay; its gate decides nothing.

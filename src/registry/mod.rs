@@ -26,6 +26,7 @@ mod drafts;
 pub mod epochs;
 pub mod error;
 mod gates;
+mod human_labels;
 mod import;
 mod label_move;
 mod move_policy;

@@ -5,6 +5,7 @@
 use serde_json::value::RawValue;
 
 use super::command::{Attempt, SettingsChange};
+use super::human_labels::remove_labels;
 use super::{Actor, Registry, RegistryError, check_handle, check_message};
 use crate::model::audit::{Command, Subject};
 use crate::model::suite::{Suite, SuiteVersion};
@@ -18,16 +19,17 @@ const VERSIONS_MAX: u64 = 10_000;
 
 impl Registry {
     /// Pushes a suite as a new version. Returns the latest one, and whether it is new: pushing what is the latest version
-    /// already changes nothing.
+    /// already changes nothing. It must replace the version `expected`, if one is given; 0 is none.
     ///
     /// # Errors
-    /// The actor lacks permission, the suite is invalid, there are too many, or the store fails.
+    /// The actor lacks permission, the suite is invalid or was changed since, there are too many, or the store fails.
     pub async fn push_suite(
         &self,
         actor: &Actor,
         name: String,
         suite: Suite,
         message: &str,
+        expected: Option<u64>,
     ) -> Result<(SuiteVersion, bool), RegistryError> {
         let about = Attempt::new(Command::PutSuite, [subject(&name)], message);
         // Who may not is told so first, and recorded; the suite is checked here, not on the writer thread.
@@ -45,6 +47,13 @@ impl Registry {
             if let Some(before) = before.as_ref().filter(|before| before.id == id) {
                 return Ok((before.clone(), false));
             }
+            let current = before.as_ref().map_or(0, |before| before.number);
+            if expected.is_some_and(|expected| expected != current) {
+                return Err(RegistryError::Unfit(format!(
+                    "someone else changed the suite `{name}` meanwhile: it is at version {current}; look at it and save \
+                     again"
+                )));
+            }
             if before.is_none() {
                 let (count, max) = (names(txn)?.len() + 1, SUITES_MAX);
                 if count > max {
@@ -52,7 +61,7 @@ impl Registry {
                 }
             }
             ctx.written(json.get().len())?;
-            let number = before.as_ref().map_or(0, |before| before.number).saturating_add(1);
+            let number = current.saturating_add(1);
             if number > VERSIONS_MAX {
                 let (count, max) = (usize::try_from(number).unwrap_or(usize::MAX), 10_000);
                 return Err(RegistryError::TooMany { what: "versions of a suite", count, max });
@@ -88,6 +97,7 @@ impl Registry {
                 txn.remove::<SuiteVersion>((&name, version.number))?;
                 txn.remove::<SuiteJson>((&name, version.number))?;
             }
+            remove_labels(txn, &name)?;
             let change = SettingsChange { before: Some(&before), after: None };
             Ok(ctx.record_settings(txn, granted, Command::RemoveSuite, subject(&name), change)?)
         })

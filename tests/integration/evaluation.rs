@@ -288,6 +288,70 @@ fn who_may_not_run_evaluations_is_refused_and_suites_are_for_those_who_read_ever
 }
 
 #[test]
+fn labels_of_people_say_how_far_a_judge_agrees_with_them() {
+    let story = Story::begin();
+    let words = ["Thanks", "Sorry", "Hello", "Bye"];
+    let cases: Vec<Value> = words.iter().map(|word| json!({"name": word, "variables": {"question": word}})).collect();
+    let rubric = r#"The answer contains "o"."#;
+    let suite = json!({"suite": {"models": ["local:echo"], "cases": cases, "scorers": [
+        {"type": "llm-rubric", "value": rubric, "model": "local:judge", "metric": "tone"}, {"type": "word-count", "value": 1},
+    ]}, "message": "Words"});
+    assert_eq!(story.node.change("PUT", "/v1/suites/words", &suite).status, 201);
+    let _said = story.line(&["eval", "run", "support/sums", "--suite", "words"]).exits(1).says("failed");
+    let none = story.line(&["eval", "calibration", "words"]).ok();
+    let _said = none.says("no labels");
+    // The judge passes Sorry and Hello; people disagree about one of the four.
+    for (word, says) in [("Thanks", "--failed"), ("Sorry", "--passed"), ("Hello", "--passed"), ("Bye", "--failed")] {
+        let _said = story.line(&["eval", "label", "1", word, says]).ok().says(word);
+    }
+    let _said = story.line(&["eval", "label", "1", "Hello", "--failed"]).ok().says("fails, against llm-rubric");
+    let shown = story.line(&["eval", "calibration", "words"]).ok().says("llm-rubric").says("local:judge");
+    let _said = shown.says("75 %").says("0.50").says("4 labels say little");
+    let found = story.node.get("/v1/suites/words/calibration").ok();
+    assert_eq!((&found[0]["labels"], &found[0]["kappa"]), (&json!(4), &json!(0.5)), "{found}");
+
+    let results = story.node.get("/v1/runs/1/results").ok();
+    let labeled = &results["items"][2]["labels"][0];
+    assert_eq!(
+        (&labeled["case"], &labeled["judged"], &labeled["passed"]),
+        (&json!("Hello"), &json!(true), &json!(false))
+    );
+    assert!(labeled["by"].is_string() && labeled["at"].is_string(), "{labeled}");
+    let entries = story.node.change("GET", "/v1/audit?limit=1000", &Value::Null).ok();
+    let entries = entries["items"].as_array().expect("entries").iter().filter(|it| it["command"] == "label-result");
+    assert_eq!(entries.count(), 5, "each is in the audit log");
+
+    for (path, body, part) in [
+        ("/v1/runs/1/results/0/label", json!({"passed": true, "scorer": 1}), "the scorer 1 of the result is no judge"),
+        ("/v1/runs/1/results/1/label", json!({"passed": true}), "run 1 has no result at the place 1"),
+        ("/v1/runs/9/results/0/label", json!({"passed": true}), "run `9` does not exist"),
+    ] {
+        let refused = story.node.change("PUT", path, &body);
+        assert!(refused.status >= 400 && refused.text().contains(part), "{path}: {}", refused.text());
+    }
+    let _said = story.line(&["eval", "label", "1", "Nobody", "--passed"]).fails(1).says("no such result");
+    // A label has what the judge said, and goes with its suite.
+    assert_eq!(story.node.change("DELETE", "/v1/suites/words", &Value::Null).status, 204);
+    assert_eq!(story.node.change("PUT", "/v1/suites/words", &suite).status, 201);
+    assert_eq!(story.node.get("/v1/suites/words/calibration").ok(), json!([]));
+}
+
+#[test]
+fn report_of_a_run_is_downloaded_in_each_format() {
+    let story = Story::begin();
+    let _said = story.line(&["eval", "run", "support/sums", "--suite", "sums"]).ok();
+    for (format, part) in
+        [("html", "one and one"), ("junit", "<testsuite"), ("json", "\"results\":["), ("markdown", "sums")]
+    {
+        let report = story.node.get(&format!("/ui/evaluations/1/report?format={format}"));
+        assert_eq!(report.status, 200, "{format}");
+        assert!(report.text().contains(part), "{format}: {}", report.text());
+    }
+    assert_eq!(story.node.get("/ui/evaluations/1/report?format=pdf").status, 400);
+    assert_eq!(story.node.get("/ui/evaluations/9/report").status, 404);
+}
+
+#[test]
 fn run_continues_after_kill_9_and_no_call_is_paid_for_twice() {
     let mut story = Story::begin();
     let cases: Vec<Value> = (0..200)

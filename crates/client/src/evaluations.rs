@@ -4,8 +4,9 @@ use reqwest::Method;
 
 use super::{Client, ClientError, paths};
 use crate::api::evaluations::{
-    ImportRunRequest, ProviderView, PushSuiteRequest, ResultsPage, RunsPage, StartRunRequest, SuiteView,
+    ImportRunRequest, LabelRequest, ProviderView, PushSuiteRequest, ResultsPage, RunsPage, StartRunRequest, SuiteView,
 };
+use crate::model::calibration::{Calibration, HumanLabel};
 use crate::model::evaluation::{CaseVerdict, GateResult, Run, Side};
 use crate::model::name::PromptName;
 use crate::model::suite::SuiteVersion;
@@ -76,6 +77,17 @@ impl Client {
         let request = self.request(Method::GET, &format!("{}/results", paths::run(id)));
         let words = [("verdict", verdict.map(CaseVerdict::as_str)), ("side", side.map(Side::as_str))];
         self.call_large(request.query(&words).query(&[("from", from)]).query(&[("limit", limit)])).await
+    }
+
+    /// Says whether an answer that a judge scored passes.
+    pub async fn label_result(&self, id: u64, place: u32, request: LabelRequest) -> Result<HumanLabel, ClientError> {
+        let path = format!("{}/results/{place}/label", paths::run(id));
+        self.call(self.request(Method::PUT, &path).json(&request)).await
+    }
+
+    /// How far the judges of a suite agree with people.
+    pub async fn calibration(&self, suite: &str) -> Result<Vec<Calibration>, ClientError> {
+        self.call(self.request(Method::GET, &format!("{}/calibration", paths::suite(suite)))).await
     }
 
     /// Cancels a run.

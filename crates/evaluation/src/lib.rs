@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod calibration;
 pub mod gate;
 pub mod import;
 pub mod judge;

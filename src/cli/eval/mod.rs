@@ -1,5 +1,6 @@
 //! `eval`: suites of cases, and runs of them on models.
 
+mod label;
 mod run;
 mod show;
 mod suites;
@@ -52,6 +53,10 @@ enum EvalCommand {
     Show(show::ShowArgs),
     /// List the results of a run
     Results(show::ResultsArgs),
+    /// Say whether an answer that a judge scored passes
+    Label(label::LabelArgs),
+    /// Show how far the judges of a suite agree with people
+    Calibration(label::CalibrationArgs),
     /// Cancel a run
     Cancel(show::CancelArgs),
     /// Write a report of a run
@@ -72,6 +77,8 @@ pub async fn run(args: EvalArgs, context: Context) -> Result<Verdict, CliError> 
         EvalCommand::Runs(args) => show::runs(args, &context).await,
         EvalCommand::Show(args) => show::show(args, &context).await,
         EvalCommand::Results(args) => show::results(args, &context).await,
+        EvalCommand::Label(args) => label::label(args, &context).await,
+        EvalCommand::Calibration(args) => label::calibration(args, &context).await,
         EvalCommand::Cancel(args) => show::cancel(args, &context).await,
         EvalCommand::Report(args) => show::report(args, &context).await,
         EvalCommand::Providers => providers(&context).await,

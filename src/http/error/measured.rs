@@ -24,7 +24,7 @@ pub(super) fn evaluation(error: &EvaluationError) -> ErrorFormat {
     match error {
         EvaluationError::Registry(error) => registry(error),
         EvaluationError::Resolve(error) => resolve(error),
-        EvaluationError::NoRun(_) => (ErrorCode::RecordNotFound, None),
+        EvaluationError::NoRun(_) | EvaluationError::NoResult { .. } => (ErrorCode::RecordNotFound, None),
         EvaluationError::Over(_) | EvaluationError::Unfit(_) | EvaluationError::NoProvider { .. } => {
             (ErrorCode::InvalidRequest, None)
         }

@@ -71,7 +71,7 @@ use crate::web::docs;
         observed::list, observed::one, observed::adopt,
         evaluations::suites, evaluations::suite, evaluations::suite_versions, evaluations::push_suite,
         evaluations::remove_suite, evaluations::start_run, evaluations::import_run, evaluations::runs, evaluations::run, evaluations::results,
-        evaluations::cancel_run, evaluations::gates, evaluations::providers,
+        evaluations::cancel_run, evaluations::label_result, evaluations::calibration, evaluations::gates, evaluations::providers,
         alerts::alerts, alerts::put_alert, alerts::remove_alert,
         prices::prices, prices::price_table, prices::put_price_table, prices::remove_price_table, prices::recost,
         responses::response, responses::session, telemetry_files::export, telemetry_files::trust, telemetry_files::progress,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::json;
+use crate::model::calibration::HumanLabel;
 use crate::model::content::Content;
 use crate::model::evaluation::{CaseResult, Run};
 use crate::model::name::{Label, PromptName};
@@ -116,6 +117,20 @@ pub struct PlacedResult {
     /// The result.
     #[serde(flatten)]
     pub result: CaseResult,
+    /// What people say about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<HumanLabel>,
+}
+
+/// What a person says about an answer that a judge scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelRequest {
+    /// Whether the answer passes.
+    pub passed: bool,
+    /// Which of the scorers of the result is the judge, from 0; not needed if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub scorer: Option<u32>,
 }
 
 /// One page of runs, newest first.

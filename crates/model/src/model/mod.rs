@@ -8,6 +8,7 @@ pub mod about;
 pub mod alert;
 pub mod as_of;
 pub mod audit;
+pub mod calibration;
 pub mod change_request;
 pub mod commit_message;
 pub mod comparison;

@@ -162,6 +162,17 @@ impl Scorer {
     }
 }
 
+impl CheckKind {
+    /// Whether a model or an endpoint judges, so that people should check it.
+    #[must_use]
+    pub const fn is_judge(self) -> bool {
+        matches!(
+            self,
+            Self::LlmRubric | Self::GEval | Self::Factuality | Self::ClosedQa | Self::SelectBest | Self::Webhook
+        )
+    }
+}
+
 /// A check, or its opposite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

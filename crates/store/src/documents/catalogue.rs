@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::{DeliveryKey, DocumentKey, DraftSaveKey, DueDeliveryKey, UseKey};
+use super::key::{DeliveryKey, DocumentKey, DraftSaveKey, DueDeliveryKey, HumanLabelKey, UseKey};
 use super::{Document, Excerpt};
 use crate::model::about::About;
 use crate::model::alert::Alert;
+use crate::model::calibration::HumanLabel;
 use crate::model::change_request::ChangeRequest;
 use crate::model::draft::{Draft, DraftSummary};
 use crate::model::evaluation::GateResult;
@@ -79,6 +80,7 @@ documents! {
     28 SuiteVersion    by (&'a str, u64);
     29 SuiteJson       by (&'a str, u64);
     30 GateResult      by (&'a str, &'a str);
+    31 HumanLabel      by HumanLabelKey<'a>;
 }
 
 /// An open change request.
@@ -213,6 +215,6 @@ mod tests {
 
     #[test]
     fn numbers_of_kinds_are_contiguous_from_1() {
-        assert!(NUMBERS.iter().copied().eq(1..=30));
+        assert!(NUMBERS.iter().copied().eq(1..=31));
     }
 }

@@ -167,6 +167,10 @@ key! {
     /// A pending delivery, by its due time in milliseconds since 1970.
     DueDeliveryKey, under &'a str { webhook: &'a str, due_ms: u64, seq: u64, effect: u64 }
 }
+key! {
+    /// What a person says about a result of a run of a suite: its place, and the scorer that judged it.
+    HumanLabelKey, under &'a str { suite: &'a str, run: u64, place: u64, scorer: u64 }
+}
 
 #[cfg(test)]
 mod tests {

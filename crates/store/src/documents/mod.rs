@@ -22,7 +22,7 @@ pub use self::catalogue::{
     is_key, save_key,
 };
 use self::key::{CompoundKey, DocumentKey};
-pub use self::key::{DeliveryKey, DraftSaveKey, DueDeliveryKey, UseKey};
+pub use self::key::{DeliveryKey, DraftSaveKey, DueDeliveryKey, HumanLabelKey, UseKey};
 use super::error::StoreError;
 use super::read::ReadTxn;
 use super::tables;

@@ -149,6 +149,7 @@ commands! {
     StartRun "start-run" = PLAIN;
     CancelRun "cancel-run" = PLAIN;
     AskModel "ask-model" = PLAIN;
+    LabelResult "label-result" = PLAIN;
     RecordGate "record-gate" = Traits { granted: Some(GATE_DECIDED), ..PLAIN };
     MarkGateStale "mark-gate-stale" = Traits { granted: Some(GATE_STALE), ..PLAIN };
     // Copies of everything.
