@@ -17,8 +17,10 @@ use crate::api::govern::{MovePreview, ProposeRequest};
 use crate::api::write::{DeployRequest, Deployed, Move};
 use crate::clock::Cancellation;
 use crate::experiment::assignment::{Choice, choose};
+use crate::model::evaluation::GateResult;
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::principal::Permission;
+use crate::model::reference::Selector;
 use crate::model::serving::Serving;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::resolve::CatalogueView;
@@ -104,7 +106,13 @@ impl DeployForm {
             propose: may(Permission::Publish, None),
             overrides: may(Permission::Override, label.as_ref()),
         };
+        let gates = match &preview {
+            Ok(preview) => gates(state, registry, &self.name, preview)?,
+            Err(_) => Vec::new(),
+        };
         Ok(DeployPageData {
+            gates,
+            runs: registry.may_run(actor, &self.name).is_ok(),
             serving: view.labels.iter().map(|state| (state.label.to_string(), state.serving.versions())).collect(),
             versions: state.versions(&self.name, None, VERSIONS)?.items,
             tried: tried(&self.subject, &self.attributes, preview.as_deref().ok()),
@@ -117,6 +125,22 @@ impl DeployForm {
             message: self.message,
         })
     }
+}
+
+/// What runs decided about the versions that a move would newly serve.
+fn gates(
+    state: &CatalogueView,
+    registry: &Registry,
+    name: &PromptName,
+    preview: &MovePreview,
+) -> Result<Vec<(u64, Vec<GateResult>)>, Failure> {
+    let now = preview.from.as_ref().map(Serving::versions).unwrap_or_default();
+    let new = preview.to.versions().into_iter().filter(|number| !now.contains(number));
+    new.map(|number| {
+        let version = state.version(name, &Selector::Version(number))?.version;
+        Ok((number, registry.gates_of(&version.content_id)?))
+    })
+    .collect()
 }
 
 /// Whether a label serves one version to everyone.

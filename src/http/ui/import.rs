@@ -202,7 +202,7 @@ impl ImportContext {
 fn read_all(files: Vec<UploadedFile>, stop: &Cancellation) -> (Vec<ImportedFile>, Vec<PendingFile>) {
     let (mut rows, mut waiting) = (Vec::new(), Vec::new());
     let mut names: BTreeMap<PromptName, String> = BTreeMap::new();
-    for UploadedFile { path, bytes } in files {
+    for UploadedFile { path, bytes, .. } in files {
         if stop.is_due() {
             let outcome = Outcome::Refused("reading the files took too long; send fewer of them at once".to_owned());
             rows.push(ImportedFile { path, name: None, outcome });

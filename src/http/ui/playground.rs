@@ -25,8 +25,8 @@ use crate::model::suite::{Case, CheckKind, ModelName, Scorer};
 use crate::registry::Actor;
 use crate::resolve::CatalogueView;
 use crate::web::form::FormValues;
-use crate::web::layout::Frame;
-use crate::web::pages::evaluations::suite_path;
+use crate::web::layout::{Frame, query};
+use crate::web::pages::gates::suite_path;
 use crate::web::pages::playground::{self as pages, Playground};
 
 /// Most answers of one page: two versions on two models.
@@ -140,7 +140,8 @@ impl Asking {
             has_providers: true,
         };
         let (before, after) = pages::page(&self.frame, &shown, true);
-        if parts.send(before).await.is_err() {
+        let (open, close) = pages::ANSWERS_BESIDE;
+        if parts.send(before + open).await.is_err() {
             return;
         }
         let mut texts: Vec<String> = Vec::new();
@@ -185,7 +186,7 @@ impl Asking {
             _ => String::new(),
         };
         let keep = texts.first().map(|text| pages::keep(&self.frame, &shown, text)).unwrap_or_default();
-        let _gone = parts.send(differences + &keep + &after).await;
+        let _gone = parts.send(close.to_owned() + &differences + &keep + &after).await;
     }
 }
 
@@ -210,7 +211,7 @@ pub(super) async fn keep(State(app): State<App>, mut sent: SubmittedForm) -> Res
     }
     let suite = suite.trim().to_owned();
     evaluations(&app)?.keep_case(&actor, suite.clone(), case).await?;
-    Ok(redirect(&suite_path(&suite)))
+    Ok(redirect(&format!("{}{}", suite_path(&suite), query(&[("done", "kept")]))))
 }
 
 /// The case of a form: its name, what is expected, and what the answer must contain.

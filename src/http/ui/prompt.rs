@@ -18,8 +18,11 @@ use crate::api::read::{PromptView, VersionView};
 use crate::clock::Cancellation;
 use crate::ingest::stats::PERIOD_DEFAULT;
 use crate::model::as_of::AsOfError;
+use crate::model::content_id::ContentId;
 use crate::model::deployment::Deployment;
+use crate::model::evaluation::GateResult;
 use crate::model::name::{Label, PRODUCTION, PromptName};
+use crate::model::policy::Policy;
 use crate::model::position::Position;
 use crate::model::principal::Permission;
 use crate::model::reference::Selector;
@@ -119,7 +122,11 @@ fn show(
         }
     }
     let used_by = app.registry.as_ref().map(|registry| registry.used_by(&state, name, number)).transpose()?;
+    let (gates, demanded) = gates(app, visitor, &view, shown.as_ref().ok().map(|shown| &shown.version.content_id))?;
     let matter = PromptPageData {
+        gates,
+        demanded,
+        runs: app.evaluations.is_some() && may(app, visitor, Permission::Run, name),
         shown,
         why,
         at,
@@ -165,6 +172,25 @@ fn policies(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeMap<Stri
         (label.to_string(), fit.map(|one| one.name.clone()).collect())
     };
     view.labels.iter().map(|state| of(&state.label)).collect()
+}
+
+/// What runs decided about a content, and the suites that the policies of its labels demand.
+fn gates(
+    app: &Shared,
+    visitor: &Visitor,
+    view: &PromptView,
+    content: Option<&ContentId>,
+) -> Result<(Vec<GateResult>, Vec<String>), Failure> {
+    let Some((registry, content)) = app.registry.as_ref().zip(content) else { return Ok(Default::default()) };
+    let name = view.prompt.name.as_str();
+    let production = Label::production();
+    let labels = || view.labels.iter().map(|state| &state.label).chain([&production]);
+    let policies = visitor.actor().map(|actor| registry.policies_for(actor)).unwrap_or_default();
+    let fits =
+        |policy: &&Policy| policy.prompts.matches(name) && labels().any(|label| policy.labels.matches(label.as_str()));
+    let demanded: BTreeSet<String> =
+        policies.iter().filter(fits).flat_map(|policy| policy.gates.iter().cloned()).collect();
+    Ok((registry.gates_of(content)?, demanded.into_iter().collect()))
 }
 
 /// The progress of the newest deployment, while it is recent.

@@ -19,8 +19,8 @@ use crate::ingest::{IngestError, Recorder};
 use crate::model::content::{Body, Message, Role};
 use crate::model::reference::Selector;
 use crate::resolve::{CatalogueView, ResolveError};
-use crate::web::layout::{response_path, session_path};
-use crate::web::pages::evaluations::suite_path;
+use crate::web::layout::{query, response_path, session_path};
+use crate::web::pages::gates::suite_path;
 use crate::web::pages::response::{self, ResponsePageData};
 use crate::web::pages::responses::{self, Of};
 
@@ -98,7 +98,7 @@ pub(super) async fn keep(
     case.messages = messages.skip(of_prompt).cloned().collect();
     case.metadata.insert("response".to_owned(), segments.text("id").into());
     evaluations(&app)?.keep_case(&actor, suite.clone(), case).await?;
-    Ok(redirect(&suite_path(&suite)))
+    Ok(redirect(&format!("{}{}", suite_path(&suite), query(&[("done", "kept")]))))
 }
 
 /// How many messages of the version of a response are not system messages.

@@ -5,8 +5,8 @@ use axum::routing::{get, post};
 use super::super::route::Route;
 use super::access::{archive, people, policies, roles, rules, tokens, webhooks, why};
 use super::{
-    about, alerts, assets, audit, deploy, diff, edit, evaluations, import, lifecycle, live, merge, observed,
-    playground, promote, prompt, prompts, replicas, responses, review, rollback, sign_in, sign_in_link, usage,
+    about, alerts, assets, audit, deploy, diff, edit, evaluations, import, lifecycle, live, merge, new_run, observed,
+    playground, promote, prompt, prompts, replicas, responses, review, rollback, sign_in, sign_in_link, suites, usage,
 };
 
 /// All pages, their assets, and the targets of their forms.
@@ -30,7 +30,13 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::new("GET",  "/ui/review/{id}",     || get(review::request).post(review::act)),
     Route::new("GET",  "/ui/evaluations",     || get(evaluations::list)),
     Route::new("GET",  "/ui/evaluations/{id}", || get(evaluations::run).post(evaluations::act)),
-    Route::new("GET",  "/ui/suites/{name}",   || get(evaluations::suite).post(evaluations::start)),
+    Route::new("GET",  "/ui/evaluations/{id}/report",  || get(evaluations::report)),
+    Route::new("GET",  "/ui/new-run",         || get(new_run::form).post(new_run::start)),
+    Route::new("GET",  "/ui/new-suite",       || get(suites::new).post(suites::import)),
+    Route::new("GET",  "/ui/suites/{name}",   || get(evaluations::suite)),
+    Route::new("GET",  "/ui/suites/{name}/case",     || get(suites::case).post(suites::act_on_case)),
+    Route::new("GET",  "/ui/suites/{name}/settings", || get(suites::settings).post(suites::act_on_settings)),
+    Route::new("GET",  "/ui/suites/{name}/text",     || get(suites::text).post(suites::act_on_text)),
     Route::new("GET",  "/ui/playground",      || get(playground::form).post(playground::ask)),
     Route::new("POST", "/ui/playground/keep", || post(playground::keep)),
     Route::new("GET",  "/ui/usage",           || get(usage::usage)),

@@ -35,6 +35,10 @@ const TEXTS_MAX: usize = 16;
 const PATH_BYTES_MAX: usize = 4_096;
 /// The field whose file is accepted under any name.
 pub(super) const HISTORY: &str = "history";
+/// The field whose file is converted to a suite, under any name.
+pub(super) const SUITE: &str = "suite";
+/// The field whose files that one names.
+pub(super) const BESIDE: &str = "beside";
 /// The field whose files have the selected folder at the start of their path.
 const FOLDER: &str = "folder";
 
@@ -65,6 +69,8 @@ pub(super) struct Files {
 
 /// One file.
 pub(super) struct UploadedFile {
+    /// Its field of the form.
+    pub(super) field: String,
     pub(super) path: String,
     pub(super) bytes: Vec<u8>,
 }
@@ -134,7 +140,7 @@ async fn take(app: &App, multipart: &mut Multipart<'static>, session: &str) -> R
             }
             Some(path) => {
                 let bytes = bytes(app, field, UPLOAD_BYTES_MAX, &mut share).await?;
-                files.kept.push(UploadedFile { path, bytes });
+                files.kept.push(UploadedFile { field: name, path, bytes });
             }
         }
         if count > PARTS_MAX {
@@ -149,7 +155,7 @@ fn place(field: &str, path: &str) -> Option<String> {
     if path.is_empty() || path.len() > PATH_BYTES_MAX {
         return None;
     }
-    if field == HISTORY {
+    if matches!(field, HISTORY | SUITE | BESIDE) {
         return Some(path.to_owned());
     }
     let inside = if field == FOLDER { path.split_once('/').map_or(path, |(_, inside)| inside) } else { path };
@@ -213,6 +219,8 @@ mod tests {
             ("folder", "prompts/README.md", None),
             ("files", "", None),
             ("history", "any.thing", Some("any.thing")),
+            ("suite", "promptfooconfig.yaml", Some("promptfooconfig.yaml")),
+            ("beside", "", None),
         ] {
             assert_eq!(place(field, path).as_deref(), expected, "{field} {path}");
         }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::gates::{gate_list, new_run_path};
 use super::impact::despite_findings;
 use super::{diff, impact, serving};
 use crate::api::govern::MovePreview;
@@ -9,6 +10,7 @@ use crate::experiment::assignment::Choice;
 use crate::form::{FormError, hidden, session};
 use crate::format::{Escaped, ago, plain, sentence, start_of, with_code};
 use crate::layout::{Frame, Page, back_path, diff_path, path_about, prompt_path};
+use crate::model::evaluation::GateResult;
 use crate::model::serving::Serving;
 use crate::model::verdict::RequirementKind;
 use crate::model::version::{Bump, Version};
@@ -36,6 +38,10 @@ pub struct DeployPageData {
     pub typed: TypedServing,
     /// The preview; or why there is none.
     pub preview: Result<Box<MovePreview>, String>,
+    /// What runs decided about the versions that would be new, by number.
+    pub gates: Vec<(u64, Vec<GateResult>)>,
+    /// Whether the visitor can run suites with the prompt.
+    pub runs: bool,
     /// The subject of the preview.
     pub tried: TriedSubject,
     /// The visitor's options.
@@ -311,6 +317,15 @@ fn outcome(matter: &DeployPageData, preview: &MovePreview) -> Markup {
             (impact::used_by(&review.used_by))
             (impact::downstream(&review.downstream))
             (impact::requirements(review.label.as_str(), &review.requirements, &review.reviewers, true))
+            @for (number, gates) in matter.gates.iter().filter(|(_, gates)| !gates.is_empty()) {
+                h3 { "Evaluations of v" (number) }
+                (gate_list(&format!("{}@{number}", matter.name), gates, &[], matter.runs))
+            }
+            @if matter.runs && review.requirements.iter().any(|one| one.kind == RequirementKind::Gate && !one.met) {
+                @for (number, _) in &matter.gates {
+                    p { a href=(new_run_path(&format!("{}@{number}", matter.name), "")) { "Run a suite on v" (number) } }
+                }
+            }
         }
     }
 }

@@ -21,6 +21,8 @@ fn preview(from: Value, to: Value) -> MovePreview {
 
 fn matter(preview: MovePreview) -> DeployPageData {
     DeployPageData {
+        gates: Vec::new(),
+        runs: false,
         name: "a<b>".to_owned(),
         versions: Vec::new(),
         serving: Vec::new(),

@@ -2,14 +2,16 @@
 
 use maud::{Markup, html};
 
-use crate::api::evaluations::{PlacedResult, ResultsPage, SuiteView};
-use crate::form::session;
-use crate::format::{Escaped, grouped, start_of, when};
-use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query};
-use crate::model::evaluation::{
-    CaseResult, CaseVerdict, Comparison, Evaluated, GateCheck, GateState, Run, RunState, ScorerResult, Side,
+use super::gates::{
+    NEW_RUN, NEW_SUITE, case_path, checks, form_path, new_run_path, no_provider, run_path, state, suite_path,
 };
-use crate::model::suite::{Case, Scorer, SuiteVersion};
+use crate::api::evaluations::{PlacedResult, ResultsPage, SuiteView};
+use crate::form::{hidden, session};
+use crate::format::{Escaped, grouped, plain, start_of, when};
+use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query};
+use crate::model::calibration::Calibration;
+use crate::model::evaluation::{CaseVerdict, Comparison, Evaluated, Run, RunState, ScorerResult, Side};
+use crate::model::suite::{Case, Check, CheckKind, Scorer, SuiteVersion};
 
 /// Cases that the page of a suite shows.
 const CASES_SHOWN_MAX: usize = 500;
@@ -18,24 +20,14 @@ const ANSWER_CHARACTERS_MAX: usize = 4_000;
 /// Most names of cases in a list.
 const NAMES_SHOWN_MAX: usize = 50;
 
-/// The path of a run.
-#[must_use]
-pub fn run_path(id: u64) -> String {
-    format!("/ui/evaluations/{id}")
-}
-
-/// The path of a suite.
-#[must_use]
-pub fn suite_path(name: &str) -> String {
-    format!("/ui/suites/{}", crate::layout::segment(name))
-}
-
 /// What the list of evaluations shows.
 pub struct Overview<'a> {
     /// Runs, newest first.
     pub runs: &'a [Run],
     /// Suites; absent for visitors who cannot read every prompt.
     pub suites: Option<&'a [SuiteVersion]>,
+    /// Whether the visitor may change suites.
+    pub changes: bool,
     /// Whether the settings name a provider.
     pub has_providers: bool,
 }
@@ -46,9 +38,11 @@ pub fn list(frame: &Frame, overview: &Overview<'_>) -> String {
     let main = html! {
         div.head {
             h1 { "Evaluations" }
-            p.quiet {
-                "Suites of cases, run on models, and what their gates decided. "
-                a href="/ui/playground" { "Playground" }
+            p.quiet { "Suites of cases, run on models, and what their gates decided." }
+            div.inline.end {
+                a.button href="/ui/playground" { "Playground" }
+                @if overview.changes { a.button href=(NEW_SUITE) { "New suite" } }
+                @if frame.form().is_some() { a.button.primary href=(NEW_RUN) { "Run a suite" } }
             }
         }
         @if !overview.has_providers { (no_provider()) }
@@ -99,26 +93,6 @@ pub fn list(frame: &Frame, overview: &Overview<'_>) -> String {
     frame.page_of(Part::Evaluations, &Page { title: "Evaluations", above: &[], done: None, searches: false, main })
 }
 
-/// What to do without a provider.
-pub(super) fn no_provider() -> Markup {
-    html! {
-        div.note {
-            p {
-                "No provider of models is set, so nothing can be run. Add one to the settings of the primary, "
-                "and restart it:"
-            }
-            pre { code {
-                "[providers.openai]\nkind = \"openai\"\nbase_url = \"https://api.openai.com/v1\"\n"
-                "key_env = \"OPENAI_API_KEY\"\nmodels = [\"gpt-*\"]"
-            } }
-            p.quiet {
-                "A server on this machine works too, for example Ollama at " code { "http://127.0.0.1:11434/v1" }
-                ", without a key."
-            }
-        }
-    }
-}
-
 fn row(frame: &Frame, run: &Run) -> Markup {
     let summary = &run.summary;
     html! {
@@ -137,6 +111,16 @@ fn row(frame: &Frame, run: &Run) -> Markup {
     }
 }
 
+/// How the page of a run is shown.
+pub struct RunView {
+    /// Which of its results.
+    pub filter: ResultFilter,
+    /// Whether the visitor may say whether answers pass.
+    pub labels: bool,
+    /// A confirmation.
+    pub done: Option<&'static str>,
+}
+
 /// What the page of a run shows of its results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResultFilter {
@@ -148,13 +132,7 @@ pub struct ResultFilter {
 
 /// Renders one run.
 #[must_use]
-pub fn run(
-    frame: &Frame,
-    run: &Run,
-    results: &ResultsPage,
-    filter: ResultFilter,
-    done: Option<&'static str>,
-) -> String {
+pub fn run(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) -> String {
     let summary = &run.summary;
     let tile = |name: &str, figure: String, note: String| {
         html! { div { dt { (name) } dd { b { (figure) } p.quiet { (note) } } } }
@@ -173,6 +151,7 @@ pub fn run(
                 @if let Some(tool) = &run.imported_from { ", imported from " (Escaped(tool)) }
                 "."
             }
+            @if run.state.is_over() { (downloads(frame, run)) }
         }
         @if !run.state.is_over() {
             p role="status" {
@@ -211,10 +190,35 @@ pub fn run(
                 (names(&summary.flaky))
             }
         }
-        (result_list(run, results, filter))
+        (result_list(frame, run, results, view))
     };
     let above = [("Evaluations", "/ui/evaluations".to_owned())];
-    frame.page_of(Part::Evaluations, &Page { title: &title, above: &above, done, searches: false, main })
+    let page = Page { title: &title, above: &above, done: view.done, searches: false, main };
+    frame.page_of(Part::Evaluations, &page)
+}
+
+/// Another run like it, and its reports.
+fn downloads(frame: &Frame, run: &Run) -> Markup {
+    let reference = run.candidate.version.map(|version| format!("{}@{version}", run.candidate.prompt));
+    let report = |format: &str| format!("{}/report{}", run_path(run.id), query(&[("format", format)]));
+    html! {
+        div.inline.end {
+            @if let Some(reference) = reference.filter(|_| frame.form().is_some()) {
+                a.button href=(new_run_path(&reference, &run.suite.name)) { "Run again" }
+            }
+            details.act {
+                summary { "Download" }
+                ul {
+                    @for (format, says) in [
+                        ("html", "Report for people (HTML)"),
+                        ("markdown", "Comment (Markdown)"),
+                        ("junit", "For CI (JUnit XML)"),
+                        ("json", "All results (JSON)"),
+                    ] { li { a href=(report(format)) download { (says) } } }
+                }
+            }
+        }
+    }
 }
 
 fn canceling(frame: &Frame, run: &Run) -> Markup {
@@ -232,16 +236,6 @@ fn metrics(run: &Run) -> String {
     let metrics = run.summary.metrics.iter().map(|(metric, mean)| format!("{metric} {mean:.3}"));
     let metrics: Vec<String> = metrics.collect();
     if metrics.is_empty() { "weighted mean".to_owned() } else { metrics.join(", ") }
-}
-
-/// A list of the conditions of a gate.
-#[must_use]
-pub fn checks(checks: &[GateCheck]) -> Markup {
-    html! {
-        ul.checks { @for check in checks {
-            li { (state(check.state)) " " (Escaped(&check.says)) }
-        } }
-    }
 }
 
 fn compared(comparison: &Comparison) -> Markup {
@@ -274,7 +268,8 @@ fn names(names: &[String]) -> Markup {
     }
 }
 
-fn result_list(run: &Run, results: &ResultsPage, filter: ResultFilter) -> Markup {
+fn result_list(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) -> Markup {
+    let filter = view.filter;
     let tab = |verdict: Option<CaseVerdict>, name: &str| {
         let path = run_path(run.id);
         let path = match verdict {
@@ -297,7 +292,9 @@ fn result_list(run: &Run, results: &ResultsPage, filter: ResultFilter) -> Markup
             } @else if results.items.is_empty() {
                 p.quiet { "None." }
             } @else {
-                @for PlacedResult { result, .. } in &results.items { (one_result(result)) }
+                @for result in &results.items {
+                    (one_result(result, frame.form().filter(|_| view.labels).map(|form| LabelForm { form, run, filter })))
+                }
             }
             @if let Some(next) = results.next {
                 @let verdict = filter.verdict.map_or("all", CaseVerdict::as_str);
@@ -308,11 +305,21 @@ fn result_list(run: &Run, results: &ResultsPage, filter: ResultFilter) -> Markup
     }
 }
 
-fn one_result(result: &CaseResult) -> Markup {
+/// What a form needs with which a visitor says whether an answer passes.
+#[derive(Clone, Copy)]
+struct LabelForm<'a> {
+    form: &'a str,
+    run: &'a Run,
+    filter: ResultFilter,
+}
+
+fn one_result(placed: &PlacedResult, label: Option<LabelForm<'_>>) -> Markup {
+    let PlacedResult { place, result, labels } = placed;
     html! {
-        details.result {
+        details.result #{ "result-" (place) } {
             summary {
                 (case_verdict(result.verdict)) " " b { (Escaped(&result.case)) } " "
+                @if !labels.is_empty() { span.tag { "labeled" } " " }
                 span.quiet {
                     (Escaped(&result.model.to_string()))
                     @if result.side == Side::Baseline { ", baseline" }
@@ -322,7 +329,12 @@ fn one_result(result: &CaseResult) -> Markup {
             }
             @if let Some(error) = &result.error { p.note { (Escaped(error)) } }
             @if !result.scorers.is_empty() {
-                ul.checks { @for scorer in &result.scorers { (one_scorer(scorer)) } }
+                ul.checks {
+                    @for (index, scorer) in (0_u32..).zip(&result.scorers) {
+                        (one_scorer(scorer))
+                        @if is_judge(scorer) { (by_people(placed, index, label)) }
+                    }
+                }
             }
             @if let Some(answer) = &result.answer {
                 pre.answer { (Escaped(&start_of(&answer.text, ANSWER_CHARACTERS_MAX))) }
@@ -345,17 +357,78 @@ fn one_scorer(scorer: &ScorerResult) -> Markup {
     }
 }
 
+/// Whether the verdict of a scorer is one that people should check.
+fn is_judge(scorer: &ScorerResult) -> bool {
+    let kind = scorer.scorer.parse::<Check>().ok().map(|check| check.kind);
+    kind.is_some_and(CheckKind::is_judge) && scorer.verdict != CaseVerdict::Error && scorer.weight > 0.0
+}
+
+/// What people say about an answer that a judge scored, and the form to say it.
+fn by_people(placed: &PlacedResult, index: u32, label: Option<LabelForm<'_>>) -> Markup {
+    let PlacedResult { place, result, labels } = placed;
+    let said = labels.iter().find(|label| label.scorer == index);
+    html! {
+        li {
+            @if let Some(said) = said {
+                p.quiet {
+                    (Escaped(&said.by)) " says that it " b { @if said.passed { "passes" } @else { "fails" } }
+                    @if said.passed == said.judged { ", as the judge." } @else { ", against the judge." }
+                }
+            }
+            @if let Some(LabelForm { form, run, filter }) = label {
+                form.inline method="post" action=(run_path(run.id)) {
+                    (session(form))
+                    (hidden("place", place)) (hidden("scorer", index))
+                    (hidden("verdict", filter.verdict.map_or("all", CaseVerdict::as_str)))
+                    (hidden("from", filter.from))
+                    span.quiet { "Does this answer pass, in your eyes?" }
+                    @for (act, says) in [("passed", "It passes"), ("failed", "It fails")] {
+                        button type="submit" name="act" value=(act) {
+                            (says) span.hidden { ": " (plain(&result.case)) ", " (plain(&result.model.to_string())) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What the page of a suite shows.
+pub struct SuitePage<'a> {
+    /// The version.
+    pub suite: &'a SuiteView,
+    /// All versions, newest first.
+    pub versions: &'a [SuiteVersion],
+    /// How far its judges agree with people.
+    pub calibration: &'a [Calibration],
+    /// Whether the visitor may change suites.
+    pub changes: bool,
+    /// A confirmation.
+    pub done: Option<&'static str>,
+}
+
 /// Renders one suite.
 #[must_use]
-pub fn suite(frame: &Frame, view: &SuiteView, versions: &[SuiteVersion], done: Option<&'static str>) -> String {
-    let SuiteView { version, suite } = view;
+pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
+    let SuitePage { suite: SuiteView { version, suite }, versions, calibration, changes, done } = *page;
     let models: Vec<String> = suite.models.iter().map(ToString::to_string).collect();
+    // Only the latest version is changed.
+    let changes = changes && versions.first().is_some_and(|latest| latest.number == version.number);
     let main = html! {
         div.head {
             h1 { (Escaped(&version.name)) }
             p.quiet {
                 "Version " (version.number) ", " (grouped(version.cases)) " cases, by " (Escaped(&version.author)) " "
                 (when(version.at, frame.now)) ". " code { (version.id.short()) }
+            }
+            div.inline.end {
+                @if changes {
+                    a.button href=(form_path(&version.name, "settings")) { "Settings" }
+                    a.button href=(form_path(&version.name, "text")) { "Edit as text" }
+                }
+                @if frame.form().is_some() {
+                    a.button.primary href=(new_run_path("", &version.name)) { "Run" }
+                }
             }
         }
         @if !suite.description.is_empty() { p { (Escaped(&suite.description)) } }
@@ -365,7 +438,7 @@ pub fn suite(frame: &Frame, view: &SuiteView, versions: &[SuiteVersion], done: O
             dt { "Repeats" } dd { (suite.repeats) }
             dt { "Pass rate" } dd { (format!("{:.0} %", suite.gate.pass_rate * 100.0)) }
         }
-        (starting(frame, version))
+        @if !calibration.is_empty() { (calibrated(calibration)) }
         @if !suite.scorers.is_empty() {
             section aria-labelledby="scorers" {
                 h2 #scorers { "Scorers of every case" }
@@ -373,8 +446,13 @@ pub fn suite(frame: &Frame, view: &SuiteView, versions: &[SuiteVersion], done: O
             }
         }
         section aria-labelledby="cases" {
-            h2 #cases { "Cases" }
-            @for case in suite.cases.iter().take(CASES_SHOWN_MAX) { (one_case(case)) }
+            div.head {
+                h2 #cases { "Cases" }
+                @if changes { a.button.end href=(case_path(&version.name, "")) { "Add a case" } }
+            }
+            @for case in suite.cases.iter().take(CASES_SHOWN_MAX) {
+                (one_case(case, changes.then(|| case_path(&version.name, &case.name))))
+            }
             @if suite.cases.len() > CASES_SHOWN_MAX {
                 p.quiet {
                     "The first " (CASES_SHOWN_MAX) " are shown; all are in "
@@ -407,30 +485,41 @@ pub fn suite(frame: &Frame, view: &SuiteView, versions: &[SuiteVersion], done: O
     frame.page_of(Part::Evaluations, &Page { title: &version.name, above: &above, done, searches: false, main })
 }
 
-/// The form that starts a run.
-fn starting(frame: &Frame, version: &SuiteVersion) -> Markup {
+/// How far the judges of a suite agree with people.
+fn calibrated(judges: &[Calibration]) -> Markup {
     html! {
-        section aria-labelledby="start" {
-            h2 #start { "Run" }
-            @if let Some(form) = frame.form() {
-                form.stack method="post" action=(suite_path(&version.name)) {
-                    (session(form))
-                    label for="run-prompt" { "Prompt" }
-                    input #run-prompt name="prompt" required maxlength="220" autocomplete="off" spellcheck="false"
-                        placeholder="support/agent@staging";
-                    label for="run-against" { "Compare with" }
-                    input #run-against name="against" maxlength="100" autocomplete="off" spellcheck="false"
-                        placeholder="@production";
-                    button.primary type="submit" { "Start" }
-                }
-            } @else {
-                p.quiet { "Sign in to start a run." }
+        section aria-labelledby="calibration" {
+            h2 #calibration { "Judges and people" }
+            p.quiet {
+                "People say on the page of a run whether a judged answer passes. Cohen’s kappa is the agreement beyond "
+                "chance: 1 is perfect, 0 is chance."
+            }
+            table.list.cards {
+                thead { tr {
+                    th scope="col" { "Judge" } th scope="col" { "Labels" } th scope="col" { "Agreement" }
+                    th scope="col" { "Kappa" } th scope="col" { span.hidden { "Remark" } }
+                } }
+                tbody { @for Calibration { judge, labels, agreement, kappa, warning } in judges {
+                    tr {
+                        th scope="row" {
+                            code { (Escaped(&judge.scorer)) }
+                            @if let Some(model) = &judge.model { " by " (Escaped(&model.to_string())) }
+                            @if let Some(metric) = &judge.metric { " " span.quiet { (Escaped(metric)) } }
+                        }
+                        td data-label="Labels" { (grouped(*labels)) }
+                        td data-label="Agreement" { (format!("{:.0} %", agreement * 100.0)) }
+                        td data-label="Kappa" {
+                            @match kappa { Some(kappa) => b { (format!("{kappa:.2}")) }, None => "–" }
+                        }
+                        td.words { @if let Some(warning) = warning { span.tag.wait { (warning) } } }
+                    }
+                } }
             }
         }
     }
 }
 
-fn one_case(case: &Case) -> Markup {
+fn one_case(case: &Case, change: Option<String>) -> Markup {
     html! {
         details {
             summary {
@@ -444,7 +533,11 @@ fn one_case(case: &Case) -> Markup {
                 } }
             }
             @for message in &case.messages { pre { (Escaped(&message.to_string())) } }
+            @if let Some(expected) = &case.expected { p { "Expected: " (text(expected)) } }
             ul { @for scorer in &case.scorers { (suite_scorer(scorer)) } }
+            @if let Some(change) = change {
+                p { a.button href=(change) { "Change" span.hidden { " " (plain(&case.name)) } } }
+            }
         }
     }
 }
@@ -484,17 +577,6 @@ pub fn verdict(run: &Run) -> Markup {
     }
 }
 
-/// The state of a gate.
-#[must_use]
-pub fn state(state: GateState) -> Markup {
-    let class = match state {
-        GateState::Passed => "live",
-        GateState::Failed => "high",
-        GateState::Inconclusive => "wait",
-    };
-    html! { span.tag.(class) { (state.as_str()) } }
-}
-
 fn case_verdict(verdict: CaseVerdict) -> Markup {
     let class = match verdict {
         CaseVerdict::Passed => "live",
@@ -532,15 +614,39 @@ mod tests {
         .expect("a result");
         let results = ResultsPage { items: vec![result], next: Some(4) };
         let filter = ResultFilter { verdict: Some(CaseVerdict::Failed), from: 0 };
-        let html = run(&sample(Who::Local), &finished(), &results, filter, None);
+        let html = run(&sample(Who::Local), &finished(), &results, &RunView { filter, labels: true, done: None });
         assert!(html.contains("failed: a&lt;b&gt;)") && html.contains("&lt;script&gt;"), "{html}");
         assert!(!html.contains("<script>alert") && !html.contains("ann<b>"), "{html}");
         assert!(html.contains("verdict=failed&amp;from=4"), "{html}");
     }
 
     #[test]
+    fn person_who_may_says_whether_a_judged_answer_passes() {
+        let result: PlacedResult = serde_json::from_value(json!({
+            "place": 4, "case": "a<b>", "model": "local:tiny", "repeat": 0, "verdict": "passed", "score": 1.0, "judging": "0",
+            "scorers": [
+                {"scorer": "contains", "weight": 1.0, "verdict": "passed", "score": 1.0, "reason": "passed"},
+                {"scorer": "llm-rubric", "weight": 1.0, "verdict": "passed", "score": 1.0, "reason": "kind"}],
+            "labels": [{"run": 12, "place": 4, "scorer": 1, "case": "a<b>", "judge": {"scorer": "llm-rubric"},
+                "judged": true, "passed": false, "by": "ann<b>", "at": "2026-03-01T00:00:00Z"}],
+        }))
+        .expect("a result");
+        let results = ResultsPage { items: vec![result], next: None };
+        let filter = ResultFilter { verdict: None, from: 0 };
+        let shown = |labels| {
+            let frame = sample(Who::Signed { name: "ann".into(), token: "t".into(), form: "f".into() });
+            run(&frame, &finished(), &results, &RunView { filter, labels, done: None })
+        };
+        let html = shown(true);
+        assert_eq!(html.matches("It passes").count(), 1, "only judges: {html}");
+        assert!(html.contains("name=\"place\" value=\"4\"") && html.contains("name=\"scorer\" value=\"1\""), "{html}");
+        assert!(html.contains("ann&lt;b&gt; says that it <b>fails</b>, against the judge."), "{html}");
+        assert!(!shown(false).contains("It passes"));
+    }
+
+    #[test]
     fn list_without_a_provider_says_how_to_add_one() {
-        let overview = Overview { runs: &[finished()], suites: Some(&[]), has_providers: false };
+        let overview = Overview { runs: &[finished()], suites: Some(&[]), changes: false, has_providers: false };
         let html = list(&sample(Who::Local), &overview);
         assert!(html.contains("[providers.openai]") && html.contains("/ui/evaluations/12"), "{html}");
         assert!(html.contains("bookholder eval push"), "{html}");

@@ -43,7 +43,7 @@ pub fn page(frame: &Frame, playground: &Playground<'_>, with_answers: bool) -> (
                 @if let Some(left) = playground.left { ". You can spend " (left.short()) " more today" }
             }
         }
-        @if !playground.has_providers { (super::evaluations::no_provider()) }
+        @if !playground.has_providers { (super::gates::no_provider()) }
         (form(frame, playground))
         @if with_answers { (PreEscaped(ANSWERS)) }
     };
@@ -97,10 +97,14 @@ fn form(frame: &Frame, playground: &Playground<'_>) -> Markup {
     }
 }
 
+/// Around the answers, which are side by side where there is room.
+pub const ANSWERS_BESIDE: (&str, &str) = ("<div class=\"sides\">", "</div>");
+
 /// The start of one answer; its text follows in parts.
 #[must_use]
 pub fn begin_answer(version: &str, model: &str) -> String {
-    html! { h2 { (Escaped(version)) " on " (Escaped(model)) } }.into_string() + "<pre class=\"answer\" role=\"log\">"
+    let heading = html! { h2 { (Escaped(version)) " on " (Escaped(model)) } }.into_string();
+    format!("<section class=\"side\">{heading}<pre class=\"answer\" role=\"log\" tabindex=\"0\">")
 }
 
 /// A part of its text.
@@ -125,7 +129,7 @@ pub fn end_answer(answer: Result<&Answer, &str>) -> String {
         },
         Err(reason) => html! { p.note { (Escaped(reason)) } },
     };
-    "</pre>".to_owned() + &facts.into_string()
+    format!("</pre>{}</section>", facts.into_string())
 }
 
 /// The differences between the first two answers.

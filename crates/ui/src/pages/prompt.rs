@@ -9,6 +9,7 @@ use super::access::policy_path;
 use super::conversation::{conversation, json};
 use super::deploy::deploy_path;
 use super::editor::edit_path;
+use super::gates::{gate_list, new_run_path};
 use super::in_code::in_code;
 use super::in_use::{InUse, in_use};
 use super::lifecycle::{removing, retiring};
@@ -20,6 +21,7 @@ use crate::format::{Escaped, moment, plain, when};
 use crate::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
 use crate::model::content::VariableType;
 use crate::model::deployment::{Action, Deployment};
+use crate::model::evaluation::GateResult;
 use crate::model::finding::Finding;
 use crate::model::name::PRODUCTION;
 use crate::model::prompt::LabelState;
@@ -51,6 +53,12 @@ pub struct PromptPageData {
     pub used_by: Option<Vec<String>>,
     /// How its versions do in use; absent on a replica, and where telemetry is not recorded.
     pub in_use: Option<InUse>,
+    /// What runs decided about the shown version.
+    pub gates: Vec<GateResult>,
+    /// The suites that policies of its labels demand.
+    pub demanded: Vec<String>,
+    /// Whether the visitor can run suites with it.
+    pub runs: bool,
     /// Its open change requests.
     pub pending: Vec<u64>,
     /// Whether the visitor can write a version of it and open change requests.
@@ -435,6 +443,12 @@ fn about(matter: &PromptPageData) -> Markup {
         @if !content.config.is_empty() {
             h3 { "Configuration" }
             (json("Values", &serde_json::Value::Object(content.config.clone())))
+        }
+        @if !matter.gates.is_empty() || !matter.demanded.is_empty() || matter.runs {
+            @let reference = format!("{}@{}", matter.view.prompt.name, view.version.number);
+            h3 { "Evaluations" }
+            (gate_list(&reference, &matter.gates, &matter.demanded, matter.runs))
+            @if matter.runs { p { a href=(new_run_path(&reference, "")) { "Run a suite" } } }
         }
         @if !findings.is_empty() {
             h3 { "Findings" }

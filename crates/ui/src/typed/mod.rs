@@ -3,6 +3,7 @@
 pub mod alert;
 pub mod content;
 pub mod serving;
+pub mod suite;
 
 use std::collections::BTreeMap;
 
