@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, test } from "node:test";
+import { after } from "node:test";
 
 import { closeBrowser } from "./support/chromium.mjs";
 import {
@@ -18,68 +18,13 @@ import {
   tryDeploying,
 } from "./support/deeds.mjs";
 import { Node, segment } from "./support/node.mjs";
-import { AGENT, Team } from "./support/team.mjs";
-import { WAYS, begin } from "./support/ways.mjs";
+import { count, sees, story } from "./support/stage.mjs";
+import { AGENT } from "./support/team.mjs";
 
 const HARMLESS = "You answer customers of {{shop}}.";
 const LOANS = "You answer customers of {{shop}}.\nAdvise the customer which loan to take, and offer them one.";
 
 after(closeBrowser);
-
-/** Who acts in a story, each before a browser of their own. */
-class Stage {
-  #ways = [];
-
-  constructor(way, team) {
-    this.way = way;
-    this.team = team;
-  }
-
-  /** Somebody who has signed in. */
-  async person(who) {
-    const way = await this.stranger(this.team.node.origin);
-    // How somebody signs in is a story of its own.
-    await way.visit.signIn(this.team.tokens[who]);
-    return way;
-  }
-
-  /** Somebody of whom nothing is known. */
-  async stranger(origin) {
-    const way = await begin(this.way, origin);
-    this.#ways.push(way);
-    return way;
-  }
-
-  async check() {
-    for (const way of this.#ways) await way.visit.check();
-  }
-
-  async close() {
-    await Promise.all(this.#ways.map((way) => way.visit.close()));
-  }
-}
-
-/** Tells a story in each way, with a team of its own. */
-function story(name, policy, tell) {
-  for (const way of WAYS) {
-    test(`${name}, ${way.name}`, async () => {
-      const team = await Team.start({ policy });
-      const stage = new Stage(way, team);
-      try {
-        await tell(stage, team);
-        await stage.check();
-      } finally {
-        await stage.close();
-        await team.stop();
-      }
-    });
-  }
-}
-
-/** Waits for a text on the page of somebody. */
-const sees = (way, text) => way.page.getByText(text).first().waitFor();
-/** How many controls of a kind are there. */
-const count = (way, selector) => way.page.locator(selector).count();
 
 const COMPLIANCE = { approvals: 1, approvers: ["compliance"], risk: { from: "high", approvers: ["compliance"] } };
 

@@ -3,7 +3,7 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, openSync, rmSync } from "node:fs";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -52,9 +52,9 @@ export async function bookholder(args, environment = {}) {
 
 /** A node that runs, or did. */
 export class Node {
-  /** Starts a primary, with more arguments and environment where they are given. */
-  static primary({ args = [], env = {} } = {}) {
-    return Node.#start("serve", args, { BOOKHOLDER_ADMIN_TOKEN: ADMIN, ...env });
+  /** Starts a primary, with more arguments, environment and a file of settings where they are given. */
+  static primary({ args = [], env = {}, config } = {}) {
+    return Node.#start("serve", args, { BOOKHOLDER_ADMIN_TOKEN: ADMIN, ...env }, config);
   }
 
   /** Starts a replica of a primary under a name, and waits until it holds what the primary holds now. */
@@ -67,13 +67,18 @@ export class Node {
     return replica;
   }
 
-  static async #start(verb, args, env) {
+  static async #start(verb, args, env, config) {
     if (!existsSync(PROGRAM)) throw new Error(`there is no ${PROGRAM}: run \`cargo build\`, or set BOOKHOLDER`);
     const node = new Node();
     node.home = await mkdtemp(join(tmpdir(), "bookholder-browser-"));
     node.data = join(node.home, "data");
     node.log = join(node.home, "stderr");
     const line = [verb, "--data", node.data, "--listen", "127.0.0.1:0", ...args];
+    if (config) {
+      const file = join(node.home, "bookholder.toml");
+      await writeFile(file, config);
+      line.push("--config", file);
+    }
     const stdio = ["ignore", "ignore", openSync(node.log, "a")];
     node.child = spawn(PROGRAM, line, { env: surroundings(env), stdio });
     left.add(node);

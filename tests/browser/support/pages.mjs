@@ -29,6 +29,42 @@ async function brought(page) {
   await arrived;
 }
 
+/** Submits a form of the page by a button; what answers may be a page with what is wrong. */
+async function sent(page, button) {
+  const arrived = page.waitForEvent("load");
+  await page.getByRole("button", { name: button, exact: true }).last().click();
+  await arrived;
+}
+
+/** Imports a configuration of promptfoo, a part of which is not supported. */
+async function importedSuite(page) {
+  const config = [
+    "providers: [openai:gpt-5-mini]",
+    "prompts: ['{{question}}']",
+    "tests:",
+    "  - description: refund",
+    "    vars: { question: Can I get my money back? }",
+    "    assert: [{ type: icontains, value: 30 days }]",
+    "  - description: coded",
+    "    assert: [{ type: javascript, value: output.length < 500 }]",
+  ].join("\n");
+  await page.locator("#import-name").fill("imported");
+  const file = { name: "promptfooconfig.yaml", mimeType: "text/yaml", buffer: Buffer.from(config) };
+  await page.locator("#import-file").setInputFiles(file);
+  await sent(page, "Check the file");
+}
+
+/** Saves a case with something wrong in it. */
+async function wrongCase(page) {
+  await page.locator("#weight").fill("heavy");
+  await sent(page, "Save");
+}
+
+/** Starts a run of a prompt that is not there, which is refused. */
+async function wrongRun(page) {
+  await sent(page, "Start");
+}
+
 /**
  * Each page: a name for files and messages, its route, and its path. `path` may be a function of the sample. `as` is who
  * looks (nobody who has signed in where it is missing), `on` the node (`primary`, `replica`, or `empty`), `status` what
@@ -171,7 +207,25 @@ export const PAGES = [
   { name: "evaluations-none", route: "/ui/evaluations", path: "/ui/evaluations", on: "empty" },
   { name: "evaluation", route: "/ui/evaluations/{id}", path: (sample) => `/ui/evaluations/${sample.run}?verdict=all`, as: "admin" },
   { name: "evaluation-missing", route: "/ui/evaluations/{id}", path: "/ui/evaluations/999", as: "priya", status: 404 },
-  { name: "suite", route: "/ui/suites/{name}", path: "/ui/suites/regress", as: "admin" },
+  { name: "suite", route: "/ui/suites/{name}", path: "/ui/suites/regress?done=saved", as: "admin" },
+  { name: "suite-read", route: "/ui/suites/{name}", path: "/ui/suites/regress?version=1", as: "priya" },
+  { name: "suite-new", route: "/ui/new-suite", path: "/ui/new-suite", as: "admin" },
+  { name: "suite-new-wrong", route: "/ui/new-suite", path: "/ui/new-suite?name=A%20b", as: "admin" },
+  { name: "suite-import", route: "/ui/new-suite", path: "/ui/new-suite", as: "admin", act: importedSuite },
+  { name: "suite-case", route: "/ui/suites/{name}/case", path: "/ui/suites/regress/case?case=angry%20customer", as: "admin" },
+  { name: "suite-case-new", route: "/ui/suites/{name}/case", path: "/ui/suites/regress/case", as: "admin" },
+  {
+    name: "suite-case-wrong",
+    route: "/ui/suites/{name}/case",
+    path: "/ui/suites/regress/case?case=opening%20hours",
+    as: "admin",
+    act: wrongCase,
+  },
+  { name: "suite-case-barred", route: "/ui/suites/{name}/case", path: "/ui/suites/regress/case", as: "maya", status: 403 },
+  { name: "suite-settings", route: "/ui/suites/{name}/settings", path: "/ui/suites/regress/settings", as: "admin" },
+  { name: "suite-text", route: "/ui/suites/{name}/text", path: "/ui/suites/regress/text", as: "admin" },
+  { name: "new-run", route: "/ui/new-run", path: "/ui/new-run?suite=regress&prompt=support/agent%40latest", as: "priya" },
+  { name: "new-run-wrong", route: "/ui/new-run", path: "/ui/new-run?suite=regress&prompt=nothing", as: "priya", act: wrongRun },
   { name: "playground", route: "/ui/playground", path: "/ui/playground", as: "admin" },
   {
     name: "playground-version",
@@ -195,7 +249,7 @@ export const PAGES = [
 ];
 
 /** What is answered under `/ui` and is no page. */
-export const NO_PAGES = ["/ui", "/ui/app.css", "/ui/app.js", "/ui/icon.svg", "/ui/live"];
+export const NO_PAGES = ["/ui", "/ui/app.css", "/ui/app.js", "/ui/icon.svg", "/ui/live", "/ui/evaluations/{id}/report"];
 
 /** The path of a page in a sample. */
 export const pathOf = (page, sample) => (typeof page.path === "function" ? page.path(sample) : page.path);

@@ -281,7 +281,12 @@ export class Sample {
       { name: "angry customer", messages: [{ role: "user", content: "This is the third time!" }] },
       { name: "opening hours", variables: { question: "When do you open?" }, expected: "At nine." },
     ];
-    const suite = { description: "What support must never get wrong", scorers: [{ type: "not-contains", value: "As an AI" }], cases };
+    const rubric = "The answer apologizes once, and offers a next step.";
+    const scorers = [
+      { type: "not-contains", value: "As an AI", metric: "safety" },
+      { type: "llm-rubric", value: rubric, model: "openai:gpt-5", metric: "tone" },
+    ];
+    const suite = { description: "What support must never get wrong", scorers, cases };
     await team.send("admin", "PUT", "/v1/suites/regress", { suite, message: "Three cases" });
     const result = (name, verdict, reason) => ({
       case: name,
@@ -291,7 +296,10 @@ export class Sample {
       score: verdict === "passed" ? 1 : 0,
       ...(verdict === "error" ? { error: reason } : {}),
       answer: { text: "As an AI, I cannot say.", model: "gpt-5-mini-2026-03-01", latency_ms: 812, usage: { output_tokens: 8, cost: "0.0004" } },
-      scorers: [{ scorer: "not-contains", weight: 1, verdict, score: verdict === "passed" ? 1 : 0, reason }],
+      scorers: [
+        { scorer: "not-contains", metric: "safety", weight: 1, verdict, score: verdict === "passed" ? 1 : 0, reason },
+        { scorer: "llm-rubric", metric: "tone", weight: 1, verdict: "passed", score: 0.9, reason: "It is kind." },
+      ],
     });
     const results = [
       result(cases[0].name, "failed", "it contains `As an AI`"),
@@ -300,6 +308,7 @@ export class Sample {
     ];
     const run = { prompt: "support/agent", suite: "regress", tool: "promptfoo", results };
     this.run = (await team.send("admin", "POST", "/v1/runs/import", run)).id;
+    await team.send("priya", "PUT", `/v1/runs/${this.run}/results/0/label`, { passed: false });
   }
 
   /** What is going on now: a policy, a canary, change requests in every state, a rollback, a refusal, a caller. */

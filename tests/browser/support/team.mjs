@@ -11,9 +11,9 @@ const PEOPLE = { ann: "author", ben: "author", rob: "releaser", cy: "compliance"
 /** A node, and who may what. */
 export class Team {
   /** Starts a primary and makes the people; with a policy for `production` of `support/**` where one is given. */
-  static async start({ policy, people = PEOPLE, args = [] } = {}) {
+  static async start({ policy, people = PEOPLE, args = [], config } = {}) {
     const team = new Team();
-    team.node = await Node.primary({ args });
+    team.node = await Node.primary({ args, config });
     team.tokens = { admin: ADMIN };
     for (const [who, role] of Object.entries(people)) await team.join(who, { role });
     if (policy) await team.protect(policy);
