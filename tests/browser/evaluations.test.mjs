@@ -195,7 +195,7 @@ story("a gate refuses a worse version by name, and the fix goes live by itself",
   const rob = await stage.person("rob");
   await findPrompt(rob, SUMS);
   await sees(rob, "no run");
-  await rob.link("Run: sums");
+  await rob.link("Run sums");
   await run(rob, "passed");
   await sees(rob, "100 % of cases pass (4 of 4)");
   await tryDeploying(rob, SUMS, { label: "production", version: 1 });
@@ -208,7 +208,7 @@ story("a gate refuses a worse version by name, and the fix goes live by itself",
   // The next version follows hints: three cases are wrong, on every door.
   await team.publish("ann", SUMS, adds("You add numbers. {{hint}}"), "Follow hints");
   await rob.goto(`/ui/prompts/${SUMS}?version=2`);
-  await rob.link("Run: sums");
+  await rob.link("Run sums");
   await rob.type("Compare with", "@production");
   await run(rob, "failed");
   const worse = rob.page.getByRole("region", { name: /^Compared with/ });
@@ -241,7 +241,7 @@ story("a gate refuses a worse version by name, and the fix goes live by itself",
   await eve.button("Save");
   await rob.goto(`/ui/prompts/${SUMS}?version=3`);
   await sees(rob, "the suite has changed");
-  await rob.link("Run again: sums");
+  await rob.link("Run again sums");
   await run(rob, "passed");
 });
 
@@ -286,7 +286,7 @@ story("people check a judge, and the suite says how far it agrees with them", ev
     await eve.goto("/ui/evaluations/1?verdict=all");
     const result = eve.page.locator("details.result").filter({ has: eve.page.getByText(word, { exact: true }) });
     await eve.unfold(word, result);
-    await eve.button(`It ${says}: ${word}, local:echo`, result);
+    await eve.button(`It ${says} ${word}, local:echo`, result);
     await sees(eve, "Your verdict was stored.");
   }
   assert.equal(await eve.page.getByText("labeled", { exact: true }).count(), 4);

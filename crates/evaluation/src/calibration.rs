@@ -21,7 +21,7 @@ fn calibration(judge: &Judge, pairs: &[(bool, bool)]) -> Calibration {
     // Without a kappa all pairs are the same, so all agree.
     let (agreement, kappa) = measured.map_or((1.0, None), |(agreement, kappa)| (agreement, Some(kappa)));
     let warning = match kappa {
-        _ if labels < LABELS_MIN => Some(format!("{labels} labels say little; label at least {LABELS_MIN}")),
+        _ if labels < LABELS_MIN => Some(few(labels)),
         None => Some("all labels are the same; label answers that fail and answers that pass".to_owned()),
         Some(kappa) if kappa < KAPPA_MIN => Some(format!(
             "kappa {kappa:.2} is below {KAPPA_MIN}: it does not judge as people do; change its rubric or its model"
@@ -29,6 +29,11 @@ fn calibration(judge: &Judge, pairs: &[(bool, bool)]) -> Calibration {
         Some(_) => None,
     };
     Calibration { judge: judge.clone(), labels, agreement, kappa, warning }
+}
+
+fn few(labels: u64) -> String {
+    let says = if labels == 1 { "label says" } else { "labels say" };
+    format!("{labels} {says} little; label at least {LABELS_MIN}")
 }
 
 #[cfg(test)]

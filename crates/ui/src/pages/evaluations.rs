@@ -384,7 +384,7 @@ fn by_people(placed: &PlacedResult, index: u32, label: Option<LabelForm<'_>>) ->
                     span.quiet { "Does this answer pass, in your eyes?" }
                     @for (act, says) in [("passed", "It passes"), ("failed", "It fails")] {
                         button type="submit" name="act" value=(act) {
-                            (says) span.hidden { ": " (plain(&result.case)) ", " (plain(&result.model.to_string())) }
+                            (says) span.hidden { " " (plain(&result.case)) ", " (plain(&result.model.to_string())) }
                         }
                     }
                 }
@@ -432,7 +432,7 @@ pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
             }
         }
         @if !suite.description.is_empty() { p { (Escaped(&suite.description)) } }
-        dl.facts {
+        dl.pairs {
             dt { "Models" }
             dd { @if models.is_empty() { "that of the version" } @else { (Escaped(&models.join(", "))) } }
             dt { "Repeats" } dd { (suite.repeats) }

@@ -80,7 +80,7 @@ pub fn gate_list(reference: &str, gates: &[GateResult], demanded: &[String], run
                     }
                     @if runs && (gate.stale.is_some() || gate.state != GateState::Passed) {
                         " " a href=(new_run_path(reference, &gate.suite.name)) {
-                            "Run again" span.hidden { ": " (plain(&gate.suite.name)) }
+                            "Run again" span.hidden { " " (plain(&gate.suite.name)) }
                         }
                     }
                 }
@@ -89,7 +89,7 @@ pub fn gate_list(reference: &str, gates: &[GateResult], demanded: &[String], run
                 li {
                     span.tag.wait { "no run" } " " b { (Escaped(suite)) }
                     @if runs {
-                        " " a href=(new_run_path(reference, suite)) { "Run" span.hidden { ": " (plain(suite)) } }
+                        " " a href=(new_run_path(reference, suite)) { "Run" span.hidden { " " (plain(suite)) } }
                     }
                 }
             }

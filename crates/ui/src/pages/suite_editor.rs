@@ -376,7 +376,7 @@ impl SuiteForm<'_> {
     fn code(&self, name: &str, label: &str) -> Markup {
         let (id, note) = self.beside(name);
         html! {
-            div.field.wide {
+            div.field.whole {
                 label for=(name) { (label) }
                 (note)
                 textarea.code id=(name) name=(name) rows="28" spellcheck="false"
