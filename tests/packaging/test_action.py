@@ -1,14 +1,18 @@
 """The GitHub action, the hooks for pre-commit, and the release workflow: run against a primary, and checked by other tools."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
+import support
 from support import BINARY, PACKAGING, TOKEN, TOP, bookholder, clean_environment, needs, run
 
 ACTION = yaml.safe_load((PACKAGING / "action" / "action.yml").read_text())
@@ -88,6 +92,76 @@ def test_types_out_of_date_fail(primary, folder):
     primary.publish("other", "New {{x}}.")
     assert "out of date" in check(primary, folder, "--types", f"python production {out}", code=1)
     assert "write `LANGUAGE LABEL FILE`" in check(primary, folder, "--types", "prompts.py", code=2).replace("\\`", "`")
+
+
+class Model(BaseHTTPRequestHandler):
+    """A model that answers with its own system message, as OpenAI's API does."""
+
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        message = {"role": "assistant", "content": asked["messages"][0]["content"]}
+        answer = {
+            "id": "1", "object": "chat.completion", "model": asked["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18},
+        }
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+SUITE = {
+    "models": ["local:m"],
+    "gate": {"pass_rate": 1},
+    "cases": [{
+        "name": "names the shop", "variables": {"shop": "Globe"},
+        "scorers": [{"type": "icontains", "value": "globe"}],
+    }],
+}
+
+
+def test_evaluations_decide_and_are_in_the_report(tmp_path):
+    models = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    threading.Thread(target=models.serve_forever, daemon=True).start()
+    settings = tmp_path / "bookholder.toml"
+    settings.write_text(f'[providers.local]\nkind = "openai"\nbase_url = "http://127.0.0.1:{models.server_port}/v1"\n')
+    with support.node("serve", "--config", str(settings), env={"BOOKHOLDER_ADMIN_TOKEN": TOKEN}) as primary:
+        primary.publish("support/agent", "Help {{shop}}.")
+        folder = tmp_path / "prompts"
+        primary.cli("pull", "--label", "production", "--out", folder)
+        (tmp_path / "regress.json").write_text(json.dumps(SUITE))
+        primary.cli("eval", "push", tmp_path / "regress.json")
+        token = primary.cli("token", "create", "ci", "--role", "author").strip()
+        suites = "support/agent regress production\n\nsupport/agent regress\n"
+        said = check(primary, folder, "--evaluations", suites, token=token)
+        assert "All checks passed." in said and said.count("#### Evaluation of `support/agent") == 2
+        (folder / "support" / "agent.prompt").write_text("Be brief.{{! no shop }}\n")
+        said = check(primary, folder, "--evaluations", "support/agent regress production", code=1, token=token)
+        assert "**Failed:** Evaluations." in said and "- `names the shop`: 1.00 → 0.00" in said, said
+        assert "Compared with" in said and "1 worse, 0 better" in said
+        for lines, why, code in [
+            ("support/agent", "write `PROMPT SUITE`", 2),
+            ("support/agent regress production now", "write `PROMPT SUITE`", 2),
+            ("support/agent none", "none", 1),
+            ("other regress", "other.prompt", 2),
+        ]:
+            said = check(primary, folder, "--evaluations", lines, code=code, token=token).replace("\\", "")
+            assert "This check could not be made" in said and why in said, said
+    models.shutdown()
+
+
+def test_report_is_cut_to_what_github_takes():
+    module = support.loaded("../action/check")
+    line = "- a case that failed\n"
+    report = module.cut(line * 10_000)
+    assert 64_000 < len(report) < 65_536 and report.endswith("failed\n\n… the rest is in the log of this check.\n")
+    assert module.cut(line) == line
 
 
 def test_action_passes_every_input_on_and_its_steps_are_shell(tmp_path):
