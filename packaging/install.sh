@@ -39,13 +39,13 @@ https://* | http://* | file://*) ;;
 esac
 [ -n "$to" ] && [ "$to" != /.local/bin ] || fail "HOME is not set: name a folder with --to"
 
-[ "$(uname -s)" = Linux ] || fail "there is no build for $(uname -s): compile it with cargo install"
-case $(uname -m) in
-x86_64 | amd64) arch=x86_64 ;;
-aarch64 | arm64) arch=aarch64 ;;
-*) fail "there is no build for $(uname -m): compile it with cargo install" ;;
+case $(uname -s)-$(uname -m) in
+Linux-x86_64 | Linux-amd64) target=x86_64-unknown-linux-gnu ;;
+Linux-aarch64 | Linux-arm64) target=aarch64-unknown-linux-gnu ;;
+Darwin-arm64) target=aarch64-apple-darwin ;;
+*) fail "there is no build for $(uname -s) on $(uname -m): compile it with cargo install" ;;
 esac
-name=bookholder-$version-$arch-unknown-linux-gnu
+name=bookholder-$version-$target
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -98,7 +98,7 @@ def test_dockerfile_passes_its_linter_and_calls_the_steps():
 @pytest.mark.parametrize("target, expected", [
     ("x86_64-unknown-linux-gnu", {"JEMALLOC_SYS_WITH_LG_PAGE": None}),
     ("aarch64-unknown-linux-gnu", {"JEMALLOC_SYS_WITH_LG_PAGE": "16"}),
-    ("aarch64-apple-darwin", {"JEMALLOC_SYS_WITH_LG_PAGE": None}),
+    ("aarch64-apple-darwin", {"JEMALLOC_SYS_WITH_LG_PAGE": None, "MACOSX_DEPLOYMENT_TARGET": "11.0"}),
 ])
 def test_program_is_compiled_statically_without_paths_of_this_machine(tmp_path, target, expected):
     """With a compiler that writes down what it is asked for."""

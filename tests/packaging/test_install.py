@@ -102,6 +102,26 @@ def test_wget_does_where_there_is_no_curl(release, url, tmp_path):
     assert "curl or wget is needed" in install(release, url, tmp_path / "other", path=str(tools), code=1)
 
 
+@pytest.mark.parametrize("system, processor, said", [
+    ("Linux", "arm64", f"SHA256SUMS does not list bookholder-{VERSION}-aarch64-unknown-linux-gnu.tar.gz"),
+    ("Darwin", "arm64", f"SHA256SUMS does not list bookholder-{VERSION}-aarch64-apple-darwin.tar.gz"),
+    ("Darwin", "x86_64", "there is no build for Darwin on x86_64"),
+    ("Linux", "riscv64", "there is no build for Linux on riscv64"),
+])
+def test_archive_is_that_of_the_machine(release, tmp_path, system, processor, said):
+    served = tmp_path / "served"
+    served.mkdir()
+    (served / "SHA256SUMS").write_text("")
+    for target in ("aarch64-unknown-linux-gnu", "aarch64-apple-darwin"):
+        (served / f"bookholder-{VERSION}-{target}.tar.gz").write_text("")
+    uname = tmp_path / "bin" / "uname"
+    uname.parent.mkdir()
+    uname.write_text(f'#!/bin/sh\n[ "$1" = -s ] && echo {system} || echo {processor}\n')
+    uname.chmod(0o755)
+    path = f"{uname.parent}:{os.environ['PATH']}"
+    assert said in install(release, f"file://{served}", tmp_path / "home", path=path, code=1)
+
+
 def test_changed_archive_is_refused_and_the_installed_program_stays(release, url, tmp_path):
     install(release, url, tmp_path)
     installed = tmp_path / ".local" / "bin" / "bookholder"
