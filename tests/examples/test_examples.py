@@ -31,7 +31,9 @@ class World:
     def __init__(self, folder: Path, model: Model) -> None:
         self.folder, self.model = folder, model
         self.primary = nodes.primary(folder)
-        self.primary.run("push", str(EXAMPLES / "prompts"), "-m", "examples", "--label", "production")
+        # A copy, because pushing writes the lock file.
+        prompts = shutil.copytree(EXAMPLES / "prompts", folder / "prompts")
+        self.primary.run("push", str(prompts), "-m", "examples", "--label", "production")
         self.replica = nodes.replica(self.primary, folder)
         self.follow()
         ours = {"BOOKHOLDER_SOCKET": self.replica.socket, "BOOKHOLDER_URL": self.replica.url}
