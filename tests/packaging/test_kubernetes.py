@@ -149,3 +149,14 @@ def test_setting_of_a_manifest_that_does_not_exist_is_found(tmp_path):
     with pytest.raises(AssertionError, match="BOOKHOLDER_ADMIN_TOKENS"):
         with started(container, {"BOOKHOLDER_ADMIN_TOKEN": TOKEN}, tmp_path):
             pass
+
+
+def test_clients_look_where_sidecars_and_services_listen():
+    sidecar = re.search(r"--socket, (\S+),", (PACKAGING / "kubernetes" / "sidecar.yaml").read_text())[1]
+    assert f"--socket, {sidecar}]" in (PACKAGING / "compose" / "compose.yaml").read_text()
+    unit = re.search(r"--socket (\S+)", (support.TOP / "systemd" / "bookholder-replica.service").read_text())[1]
+    service = unit.replace("%t", "/run")
+    for place in ("clients/python/src/bookholder/_address.py", "clients/typescript/src/options.ts"):
+        assert f'"{sidecar}", "{service}"' in (support.TOP / place).read_text(), place
+    told = (support.TOP / "docs" / "tasks" / "applications.md").read_text()
+    assert 0 < told.index(f"3. `{sidecar}`") < told.index(f"4. `{service}`") < told.index("5. `http://127.0.0.1:7071`")
