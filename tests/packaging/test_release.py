@@ -49,6 +49,17 @@ def dist(tmp_path_factory, key):
     return folder / "dist"
 
 
+def test_program_of_macos_has_an_archive_and_a_wheel(tmp_path):
+    """Packed as on macOS, from a program of this machine."""
+    env = {"BOOKHOLDER": str(BINARY), "DIST": str(tmp_path), "QUICK": "1", "WITHOUT_NPM": "1", "COMPRESSION": "1"}
+    run(PACKAGING / "build", "--only", "aarch64-apple-darwin", env=env)
+    name = f"bookholder-{VERSION}-aarch64-apple-darwin"
+    assert {path.name for path in tmp_path.iterdir()} == {"darwin", f"{name}.tar.gz", f"{name}.cdx.json"}
+    run(PACKAGING / "build", "--finish", env=env)
+    sums = (tmp_path / "SHA256SUMS").read_text()
+    assert f"{name}.tar.gz" in sums and f"bookholder-{VERSION}-py3-none-macosx_11_0_arm64.whl" in sums
+
+
 def test_release_has_every_file_and_signed_checksums_of_all(dist, key):
     files = {path.name for path in dist.iterdir() if path.is_file()}
     expected = {
