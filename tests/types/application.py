@@ -30,6 +30,7 @@ for child in tree["root"].get("children", []):
 hostile = bookholder.prompt("hostile/\"); import os #`${x}` \u2028*/x")
 hostile.text({"class": "a", "self": "b", "ünïcode": "c"})
 constant: str = hostile.parse("{}")["class"]
+bookholder.prompt("hostile/self").text(self="a", variables="b", str="c")
 
 
 async def later() -> str:

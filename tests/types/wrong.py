@@ -16,6 +16,7 @@ agent.messages(shop="Globe", n=3, any=1, history="Hi")  # wrong
 bookholder.prompt("support/plain").text({"x": 1})  # wrong
 bookholder.prompt("support/split").text(both="b")  # wrong
 bookholder.prompt("hostile/\"); import os #`${x}` \u2028*/x").text({"class": "a"})  # wrong
+bookholder.prompt("hostile/self").text(self="a", str="c")  # wrong
 tree = bookholder.prompt("support/tree").parse("")
 number: int = tree["root"]["name"]  # wrong
 

@@ -1,6 +1,8 @@
-//! Python: subclasses of the client's classes that exist for type checkers alone, with one overload for each prompt.
+//! Python: subclasses of the client's classes that exist for type checkers alone.
 //!
-//! At run time the module has the client's own classes, and nothing else. A type of an object is a class where its keys are
+//! At run time the module has the client's own classes, and nothing else. The methods that fill in a prompt are written
+//! once, and take the arguments of the signature that their prompt has: pyright counts what a file declares, and takes
+//! about 30,000 assignments, classes, fields and methods. A prompt costs it six of them, beside its output. A type of an object is a class where its keys are
 //! plain names; otherwise it is written as a call, whose values are quoted so that they can refer to later types. Such a
 //! quotation has no escape sequences, which type checkers refuse: literals in it get names of their own.
 
@@ -12,22 +14,32 @@ use super::{TypedPrompt, TypedVariable, ValueType, stem, unique};
 use crate::model::name::{Label, PRODUCTION};
 
 /// Names that a file uses for other things.
-const TAKEN: [&str; 15] = [
+const TAKEN: [&str; 25] = [
     "Any",
     "AsyncBookholder",
     "AsyncPrompt",
     "Bookholder",
+    "Callable",
+    "Generic",
     "Literal",
     "Mapping",
     "Message",
+    "Never",
+    "NoVariables",
     "None",
     "NotRequired",
+    "Output",
+    "ParamSpec",
     "Prompt",
     "PromptName",
+    "Protocol",
     "Sequence",
+    "Signature",
     "TypeAlias",
+    "TypedAsyncPrompt",
     "TypedDict",
-    "Unpack",
+    "TypedPrompt",
+    "Variables",
 ];
 /// Words that are no names in Python.
 const KEYWORDS: [&str; 35] = [
@@ -50,34 +62,42 @@ const FILLING: [(&str, &str, bool); 6] = [
 /// What the client's `prompt` takes besides the reference.
 const OPTIONS: &str = "subject: str | None = None, attributes: Mapping[str, str] | None = None, fallback: Any = None";
 
+/// How many prompts of the same type share an overload: type checkers print overloads when none fits.
+const SHARING_MAX: usize = 20;
+/// The type of a prompt that takes no variables and has no output.
+const PLAIN: &str = "NoVariables, Any";
+
 /// The source text below the header.
 pub(super) fn write(label: &Label, prompts: &[TypedPrompt]) -> String {
     let mut writer =
         Writer { taken: TAKEN.iter().map(|name| (*name).to_owned()).collect(), definitions: String::new() };
-    let mut overloads = [String::new(), String::new()];
+    let (mut typed, mut plain) = (Vec::new(), Vec::new());
     for prompt in prompts {
-        let classes = writer.prompt(prompt);
         let references = references(label, &prompt.name);
-        for (overloads, (is_async, class)) in
-            overloads.iter_mut().zip([(false, &classes.sync), (true, &classes.asynchronous)])
-        {
-            let begin = if is_async { "async def" } else { "def" };
-            // An overload alone is no overload.
-            let mark = if prompts.len() > 1 { "        @overload\n" } else { "" };
-            let _ = write!(
-                overloads,
-                "{mark}        {begin} prompt(\n            self, reference: Literal[{references}], /, *, {OPTIONS}\n        ) -> {class}: ...\n"
-            );
+        match writer.prompt(prompt) {
+            Some(kind) => typed.push((references, kind)),
+            None => plain.push(references),
         }
     }
+    typed.extend(plain.chunks(SHARING_MAX).map(|shared| (shared.join(", "), PLAIN.to_owned())));
+    // An overload alone is no overload.
+    let mark = if typed.len() > 1 { "        @overload\n" } else { "" };
+    let [sync, asynchronous] = [("def", "TypedPrompt"), ("async def", "TypedAsyncPrompt")].map(|(define, class)| {
+        let mut overloads = String::new();
+        for (references, kind) in &typed {
+            let _ = write!(
+                overloads,
+                "{mark}        {define} prompt(\n            self, reference: Literal[{references}], /, *, {OPTIONS}\n        ) -> {class}[{kind}]: ...\n"
+            );
+        }
+        if overloads.is_empty() { "        pass\n".to_owned() } else { overloads }
+    });
     let names: Vec<String> = prompts.iter().map(|prompt| literal(&prompt.name)).collect();
     let names = if names.is_empty() {
         "Never".to_owned()
     } else {
         format!("Literal[\n        {},\n    ]", names.join(",\n        "))
     };
-    let [sync, asynchronous] =
-        overloads.map(|overloads| if overloads.is_empty() { "        pass\n".to_owned() } else { overloads });
     format!(
         "\
 # mypy: disable-error-code=\"override, no-overload-impl\"
@@ -90,14 +110,21 @@ from typing import TYPE_CHECKING
 __all__ = [\"AsyncBookholder\", \"Bookholder\"]
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Any, Literal, TypeAlias, TypedDict, overload
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Generic, Literal, Protocol, TypeAlias, TypedDict, TypeVar, overload
 
     import bookholder
-    from typing_extensions import Never, NotRequired, Unpack
+    from typing_extensions import Never, NotRequired, ParamSpec
 
     Message: TypeAlias = dict[str, Any]
     PromptName: TypeAlias = {names}
+
+    Variables = ParamSpec(\"Variables\")
+    Signature = TypeVar(\"Signature\", covariant=True)
+    Output = TypeVar(\"Output\", covariant=True)
+{prompt}{async_prompt}
+    class NoVariables(Protocol):
+        def __call__(self, variables: Mapping[str, Never] | None = None, /) -> Any: ...
 {definitions}
     class Bookholder(bookholder.Bookholder):
 {sync}
@@ -106,8 +133,27 @@ if TYPE_CHECKING:
 else:
     from bookholder import AsyncBookholder, Bookholder
 ",
+        prompt = class("TypedPrompt", "bookholder.Prompt", "def"),
+        async_prompt = class("TypedAsyncPrompt", "bookholder.AsyncPrompt", "async def"),
         definitions = writer.definitions
     )
+}
+
+/// A class of prompts: it takes the arguments of a signature, and has an output.
+fn class(name: &str, base: &str, define: &str) -> String {
+    let mut text = format!("\n    class {name}({base}, Generic[Signature, Output]):\n");
+    for (method, returns, works_alone) in FILLING {
+        let mark = if works_alone { "        @overload\n" } else { "" };
+        if works_alone {
+            let _ = writeln!(text, "{mark}        {define} {method}(self) -> {returns}: ...");
+        }
+        let _ = write!(
+            text,
+            "{mark}        {define} {method}(\n            self: {name}[Callable[Variables, Any], Any], *args: Variables.args, **named: Variables.kwargs\n        ) -> {returns}: ...\n"
+        );
+    }
+    text.push_str("        def parse(self, response: Any) -> Output: ...\n");
+    text
 }
 
 /// The references of a prompt that are typed: alone, and with the label.
@@ -117,12 +163,6 @@ fn references(label: &Label, name: &str) -> String {
         references.rotate_left(1);
     }
     references.join(", ")
-}
-
-/// The classes of one prompt.
-struct PromptClasses {
-    sync: String,
-    asynchronous: String,
 }
 
 struct Writer {
@@ -142,12 +182,13 @@ impl Writer {
         unique(&mut self.taken, wanted)
     }
 
-    fn prompt(&mut self, prompt: &TypedPrompt) -> PromptClasses {
-        let classes = PromptClasses {
-            sync: self.name(&format!("{}Prompt", prompt.stem)),
-            asynchronous: self.name(&format!("{}AsyncPrompt", prompt.stem)),
-        };
-        let variables = self.variables(prompt);
+    /// Defines the types of a prompt, and returns its signature and output; none if it has neither.
+    fn prompt(&mut self, prompt: &TypedPrompt) -> Option<String> {
+        let takes_none = prompt.variables.is_empty() && prompt.lists.is_empty();
+        if takes_none && prompt.out.is_none() {
+            return None;
+        }
+        let signature = if takes_none { "NoVariables".to_owned() } else { self.signature(prompt) };
         let out = match &prompt.out {
             None => "Any".to_owned(),
             Some(out) => {
@@ -161,48 +202,40 @@ impl Writer {
                 name
             }
         };
-        self.class(prompt, &classes.sync, "bookholder.Prompt", "def", (&variables, &out));
-        self.class(prompt, &classes.asynchronous, "bookholder.AsyncPrompt", "async def", (&variables, &out));
-        classes
+        Some(format!("{signature}, {out}"))
     }
 
-    /// The type of the values that a prompt takes: variables, and lists for placeholders.
-    fn variables(&mut self, prompt: &TypedPrompt) -> String {
-        let name = self.name(&format!("{}Variables", prompt.stem));
+    /// What a prompt takes, as something that can be called: variables, and lists for placeholders.
+    fn signature(&mut self, prompt: &TypedPrompt) -> String {
+        let signature = self.name(&format!("{}Signature", prompt.stem));
         let variable = |one: &TypedVariable| (one.name.clone(), one.required, values(one), one.description.clone());
         let lists = prompt.lists.iter();
         let lists = lists.map(|list| (list.clone(), false, "Sequence[Mapping[str, Any]]".to_owned(), String::new()));
         let fields: Vec<_> = prompt.variables.iter().map(variable).chain(lists).collect();
-        self.typed_dict(&name, &fields);
-        name
-    }
-
-    fn class(&mut self, prompt: &TypedPrompt, name: &str, base: &str, define: &str, (variables, out): (&str, &str)) {
-        let mut text = format!("\n    class {name}({base}):\n");
-        let is_named =
-            prompt.variables.iter().map(|one| &one.name).chain(&prompt.lists).all(|name| is_identifier(name));
-        let takes_some = prompt.variables.iter().any(|one| one.required);
-        let whole = match (is_named, takes_some) {
-            (true, _) => format!("self, variables: None = None, /, **named: Unpack[{variables}]"),
-            (false, true) => format!("self, variables: {variables}, /"),
-            (false, false) => format!("self, variables: {variables} | None = None, /"),
-        };
-        let is_empty = prompt.variables.is_empty() && prompt.lists.is_empty();
-        for (method, returns, works_alone) in FILLING {
-            if is_empty {
-                let _ = writeln!(
-                    text,
-                    "        {define} {method}(self, variables: {variables} | None = None, /) -> {returns}: ..."
-                );
-            } else if works_alone && takes_some {
-                let _ = writeln!(text, "        @overload\n        {define} {method}(self) -> {returns}: ...");
-                let _ = writeln!(text, "        @overload\n        {define} {method}({whole}) -> {returns}: ...");
-            } else {
-                let _ = writeln!(text, "        {define} {method}({whole}) -> {returns}: ...");
+        let mut whole = String::new();
+        if fields.iter().all(|(name, ..)| is_argument(name)) {
+            let mut taken: BTreeSet<String> = fields.iter().map(|(name, ..)| name.clone()).collect();
+            // Type checkers want another name to begin with `_`.
+            let itself = if taken.contains("self") { "_self" } else { "self" };
+            let itself = unique(&mut taken, itself);
+            let variables = unique(&mut taken, "variables");
+            let _ = writeln!(whole, "\n            {itself}, {variables}: None = None, /, *,");
+            for (name, required, kind, description) in &fields {
+                if !description.is_empty() {
+                    let _ = writeln!(whole, "            # - {description}");
+                }
+                let _ = writeln!(whole, "            {name}: {kind}{},", if *required { "" } else { " = ..." });
             }
+            whole.push_str("        ");
+        } else {
+            let name = self.name(&format!("{}Variables", prompt.stem));
+            self.typed_dict(&name, &fields);
+            let optional = if fields.iter().any(|(_, required, ..)| *required) { "" } else { " | None = None" };
+            let _ = write!(whole, "self, variables: {name}{optional}, /");
         }
-        let _ = writeln!(text, "        def parse(self, response: Any) -> {out}: ...");
-        self.definitions.push_str(&text);
+        let _ =
+            write!(self.definitions, "\n    class {signature}(Protocol):\n        def __call__({whole}) -> Any: ...\n");
+        signature
     }
 
     /// Defines a type by this name.
@@ -335,7 +368,12 @@ fn values(variable: &TypedVariable) -> String {
     shown.collect::<Vec<_>>().join(" | ")
 }
 
-/// Whether a name can be that of an argument.
+/// Whether a name can be that of an argument of a method; one that begins with `__` becomes another one there.
+fn is_argument(name: &str) -> bool {
+    is_identifier(name) && !name.starts_with("__")
+}
+
+/// Whether a name can be given as `name=value`.
 fn is_identifier(name: &str) -> bool {
     let begins = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
     begins && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && !KEYWORDS.contains(&name)
@@ -343,8 +381,5 @@ fn is_identifier(name: &str) -> bool {
 
 /// Whether a name can be that of a field of a class, without a meaning of its own.
 fn is_plain(name: &str) -> bool {
-    is_identifier(name)
-        && !name.starts_with("__")
-        && !HIDING.contains(&name)
-        && !name.starts_with(|first: char| first.is_ascii_uppercase())
+    is_argument(name) && !HIDING.contains(&name) && !name.starts_with(|first: char| first.is_ascii_uppercase())
 }
