@@ -55,9 +55,7 @@ pub struct PublishArgs {
 
 /// Parses the effect of a version on callers.
 pub fn bump() -> impl TypedValueParser<Value = Bump> {
-    one_of(Bump::ALL.map(Bump::as_str), |word| {
-        Bump::ALL.into_iter().find(|bump| bump.as_str() == word).ok_or("use major, minor or patch")
-    })
+    one_of(Bump::ALL.map(Bump::as_str), str::parse::<Bump>)
 }
 
 pub async fn run(args: PublishArgs, context: Context) -> Result<Verdict, CliError> {

@@ -21,6 +21,9 @@ use crate::model::name::Label;
 /// The file name extension of a prompt file.
 pub const PROMPT_FILE_EXTENSION: &str = "prompt";
 
+/// The media type of a prompt file.
+pub const PROMPT_FILE_MEDIA: &str = "text/vnd.bookholder.prompt";
+
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The contents of a prompt file.

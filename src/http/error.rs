@@ -373,6 +373,7 @@ fn request(error: &RequestError) -> ErrorFormat {
             ),
         ),
         E::FormStale => (Code::Forbidden, hint("go back, reload the page, and submit it again")),
+        E::PromptFile { .. } => (Code::InvalidContent, hint("`bookholder prompt-file` prints the format")),
         E::FormFields { .. } => (Code::InvalidContent, hint("your input is kept; fix the errors and save again")),
         E::Panicked | E::Task(_) | E::File { .. } => INSIDE,
     }

@@ -347,13 +347,25 @@ impl<T: Send + 'static> FromRequest<App> for DeferredBody<T> {
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Failure> {
-    let found = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"));
-    let media = found.map(|found| found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
-    if media.as_deref() == Some("application/json") {
-        return Ok(());
+    match media_type(headers).as_deref() {
+        Some("application/json") => Ok(()),
+        _ => Err(unsupported_media(headers, "application/json")),
     }
-    let found = found.map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
-    Err(RequestError::ContentType { found, accepted: "application/json" }.into())
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("unreadable"))
+}
+
+/// The media type of a body, without its parameters.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
+    content_type(headers).map(|found| found.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+/// The refusal of a body for its media type.
+pub(super) fn unsupported_media(headers: &HeaderMap, accepted: &'static str) -> Failure {
+    let found = content_type(headers).map_or_else(|| "missing".to_owned(), |found| format!("`{}`", excerpt(found)));
+    RequestError::ContentType { found, accepted }.into()
 }
 
 /// Reads a body of at most `max` bytes, within the deadline.

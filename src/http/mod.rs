@@ -41,6 +41,7 @@ pub mod peer;
 mod place;
 mod prices;
 mod promotions;
+mod publication;
 mod read;
 mod replicate;
 mod report;

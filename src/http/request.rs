@@ -28,6 +28,8 @@ pub enum RequestError {
     Json { reason: String },
     #[error("invalid `{path}` in the body: {reason}")]
     Field { path: String, reason: String },
+    #[error("invalid prompt file: {reason}")]
+    PromptFile { reason: String },
     #[error("the content type is {found}, but this path accepts {accepted}")]
     ContentType { found: String, accepted: &'static str },
     #[error("unsupported content encoding {found}: this path accepts {accepted}")]

@@ -203,6 +203,52 @@ async fn malformed_bodies_are_answered_by_problems() {
 }
 
 #[tokio::test]
+async fn prompt_file_is_published_with_the_rest_in_the_query() {
+    let node = Node::start(true);
+    let post = async |query: &str, media: &str, file: &[u8]| {
+        let request = Request::post(format!("/v1/prompts/a/versions{query}"))
+            .header(header::AUTHORIZATION, format!("Bearer {ADMIN}"))
+            .header(header::CONTENT_TYPE, media)
+            .body(Body::from(file.to_vec()))
+            .expect("a request");
+        let (status, _, body) = node.send(LOCAL, request).await;
+        (status.as_u16(), serde_json::from_slice::<Value>(&body).expect("JSON"))
+    };
+    let file = b"---\nlabels: [staging]\n---\nHello {{customer}}.\n".as_slice();
+    let media = "Text/vnd.bookholder.prompt; charset=utf-8";
+    let (status, answer) =
+        post("?message=Greet+by+name&label=production&bump=major&expected_parent=0", media, file).await;
+    assert_eq!(
+        (status, &answer["created"], &answer["version"]["message"]),
+        (201, &json!(true), &json!("Greet by name"))
+    );
+    let (_, labels) = node.get("/v1/prompts/a/labels").await;
+    let labels: Vec<&str> = labels.as_array().expect("labels").iter().filter_map(|one| one["label"].as_str()).collect();
+    assert_eq!(labels, ["production", "staging"]);
+    let (status, answer) = post("?message=Again", media, file).await;
+    assert_eq!((status, &answer["created"]), (200, &json!(false)));
+
+    let too_long = vec![b'x'; 2 * 1024 * 1024 + 1];
+    for (query, media, file, status, code, part) in [
+        ("", media, file, 422, "invalid_request", "`message` is missing"),
+        ("?message=", media, file, 400, "invalid_message", "message"),
+        ("?message=w&expected_parent=7", media, b"Bye.".as_slice(), 409, "parent_moved", "7"),
+        ("?message=w&bump=huge", media, file, 400, "invalid_field", "`huge`: use major, minor or patch"),
+        ("?message=w&labels=a", media, file, 400, "bad_request", "unknown query parameters: `labels`"),
+        ("?message=w", media, b"---\nmodle: x\n---\n".as_slice(), 422, "invalid_content", "unknown field `modle`"),
+        ("?message=w", media, b"\xff".as_slice(), 422, "invalid_content", "not UTF-8"),
+        ("?message=w", media, too_long.as_slice(), 413, "too_large", "2097152 bytes"),
+        ("?message=w", "text/plain", file, 415, "unsupported_media_type", "text/vnd.bookholder.prompt"),
+        ("?message=w", "application/json", b"{}".as_slice(), 422, "invalid_request", "for prompt files"),
+        ("?messages=w", "application/json", b"{}".as_slice(), 400, "bad_request", "`messages`"),
+    ] {
+        let (found, problem) = post(query, media, file).await;
+        assert_eq!((found, problem["code"].as_str()), (status, Some(code)), "{query}: {problem}");
+        assert!(problem["detail"].as_str().expect("a detail").contains(part), "{query}: {problem}");
+    }
+}
+
+#[tokio::test]
 async fn wrong_method_is_answered_with_allow() {
     let node = Node::start(true);
     for (path, allowed) in [("/v1/resolve/a", "GET,HEAD"), ("/v1/prompts/a", "GET,HEAD,DELETE")] {

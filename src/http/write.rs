@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use super::auth::Writer;
 use super::error::Failure;
 use super::extract::{IMPORT_BODY_BYTES_MAX, Json, NoParams, Segments};
+use super::publication::PublishBody;
 use super::request_id::RequestId;
 use crate::api::write::{
     DeployRequest, Deployed, ImportRequest, Imported, MessageRequest, PublishRequest, Published, RefusedChange,
@@ -14,22 +15,41 @@ use crate::api::write::{
 };
 use crate::model::name::{Label, PromptName};
 use crate::model::reference::{Selector, VersionRef};
-use crate::model::version::Version;
+use crate::model::version::{Bump, Version};
 
 /// Publishes a version; nothing is created if the latest version has the same content.
+///
+/// The body is JSON, or a prompt file as it is. The query then has what the file does not say, and the version is also
+/// deployed to the labels in its front matter.
 #[utoipa::path(
     post, path = "/v1/prompts/{name}/versions", operation_id = "publish_version", tag = "prompts",
-    params(("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or \
-        as `%2F`.", example = "support/agent")),
-    request_body(content = PublishRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "message": "Greet by name", "labels": ["staging"]})),
+    params(
+        ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
+            `%2F`.", example = "support/agent"),
+        ("message" = Option<String>, Query, description = "Required with a prompt file: the reason; 1 to 2,000 \
+            characters. With JSON, all of these are fields of the body."),
+        ("label" = Option<Label>, Query, description = "With a prompt file: a label to deploy the new version to, \
+            besides those of the file."),
+        ("bump" = Option<Bump>, Query, description = "With a prompt file: the effect on callers; derived when absent, \
+            rejected if too small."),
+        ("expected_parent" = Option<u64>, Query, description = "With a prompt file: the version it is based on (0: \
+            none yet); rejected if there is a newer one."),
+        ("allow_major" = Option<bool>, Query, description = "With a prompt file: whether to deploy even if it breaks \
+            current callers."),
+        ("break_glass" = Option<String>, Query, description = "With a prompt file: the reason for overriding unmet \
+            requirements of policies (admins only)."),
+    ),
+    request_body(content(
+        (PublishRequest = "application/json", example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}."}, "message": "Greet by name", "labels": ["staging"]})),
+        (String = "text/vnd.bookholder.prompt", example = "---\nlabels: [staging]\n---\nHello {{customer}}.\n"),
+    ), description = "A version, or a prompt file in UTF-8 of at most 2 MiB."),
     responses((status = 201, description = "A version was created.", body = Published), (status = 200, description = "The \
         latest version already has this content.", body = Published)),
 )]
 pub(super) async fn publish(
     writer: Writer,
     segments: Segments,
-    _: NoParams,
-    Json(request): Json<PublishRequest>,
+    PublishBody(request): PublishBody,
 ) -> Result<(StatusCode, Said<Published>), Failure> {
     let name = segments.get("name")?;
     let published = writer.registry.publish(&writer.actor, name, request).await?;

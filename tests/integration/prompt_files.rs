@@ -28,6 +28,23 @@ fn every_example_of_the_reference_publishes_without_a_warning() {
 }
 
 #[test]
+fn file_of_a_version_publishes_over_http_as_the_same_content() {
+    let node = Node::primary();
+    for (number, example) in REFERENCE.split("```prompt\n").skip(1).enumerate() {
+        let example = example.split_once("```\n").expect("an end of the example").0;
+        let post = |name: &str, file: &str| {
+            let path = format!("/v1/prompts/{name}-{number}/versions?message=By+HTTP");
+            let answer = node.send("POST", &path, &[("content-type", "text/vnd.bookholder.prompt")], file.as_bytes());
+            assert_eq!(answer.status, 201, "{}", answer.text());
+            answer.json()["version"]["content_id"].clone()
+        };
+        let first = post("first", example);
+        let file = bookholder(["get", &format!("first-{number}"), "--file"]).server(&node).ok().stdout;
+        assert_eq!(post("second", &file), first, "{file}");
+    }
+}
+
+#[test]
 fn help_and_the_verb_print_the_reference() {
     assert_eq!(bookholder(["prompt-file"]).ok().stdout, REFERENCE);
     let help = bookholder(["help", "prompt-file"]).ok().stdout;

@@ -43,6 +43,10 @@ pub(super) fn document(document: &mut Value) {
     for (schema, rule) in wholes() {
         merge(&mut document["components"]["schemas"][schema], rule);
     }
+    let publish = &mut document["paths"]["/v1/prompts/{name}/versions"]["post"]["parameters"];
+    for parameter in publish.as_array_mut().into_iter().flatten().filter(|one| one["name"] == "message") {
+        merge(&mut parameter["schema"], like::<CommitMessage>());
+    }
     for form in document["components"]["schemas"]["Freeze"]["anyOf"].as_array_mut().into_iter().flatten() {
         form["additionalProperties"] = false.into();
     }

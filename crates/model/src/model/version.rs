@@ -104,6 +104,14 @@ impl Bump {
     }
 }
 
+impl std::str::FromStr for Bump {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|bump| bump.as_str() == text).ok_or("use major, minor or patch")
+    }
+}
+
 impl std::fmt::Display for Bump {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
