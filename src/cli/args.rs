@@ -84,6 +84,7 @@ pub enum Command {
     /// Fetch a prompt, optionally rendered with variables
     Get(get::GetArgs),
     /// List prompts and what their labels serve
+    #[command(alias = "ls")]
     List(list::ListArgs),
     /// List the versions of a prompt
     Log(log::LogArgs),

@@ -1,5 +1,8 @@
 //! `diff`: the differences between two versions of a prompt.
 
+use std::ops::Range;
+
+use anstyle::Style;
 use clap::Args;
 use serde_json::Value;
 
@@ -127,19 +130,64 @@ fn heading(shown: &mut String, what: &str) {
     shown.extend(["\n", &paint(STRONG, what), "\n"]);
 }
 
-/// Lines that begin with `-`, `+`, `@` or a space, coloured accordingly.
+/// Lines that begin with `-`, `+`, `@` or a space, coloured accordingly. Where as many lines were added as removed, what
+/// differs between them is inverted.
 fn hunks(shown: &mut String, unified: &str) {
-    for line in harmless(unified).lines() {
-        let styled = match line.chars().next() {
-            Some('-') => paint(BAD, line),
-            Some('+') => paint(GOOD, line),
-            Some('@') => paint(ACCENT, line),
-            Some('\\') => paint(DIM, line),
-            _ => line.to_owned(),
+    let text = harmless(unified);
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let style = match line.chars().next() {
+            Some('-') => {
+                let mut removed = vec![line];
+                removed.extend(std::iter::from_fn(|| lines.next_if(|next| next.starts_with('-'))));
+                let added: Vec<&str> = std::iter::from_fn(|| lines.next_if(|next| next.starts_with('+'))).collect();
+                replaced(shown, &removed, &added);
+                continue;
+            }
+            Some('+') => GOOD,
+            Some('@') => ACCENT,
+            Some('\\') => DIM,
+            _ => Style::new(),
         };
-        shown.push_str(&styled);
-        shown.push('\n');
+        shown.extend([paint(style, line), "\n".to_owned()]);
     }
+}
+
+/// Lines that were removed, and those in their place.
+fn replaced(shown: &mut String, removed: &[&str], added: &[&str]) {
+    let is_paired = removed.len() == added.len();
+    let pairs = removed.iter().zip(added).filter(|_| is_paired).map(|(before, after)| changed(before, after));
+    let (before, after): (Vec<_>, Vec<_>) = pairs.unzip();
+    for (lines, style, changes) in [(removed, BAD, before), (added, GOOD, after)] {
+        for (number, line) in lines.iter().enumerate() {
+            let change = changes.get(number).cloned().unwrap_or_default();
+            let parts = (line.get(..change.start), line.get(change.clone()), line.get(change.end..));
+            let painted = match parts {
+                (Some(start), Some(inner), Some(end)) if !inner.is_empty() => {
+                    paint(style, start) + &paint(style.invert(), inner) + &paint(style, end)
+                }
+                _ => paint(style, line),
+            };
+            shown.extend([painted, "\n".to_owned()]);
+        }
+    }
+}
+
+/// What differs between two lines that begin with their signs, by whole words; nothing if they have no word in common.
+fn changed(before: &str, after: &str) -> (Range<usize>, Range<usize>) {
+    fn words(line: &str) -> Vec<&str> {
+        line.get(1..).unwrap_or_default().split_inclusive(' ').collect()
+    }
+    let (one, two) = (words(before), words(after));
+    let front = one.iter().zip(&two).take_while(|(a, b)| a == b).count();
+    let behind = one.iter().skip(front).rev().zip(two.iter().skip(front).rev());
+    let back = behind.take_while(|(a, b)| a == b).count();
+    if front + back == 0 {
+        return (0..0, 0..0);
+    }
+    let start = 1 + one.iter().take(front).map(|word| word.len()).sum::<usize>();
+    let end = one.iter().rev().take(back).map(|word| word.len()).sum::<usize>();
+    (start..before.len() - end, start..after.len() - end)
 }
 
 fn values(shown: &mut String, what: &str, change: &ValueChange) {
@@ -216,6 +264,31 @@ mod tests {
         let plain = anstream::adapter::strip_str(&shown).to_string();
         let expected = "a@6 → a@7\n\ntext\n@@ -1 +1 @@\n-old\u{fffd}[0m\n+new\n\nconfig\n+{\n+  \"x\": 1\n+}\n";
         assert_eq!(plain, expected);
+    }
+
+    #[test]
+    fn words_that_differ_are_inverted() {
+        let mut shown = String::new();
+        hunks(
+            &mut shown,
+            "@@ -1,3 +1,3 @@\n-You help Globe.\n-Be brief.\n+You always help Globe.\n+Say hello.\n same\n-a\n+b\n+c\n",
+        );
+        let always = paint(GOOD, "+You ") + &paint(GOOD.invert(), "always ") + &paint(GOOD, "help Globe.");
+        assert!(shown.contains(&always), "{shown:?}");
+        for whole in
+            [paint(BAD, "-You help Globe."), paint(BAD, "-Be brief."), paint(GOOD, "+Say hello."), paint(GOOD, "+c")]
+        {
+            assert!(shown.contains(&whole), "{whole:?} is not in {shown:?}");
+        }
+        for (before, after, expected) in [
+            ("-a b c", "+a x c", (3..5, 3..5)),
+            ("-ä b", "+ä c", (4..5, 4..5)),
+            ("-a a", "+a a a", (3..3, 3..5)),
+            ("-one", "+two", (0..0, 0..0)),
+            ("-", "+", (0..0, 0..0)),
+        ] {
+            assert_eq!(changed(before, after), expected, "{before} {after}");
+        }
     }
 
     #[test]

@@ -10,19 +10,22 @@ use super::output::{ACCENT, BAD, Cell, DIM, Table, moment, one_line};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::{Page, PromptView};
 use crate::client::PromptFilter;
+use crate::model::pattern::Pattern;
 
 const EXAMPLES: &str = "\
 Examples:
   bookholder list
   bookholder list support/ --json
+  bookholder list '**/agent'
   bookholder list --removed --limit 20";
 
 /// `list`
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ListArgs {
-    /// Only names with this prefix
-    prefix: Option<String>,
+    /// Only names with this prefix, or that match a pattern such as 'support/*'
+    #[arg(value_name = "PREFIX")]
+    names: Option<String>,
     /// Include removed prompts
     #[arg(long)]
     removed: bool,
@@ -33,12 +36,21 @@ pub struct ListArgs {
 
 pub async fn run(args: ListArgs, context: Context) -> Result<Verdict, CliError> {
     let limit = args.limit.unwrap_or(usize::MAX);
-    let empty = match &args.prefix {
-        Some(prefix) => format!("no prompts with the prefix {}", one_line(prefix)),
-        None => "no prompts yet; create one with `bookholder publish`".to_owned(),
+    let pattern = args.names.as_deref().filter(|names| names.contains('*')).map(str::parse::<Pattern>).transpose();
+    let pattern = pattern.map_err(|error| CliError::usage(error.to_string()))?;
+    let empty = match (&args.names, &pattern) {
+        (_, Some(pattern)) => format!("no prompts that match {pattern}"),
+        (Some(prefix), None) => format!("no prompts with the prefix {}", one_line(prefix)),
+        (None, None) => "no prompts yet; create one with `bookholder publish`".to_owned(),
     };
-    let filter = PromptFilter { prefix: args.prefix, removed: args.removed };
-    let rows = context.client.prompts(&filter, limit.min(PAGE_ROWS_MAX)).take(limit);
+    let prefix = match &pattern {
+        Some(pattern) => Some(pattern.literal_prefix().to_owned()).filter(|prefix| !prefix.is_empty()),
+        None => args.names,
+    };
+    let filter = PromptFilter { prefix, removed: args.removed };
+    let fits = |view: &PromptView| pattern.as_ref().is_none_or(|one| one.matches(view.prompt.name.as_str()));
+    let rows = context.client.prompts(&filter, limit.min(PAGE_ROWS_MAX));
+    let rows = rows.try_filter(|view| std::future::ready(fits(view))).take(limit);
     let found: Page<PromptView> = Page { items: rows.try_collect().await?, next: None };
     context.output.show(&found, || context.output.table(&table(&found.items), &empty))?;
     Ok(Verdict::Done)

@@ -115,7 +115,17 @@ pub enum Verdict {
 
 /// Runs one command line and returns its exit code; the first argument is the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    // Other programs have these words, and clap has only the flags.
+    let flag = match args.get(1..).unwrap_or_default() {
+        [verb] if verb == "version" => Some("--version"),
+        [verb, flag] if verb == "help" && (flag == "--help" || flag == "-h") => Some("--help"),
+        _ => None,
+    };
+    if let Some(flag) = flag {
+        args.truncate(1);
+        args.push(flag.into());
+    }
     if completions::answer(Cli::command, &args) {
         return ExitCode::SUCCESS;
     }
@@ -244,6 +254,8 @@ mod tests {
         let socket = format!("unix:{}", nobody.path().join("s").display());
         for (line, code) in [
             (vec!["bookholder", "--version"], 0),
+            (vec!["bookholder", "version"], 0),
+            (vec!["bookholder", "help", "--help"], 0),
             (vec!["bookholder", "nope"], 2),
             (vec!["bookholder", "status", "--server", "ftp://x"], 2),
             (vec!["bookholder", "status", "--server", &socket], 3),

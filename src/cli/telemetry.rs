@@ -8,6 +8,8 @@ use std::sync::Arc;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::Verdict;
+use super::args::values::YesArgs;
+use super::confirm::confirm;
 use super::context::{Context, Target, TokenSource, client};
 use super::disk::{Replacement, check_folder};
 use super::error::CliError;
@@ -94,6 +96,8 @@ pub struct EraseArgs {
     /// ID of a user
     #[arg(long, value_name = "ID", group = "what")]
     user: Option<String>,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 /// `telemetry forget`
@@ -102,6 +106,8 @@ pub struct ForgetArgs {
     /// ID of the replica, as `bookholder status` shows it
     #[arg(value_name = "REPLICA")]
     replica: String,
+    #[command(flatten)]
+    yes: YesArgs,
 }
 
 /// Writes the file of a replica: directly from its data directory if it is stopped, otherwise through it.
@@ -147,7 +153,8 @@ pub async fn run(args: TelemetryArgs, context: Context) -> Result<Verdict, CliEr
     match args.command {
         TelemetryCommand::Export(_) => Err(CliError::usage("an export needs the data directory of the replica")),
         TelemetryCommand::Import(args) => import(&args, &context).await,
-        TelemetryCommand::Erase(EraseArgs { response, session, user }) => {
+        TelemetryCommand::Erase(EraseArgs { response, session, user, yes }) => {
+            confirm(context.output, yes.yes, "Erase these texts for good?", Vec::new())?;
             let erased = context.client.erase_telemetry(&EraseTelemetryRequest { response, session, user }).await?;
             let output = context.output;
             if output.json {
@@ -163,7 +170,9 @@ pub async fn run(args: TelemetryArgs, context: Context) -> Result<Verdict, CliEr
             }
             Ok(Verdict::Done)
         }
-        TelemetryCommand::Forget(ForgetArgs { replica }) => {
+        TelemetryCommand::Forget(ForgetArgs { replica, yes }) => {
+            let question = format!("Give up what {replica} has not sent?");
+            confirm(context.output, yes.yes, &question, Vec::new())?;
             context.client.forget_telemetry_of(&replica).await?;
             if context.output.json {
                 context.output.json(&serde_json::json!({ "replica": replica }))?;

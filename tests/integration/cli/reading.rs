@@ -34,6 +34,24 @@ fn get_prints_exact_bytes_and_renders_variables() {
 }
 
 #[test]
+fn list_takes_a_prefix_or_a_pattern() {
+    let node = Node::primary();
+    for name in ["support/agent", "support/de/agent", "tone"] {
+        publish(&node, name, "Hi", &[]);
+    }
+    let names = |arguments: &str| {
+        let found = line(&node, &format!("{arguments} --json")).ok().json();
+        let rows = found["items"].as_array().expect("rows").clone();
+        rows.iter().map(|row| row["name"].as_str().expect("a name").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("ls support/"), ["support/agent", "support/de/agent"]);
+    assert_eq!(names("list support/*"), ["support/agent"]);
+    assert_eq!(names("list **/agent"), ["support/agent", "support/de/agent"]);
+    assert_eq!(names("list **/agent --limit 1"), ["support/agent"]);
+    assert_eq!(names("list agent"), [""; 0]);
+}
+
+#[test]
 fn same_subject_always_gets_the_same_version() {
     let node = Node::primary();
     publish(&node, "a", "one", &[]);

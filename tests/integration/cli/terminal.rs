@@ -17,6 +17,8 @@ fn destructive_verbs_ask_on_a_terminal_unless_yes() {
     let node = Node::primary();
     let text = |name: &str| drop(publish(&node, name, "one", &["--label", "production"]));
     text("a");
+    let erase = typed(&node, "telemetry erase --user user-1", "n\n");
+    let _said = erase.says("Erase these texts for good?").says("nothing was changed").says("exit 1");
     let _said = typed(&node, "remove a -m gone", "n\n").says("Remove a?").says("nothing was changed").says("exit 1");
     let _said = typed(&node, "unlabel a --label production -m gone", "\n").says("Remove the label").says("exit 1");
     assert_eq!(node.text("a@production"), "one");
