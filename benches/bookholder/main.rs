@@ -1,7 +1,8 @@
 //! `cargo bench`: what the program costs, in one run, beside what the design asks for.
 //!
 //! `cargo bench` runs everything; `cargo bench -- http sync` only these sections; `--json` prints one document instead of
-//! tables. Nodes are real processes on loopback, and whatever an answer should be is checked: a wrong one ends the run.
+//! tables. `cargo bench -- clients` measures the client libraries, which needs Python, Node and their registries, so it is
+//! not a part of everything. Nodes are real processes on loopback, and whatever an answer should be is checked: a wrong one ends the run.
 //! Target lines are those of the design for an idle machine; the first line says how idle this one was.
 
 #![allow(
@@ -12,6 +13,7 @@
     reason = "these are figures for people"
 )]
 
+mod clients;
 mod delta;
 mod evaluation;
 mod govern;
@@ -46,7 +48,7 @@ use self::report::{Progress, Report, count};
 type Section = fn(&mut Bench);
 
 /// The sections, in the order in which they share what they made.
-const SECTIONS: [(&str, Section); 11] = [
+const SECTIONS: [(&str, Section); 12] = [
     ("resolve", resolve::run),
     ("http", http::run),
     ("delta", delta::run),
@@ -58,7 +60,10 @@ const SECTIONS: [(&str, Section); 11] = [
     ("pages", pages::run),
     ("telemetry", telemetry::run),
     ("evaluation", evaluation::run),
+    (CLIENTS, clients::run),
 ];
+/// The section that runs only where it is asked for.
+const CLIENTS: &str = "clients";
 
 /// What the sections share.
 pub struct Bench {
@@ -112,7 +117,10 @@ fn main() -> ExitCode {
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     let sections: Vec<_> = SECTIONS
         .iter()
-        .filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|want| name.contains(want.as_str())))
+        .filter(|(name, _)| match wanted.as_slice() {
+            [] => *name != CLIENTS,
+            wanted => wanted.iter().any(|want| name.contains(want.as_str())),
+        })
         .collect();
     if sections.is_empty() {
         let names: Vec<&str> = SECTIONS.iter().map(|(name, _)| *name).collect();
