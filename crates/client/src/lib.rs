@@ -2,6 +2,19 @@
 //!
 //! It does not retry, cache, decide or print anything. Invariant: whatever a server sends, a call ends within its time
 //! and size limits with a value or a [`ClientError`]; messages and logs never contain the access token.
+//!
+//! ```no_run
+//! use bookholder_client::{Client, ClientOptions};
+//! use bookholder_model::api::read::Subject;
+//!
+//! # async fn ask() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = "unix:/run/bookholder/replica.sock".to_owned();
+//! let client = Client::new(&ClientOptions { server, ..ClientOptions::default() })?;
+//! let prompt = client.resolve(&"support/agent".parse()?, &Subject::default(), None).await?;
+//! println!("{} has {} variables", prompt.stamp, prompt.content.variables.len());
+//! # Ok(())
+//! # }
+//! ```
 
 mod alerts;
 mod error;
