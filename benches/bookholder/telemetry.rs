@@ -4,8 +4,9 @@
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use bookholder::clock::{Clock as _, SystemClock};
 use bookholder::model::content_id::ContentId;
 use bookholder::telemetry::event::{
     Attributed, AttributedBy, Attribution, Cost, CostSource, Event, Response, SpanContext, Tokens,
@@ -158,7 +159,7 @@ fn overviews(bench: &mut Bench, runtime: &tokio::runtime::Runtime) {
     let path = directory.path().join(TELEMETRY_FILE);
     let progress = Progress::begin(format!("recording calls of {} prompts", count(MANY_PROMPTS)));
     let store = TelemetryStore::open(directory.path(), Role::Keep).expect("a store");
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis() as i64;
+    let now = SystemClock::new().now_ms();
     let calls = Calls { prompts: MANY_PROMPTS, versions: MANY_VERSIONS, begin_ms: now - RESPONSES as i64 * STEP_MS };
     let began = Instant::now();
     runtime.block_on(record(&store, calls, &progress));

@@ -309,7 +309,9 @@ pub(super) async fn gates(
         let view = held.catalogue.as_reader(&reader.scope())?;
         let version = view.version(&name, &Selector::Version(number))?;
         let mut gates = evaluations.registry().gates_of(&version.version.content_id)?;
-        gates.iter_mut().for_each(|gate| gate.upstream.retain(|one, _| view.scope().reads(one.as_str())));
+        for gate in &mut gates {
+            gate.upstream.retain(|one, _| view.scope().reads(one.as_str()));
+        }
         Ok::<_, Failure>(gates)
     };
     Ok(Said(blocking(gates).await??))

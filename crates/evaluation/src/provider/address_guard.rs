@@ -16,7 +16,6 @@ const ADDRESSES_MAX: usize = 16;
 
 /// Prepares a client that connects to public addresses with TLS, and to the networks in `allow`; it follows no
 /// redirects. The URL itself has to be checked before.
-#[must_use]
 pub fn guarded(client: ClientBuilder, allow: &Arc<[IpNet]>, tls: bool) -> ClientBuilder {
     client
         .redirect(reqwest::redirect::Policy::none())

@@ -7,6 +7,7 @@ use crate::format::{Escaped, plain};
 use crate::layout::{prompt_path, query};
 use crate::model::about::{About, DESCRIPTION_CHARACTERS_MAX, FEEDS_MAX, TAG_BYTES_MAX, TAGS_MAX};
 use crate::model::handle::HANDLE_BYTES_MAX;
+use crate::model::name::PromptName;
 
 /// Browser validation patterns for owner and tags.
 const PATTERNS: (&str, &str) = (r"[a-z0-9._@\-]+", r"[\s,]*([a-z0-9._\-]+[\s,]*)*");
@@ -50,7 +51,7 @@ fn describe(name: &str, about: Option<&About>, form: &str) -> Markup {
     let nothing = About::default();
     let about = about.unwrap_or(&nothing);
     let tags = about.tags.iter().map(String::as_str).collect::<Vec<_>>().join(" ");
-    let feeds = about.feeds.iter().map(|one| one.as_str()).collect::<Vec<_>>().join(" ");
+    let feeds = about.feeds.iter().map(PromptName::as_str).collect::<Vec<_>>().join(" ");
     html! {
         details.act {
             summary { "Edit details" }

@@ -109,7 +109,9 @@ mod tests {
 
     fn typed(fields: &[(&str, &str)]) -> FormValues {
         let mut typed = FormValues::default();
-        fields.iter().for_each(|(name, value)| typed.put(*name, *value));
+        for (name, value) in fields {
+            typed.put(*name, *value);
+        }
         typed
     }
 
