@@ -18,9 +18,11 @@ use crate::model::content_id::ContentId;
 use crate::model::evaluation::{GateResult, GateState};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
+use crate::resolve::CatalogueView;
 use crate::store::StoreError;
 use crate::store::documents::{Documents, Scan};
 use crate::store::query::Queries;
+use crate::store::read::ReadTxn;
 use crate::store::write::WriteTxn;
 
 /// Most conditions that were not met, in the reason of an entry and a requirement.
@@ -132,12 +134,15 @@ impl Registry {
     /// # Errors
     /// The store fails.
     pub fn gates_of(&self, content: &ContentId) -> Result<Vec<GateResult>, RegistryError> {
-        let txn = self.0.store.read()?;
-        let mut gates = txn.list_of::<GateResult>(&Scan::under(content.hex().as_str()))?;
-        for gate in &mut gates {
-            gate.stale = staleness(&txn, gate, None)?;
-        }
-        Ok(gates)
+        gates_about(&self.0.store.read()?, content)
+    }
+
+    /// The results about a content, by suite, as of the moment of a view.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn gates_seen(&self, view: &CatalogueView, content: &ContentId) -> Result<Vec<GateResult>, RegistryError> {
+        gates_about(view.txn(), content)
     }
 
     /// The results that are wanted, of all contents.
@@ -271,4 +276,12 @@ fn entry(command: Command, before: Option<&GateResult>, gate: &GateResult) -> Au
         changes: vec![AuditChange::settings(suite, before, Some(gate))],
         ..by_itself(command, "evaluation")
     }
+}
+
+fn gates_about(txn: &ReadTxn, content: &ContentId) -> Result<Vec<GateResult>, RegistryError> {
+    let mut gates = txn.list_of::<GateResult>(&Scan::under(content.hex().as_str()))?;
+    for gate in &mut gates {
+        gate.stale = staleness(txn, gate, None)?;
+    }
+    Ok(gates)
 }

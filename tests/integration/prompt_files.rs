@@ -33,7 +33,7 @@ fn file_of_a_version_publishes_over_http_as_the_same_content() {
     for (number, example) in REFERENCE.split("```prompt\n").skip(1).enumerate() {
         let example = example.split_once("```\n").expect("an end of the example").0;
         let post = |name: &str, file: &str| {
-            let path = format!("/v1/prompts/{name}-{number}/versions?message=By+HTTP");
+            let path = format!("/v1/prompts/{name}-{number}/versions?message=By+HTTP&label=production");
             let answer = node.send("POST", &path, &[("content-type", "text/vnd.bookholder.prompt")], file.as_bytes());
             assert_eq!(answer.status, 201, "{}", answer.text());
             answer.json()["version"]["content_id"].clone()

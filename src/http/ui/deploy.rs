@@ -138,7 +138,7 @@ fn gates(
     let new = preview.to.versions().into_iter().filter(|number| !now.contains(number));
     new.map(|number| {
         let version = state.version(name, &Selector::Version(number))?.version;
-        Ok((number, registry.gates_of(&version.content_id)?))
+        Ok((number, registry.gates_seen(state, &version.content_id)?))
     })
     .collect()
 }

@@ -122,7 +122,8 @@ fn show(
         }
     }
     let used_by = app.registry.as_ref().map(|registry| registry.used_by(&state, name, number)).transpose()?;
-    let (gates, demanded) = gates(app, visitor, &view, shown.as_ref().ok().map(|shown| &shown.version.content_id))?;
+    let (gates, demanded) =
+        gates(app, visitor, (&state, &view), shown.as_ref().ok().map(|shown| &shown.version.content_id))?;
     let matter = PromptPageData {
         gates,
         demanded,
@@ -178,7 +179,7 @@ fn policies(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeMap<Stri
 fn gates(
     app: &Shared,
     visitor: &Visitor,
-    view: &PromptView,
+    (state, view): (&CatalogueView, &PromptView),
     content: Option<&ContentId>,
 ) -> Result<(Vec<GateResult>, Vec<String>), Failure> {
     let Some((registry, content)) = app.registry.as_ref().zip(content) else { return Ok(Default::default()) };
@@ -190,7 +191,7 @@ fn gates(
         |policy: &&Policy| policy.prompts.matches(name) && labels().any(|label| policy.labels.matches(label.as_str()));
     let demanded: BTreeSet<String> =
         policies.iter().filter(fits).flat_map(|policy| policy.gates.iter().cloned()).collect();
-    Ok((registry.gates_of(content)?, demanded.into_iter().collect()))
+    Ok((registry.gates_seen(state, content)?, demanded.into_iter().collect()))
 }
 
 /// The progress of the newest deployment, while it is recent.

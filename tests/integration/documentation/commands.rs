@@ -9,8 +9,9 @@ use super::page::pages;
 use crate::support::command::bookholder;
 
 /// Languages of blocks that are not commands.
-const LANGUAGES: [&str; 14] = [
+const LANGUAGES: [&str; 15] = [
     "",
+    "rust",
     "caddyfile",
     "ini",
     "json",

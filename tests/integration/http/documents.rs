@@ -54,7 +54,15 @@ fn metrics_count_events() {
 fn filled(path: &str) -> String {
     [("{name}", "a"), ("{version}", "1"), ("{label}", "production"), ("{reference}", "a@production"), ("{view}", "all")]
         .iter()
-        .chain(&[("{position}", "0.0"), ("{n}", "1"), ("{e}", "1"), ("{draft}", "d"), ("{id}", "1"), ("{seq}", "1")])
+        .chain(&[
+            ("{position}", "0.0"),
+            ("{n}", "1"),
+            ("{place}", "1"),
+            ("{e}", "1"),
+            ("{draft}", "d"),
+            ("{id}", "1"),
+            ("{seq}", "1"),
+        ])
         .chain(&[
             ("{revision}", "1"),
             ("{table}", "overrides"),

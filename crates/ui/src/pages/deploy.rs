@@ -323,7 +323,8 @@ fn outcome(matter: &DeployPageData, preview: &MovePreview) -> Markup {
             }
             @if matter.runs && review.requirements.iter().any(|one| one.kind == RequirementKind::Gate && !one.met) {
                 @for (number, _) in &matter.gates {
-                    p { a href=(new_run_path(&format!("{}@{number}", matter.name), "")) { "Run a suite on v" (number) } }
+                    @let run = new_run_path(&format!("{}@{number}", matter.name), "");
+                    p { a href=(run) { "Run a suite on v" (number) } }
                 }
             }
         }

@@ -293,7 +293,8 @@ fn result_list(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) 
                 p.quiet { "None." }
             } @else {
                 @for result in &results.items {
-                    (one_result(result, frame.form().filter(|_| view.labels).map(|form| LabelForm { form, run, filter })))
+                    @let label = frame.form().filter(|_| view.labels).map(|form| LabelForm { form, run, filter });
+                    (one_result(result, label))
                 }
             }
             @if let Some(next) = results.next {

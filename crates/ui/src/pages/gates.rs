@@ -71,10 +71,12 @@ pub fn gate_list(reference: &str, gates: &[GateResult], demanded: &[String], run
         ul.checks {
             @for gate in gates {
                 li {
-                    (state(gate.state)) " " b { (Escaped(&gate.suite.name)) } " " a href=(run_path(gate.run)) { "run " (gate.run) }
+                    (state(gate.state)) " " b { (Escaped(&gate.suite.name)) } " "
+                    a href=(run_path(gate.run)) { "run " (gate.run) }
                     @if let Some(why) = &gate.stale { " " span.tag.wait { "stale" } " " span.quiet { (Escaped(why)) } }
                     @if gate.state != GateState::Passed {
-                        @for check in gate.checks.iter().filter(|check| check.state == gate.state).take(CHECKS_SHOWN_MAX) {
+                        @let decisive = gate.checks.iter().filter(|check| check.state == gate.state);
+                        @for check in decisive.take(CHECKS_SHOWN_MAX) {
                             p.quiet { (Escaped(&check.says)) }
                         }
                     }

@@ -38,20 +38,34 @@ pub fn page(frame: &Frame, matter: &NewRun<'_>) -> String {
                 fieldset {
                     legend { "What" }
                     (suite(matter))
-                    (line(typed, "prompt", "Prompt", "With @LABEL or @7; the latest version without.", "support/agent@staging", 220, true))
-                    (line(typed, "draft", "Draft", "In place of a version: the name of a draft of this prompt.", "", 64, false))
+                    (line(
+                        typed, "prompt", "Prompt", "With @LABEL or @7; the latest version without.",
+                        "support/agent@staging", 220, true,
+                    ))
+                    (line(
+                        typed, "draft", "Draft", "In place of a version: the name of a draft of this prompt.",
+                        "", 64, false,
+                    ))
                 }
                 fieldset {
                     legend { "How" }
-                    (line(typed, "against", "Compare with", "Another version of it, on the same cases.", "@production", 100, false))
+                    (line(
+                        typed, "against", "Compare with", "Another version of it, on the same cases.",
+                        "@production", 100, false,
+                    ))
                     div.field {
                         label for="models" { "Models" }
-                        p.quiet { "Separated by spaces. Empty: those of the suite or of the version; only they decide a gate." }
+                        p.quiet {
+                            "Separated by spaces. Empty: those of the suite or of the version; only they decide a gate."
+                        }
                         input #models name="models" maxlength="4000" autocomplete="off" spellcheck="false"
                             list="known-models" value=(plain(typed.get("models")));
                         datalist #known-models { @for model in matter.models { option value=(model) {} } }
                     }
-                    (line(typed, "tags", "Only cases with one of these tags", "Then the run decides no gate.", "", 1_000, false))
+                    (line(
+                        typed, "tags", "Only cases with one of these tags", "Then the run decides no gate.",
+                        "", 1_000, false,
+                    ))
                     label.check {
                         input type="checkbox" name="no_cache" value="yes" checked[typed.ticked("no_cache")];
                         span { "Ask again, also what was asked before" }

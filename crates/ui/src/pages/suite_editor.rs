@@ -259,8 +259,8 @@ pub fn new(frame: &Frame, name: &str, refused: Option<&FormError>) -> String {
                 li {
                     h2 { "Import cases" }
                     p {
-                        "Cases of another tool. What is not supported is listed before anything is saved, and a case is "
-                        "never passed because a part of it is missing."
+                        "Cases of another tool. What is not supported is listed before anything is saved, and a case "
+                        "is never passed because a part of it is missing."
                     }
                     form.stack method="post" action=(NEW_SUITE) enctype="multipart/form-data" {
                         (session(form))
@@ -284,7 +284,9 @@ pub fn new(frame: &Frame, name: &str, refused: Option<&FormError>) -> String {
                     h2 { "Command line" }
                     p { "For suites in a repository, and for large files." }
                     (command("bookholder eval push suites/regress.yaml"))
-                    (command("bookholder eval import promptfooconfig.yaml --format promptfoo --out suites/regress.json"))
+                    (command(
+                        "bookholder eval import promptfooconfig.yaml --format promptfoo --out suites/regress.json",
+                    ))
                 }
             }
         }
