@@ -97,7 +97,7 @@ fn judge_of(result: &CaseResult, named: Option<u32>) -> Result<(usize, &ScorerRe
     let mut judges = result.scorers.iter().enumerate().filter(|(_, scorer)| is_judge(scorer));
     if let Some(named) = named {
         let found = judges.find(|(index, _)| u32::try_from(*index) == Ok(named));
-        return found.ok_or_else(|| EvaluationError::Unfit(format!("the scorer {named} of the result is no judge")));
+        return found.ok_or_else(|| EvaluationError::Unfit(format!("the scorer {named} of the result is not a judge")));
     }
     let first = judges.next();
     let first = first.ok_or_else(|| EvaluationError::Unfit("no judge scored this result".to_owned()))?;

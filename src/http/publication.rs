@@ -36,7 +36,7 @@ impl FromRequest<App> for PublishBody {
             _ => return Err(unsupported_media(request.headers(), ACCEPTED)),
         }
         let no_message =
-            || RequestError::Unfit { reason: "the query parameter `message` is missing: say why".to_owned() };
+            || RequestError::Unfit { reason: "the query parameter `message` is missing: give a message".to_owned() };
         let message = params.text("message").ok_or_else(no_message)?;
         let label: Option<Label> = params.get("label")?;
         let bump: Option<Bump> = params.get("bump")?;

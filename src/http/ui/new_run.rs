@@ -96,7 +96,7 @@ async fn request(app: &App, visitor: &Visitor, typed: &FormValues) -> Result<Sta
     let deploy = text("label").map(|label| label.parse::<Label>()).transpose()?;
     let when_passed = match deploy {
         Some(_) if message.is_empty() => {
-            return Err(wrong("Why this change?", "say why the version should be deployed".to_owned()));
+            return Err(wrong("Why this change?", "give a message: why the version should be deployed".to_owned()));
         }
         deploy => deploy.map(|deploy| WhenPassed { deploy, message: message.clone() }),
     };
