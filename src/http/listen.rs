@@ -226,9 +226,9 @@ pub(super) async fn serve_http1<S: Rehome>(
             None => http1.answer_plain(stop.clone()).await,
             Some(thread) => {
                 let stop = stop.clone();
-                let answering = async move { Ok(http1.rehome()?.answer_plain(stop).await) };
-                let answered: Result<io::Result<Http1<S>>, _> = AbortOnDropHandle::new(thread.spawn(answering)).await;
-                let Ok(Ok(Ok(http1))) = answered.map(|answered| answered.map(Http1::rehome)) else { return Ok(()) };
+                let answering = async move { Ok::<_, io::Error>(http1.rehome().await?.answer_plain(stop).await) };
+                let Ok(Ok(http1)) = AbortOnDropHandle::new(thread.spawn(answering)).await else { return Ok(()) };
+                let Ok(http1) = http1.rehome().await else { return Ok(()) };
                 http1
             }
         };
@@ -248,20 +248,30 @@ pub(super) async fn serve_http1<S: Rehome>(
 /// A stream that can be watched by the runtime that it is used on.
 pub(super) trait Rehome: AsyncRead + AsyncWrite + Unpin + Send + Sized + 'static {
     /// The same stream, watched by this runtime.
-    fn rehome(self) -> io::Result<Self> {
-        Ok(self)
+    fn rehome(self) -> impl Future<Output = io::Result<Self>> + Send {
+        std::future::ready(Ok(self))
     }
 }
 
+/// A runtime knows what a stream is ready for from its first event on. Until then hyper would not find the rest of a
+/// request that nobody reads, and close the connection.
+async fn first_event(event: impl Future<Output = io::Result<()>>) {
+    let _late = tokio::time::timeout(LINGER, event).await;
+}
+
 impl Rehome for TcpStream {
-    fn rehome(self) -> io::Result<Self> {
-        Self::from_std(self.into_std()?)
+    async fn rehome(self) -> io::Result<Self> {
+        let stream = Self::from_std(self.into_std()?)?;
+        first_event(stream.writable()).await;
+        Ok(stream)
     }
 }
 
 impl Rehome for UnixStream {
-    fn rehome(self) -> io::Result<Self> {
-        Self::from_std(self.into_std()?)
+    async fn rehome(self) -> io::Result<Self> {
+        let stream = Self::from_std(self.into_std()?)?;
+        first_event(stream.writable()).await;
+        Ok(stream)
     }
 }
 
@@ -285,8 +295,8 @@ struct Ended<S> {
 }
 
 impl<S: Rehome> Http1<S> {
-    fn rehome(self) -> io::Result<Self> {
-        Ok(Self { stream: self.stream.try_map(S::rehome)?, ..self })
+    async fn rehome(self) -> io::Result<Self> {
+        Ok(Self { stream: self.stream.try_map(S::rehome).await?, ..self })
     }
 
     /// Answers plain requests.

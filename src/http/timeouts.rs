@@ -144,9 +144,12 @@ impl<S> WriteTimeout<S> {
     }
 
     /// Changes the underlying stream.
-    pub(super) fn try_map<T>(self, change: impl FnOnce(S) -> io::Result<T>) -> io::Result<WriteTimeout<T>> {
+    pub(super) async fn try_map<T, F: Future<Output = io::Result<T>>>(
+        self,
+        change: impl FnOnce(S) -> F,
+    ) -> io::Result<WriteTimeout<T>> {
         let Self { stream, pace, stalled, unread, returned } = self;
-        Ok(WriteTimeout { stream: change(stream)?, pace, stalled, unread, returned })
+        Ok(WriteTimeout { stream: change(stream).await?, pace, stalled, unread, returned })
     }
 
     /// Lets bytes be read again, before those that follow them.

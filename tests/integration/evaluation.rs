@@ -321,7 +321,11 @@ fn labels_of_people_say_how_far_a_judge_agrees_with_them() {
     assert_eq!(entries.count(), 5, "each is in the audit log");
 
     for (path, body, part) in [
-        ("/v1/runs/1/results/0/label", json!({"passed": true, "scorer": 1}), "the scorer 1 of the result is not a judge"),
+        (
+            "/v1/runs/1/results/0/label",
+            json!({"passed": true, "scorer": 1}),
+            "the scorer 1 of the result is not a judge",
+        ),
         ("/v1/runs/1/results/1/label", json!({"passed": true}), "run 1 has no result at the place 1"),
         ("/v1/runs/9/results/0/label", json!({"passed": true}), "run `9` does not exist"),
     ] {

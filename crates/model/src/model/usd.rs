@@ -19,7 +19,7 @@ pub struct Usd(u128);
 
 built_schema!(
     Usd = text("US dollars as a decimal number in a string, exact to 1e-12.", "0.01944945")
-        .pattern(Some(r"^[0-9]+(\.[0-9]{1,12})?$"))
+        .pattern(Some(r"^[0-9]{1,26}(\.[0-9]{1,12})?$"))
 );
 
 /// The text is not an amount.
