@@ -95,7 +95,8 @@ impl Primary {
         assert_eq!(self.calls(), counted, "it counts once");
         self.merged += 1;
         for event in &events {
-            let Event::Response(Response { id: Some(id), span: None, .. }) = event else { continue };
+            let Event::Response(response) = event else { continue };
+            let Response { id: Some(id), span: None, .. } = &**response else { continue };
             assert!(self.store.response(id).expect("a read").is_some());
         }
         let mut total = Rollup::default();
@@ -109,10 +110,14 @@ impl Primary {
     /// Calls in the total of everything.
     fn calls(&self) -> u64 {
         let mut calls = 0;
-        let visited = self.store.visit_spend(&[EVER], |total| *total == Total::All, |_, _, spend| {
-            calls += spend.calls;
-            ControlFlow::Continue(())
-        });
+        let visited = self.store.visit_spend(
+            &[EVER],
+            |total| *total == Total::All,
+            |_, _, spend| {
+                calls += spend.calls;
+                ControlFlow::Continue(())
+            },
+        );
         assert!(visited.expect("totals").is_continue());
         calls
     }
@@ -123,7 +128,8 @@ fn is_limited(event: &Event) {
     let within = |text: &Option<String>, bytes: usize| assert!(text.as_ref().is_none_or(|text| text.len() <= bytes));
     match event {
         Event::Response(response) => {
-            let Response { id, provider, model_requested, model_used, error, session, user, environment, .. } = &**response;
+            let Response { id, provider, model_requested, model_used, error, session, user, environment, .. } =
+                &**response;
             [id, session, user].into_iter().for_each(|text| within(text, ID_BYTES_MAX));
             let names = [provider, model_requested, model_used, error, environment];
             names.into_iter().for_each(|text| within(text, NAME_BYTES_MAX));

@@ -14,9 +14,7 @@ use bookholder::replication::telemetry_file::FileSigner;
 use bookholder::store::delta::{self, Scope};
 use bookholder::store::entry::Parts;
 use bookholder::store::read::Entries;
-use bookholder::telemetry::event::{
-    Body, Claim, Event, Response, Score, ScoreTarget, ScoreValue, SpanContext, Tokens,
-};
+use bookholder::telemetry::event::{Body, Claim, Event, Response, Score, ScoreTarget, ScoreValue, SpanContext, Tokens};
 use bookholder::telemetry::store::{Recorded, Role, TelemetryStore};
 use bookholder_fuzz::Node;
 use libfuzzer_sys::fuzz_target;
