@@ -90,9 +90,9 @@ fn question(words: &[&str]) -> Result<Question, String> {
 }
 
 fn show(answer: &CanAnswer, who: &str, what: &str) -> String {
-    let (word, style, may) =
-        if answer.allowed { ("yes", GOOD, "is allowed to") } else { ("no", BAD, "is not allowed to") };
-    let sentence = one_line(&format!("{who} {may} {what}"));
+    let (word, style, not) = if answer.allowed { ("yes", GOOD, "") } else { ("no", BAD, "not ") };
+    let is = if who == "you" { "are" } else { "is" };
+    let sentence = one_line(&format!("{who} {is} {not}allowed to {what}"));
     let mut shown = format!("{}: {}\n", paint(style.bold(), word), paint(STRONG, sentence));
     let permission = &answer.permission;
     shown.push_str(&requirements::line(permission.allowed, &permission.reason, &[]));
