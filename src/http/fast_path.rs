@@ -80,6 +80,8 @@ pub(super) struct FastPath {
     input: Box<[u8]>,
     /// How much of the input was read and not answered; it begins at the start.
     filled: usize,
+    /// How much of that was there when it was the beginning of a head.
+    partial: usize,
     output: Vec<u8>,
     /// How much of the output is sent.
     sent: usize,
@@ -127,6 +129,7 @@ impl FastPath {
         Self {
             input: vec![0; INPUT_BYTES].into_boxed_slice(),
             filled: 0,
+            partial: 0,
             output: Vec::new(),
             sent: 0,
             body: Bytes::new(),
@@ -141,9 +144,11 @@ impl FastPath {
         self.is_finishing = true;
     }
 
-    /// What was read and not answered.
-    pub(super) fn unanswered(&self) -> &[u8] {
-        self.input.get(..self.filled).unwrap_or_default()
+    /// What was read and not answered, in two parts if it came so: hyper reads a head that came in parts only once it is
+    /// complete.
+    pub(super) fn unanswered(&self) -> (&[u8], &[u8]) {
+        let input = self.input.get(..self.filled).unwrap_or_default();
+        input.split_at_checked(self.partial).unwrap_or((input, &[]))
     }
 
     /// Answers until the connection must be left.
@@ -227,6 +232,7 @@ impl FastPath {
                 Parsed::Plain(request, bytes) => (request, bytes),
                 Parsed::Partial => {
                     is_other = rest.len() == INPUT_BYTES;
+                    self.partial = rest.len();
                     break;
                 }
                 Parsed::Other => {
@@ -254,6 +260,7 @@ impl FastPath {
                 if body.len() > OUTPUT_BYTES { self.body = body } else { self.output.extend_from_slice(&body) }
             }
             used += bytes;
+            self.partial = 0;
         }
         self.input.copy_within(used..self.filled, 0);
         self.filled -= used;

@@ -4,6 +4,7 @@
 //! slow tick of a connection share one number: its state, and for how many ticks. A stalled write has a deadline that
 //! is compared with the clock whenever the connection is polled.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -134,13 +135,13 @@ pub(super) struct WriteTimeout<S> {
     stalled: Option<Instant>,
     /// hyper's answer to an invalid head is suppressed; it is answered elsewhere.
     unread: Option<StatusCode>,
-    /// What was read, and is read again.
-    returned: Vec<u8>,
+    /// What was read, and is read again, part by part.
+    returned: VecDeque<Vec<u8>>,
 }
 
 impl<S> WriteTimeout<S> {
     pub(super) const fn new(stream: S, pace: Arc<ConnectionPhase>) -> Self {
-        Self { stream, pace, stalled: None, unread: None, returned: Vec::new() }
+        Self { stream, pace, stalled: None, unread: None, returned: VecDeque::new() }
     }
 
     /// Changes the underlying stream.
@@ -153,8 +154,8 @@ impl<S> WriteTimeout<S> {
     }
 
     /// Lets bytes be read again, before those that follow them.
-    pub(super) fn give_back(&mut self, bytes: &[u8]) {
-        self.returned = bytes.to_vec();
+    pub(super) fn give_back(&mut self, parts: (&[u8], &[u8])) {
+        self.returned = [parts.0, parts.1].into_iter().filter(|part| !part.is_empty()).map(<[u8]>::to_vec).collect();
     }
 
     /// Requests were answered; the next one may have begun.
@@ -203,9 +204,12 @@ impl<S> WriteTimeout<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.returned.is_empty() {
-            let number = self.returned.len().min(buffer.remaining());
-            buffer.put_slice(&self.returned.drain(..number).collect::<Vec<u8>>());
+        if let Some(mut part) = self.returned.pop_front() {
+            let rest = part.split_off(part.len().min(buffer.remaining()));
+            buffer.put_slice(&part);
+            if !rest.is_empty() {
+                self.returned.push_front(rest);
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buffer.filled().len();

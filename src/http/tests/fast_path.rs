@@ -162,6 +162,17 @@ fn any_bytes_are_answered_as_without_the_fast_path() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn head_that_comes_in_parts_is_read_once_it_is_complete() {
+    let node = node().await;
+    for pieces in
+        [&[&b"G"[..], b"/"][..], &[b"GET /v1/resolve/a", b" b HTTP/1.1\r\n"], &[b"GET /v1/resolve/a b HTTP/1.1\r\n"]]
+    {
+        let [fast, slow] = both(&node.face, LOCAL, pieces).await;
+        assert_eq!(fast, slow, "{pieces:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_that_came_together_are_answered_in_order_before_hyper_takes_the_rest() {
     let node = node().await;
     let other = "GET /v1/resolve/none HTTP/1.1\r\nhost: localhost\r\nx-other: 1\r\n\r\n";
