@@ -8,10 +8,10 @@ use super::super::error::Failure;
 use super::super::extract::{Params, Segments};
 use super::super::request::RequestError;
 use super::super::state::{App, Shared};
-use super::access::{answer, fingerprint, new_name, show, unchanged, unknown_form, which};
+use super::access::{answer, fingerprint, named, new_name, show, unchanged, unknown_form, which};
 use super::visitor::{SubmittedForm, Visitor};
 use crate::api::alerts::AlertView;
-use crate::model::alert::AlertRule;
+use crate::model::alert::{Alert, AlertRule};
 use crate::model::principal::Permission;
 use crate::registry::{Actor, Registry, RegistryError};
 use crate::web::form::{FormValues, Outcome};
@@ -44,7 +44,7 @@ pub(super) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> R
     let (registry, actor) = sent.writer(&app)?;
     let typed = sent.typed();
     let made = async {
-        let is_taken = |name: &str| Ok(stored(&registry, &actor, name)?.is_some());
+        let is_taken = |name: &str| Ok(stored(&registry, &actor)?.iter().any(|alert| alert.name == name));
         let name = new_name(&typed, "an alert", is_taken)?;
         put(&app, &registry, &actor, &name, rule_of(&typed)?).await?;
         Ok(format!("{LIST}?done=create"))
@@ -53,11 +53,10 @@ pub(super) async fn create(State(app): State<App>, mut sent: SubmittedForm) -> R
     answer(&sent, typed, did, move |visitor, outcome| all(&app, visitor, outcome)).await
 }
 
-/// What the alert of this name watches, for those who can change it.
-fn stored(registry: &Registry, actor: &Actor, name: &str) -> Result<Option<AlertRule>, Failure> {
+/// The alerts, for those who can change them.
+fn stored(registry: &Registry, actor: &Actor) -> Result<Vec<Alert>, Failure> {
     registry.may_look(actor, Permission::Webhooks)?;
-    let alerts = registry.stored_alerts().map_err(RegistryError::from)?;
-    Ok(alerts.into_iter().find(|alert| alert.name == name).map(|alert| alert.rule))
+    Ok(registry.stored_alerts().map_err(RegistryError::from)?)
 }
 
 fn rule_of(typed: &FormValues) -> Result<AlertRule, Failure> {
@@ -77,14 +76,9 @@ pub(super) async fn one(
 
 fn shown(app: &Shared, visitor: &Visitor, name: &str, outcome: Outcome) -> Result<String, Failure> {
     let view = visitor.view(app)?;
-    let alert = seen(app, view.scope())?.into_iter().find(|alert: &AlertView| alert.name == name);
-    let alert = alert.ok_or_else(|| absent(name))?;
+    let alert: AlertView = named(seen(app, view.scope())?, "alert", name, |one| &one.name)?;
     let matter = AlertPageData { seen: fingerprint(&alert.rule), manages: manages(app, visitor), alert, outcome };
     Ok(one_page(&visitor.frame(app, &view), &matter))
-}
-
-fn absent(name: &str) -> RegistryError {
-    RegistryError::NotFound { what: "alert", name: name.chars().take(64).collect() }
 }
 
 /// Changes or removes an alert.
@@ -102,8 +96,8 @@ async fn change(app: &App, sent: &SubmittedForm, name: &str, typed: &FormValues)
     let (registry, actor) = sent.writer(app)?;
     match which(typed) {
         "save" => {
-            let before = stored(&registry, &actor, name)?.ok_or_else(|| absent(name))?;
-            unchanged(typed, &before)?;
+            let before = named(stored(&registry, &actor)?, "alert", name, |one| &one.name)?;
+            unchanged(typed, &before.rule)?;
             put(app, &registry, &actor, name, rule_of(typed)?).await?;
         }
         "remove" => registry.remove_alert(&actor, name.to_owned()).await?,

@@ -163,7 +163,7 @@ fn desk(matter: &AlertPageData, form: &str) -> Markup {
                 form,
                 "remove",
                 "Remove",
-                "Its value is no longer watched. Webhooks are told nothing, even if it fires.",
+                "Its value is no longer read. Webhooks get no event, even if it is firing.",
             ))
         }
     }

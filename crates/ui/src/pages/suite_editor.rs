@@ -473,12 +473,13 @@ mod tests {
     fn forms_escape_what_others_wrote_and_say_what_is_wrong_beside_its_field() {
         let suite = suite();
         let typed = case_fields(suite.cases.first(), Some(&suite));
-        let wrong = Fields::from([("weight".to_owned(), "`<u>` is no number".to_owned())]);
+        let wrong = Fields::from([("weight".to_owned(), "`<u>` is not a number".to_owned())]);
         let models = ["local:tiny".to_owned()];
         let form = SuiteForm { name: "sums", number: 3, typed: &typed, wrong: &wrong, refused: None, models: &models };
         let html = case(&signed(), &form, "a\"><b>");
         assert!(
-            html.contains("<code>&lt;u&gt;</code> is no number") && html.contains("aria-describedby=\"wrong-weight\"")
+            html.contains("<code>&lt;u&gt;</code> is not a number")
+                && html.contains("aria-describedby=\"wrong-weight\"")
         );
         assert!(
             html.contains("value=\"save\"") && html.contains("value=\"remove\"") && html.contains("selected>is-json")

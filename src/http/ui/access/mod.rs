@@ -127,7 +127,12 @@ pub(super) fn new_name(
 }
 
 /// The object with this name.
-fn named<T>(all: Vec<T>, what: &'static str, name: &str, name_of: impl Fn(&T) -> &str) -> Result<T, Failure> {
+pub(super) fn named<T>(
+    all: Vec<T>,
+    what: &'static str,
+    name: &str,
+    name_of: impl Fn(&T) -> &str,
+) -> Result<T, Failure> {
     let absent = || RegistryError::NotFound { what, name: name.chars().take(64).collect() };
     Ok(all.into_iter().find(|one| name_of(one) == name).ok_or_else(absent)?)
 }
