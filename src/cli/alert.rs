@@ -62,13 +62,13 @@ struct SetArgs {
     /// Only calls of these prompts
     #[arg(long, value_name = "PATTERN", default_value = "**")]
     prompt: Pattern,
-    /// Compare each prompt by itself, instead of all together
+    /// Apply the limit to each prompt separately, instead of to all together
     #[arg(long)]
     each_prompt: bool,
-    /// Length of the period that ends now, such as 1h or 7d [default: 1d for spend, 1h for others]
-    #[arg(long, value_name = "LENGTH", value_parser = seconds)]
+    /// Period to look back over, such as 1h or 7d [default: 1d for spend, 1h for others]
+    #[arg(long, value_name = "DURATION", value_parser = seconds)]
     per: Option<u64>,
-    /// Number of calls below which the state is unknown
+    /// Minimum number of calls; with fewer, the state is unknown
     #[arg(long, value_name = "N", default_value_t = MIN_CALLS_DEFAULT)]
     min_calls: u64,
 }
@@ -81,14 +81,14 @@ struct LimitArgs {
     /// Known cost of the calls, in US dollars
     #[arg(long, value_name = "USD", value_parser = dollars)]
     spend_over: Option<f64>,
-    /// Growth of cost against the average of the week before, such as 50%
+    /// Increase in cost over the average of the week before, such as 50%
     #[arg(long, value_name = "SHARE", value_parser = share)]
     spend_growth_over: Option<f64>,
     /// Share of calls that failed, such as 5%
     #[arg(long, value_name = "SHARE", value_parser = share)]
     error_rate_over: Option<f64>,
-    /// 95th percentile of how long calls took, such as 3s or 800ms
-    #[arg(long, value_name = "LENGTH", value_parser = milliseconds)]
+    /// 95th percentile of latency, such as 3s or 800ms
+    #[arg(long, value_name = "DURATION", value_parser = milliseconds)]
     p95_over: Option<f64>,
     /// Share of calls that belong to no known version, such as 10%
     #[arg(long, value_name = "SHARE", value_parser = share)]
@@ -207,7 +207,7 @@ fn milliseconds(text: &str) -> Result<f64, String> {
 fn seconds(text: &str) -> Result<u64, String> {
     match text.parse::<Since>() {
         Ok(Since::Ago(ms)) if ms >= 1_000 => u64::try_from(ms / 1_000).map_err(|error| error.to_string()),
-        _ => Err("use a length of time, such as 1h or 7d".to_owned()),
+        _ => Err("use a duration, such as 1h or 7d".to_owned()),
     }
 }
 

@@ -28,7 +28,7 @@ const MANUAL: &str = "Bookholder Manual";
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ManArgs {
-    /// Folder to write the pages to, such as bookholder.1 and bookholder-deploy.1
+    /// Folder for the pages: bookholder.1, bookholder-deploy.1 and so on
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
 }

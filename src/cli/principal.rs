@@ -84,7 +84,7 @@ enum PrincipalCommand {
         #[arg(value_parser = handle)]
         name: String,
         /// Lifetime of the link (max. 24h); a new link replaces an unused one
-        #[arg(long, value_name = "TIME", value_parser = lifetime, default_value = "1h")]
+        #[arg(long, value_name = "DURATION", value_parser = lifetime, default_value = "1h")]
         expires: u64,
     },
     /// Disable a principal

@@ -41,7 +41,7 @@ enum RoleCommand {
         #[arg(required = true, value_name = "PERMISSION", value_parser = permission())]
         permissions: Vec<Permission>,
         /// Description of the role
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         description: String,
     },
     /// Remove an unused role

@@ -52,7 +52,7 @@ enum TokenCommand {
         #[arg(long = "for", value_name = "PRINCIPAL")]
         principal: Option<String>,
         /// Lifetime, e.g. 90d or 24h [default: no expiry]
-        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        #[arg(long, value_name = "DURATION", value_parser = lifetime)]
         expires: Option<u64>,
         /// Limit the token to these prompts
         #[arg(long, value_name = "PATTERN")]
@@ -72,10 +72,10 @@ enum TokenCommand {
         /// Name of the token
         name: String,
         /// How long the old token remains valid, e.g. 24h
-        #[arg(long, value_name = "TIME", value_parser = duration, default_value = "0s")]
+        #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
         overlap: u64,
         /// Lifetime of the new token, e.g. 90d [default: expires as before]
-        #[arg(long, value_name = "TIME", value_parser = lifetime)]
+        #[arg(long, value_name = "DURATION", value_parser = lifetime)]
         expires: Option<u64>,
     },
     /// List access tokens (without their secrets)

@@ -16,7 +16,7 @@ use crate::model::reference::Reference;
 /// The message of a change.
 #[derive(Clone, Debug, Args)]
 pub struct WhyArgs {
-    /// Message for the history (like a commit message); without it, a terminal opens $EDITOR
+    /// Message for the history (like a commit message); on a terminal, $EDITOR opens if you leave it out
     #[arg(short, long, value_name = "WHY", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub message: Option<String>,
 }

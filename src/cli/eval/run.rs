@@ -47,22 +47,22 @@ pub struct RunArgs {
     /// Version to compare with, case by case: @LABEL, @7 or @b3:...
     #[arg(long, value_name = "VERSION")]
     against: Option<String>,
-    /// Model instead of those of the suite, as PROVIDER:MODEL; can be repeated
+    /// Model to use in place of those of the suite, as PROVIDER:MODEL; repeatable
     #[arg(long = "model", value_name = "MODEL")]
     models: Vec<ModelName>,
-    /// Only cases with this tag; can be repeated
+    /// Only cases with this tag; repeatable
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// How often each case is run
+    /// Number of times to run each case
     #[arg(long, value_name = "N")]
     repeats: Option<u32>,
-    /// Most US dollars of the run
+    /// Spending limit of the run, in US dollars
     #[arg(long, value_name = "USD")]
     max_cost: Option<Usd>,
-    /// Most calls of models
+    /// Maximum number of calls to models
     #[arg(long, value_name = "N")]
     max_calls: Option<u64>,
-    /// Ask again what was answered before
+    /// Ask models again, even where an earlier answer is stored
     #[arg(long)]
     no_cache: bool,
     /// What to do when the run passes
@@ -71,17 +71,17 @@ pub struct RunArgs {
     /// Label to deploy to with --when-passed deploy
     #[arg(long, requires = "when_passed")]
     label: Option<Label>,
-    /// Start the run, and do not wait for its end
+    /// Start the run without waiting for it to end
     #[arg(long, conflicts_with_all = ["junit", "html"])]
     no_wait: bool,
-    /// File for a JUnit report
+    /// Write a JUnit report to this file
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// File for an HTML report
+    /// Write an HTML report to this file
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Why it is run
-    #[arg(short, long, value_name = "WHY", default_value = "")]
+    /// Why you run it
+    #[arg(short, long, value_name = "WHY", default_value = "", hide_default_value = true)]
     message: String,
 }
 

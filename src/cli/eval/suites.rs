@@ -100,8 +100,8 @@ pub struct ImportResultsArgs {
     /// Which of several prompts in the results, by its label
     #[arg(long, value_name = "LABEL")]
     only: Option<String>,
-    /// Why
-    #[arg(short, long, value_name = "WHY", default_value = "")]
+    /// Why you import them
+    #[arg(short, long, value_name = "WHY", default_value = "", hide_default_value = true)]
     message: String,
 }
 

@@ -90,7 +90,7 @@ fn threshold(text: &str, unit: AlertUnit) -> Result<f64, WrongField> {
 fn seconds(text: &str) -> Result<u64, WrongField> {
     match text.parse::<Since>() {
         Ok(Since::Ago(ms)) => Ok(u64::try_from(ms / 1_000).unwrap_or_default()),
-        _ => Err(WrongField { field: "Period", reason: "use a length of time, such as 1h or 7d".to_owned() }),
+        _ => Err(WrongField { field: "Period", reason: "use a duration, such as 1h or 7d".to_owned() }),
     }
 }
 
