@@ -98,7 +98,7 @@ pub enum Command {
     Push(push::PushArgs),
     /// Download the versions that a label serves, as files in a folder
     Pull(pull::PullArgs),
-    /// Generate types of prompts for Python or TypeScript
+    /// Generate Python or TypeScript types for prompts
     Types(types::TypesArgs),
     /// Import a folder, or version history from another tool
     Import(import::ImportArgs),

@@ -20,8 +20,8 @@ Examples:
   bookholder recost --dry-run
   bookholder recost --since 7d --prompt support/agent
 
-Calls are priced at the prices in force for the time when they ended. Costs that
-were reported with a call stay. A run that ended early can be begun again.";
+Calls are priced at the prices in effect when they ended. Costs that were
+reported with a call stay as they are. If it is interrupted, run it again.";
 
 /// `recost`
 #[derive(Clone, Debug, Args)]

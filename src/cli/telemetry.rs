@@ -32,9 +32,9 @@ Examples:
   bookholder telemetry erase --user user-4711
   bookholder telemetry forget plant-7
 
-A file has everything that the primary is not known to have. It stays at the
-replica until a later bundle of the primary says that it has been imported, so
-a lost file loses nothing, and one that is imported twice counts once.";
+A file has everything that the primary may not have yet. The replica keeps it
+until a later bundle from the primary says that it was imported, so a lost file
+loses nothing, and one that is imported twice counts once.";
 
 /// `telemetry`
 #[derive(Clone, Debug, Args)]

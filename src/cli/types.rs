@@ -30,10 +30,10 @@ Examples:
   bookholder types 'support/**' --lang ts --label staging --out prompts.gen.ts
   bookholder types --lang python --out app/prompts.py --check    for CI
 
-A wrong name, a missing or unknown variable and a wrong output become errors of
-mypy, pyright and tsc; at run time nothing changes. If a label is split between
-versions, the types fit all of them. With --check, other types exit with 1;
-versions that differ in their text alone do not.";
+mypy, pyright and tsc then report a wrong name, a missing or unknown variable
+and a wrong output; at run time nothing changes. If a label is split between
+versions, the types fit all of them. --check exits with 1 if the types differ;
+versions that differ only in their text pass.";
 
 /// `types`
 #[derive(Clone, Debug, Args)]
@@ -51,7 +51,7 @@ pub struct TypesArgs {
     /// File to write; without it, the types are printed
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Write nothing; show what differs, and exit 1 if the types do
+    /// Write nothing; show what differs, and exit with 1 if the types do
     #[arg(long, requires = "out")]
     check: bool,
 }

@@ -37,11 +37,11 @@ Examples:
   bookholder keys show --data /var/lib/bookholder
 
 To move from one root key on the primary to two of three, held by three people:
-  bookholder keys new ada.key        each on their own machine; prints PUBLIC
+  bookholder keys new ada.key        each of the three; prints a public key
   bookholder keys draft --data /var/lib/bookholder --out root-2.draft \\
       --public-key ADA --public-key BOB --public-key EVE --threshold 2
   bookholder keys sign root-2.draft --key /var/lib/bookholder/keys/root.key
-  bookholder keys sign root-2.draft --key ada.key    and one more of the three
+  bookholder keys sign root-2.draft --key ada.key    then another of the three
   bookholder keys install root-2.draft --data /var/lib/bookholder
 
 Stop the node before you install a draft.";
