@@ -22,10 +22,11 @@ Examples:
   bookholder observed show 4f2a9c0d1e3b5a67   whole text, models, cost
   bookholder observed adopt 4f2a9c0d1e3b5a67 support/agent
 
-An observed prompt is a system text that applications sent and that belongs to
-no version. Texts that differ in a few places are one prompt with variables.
+An observed prompt is a system message that applications sent and that belongs
+to no version. Messages that differ in a few places are one prompt with
+variables.
 Prompts are observed only while the node records content (--record-content).
-Once adopted, calls with that text belong to the new version.";
+Once adopted, calls with that message belong to the new version.";
 
 /// `observed`
 #[derive(Clone, Debug, Args)]

@@ -26,8 +26,8 @@ pub(super) fn observing(app: &Shared) -> Result<Recorder, Failure> {
     Ok(recorder(app)?.clone())
 }
 
-/// Returns the observed prompts: system texts that applications sent and that belong to no version, with calls, models
-/// and cost, those with the most calls first.
+/// Returns the observed prompts: system messages that applications sent and that belong to no version, with calls,
+/// models and cost, those with the most calls first.
 ///
 /// Texts that differ in a few places are one prompt with variables. They are observed only where the node records content
 /// (`record_content`), and kept as long as it after their last call. An access token that can read every prompt is needed.

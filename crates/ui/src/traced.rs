@@ -13,7 +13,7 @@ pub const fn found_by(how: FoundBy) -> &'static str {
         FoundBy::Label => "by what the label served when the report arrived",
         FoundBy::Stamp => "by its stamp",
         FoundBy::ContentId => "by its content ID",
-        FoundBy::Text => "by the system text",
+        FoundBy::Text => "by the system message",
     }
 }
 

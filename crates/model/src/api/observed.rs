@@ -28,7 +28,7 @@ pub struct ObservedPrompts {
     pub other: Option<ObservedUse>,
 }
 
-/// A system text that applications sent and that belongs to no version, or several that differ in a few places.
+/// A system message that applications sent and that belongs to no version, or several that differ in a few places.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ObservedPrompt {
     /// The ID: 16 hex digits.

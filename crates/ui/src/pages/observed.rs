@@ -21,14 +21,14 @@ pub fn list(frame: &Frame, observed: &ObservedPrompts) -> String {
     let main = html! {
         div.head {
             h1 { "Observed prompts" }
-            p.quiet { "System texts that applications send and that belong to no version" }
+            p.quiet { "System messages that applications send and that belong to no version" }
         }
         @if !observed.recording {
             p.note { "This node does not record content, so no prompts are observed. Start it with "
                 code { "--record-content" } "." }
         }
         @if observed.prompts.is_empty() {
-            (empty("No observed prompts", "Calls that name no prompt appear here, if their system text is recorded."))
+            (empty("No observed prompts", "Calls that name no prompt appear here if their system message is recorded."))
             (command("bookholder serve --record-content"))
         } @else {
             table.list.cards {
