@@ -213,7 +213,7 @@ test("who chooses what to deploy sees it at once, and deploys exactly that", asy
   await rob.check();
 });
 
-test("sliders of shares always sum to 100 per cent", async () => {
+test("sliders of shares always sum to 100 percent", async () => {
   await prompt("live/shared", "One", "Two", "Three");
   const split = "label=staging&d.0.version=1&d.0.share=50&d.1.version=2&d.1.share=30&d.2.version=3&d.2.share=20";
   const rob = await at("rob", `/ui/deploy/live/shared?${split}`);

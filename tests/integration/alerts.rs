@@ -123,7 +123,7 @@ fn alert_is_created_changed_and_removed_on_its_page() {
     let much = [("do", "save"), ("name", "errors"), ("metric", "error_rate"), ("per", "1h"), ("limit", "500")];
     refused(send(&mut admin, list, &much), "0.05 for 5 %");
     let none = [("do", "save"), ("name", "errors"), ("metric", "error_rate"), ("per", "1h"), ("limit", "few")];
-    refused(send(&mut admin, list, &none), "Limit: use per cent");
+    refused(send(&mut admin, list, &none), "Limit: use percent");
 
     let path = "/ui/alerts/support-spend";
     let page = admin.page(path);

@@ -1,7 +1,7 @@
-//! Quantiles of whole numbers in little room: a `DDSketch` whose answers are within one per cent.
+//! Quantiles of whole numbers in little room: a `DDSketch` whose answers are within one percent.
 //!
 //! Values are counted in bins, each of which ends `101/99` times as high as the one before, so a bin's middle is within
-//! one per cent of everything in it. The ends of the bins are a table of whole numbers that the compiler computes
+//! one percent of everything in it. The ends of the bins are a table of whole numbers that the compiler computes
 //! without floating point, and a value's bin is found by comparing whole numbers: every machine chooses the same bin.
 //!
 //! Nothing is ever merged into a neighbouring bin: all of `u64` needs no more than [`BINS_MAX`] bins. So a sketch
@@ -86,7 +86,7 @@ pub enum SketchError {
     Bin,
 }
 
-/// How often whole numbers were seen, to within one per cent of their value.
+/// How often whole numbers were seen, to within one percent of their value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<u8>", into = "Vec<u8>")]
 pub struct Sketch {
@@ -320,7 +320,7 @@ fn take_varint(rest: &mut &[u8]) -> Result<u64, SketchError> {
     Err(SketchError::Number)
 }
 
-#[allow(clippy::cast_precision_loss, reason = "an answer within one per cent needs no more than 53 bits")]
+#[allow(clippy::cast_precision_loss, reason = "an answer within one percent needs no more than 53 bits")]
 const fn float(value: u64) -> f64 {
     value as f64
 }

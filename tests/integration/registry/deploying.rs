@@ -130,7 +130,7 @@ async fn changing_weights_keeps_the_salt_and_moves_few_slots() {
     let after = split_of(&primary, "a", "production");
     assert_eq!(after.salt, before.salt);
     let moved = (0..10_000).filter(|slot| before.at(*slot) != after.at(*slot)).count();
-    assert_eq!(moved, 1_000, "ten per cent of the slots change hands, and no other");
+    assert_eq!(moved, 1_000, "ten percent of the slots change hands, and no other");
     assert!(
         (0..10_000).all(|slot| before.at(slot) != Some(2) || after.at(slot) == Some(2)),
         "a growing arm loses nobody"

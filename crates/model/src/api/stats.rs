@@ -1,7 +1,7 @@
 //! Counts of what models answered: calls, cost, latency, errors and scores, in total and over time.
 //!
 //! A field names its unit. Costs are decimal strings, exact to 1e-12 dollars; a call whose cost is not known is in
-//! `calls` and not in `priced_calls`, and never counted as free. Quantiles are within one per cent.
+//! `calls` and not in `priced_calls`, and never counted as free. Quantiles are within one percent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -197,7 +197,7 @@ pub struct StatsTokens {
     pub reasoning: u64,
 }
 
-/// Quantiles of durations in milliseconds, each within one per cent.
+/// Quantiles of durations in milliseconds, each within one percent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatsQuantiles {
     /// Calls that say how long they took.

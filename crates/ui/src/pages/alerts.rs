@@ -206,7 +206,7 @@ fn fields(typed: &FormValues) -> Markup {
 const fn unit(metric: AlertMetric) -> &'static str {
     match metric.unit() {
         AlertUnit::Usd => "US dollars",
-        AlertUnit::Share => "per cent",
+        AlertUnit::Share => "percent",
         AlertUnit::Ms => "milliseconds",
     }
 }

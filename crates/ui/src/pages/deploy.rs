@@ -230,8 +230,8 @@ fn target_fields(frame: &Frame, matter: &DeployPageData, prefix: &str, target: &
                     @if several {
                         // The slider has no name: the number field is sent, which people without scripts use.
                         input.slider hidden type="range" min="0" max="100" step="0.01" value=(share)
-                            aria-label={ "Share of version " (number + 1) " of " (place) ", per cent" };
-                        label { span.hidden { "Share of version " (number + 1) " of " (place) " in per cent" }
+                            aria-label={ "Share of version " (number + 1) " of " (place) ", percent" };
+                        label { span.hidden { "Share of version " (number + 1) " of " (place) " in percent" }
                             input.share type="number" name=(name("share")) min="0" max="100" step="0.01" value=(share);
                             " %"
                         }

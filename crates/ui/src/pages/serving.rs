@@ -6,7 +6,7 @@ use crate::format::{Escaped, plain};
 use crate::layout::colour;
 use crate::model::serving::{SLOTS, Serving, Split, Target};
 
-/// Units of the bar's width, a hundredth of a per cent each.
+/// Units of the bar's width, a hundredth of a percent each.
 const WIDTH: u16 = SLOTS;
 
 /// A short description: `v7`, `v7 99 % + v8 1 %`, and the number of rules.

@@ -1,4 +1,4 @@
-//! What an alert watches, as typed: its limit in dollars, per cent or milliseconds, and its period as `1h` or `1d`.
+//! What an alert watches, as typed: its limit in dollars, percent or milliseconds, and its period as `1h` or `1d`.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -80,7 +80,7 @@ fn threshold(text: &str, unit: AlertUnit) -> Result<f64, WrongField> {
     number.ok_or_else(|| {
         let such = match unit {
             AlertUnit::Usd => "US dollars, such as 20",
-            AlertUnit::Share => "per cent, such as 5",
+            AlertUnit::Share => "percent, such as 5",
             AlertUnit::Ms => "milliseconds, such as 3000",
         };
         WrongField { field: "Limit", reason: format!("use {such}") }

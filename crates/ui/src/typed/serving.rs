@@ -27,7 +27,7 @@ pub struct TypedRule {
 /// One version, or several with shares.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TypedTarget {
-    /// Versions and their shares in per cent, as typed.
+    /// Versions and their shares in percent, as typed.
     pub rows: Vec<(String, String)>,
     /// The salt of the split; empty if there is none yet.
     pub salt: String,
@@ -163,9 +163,7 @@ impl TypedTarget {
                 10_000
             } else {
                 weight(share).ok_or_else(|| {
-                    format!(
-                        "{place}: `{share}` is not a share; write per cent from 0 to 100, with at most two decimals"
-                    )
+                    format!("{place}: `{share}` is not a share; write percent from 0 to 100, with at most two decimals")
                 })?
             };
             let sum = weights.entry(number).or_default();
@@ -187,7 +185,7 @@ fn row(number: u64, slots: u16) -> (String, String) {
     (number.to_string(), percent(slots))
 }
 
-/// Slots of 10,000 as per cent, without trailing zeros.
+/// Slots of 10,000 as percent, without trailing zeros.
 fn percent(slots: u16) -> String {
     (f64::from(slots) / 100.0).to_string()
 }
