@@ -113,7 +113,7 @@ story("a suite is written case by case, and then as text", evaluating, async (st
   await eve.button("Save");
   await sees(eve, "much: invalid float literal");
   await eve.type("Share of cases that must pass", "0.5");
-  await eve.type("How often each case is run", "2");
+  await eve.type("Number of times to run each case", "2");
   await eve.button("Save");
   await sees(eve, "Saved. Runs from now on use this version.");
   assert.deepEqual([(await suite()).repeats, (await suite()).gate], [2, { pass_rate: 0.5 }]);

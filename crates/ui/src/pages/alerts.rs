@@ -126,7 +126,7 @@ pub fn one(frame: &Frame, matter: &AlertPageData) -> String {
                         } @else {
                             code { (Escaped(rule.prompts.as_str())) }
                         }
-                        @if rule.each_prompt { ", each by itself" }
+                        @if rule.each_prompt { ", each separately" }
                     }
                     @if rule.metric != AlertMetric::Spend { dt { "Calls" } dd { "at least " (rule.min_calls) } }
                     dt { "Created" } dd { (when(alert.created, frame.now)) }
@@ -183,10 +183,10 @@ fn fields(typed: &FormValues) -> Markup {
                 }
             }
         }
-        label for="alert-limit" { "Limit " span.quiet { "(it fires while the value is higher)" } }
+        label for="alert-limit" { "Limit " span.quiet { "(fires while the value is above it)" } }
         input #alert-limit name="limit" value=(plain(typed.get("limit"))) inputmode="decimal" required maxlength="32"
             autocomplete="off";
-        label for="alert-per" { "Period " span.quiet { "(that ends now; e.g. 1h or 7d)" } }
+        label for="alert-per" { "Period " span.quiet { "(up to now, e.g. 1h or 7d)" } }
         input #alert-per name="per" value=(or("per", LIKELY_PERIOD)) required maxlength="16" autocomplete="off"
             spellcheck="false";
         label for="alert-prompts" { "Prompts " span.quiet { "(leave empty for all; e.g. support/**)" } }
@@ -194,9 +194,9 @@ fn fields(typed: &FormValues) -> Markup {
             autocomplete="off" spellcheck="false";
         label.check {
             input type="checkbox" name="each" value="yes" checked[typed.ticked("each")];
-            span { "Compare each prompt by itself" }
+            span { "Apply the limit to each prompt separately" }
         }
-        label for="alert-calls" { "Calls " span.quiet { "(with fewer, the value is unknown; not for spend)" } }
+        label for="alert-calls" { "Minimum calls " span.quiet { "(with fewer, the value is unknown; not for spend)" } }
         input #alert-calls name="min_calls" type="number" min="1"
             value=(or("min_calls", &MIN_CALLS_DEFAULT.to_string())) required;
     }

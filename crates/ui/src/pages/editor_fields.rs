@@ -46,7 +46,7 @@ pub(super) fn content(matter: &EditorPageData) -> Markup {
 
 const fn syntax_told(syntax: Syntax) -> &'static str {
     match syntax {
-        Syntax::Mustache => "{{name}} is a variable, {{> shared/tone@3}} includes another prompt.",
+        Syntax::Mustache => "{{name}} is a variable; {{> shared/tone@3}} includes another prompt.",
         Syntax::Jinja => {
             "{{ name }} is a variable, {% if … %} a condition, {% include \"shared/tone@3\" %} another prompt."
         }
@@ -317,9 +317,9 @@ fn more(matter: &EditorPageData) -> Markup {
                 label for="model" { "Model" }
                 input #model name="model" value=(typed.model) maxlength="200" autocomplete="off" spellcheck="false";
                 (complaint(matter, "model"))
-                (json_area(matter, "parameters", "Parameters of the model, as a JSON object", &typed.parameters))
+                (json_area(matter, "parameters", "Model parameters, as a JSON object", &typed.parameters))
                 (json_area(matter, "tools", "Tools, as a JSON array", &typed.tools))
-                (json_area(matter, "response_schema", "Schema of the response, as JSON", &typed.response_schema))
+                (json_area(matter, "response_schema", "Response schema, as JSON", &typed.response_schema))
                 (json_area(matter, "config", "Configuration, as a JSON object", &typed.config))
             }
         }

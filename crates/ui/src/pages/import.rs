@@ -121,7 +121,7 @@ fn folder_form(form: &str) -> Markup {
     html! {
         h2 { "Import a folder" }
         p {
-            "Each " code { "support/agent.prompt" } " in it is the prompt " code { "support/agent" }
+            "A file " code { "support/agent.prompt" } " in it becomes the prompt " code { "support/agent" }
             ". Unchanged files are skipped, so you can import again safely."
         }
         form.stack method="post" action="/ui/bring" enctype="multipart/form-data" {

@@ -39,11 +39,11 @@ pub fn page(frame: &Frame, matter: &NewRun<'_>) -> String {
                     legend { "What" }
                     (suite(matter))
                     (line(
-                        typed, "prompt", "Prompt", "With @LABEL or @7; the latest version without.",
+                        typed, "prompt", "Prompt", "Add @LABEL or @7; otherwise it is the latest version.",
                         "support/agent@staging", 220, true,
                     ))
                     (line(
-                        typed, "draft", "Draft", "In place of a version: the name of a draft of this prompt.",
+                        typed, "draft", "Draft", "To run a draft of this prompt instead of a version: its name.",
                         "", 64, false,
                     ))
                 }
@@ -56,33 +56,33 @@ pub fn page(frame: &Frame, matter: &NewRun<'_>) -> String {
                     div.field {
                         label for="models" { "Models" }
                         p.quiet {
-                            "Separated by spaces. Empty: those of the suite or of the version; only they decide a gate."
+                            "Separated by spaces. Empty: those of the suite or version; only they decide a gate."
                         }
                         input #models name="models" maxlength="4000" autocomplete="off" spellcheck="false"
                             list="known-models" value=(plain(typed.get("models")));
                         datalist #known-models { @for model in matter.models { option value=(model) {} } }
                     }
                     (line(
-                        typed, "tags", "Only cases with one of these tags", "Then the run decides no gate.",
+                        typed, "tags", "Only cases with one of these tags", "With tags, the run decides no gate.",
                         "", 1_000, false,
                     ))
                     label.check {
                         input type="checkbox" name="no_cache" value="yes" checked[typed.ticked("no_cache")];
-                        span { "Ask again, also what was asked before" }
+                        span { "Ask models again, even where an earlier answer is stored" }
                     }
                 }
                 fieldset {
-                    legend { "When it passed" }
+                    legend { "When it passes" }
                     (line(
                         typed,
                         "label",
                         "Deploy to label",
-                        "Empty: nowhere. Approvals and everything else that policies require still hold.",
+                        "Leave empty to deploy nowhere. Approvals and other policy requirements still apply.",
                         "",
                         36,
                         false,
                     ))
-                    (line(typed, "message", "Why this change?", "Needed to deploy.", "", 2_000, false))
+                    (line(typed, "message", "Why this change?", "Required to deploy.", "", 2_000, false))
                 }
                 p {
                     button.primary type="submit" { "Start" } " "

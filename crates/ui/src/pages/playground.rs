@@ -79,7 +79,7 @@ fn form(frame: &Frame, playground: &Playground<'_>) -> Markup {
                     }
                     textarea id=(id) name=(id) rows="2" { (Escaped(typed.get(&id))) }
                 }
-                label for="playground-message" { "Message of the user, after the prompt" }
+                label for="playground-message" { "User message, after the prompt" }
                 textarea #playground-message name="message" rows="3" { (Escaped(typed.get("message"))) }
                 label for="playground-against" { "Compare with the version" }
                 input #playground-against name="against" maxlength="100" autocomplete="off" spellcheck="false"

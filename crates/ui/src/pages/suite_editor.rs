@@ -14,11 +14,11 @@ use crate::typed::suite::{scorer_count, variable_names};
 /// What files can be imported: the word of the form, and what it is.
 pub const FORMATS: [(&str, &str); 6] = [
     ("promptfoo", "promptfoo configuration (YAML)"),
-    ("csv", "CSV, a column for each variable"),
-    ("jsonl", "JSON Lines, a case each"),
+    ("csv", "CSV, one column per variable"),
+    ("jsonl", "JSON Lines, one case per line"),
     ("langfuse", "Langfuse dataset (JSON)"),
     ("openai-evals", "OpenAI evals (JSON Lines)"),
-    ("suite", "suite of Bookholder (YAML or JSON)"),
+    ("suite", "Bookholder suite (YAML or JSON)"),
 ];
 /// Most parts that a page lists as not supported.
 pub const UNSUPPORTED_SHOWN_MAX: usize = 200;
@@ -76,7 +76,7 @@ pub fn case(frame: &Frame, form: &SuiteForm<'_>, case: &str) -> String {
                     6,
                 ))
             } @else {
-                (form.area("message", &html! { "Message of the user" }, "After the messages of the prompt.", 3))
+                (form.area("message", &html! { "User message" }, "After the messages of the prompt.", 3))
             }
         }
         fieldset {
@@ -92,7 +92,7 @@ pub fn case(frame: &Frame, form: &SuiteForm<'_>, case: &str) -> String {
         fieldset {
             legend { "Score" }
             (form.line("weight", "Weight in the score of a run", "", false, 20))
-            (form.line("threshold", "Passes from this score on", "Empty: every scorer must pass.", false, 20))
+            (form.line("threshold", "Minimum score to pass", "Empty: every scorer must pass.", false, 20))
         }
     };
     let buttons = html! {
@@ -116,9 +116,9 @@ pub fn settings(frame: &Frame, form: &SuiteForm<'_>) -> String {
         fieldset {
             legend { "Run" }
             (form.line("models", "Models", "As PROVIDER:MODEL. Empty: the model that the version names.", false, 4_000))
-            (form.line("repeats", "How often each case is run", &format!("1 to {REPEATS_MAX}"), true, 3))
-            (form.line("max_cost_usd", "Most dollars of a run", "A run that reaches it is inconclusive.", false, 20))
-            (form.line("max_calls", "Most calls of a run", "", false, 20))
+            (form.line("repeats", "Number of times to run each case", &format!("1 to {REPEATS_MAX}"), true, 3))
+            (form.line("max_cost_usd", "Dollar limit of a run", "A run that reaches it is inconclusive.", false, 20))
+            (form.line("max_calls", "Maximum number of calls in a run", "", false, 20))
         }
         fieldset {
             legend { "Gate" }
@@ -136,10 +136,10 @@ pub fn settings(frame: &Frame, form: &SuiteForm<'_>) -> String {
                 20,
             ))
             (form.line("consistency", "Share of cases whose repeats must agree", "", false, 20))
-            (form.line("latency_p95_ms", "Highest 95th percentile of the latency, in milliseconds", "", false, 20))
-            (form.line("cost_mean_usd", "Highest mean cost of an answer, in dollars", "", false, 20))
-            (form.area("metrics", &html! { "Lowest means of metrics" }, "A line each, such as accuracy: 0.9", 2))
-            (form.line("threshold", "A case passes from this score on", "Empty: every scorer must pass.", false, 20))
+            (form.line("latency_p95_ms", "Maximum 95th percentile of latency, in milliseconds", "", false, 20))
+            (form.line("cost_mean_usd", "Maximum mean cost of an answer, in dollars", "", false, 20))
+            (form.area("metrics", &html! { "Minimum mean of each metric" }, "One per line, such as accuracy: 0.9", 2))
+            (form.line("threshold", "Minimum score for a case to pass", "Empty: every scorer must pass.", false, 20))
         }
         (form.scorers("Scorers of every case", "Besides those of the case itself."))
     };
@@ -259,8 +259,8 @@ pub fn new(frame: &Frame, name: &str, refused: Option<&FormError>) -> String {
                 li {
                     h2 { "Import cases" }
                     p {
-                        "Cases of another tool. What is not supported is listed before anything is saved, and a case "
-                        "is never passed because a part of it is missing."
+                        "From another tool. Anything unsupported is listed before you save, and a case never passes "
+                        "because part of it is missing."
                     }
                     form.stack method="post" action=(NEW_SUITE) enctype="multipart/form-data" {
                         (session(form))
@@ -271,10 +271,10 @@ pub fn new(frame: &Frame, name: &str, refused: Option<&FormError>) -> String {
                         }
                         label for="import-file" { "File" }
                         input #import-file type="file" name="suite" required;
-                        label for="import-beside" { "Files that it names (optional)" }
+                        label for="import-beside" { "Files that it refers to (optional)" }
                         input #import-beside type="file" name="beside" multiple aria-describedby="import-beside-help";
                         p.quiet #import-beside-help {
-                            "For promptfoo: tests, schemas and rubrics in files of their own. For OpenAI evals: the "
+                            "For promptfoo: tests, schemas and rubrics in separate files. For OpenAI evals: the "
                             "testing criteria."
                         }
                         button.primary type="submit" { "Check the file" }

@@ -29,7 +29,7 @@ pub fn rule(typed: &FormValues) -> Result<AlertRule, WrongField> {
         prompts: optional(typed.get("prompts"), "Prompts")?.unwrap_or_else(Pattern::everything),
         each_prompt: typed.ticked("each"),
         per_s: seconds(typed.get("per"))?,
-        min_calls: optional(typed.get("min_calls"), "Calls")?.unwrap_or(MIN_CALLS_DEFAULT),
+        min_calls: optional(typed.get("min_calls"), "Minimum calls")?.unwrap_or(MIN_CALLS_DEFAULT),
     })
 }
 

@@ -45,8 +45,8 @@ fn wrong(field: &'static str, reason: impl Into<String>) -> Failure {
 
 fn after(typed: &FormValues) -> Result<Option<Soak>, Failure> {
     let number = value::<u64>(typed, "after_for", "Soak time")?.unwrap_or_default();
-    let Some(label) = value::<Label>(typed, "after_label", "First on label")? else {
-        return if number == 0 { Ok(None) } else { Err(wrong("First on label", "choose the label")) };
+    let Some(label) = value::<Label>(typed, "after_label", "Deployed first to label")? else {
+        return if number == 0 { Ok(None) } else { Err(wrong("Deployed first to label", "choose the label")) };
     };
     let unit = UNITS.iter().find(|unit| unit.sign == typed.get("after_unit"));
     let unit = unit.ok_or_else(|| wrong("Soak time", "choose a unit"))?;

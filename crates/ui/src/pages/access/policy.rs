@@ -41,7 +41,7 @@ pub fn page(frame: &Frame, matter: &PolicyPageData) -> String {
             h1 { (Escaped(title)) }
             @if let Some(policy) = &matter.policy {
                 p.quiet {
-                    "for labels " code { (Escaped(policy.labels.as_str())) } " of prompts "
+                    "applies to labels " code { (Escaped(policy.labels.as_str())) } " of prompts "
                     code { (Escaped(policy.prompts.as_str())) }
                 }
             }
@@ -192,7 +192,7 @@ fn conditions(typed: &FormValues) -> Markup {
             legend { "Prerequisites" }
             (field(
                 "after_label",
-                "First on label",
+                "Deployed first to label",
                 "E.g. staging. Leave empty for none.",
                 &text(typed, "after_label", PATTERN_MAX, false),
             ))
@@ -224,7 +224,7 @@ fn conditions(typed: &FormValues) -> Markup {
             } }
             p { label.check {
                 input type="checkbox" name="downstream_gates" value="yes" checked[typed.ticked("downstream_gates")];
-                " Gates of the prompts that it feeds must pass with it"
+                " Gates of the prompts that the prompt feeds must pass with the new version"
             } }
         }
     }
@@ -295,7 +295,7 @@ fn risk(roles: &BTreeSet<&str>, typed: &FormValues) -> Markup {
     html! {
         fieldset {
             legend { "Risk" }
-            (field("risk_from", "Require approval at risk", "", &html! {
+            (field("risk_from", "Require approval at this risk or higher", "", &html! {
                 select #risk_from name="risk_from" {
                     option value="" { "Never" }
                     @for severity in Severity::ALL {
