@@ -131,7 +131,8 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows.extend(faults.into_iter().filter_map(|(what, trouble)| Some((what, trouble.as_ref()?))).map(
         |(what, trouble)| {
             let detail = one_line(&format!("{}: {}", trouble.reason, trouble.detail));
-            let since = format!("{} times since {}", trouble.times, zoned(trouble.since));
+            let times = usize::try_from(trouble.times).unwrap_or(usize::MAX);
+            let since = format!("({} since {})", count(times, "time"), zoned(trouble.since));
             (what, format!("{} {}", paint(BAD, detail), paint(DIM, since)))
         },
     ));
@@ -184,7 +185,8 @@ fn export(export: &ExportStatus) -> (&'static str, String) {
         let waiting = usize::try_from(*waiting_blocks).unwrap_or(usize::MAX);
         return ("export", format!("{to}: works; {} to send", count(waiting, "block")));
     };
-    let since = format!("{attempts} times since {}", zoned(*since));
+    let attempts = usize::try_from(*attempts).unwrap_or(usize::MAX);
+    let since = format!("({} since {})", count(attempts, "time"), zoned(*since));
     ("export", format!("{} {}", paint(BAD, one_line(&format!("{to}: {reason}"))), paint(DIM, since)))
 }
 
