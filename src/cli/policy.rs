@@ -36,6 +36,7 @@ Only name and labels are required; fields you leave out require nothing.
   self_approval = false                   # four eyes
   message = "OPS-[0-9]+"                  # the message names a ticket
   gates = ["regression"]                  # gates that must have passed
+  fresh_gates = true                      # and again once they are stale
   downstream_gates = true                 # and those of the prompts it feeds
 
   [after]                                 # after an hour on staging
@@ -265,7 +266,7 @@ mod tests {
         let [policy] = policies.as_slice() else { panic!("one: {policies:?}") };
         LabelPolicy::new(policy.clone()).expect("one that can be kept");
         let json = serde_json::to_value(Policy { self_approval: true, ..policy.clone() }).expect("JSON");
-        assert_eq!(json.as_object().expect("an object").len(), 13, "every field is shown: {json}");
+        assert_eq!(json.as_object().expect("an object").len(), 14, "every field is shown: {json}");
         let again = parse(&toml::to_string(policy).expect("TOML")).expect("a policy");
         assert_eq!(again, policies);
         assert_eq!(parse(&serde_json::to_string(policy).expect("JSON")).expect("a policy"), policies);
