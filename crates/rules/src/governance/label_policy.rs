@@ -122,7 +122,11 @@ impl LabelPolicy {
                 Freeze::Weekly { days, from, to, .. } => days.is_empty() || from >= to,
             };
             if empty {
-                return Err(refuse("a freeze must end after it begins and have at least one day".to_owned()));
+                return Err(refuse(
+                    "a freeze must have at least one day and end after it begins; for one past midnight, write two: to \
+                     24:00, and from 00:00 on the next day"
+                        .to_owned(),
+                ));
             }
         }
         let message = policy.message.as_deref().map(|pattern| {
