@@ -162,7 +162,7 @@ impl ContextFile {
         // Other parts of the error quote the line, which may hold a token.
         let contexts: Contexts = toml::from_str(&text).map_err(|error| wrong(error.message()))?;
         match contexts.contexts.keys().find(|name| !is_handle(name)) {
-            Some(name) => Err(wrong(&format!("invalid name `{name}`: use 1 to 64 of a-z 0-9 . _ - @"))),
+            Some(name) => Err(wrong(&format!("invalid name `{name}`: use 1 to 64 characters from a-z 0-9 . _ - @"))),
             None => Ok(contexts),
         }
     }

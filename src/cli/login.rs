@@ -93,7 +93,7 @@ fn place(args: &LoginArgs, globals: &Globals, contexts: &Contexts) -> Result<(St
         Some(name) if is_handle(name) => name.clone(),
         Some(name) => {
             return Err(CliError::usage(format!(
-                "invalid context `{}`: use 1 to 64 of a-z 0-9 . _ - @",
+                "invalid context `{}`: use 1 to 64 characters from a-z 0-9 . _ - @",
                 one_line(name)
             )));
         }

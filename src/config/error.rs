@@ -91,6 +91,6 @@ pub enum ConfigError {
     TelemetryMib { name: &'static str, given: u64 },
     #[error("invalid record_content_sample {given}: use 0.001 to 1, such as 0.1 for a tenth of calls")]
     ContentSample { given: f64 },
-    #[error("invalid registry name `{name}`: use 1 to 64 of a-z 0-9 . -")]
+    #[error("invalid registry name `{name}`: use 1 to 64 characters from a-z 0-9 . -")]
     Registry { name: String },
 }

@@ -63,7 +63,8 @@ pub(super) async fn draft(
     params(
         ("name" = PromptName, Path, description = "The prompt's name; its slashes can be written as they are, or as \
             `%2F`.", example = "support/agent"),
-        ("draft" = Handle, Path, description = "The draft; 1 to 64 of a-z 0-9 . _ - @.", example = "friendlier"),
+        ("draft" = Handle, Path, description = "The draft; 1 to 64 characters from a-z 0-9 . _ - @.",
+            example = "friendlier"),
     ),
     request_body(content = DraftRequest, example = json!({"content": {"syntax": "mustache", "text": "Hello {{customer}}!"}, "expected_revision": 3})),
     responses((status = 200, body = Draft)),

@@ -350,7 +350,7 @@ async fn error_names_the_wrong_field_with_its_value_and_rule() {
             "/v1/deployments",
             json!({"moves": [{"name": "a", "label": "9", "serving": {"version": 1}}], "message": "m"}),
             "invalid `moves[0].label` in the body",
-            "use 1 to 36 of a-z",
+            "use 1 to 36 characters from a-z",
         ),
         (
             "/v1/deployments",

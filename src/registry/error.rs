@@ -89,7 +89,7 @@ pub enum RegistryError {
     Exists { what: &'static str, name: String },
     #[error("there is no {what} `{name}`")]
     NotFound { what: &'static str, name: String },
-    #[error("invalid name `{name}` for {what}: use 1 to 64 of a-z 0-9 . _ - @")]
+    #[error("invalid name `{name}` for {what}: use 1 to 64 characters from a-z 0-9 . _ - @")]
     Handle { what: &'static str, name: String },
     #[error("`{name}` is the only one who can manage access; grant the permission `access` to someone else first")]
     LastAdmin { name: String },

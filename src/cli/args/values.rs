@@ -145,7 +145,7 @@ pub fn lifetime(text: &str) -> Result<u64, String> {
 
 /// Parses the name of a principal, role, access token, rule set or draft.
 pub fn handle(text: &str) -> Result<String, String> {
-    if is_handle(text) { Ok(text.to_owned()) } else { Err("use 1 to 64 of a-z 0-9 . _ - @".to_owned()) }
+    if is_handle(text) { Ok(text.to_owned()) } else { Err("use 1 to 64 characters from a-z 0-9 . _ - @".to_owned()) }
 }
 
 /// Parses `role`, `role:prompts` or `role:prompts:labels`; for a pattern with a `:` use `principal grant`.

@@ -128,7 +128,7 @@ pub async fn push(args: PushArgs, context: &Context) -> Result<Verdict, CliError
         if !is_handle(&name) {
             let shown = path.display();
             return Err(CliError::usage(format!("{shown}: invalid name `{name}` of a suite"))
-                .hint("use 1 to 64 of a-z 0-9 . _ - @, with --name or as `name:` in the file"));
+                .hint("use 1 to 64 characters from a-z 0-9 . _ - @, with --name or as `name:` in the file"));
         }
         suites.push((name, path, suite));
     }

@@ -39,7 +39,7 @@ const CODE_BYTES_MAX: usize = 64;
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum BucketError {
-    #[error("invalid bucket `{0}`: use s3://BUCKET/PREFIX, where BUCKET has 3 to 63 of a-z, 0-9, . and -")]
+    #[error("invalid bucket `{0}`: use s3://BUCKET/PREFIX, where BUCKET has 3 to 63 characters from a-z, 0-9, . and -")]
     Name(String),
     #[error("invalid {variable} `{given}`: use the URL of an S3 interface, such as http://127.0.0.1:9000")]
     Endpoint { variable: &'static str, given: String },

@@ -115,8 +115,8 @@ async fn invalid_or_taken_token_names_and_removing_the_last_admin_are_rejected()
         let error = make(&primary, token, "reader").await.expect_err(message);
         assert_eq!(error.to_string(), message);
     };
-    check("", "invalid name `` for an access token: use 1 to 64 of a-z 0-9 . _ - @").await;
-    check("Ümläut", "invalid name `Ümläut` for an access token: use 1 to 64 of a-z 0-9 . _ - @").await;
+    check("", "invalid name `` for an access token: use 1 to 64 characters from a-z 0-9 . _ - @").await;
+    check("Ümläut", "invalid name `Ümläut` for an access token: use 1 to 64 characters from a-z 0-9 . _ - @").await;
     check("admin", "an access token `admin` already exists; choose another name").await;
     check("operator", "a principal `operator` already exists; choose another name").await;
     let revoke = async |token: &str| primary.registry.revoke_token(&primary.admin, token.to_owned()).await;

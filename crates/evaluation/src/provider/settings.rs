@@ -77,7 +77,7 @@ const fn timeout_default() -> u64 {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum ProviderError {
-    #[error("invalid name `{0}` of a provider: use 1 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`")]
+    #[error("invalid name `{0}` of a provider: use 1 to 64 characters from a-z, 0-9, `.`, `_`, `-` and `@`")]
     Name(String),
     #[error("the provider `{0}` is set twice; names of providers are unique")]
     Twice(String),

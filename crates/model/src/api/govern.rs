@@ -28,7 +28,7 @@ use crate::model::warning::Warning;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PrincipalRequest {
-    /// Unique; 1 to 64 of a-z 0-9 . _ - @.
+    /// Unique; 1 to 64 characters from a-z 0-9 . _ - @.
     pub name: String,
     /// Person or service.
     pub kind: PrincipalKind,

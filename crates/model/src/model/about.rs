@@ -23,10 +23,10 @@ pub const DESCRIPTION_CHARACTERS_MAX: usize = 1_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct About {
-    /// The owner: a principal or a team, 1 to 64 of a-z 0-9 . _ - @.
+    /// The owner: a principal or a team, 1 to 64 characters from a-z 0-9 . _ - @.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
-    /// Tags for searching: at most 20, each 1 to 40 of a-z 0-9 . _ -.
+    /// Tags for searching: at most 20, each 1 to 40 characters from a-z 0-9 . _ -.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub tags: BTreeSet<String>,
     /// The description, at most 1,000 characters.
@@ -41,9 +41,9 @@ pub struct About {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum AboutError {
-    #[error("invalid owner `{0}`: use 1 to 64 of a-z 0-9 . _ - @")]
+    #[error("invalid owner `{0}`: use 1 to 64 characters from a-z 0-9 . _ - @")]
     Owner(String),
-    #[error("invalid tag `{0}`: use 1 to 40 of a-z 0-9 . _ -")]
+    #[error("invalid tag `{0}`: use 1 to 40 characters from a-z 0-9 . _ -")]
     Tag(String),
     #[error("there are {0} tags; the limit is 20")]
     Tags(usize),

@@ -228,7 +228,7 @@ impl AlertReading {
 /// An alert, as it is stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
-    /// Unique; 1 to 64 of a-z 0-9 . _ - @.
+    /// Unique; 1 to 64 characters from a-z 0-9 . _ - @.
     pub name: String,
     /// What it watches.
     pub rule: AlertRule,

@@ -8,7 +8,7 @@ pub const HANDLE_BYTES_MAX: usize = 64;
 /// A string schema for the name of a principal, role, access token, policy, rule set, webhook or draft.
 pub struct Handle;
 built_schema!(
-    Handle = text("A name: 1 to 64 of a-z, 0-9, `.`, `_`, `-` and `@`, but neither `.` nor `..`.", "ada")
+    Handle = text("A name: 1 to 64 characters from a-z, 0-9, `.`, `_`, `-` and `@`, but neither `.` nor `..`.", "ada")
         .min_length(Some(1))
         .max_length(Some(HANDLE_BYTES_MAX))
         .pattern(Some(r"^([a-z0-9_@-]|\.[a-z0-9_@-]|\.\.[a-z0-9._@-])[a-z0-9._@-]*$"))

@@ -46,7 +46,7 @@ pub enum NameError {
     #[error("the name `{name}` has a segment that is {what}; name every folder between `/`")]
     Segment { name: String, what: &'static str },
     #[error(
-        "invalid label `{label}`: {what}; use 1 to 36 of a-z 0-9 . _ - with at least one letter, starting with a letter or digit"
+        "invalid label `{label}`: {what}; use 1 to 36 characters from a-z 0-9 . _ - with at least one letter, starting with a letter or digit"
     )]
     Label { label: String, what: &'static str },
 }
@@ -242,7 +242,7 @@ pub struct Label(String);
 
 built_schema!(
     Label = text(
-        "A label: 1 to 36 of a-z, 0-9, `.`, `_` and `-`, with at least one letter, starting with a letter or digit.",
+        "A label: 1 to 36 characters from a-z, 0-9, `.`, `_` and `-`, with at least one letter, starting with a letter or digit.",
         "production",
     )
     .min_length(Some(1))

@@ -35,7 +35,7 @@ impl WebhookFormat {
 /// A receiver of events. Its secrets are stored separately.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Webhook {
-    /// Unique; 1 to 64 of a-z 0-9 . _ - @.
+    /// Unique; 1 to 64 characters from a-z 0-9 . _ - @.
     pub name: String,
     /// The URL that events are posted to; it can be a credential itself.
     pub url: String,

@@ -87,7 +87,7 @@ impl LabelPolicy {
     pub fn new(policy: Policy) -> Result<Self, PolicyError> {
         let refuse = |reason: String| PolicyError { name: policy.name.chars().take(64).collect(), reason };
         if !is_handle(&policy.name) {
-            return Err(refuse("use 1 to 64 of a-z 0-9 . _ - @ for its name".to_owned()));
+            return Err(refuse("use 1 to 64 characters from a-z 0-9 . _ - @ for its name".to_owned()));
         }
         if policy.labels.as_str() == LATEST {
             return Err(refuse(
@@ -109,7 +109,7 @@ impl LabelPolicy {
             roles.chain(policy.risk.iter().flat_map(|risk| &risk.approvers)).find(|name| !is_handle(name))
         {
             return Err(refuse(format!(
-                "`{}` is not a valid name of a role or gate: use 1 to 64 of a-z 0-9 . _ - @",
+                "`{}` is not a valid name of a role or gate: use 1 to 64 characters from a-z 0-9 . _ - @",
                 name.chars().take(64).collect::<String>()
             )));
         }

@@ -34,7 +34,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Note(#[from] NoteError),
     /// A key name that is not valid in a root document.
-    #[error("invalid checkpoint key name `{name}`: use 1 to 64 of a-z 0-9 -")]
+    #[error("invalid checkpoint key name `{name}`: use 1 to 64 characters from a-z 0-9 -")]
     KeyName {
         /// The name.
         name: String,

@@ -66,7 +66,7 @@ pub enum ManifestError {
     Length { expected: u64, found: u64 },
     #[error("the report is not the file that was signed: its hash differs; fetch it again and do not trust this copy")]
     Document,
-    #[error("invalid checkpoint key name `{name}`: use 1 to 64 of a-z 0-9 -")]
+    #[error("invalid checkpoint key name `{name}`: use 1 to 64 characters from a-z 0-9 -")]
     KeyName { name: String },
 }
 

@@ -164,7 +164,7 @@ impl RootDocument {
                 && distinct(list.iter().map(|(_, key)| key))
         };
         let rules = [
-            (is_registry(&self.registry), "the registry's name is 1 to 64 of a-z 0-9 . -"),
+            (is_registry(&self.registry), "the registry's name is 1 to 64 characters from a-z 0-9 . -"),
             (self.version >= 1, "versions start at 1"),
             ((1..=ROOT_KEYS_MAX).contains(&self.root_keys.len()), "there are 1 to 16 root keys"),
             (self.root_keys.is_sorted_by(|a, b| a < b), "root keys are sorted by their bytes, without duplicates"),

@@ -62,7 +62,7 @@ pub enum RuleError {
     Form { reason: String },
     #[error("the rule file has {count} {what}; the limit is {max}; split it")]
     SetTooMany { what: &'static str, count: usize, max: usize },
-    #[error("invalid rule id `{id}`: use 1 to {ID_BYTES_MAX} of a-z 0-9 . _ -")]
+    #[error("invalid rule id `{id}`: use 1 to {ID_BYTES_MAX} characters from a-z 0-9 . _ -")]
     Id { id: String },
     #[error("the rule id `{id}` is used twice; give one of the rules another id")]
     Twice { id: String },

@@ -106,7 +106,7 @@ fn invalid_checkpoint_is_not_signed() {
         assert!(matches!(refused, Err(CheckpointError::Syntax(_))), "{refused:?}");
     }
     let refused = page().sign("a b", &checkpoint_key()).unwrap_err();
-    assert_eq!(refused.to_string(), "invalid checkpoint key name `a b`: use 1 to 64 of a-z 0-9 -");
+    assert_eq!(refused.to_string(), "invalid checkpoint key name `a b`: use 1 to 64 characters from a-z 0-9 -");
 }
 
 #[test]
