@@ -129,7 +129,10 @@ pub fn token_in_file(path: &Path) -> Result<AccessToken, CliError> {
 
 /// Checks an access token; the error says where it was, and never what it is.
 pub fn parse_token(text: &str, place: &str) -> Result<AccessToken, CliError> {
-    AccessToken::parse(text).map_err(|error| CliError::usage(format!("{place} is not valid: {error}")))
+    AccessToken::parse(text).map_err(|error| {
+        CliError::usage(format!("{place} is not valid: {error}"))
+            .hint("copy it again, or ask an admin for a new one (`bookholder token create`)")
+    })
 }
 
 /// A server, and how to reach it.

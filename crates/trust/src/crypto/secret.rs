@@ -24,7 +24,7 @@ const HASH_CONTEXT: &str = "bookholder access token v1";
 pub enum SecretError {
     /// Too short or too long.
     #[error(
-        "the access token has {chars} characters; use {ACCESS_TOKEN_CHARS_MIN} to {ACCESS_TOKEN_CHARS_MAX}, or let bookholder generate one"
+        "the access token has {chars} characters; valid ones have {ACCESS_TOKEN_CHARS_MIN} to {ACCESS_TOKEN_CHARS_MAX}"
     )]
     Length {
         /// The length of the text.
@@ -163,6 +163,6 @@ mod tests {
         assert_eq!(format!("{:?}", token.hash()), "TokenHash(redacted)");
         let error = AccessToken::parse("short-secret").unwrap_err();
         assert!(!error.to_string().contains("short-secret"));
-        assert!(error.to_string().contains("use 16 to 200"));
+        assert!(error.to_string().contains("valid ones have 16 to 200"));
     }
 }
