@@ -149,7 +149,11 @@ impl From<ClientError> for CliError {
 }
 
 /// Parts of requests in the server's hints, and their command line equivalents.
-const IN_FLAGS: [(&str, &str); 8] = [
+const IN_FLAGS: [(&str, &str); 9] = [
+    (
+        "sign in, or send the header Authorization: Bearer bh_…",
+        "sign in with `bookholder login URL`, set BOOKHOLDER_TOKEN, or pass --token-file FILE",
+    ),
     (
         "send the header Authorization: Bearer bh_…",
         "sign in with `bookholder login URL`, set BOOKHOLDER_TOKEN, or pass --token-file FILE",
@@ -224,6 +228,7 @@ mod tests {
     fn errors_of_the_server_speak_of_flags() {
         for (code, hint, shown) in [
             (ErrorCode::Unauthorized, "send the header Authorization: Bearer bh_…", "BOOKHOLDER_TOKEN"),
+            (ErrorCode::Unauthorized, "sign in, or send the header Authorization: Bearer bh_…", "BOOKHOLDER_TOKEN"),
             (ErrorCode::Unauthorized, "an admin can create another with POST /v1/tokens", "bookholder token create"),
             (ErrorCode::NothingToRollBack, "give a version in `to`", "with --to"),
             (ErrorCode::PromptRemoved, "use `at` to read what was served before", "use --at to"),

@@ -337,7 +337,7 @@ fn request(error: &RequestError) -> ErrorFormat {
                     trusted_proxies",
             ),
         ),
-        E::TokenMissing => (Code::Unauthorized, hint("send the header Authorization: Bearer bh_…")),
+        E::TokenMissing => (Code::Unauthorized, hint("sign in, or send the header Authorization: Bearer bh_…")),
         E::TokenUnknown => (
             Code::Unauthorized,
             hint(
@@ -448,7 +448,7 @@ fn registry(error: &RegistryError) -> ErrorFormat {
         E::RequestMoved { id } => {
             (Code::RequestMoved, hint(format!("see GET /v1/requests/{id} for what it proposes now")))
         }
-        E::PlanOutdated { .. } => (Code::LabelMoved, hint("look at the plan of now, and promote again")),
+        E::PlanOutdated { .. } => (Code::LabelMoved, hint("look at the new plan, and promote again")),
         E::LabelMoved { .. } => (Code::LabelMoved, hint("check what it serves now and try again")),
         E::DraftMoved { .. } => (Code::DraftMoved, hint("reload the draft and apply your change to that revision")),
         E::VersionArchived { .. } => (Code::VersionArchived, None),
