@@ -110,7 +110,7 @@ fn read(path: &Path) -> Result<(String, Suite), CliError> {
     let wrong = |reason: String| CliError::usage(format!("{}: {reason}", path.display()));
     let text = disk::read_text(path, SUITE_BYTES_MAX)?;
     let (name, suite) =
-        import::suite_file(&text, &path.display().to_string()).map_err(|error| wrong(error.to_string()))?;
+        import::suite_file(&text, &path.display().to_string()).map_err(|error| CliError::usage(error.to_string()))?;
     suite.to_canonical().map_err(|error| wrong(error.to_string()))?;
     let stem = || path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase());
     let name = name.or_else(stem).unwrap_or_default();
