@@ -24,7 +24,7 @@ Examples:
   bookholder deploy support/agent@7 --to production -m 'Reviewed by Ada'
   bookholder deploy support/agent@staging --to production -m 'Promote staging'
   bookholder deploy support/agent@7=99 support/agent@8=1 --to production \\
-      -m 'Try 8 on 1 %'
+      -m 'Try 8 on 1%'
   bookholder deploy support/agent@7 --rule 'locale=de*:8' --to production \\
       -m 'German first'
   bookholder deploy support/agent@7 support/router@3 --to production \\

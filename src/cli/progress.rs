@@ -12,7 +12,7 @@ use super::output::Output;
 const BYTES: &str = "{spinner:.cyan} {msg} {bytes:>10} {bar:30.cyan/dim} {total_bytes} {binary_bytes_per_sec}";
 const BYTES_UNKNOWN: &str = "{spinner:.cyan} {msg} {bytes:>10} {binary_bytes_per_sec}";
 
-const PARTS: &str = "{spinner:.cyan} {msg} {bar:30.cyan/dim} {percent:>3} %";
+const PARTS: &str = "{spinner:.cyan} {msg} {bar:30.cyan/dim} {percent:>3}%";
 
 /// Refresh interval while nothing arrives.
 const TICK: Duration = Duration::from_millis(120);

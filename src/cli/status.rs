@@ -164,7 +164,7 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
     rows.extend(kept.exports.iter().map(export));
     match kept.content_per_mille {
         0 => {}
-        per_mille => rows.push(("content", format!("recorded for {} % of calls", f64::from(per_mille) / 10.0))),
+        per_mille => rows.push(("content", format!("recorded for {}% of calls", f64::from(per_mille) / 10.0))),
     }
     if let Some(completeness) = &kept.completeness {
         let until = zoned(completeness.complete_until);

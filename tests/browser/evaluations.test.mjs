@@ -197,7 +197,7 @@ story("a gate refuses a worse version by name, and the fix goes live by itself",
   await sees(rob, "no run");
   await rob.link("Run sums");
   await run(rob, "passed");
-  await sees(rob, "100 % of cases pass (4 of 4)");
+  await sees(rob, "100% of cases pass (4 of 4)");
   await tryDeploying(rob, SUMS, { label: "production", version: 1 });
   await rob.link("run 1");
   await tryDeploying(rob, SUMS, { label: "production", version: 1 });
@@ -293,7 +293,7 @@ story("people check a judge, and the suite says how far it agrees with them", ev
   await eve.goto("/ui/suites/sums");
   const judges = eve.page.getByRole("region", { name: "Judges and people" });
   const row = (await judges.locator("tbody tr").textContent()).replace(/\s+/g, " ");
-  assert.match(row, /llm-rubric by local:judge tone ?4 ?75 % ?0\.50 ?4 labels say little/);
+  assert.match(row, /llm-rubric by local:judge tone ?4 ?75% ?0\.50 ?4 labels say little/);
 });
 
 story("the playground compares two models, keeps a case, and stops at the limit", evaluating, async (stage, team) => {

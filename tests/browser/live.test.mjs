@@ -220,7 +220,7 @@ test("sliders of shares always sum to 100 percent", async () => {
   const shares = () => rob.page.locator("input.share").evaluateAll((all) => all.map((one) => Number(one.value)));
   await rob.page.getByRole("slider").first().fill("75");
   assert.deepEqual(await shares(), [75, 15, 10]);
-  await shows(rob, "#outcome", "75 %");
+  await shows(rob, "#outcome", "75%");
   await rob.page.locator("input.share").last().fill("40");
   const now = await shares();
   assert.equal(Math.round(now.reduce((sum, share) => sum + share, 0) * 100), 10_000, `${now}`);

@@ -121,7 +121,7 @@ fn alert_is_created_changed_and_removed_on_its_page() {
     let page = refused(send(&mut admin, list, &create), "support-spend");
     assert!(page.contains("value=\"2.50\""), "what was typed is there again: {page}");
     let much = [("do", "save"), ("name", "errors"), ("metric", "error_rate"), ("per", "1h"), ("limit", "500")];
-    refused(send(&mut admin, list, &much), "0.05 for 5 %");
+    refused(send(&mut admin, list, &much), "0.05 for 5%");
     let none = [("do", "save"), ("name", "errors"), ("metric", "error_rate"), ("per", "1h"), ("limit", "few")];
     refused(send(&mut admin, list, &none), "Limit: use percent");
 
@@ -164,7 +164,7 @@ fn invalid_alerts_are_refused_with_what_to_write() {
     let node = Node::primary();
     for (name, rule, part) in [
         ("a", json!({"metric": "spend", "threshold": -1, "per_s": 3600}), "above 0"),
-        ("a", json!({"metric": "error_rate", "threshold": 5, "per_s": 3600}), "0.05 for 5 %"),
+        ("a", json!({"metric": "error_rate", "threshold": 5, "per_s": 3600}), "0.05 for 5%"),
         ("a", json!({"metric": "spend", "threshold": 1, "per_s": 1}), "use 300 to"),
         ("a", json!({"metric": "heat", "threshold": 1, "per_s": 3600}), "spend_growth"),
         ("a", json!({"metric": "unattributed_share", "threshold": 0.1, "prompts": "a", "per_s": 3600}), "leave out"),

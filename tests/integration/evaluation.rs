@@ -85,14 +85,14 @@ fn gate_stops_a_worse_version_and_deploys_the_fix_by_itself() {
     let (status, text) = story.deploy(1);
     assert!(status == 403 && text.contains("gate `sums` to pass (version 1 has no run of it"), "{text}");
     let first = story.line(&["eval", "run", "support/sums", "--suite", "sums"]).ok();
-    let _said = first.says("run 1 of sums version 1 on support/sums@1: passed").says("100 % of cases pass (6 of 6)");
+    let _said = first.says("run 1 of sums version 1 on support/sums@1: passed").says("100% of cases pass (6 of 6)");
     assert_eq!(story.deploy(1).0, 200);
     assert_eq!(story.serves(), Some(1));
 
     story.publish("You add numbers. {{hint}}");
     let run = ["eval", "run", "support/sums", "--suite", "sums", "--against", "@production"];
     let worse = story.line(&run).exits(1);
-    let worse = worse.says("100 % of cases pass (3 of 6; failed: one and one, two and two, three and four)");
+    let worse = worse.says("100% of cases pass (3 of 6; failed: one and one, two and two, three and four)");
     let _said = worse.says("3 worse, 0 better").says("- two and two");
     let (status, text) = story.deploy(2);
     assert!(status == 403 && text.contains("gate `sums` to pass (failed in run 2"), "{text}");
@@ -305,7 +305,7 @@ fn labels_of_people_say_how_far_a_judge_agrees_with_them() {
     }
     let _said = story.line(&["eval", "label", "1", "Hello", "--failed"]).ok().says("fails, against llm-rubric");
     let shown = story.line(&["eval", "calibration", "words"]).ok().says("llm-rubric").says("local:judge");
-    let _said = shown.says("75 %").says("0.50").says("4 labels say little");
+    let _said = shown.says("75%").says("0.50").says("4 labels say little");
     let found = story.node.get("/v1/suites/words/calibration").ok();
     assert_eq!((&found[0]["labels"], &found[0]["kappa"]), (&json!(4), &json!(0.5)), "{found}");
 

@@ -68,7 +68,7 @@ fn split_with_rules_is_served_as_previewed() {
     let form = chooser(&page).set("r0.when", "locale=de*").set("r0.0.version", "3").set("r0.1.version", "");
     let form = form.set("subject", "user-42").set("attributes", "locale=en");
     let page = choose(&mut rob, &form, "");
-    assert!(page.contains("70 %") && page.contains("30 %") && page.contains("<code>de*</code>"), "{page}");
+    assert!(page.contains("70%") && page.contains("30%") && page.contains("<code>de*</code>"), "{page}");
     let gets = |page: &str| {
         let (_, rest) = page.split_once("would get <b class=\"version\">v").unwrap_or_else(|| panic!("gets in {page}"));
         rest.split('<').next().and_then(|number| number.parse::<u64>().ok()).expect("a version")

@@ -45,7 +45,7 @@ fn label_with_a_split_asks_for_a_version() {
     let answer = node.change("POST", "/v1/deployments", &split);
     assert_eq!(answer.status, 200, "{}", answer.text());
     let page = Browser::new(&node).page("/ui/diff/a?from=staging&to=3&view=split");
-    assert!(page.contains("Which version of staging?") && page.contains("90 %"), "{page}");
+    assert!(page.contains("Which version of staging?") && page.contains("90%"), "{page}");
     for number in [1, 2] {
         assert!(page.contains(&format!("href=\"/ui/diff/a?from={number}&amp;to=3&amp;view=split\"")), "{page}");
     }

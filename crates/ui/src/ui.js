@@ -315,7 +315,7 @@
     });
   };
 
-  // Shares that always sum to 100 %: what one takes, the others give, in proportion.
+  // Shares that always sum to 100%: what one takes, the others give, in proportion.
   const balance = (root) => {
     for (const group of all("[data-shares]", root)) {
       const sliders = all("input[type=range]", group), numbers = all("input[type=number].share", group);

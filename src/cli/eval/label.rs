@@ -96,7 +96,7 @@ pub async fn calibration(args: CalibrationArgs, context: &Context) -> Result<Ver
                 one_line(&judge.model.as_ref().map(ToString::to_string).unwrap_or_default()).into(),
                 one_line(judge.metric.as_deref().unwrap_or_default()).into(),
                 labels.to_string().into(),
-                format!("{:.0} %", agreement * 100.0).into(),
+                format!("{:.0}%", agreement * 100.0).into(),
                 kappa.map_or_else(|| "-".to_owned(), |kappa| format!("{kappa:.2}")).into(),
             ]);
         }

@@ -76,7 +76,7 @@ fn deploying_splitting_and_rules_move_labels_together_or_not_at_all() {
 
     let _said = line(&node, "deploy support/agent@2=90 support/agent@3=10 --to production -m try")
         .ok()
-        .says("2 → 2 (90 %) + 3 (10 %)");
+        .says("2 → 2 (90%) + 3 (10%)");
     let said = line(&node, "deploy support/agent@2 --rule locale=de*:3 --to production -m German").ok();
     let _said = said.says("locale=de* → 3, else 2");
     let text = |attribute: &str| line(&node, &format!("get support/agent --attr {attribute}")).ok().stdout;

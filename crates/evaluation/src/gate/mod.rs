@@ -93,7 +93,7 @@ fn pass_rate(rule: &GateRule, suite: &Suite, tally: &Tally) -> GateCheck {
     if rule.confident {
         let (low, _) = wilson(whole(passed), whole(judged.len()), CONFIDENCE);
         let says = format!(
-            "{} of cases pass, by the lower end of the 95 % interval ({} of {}: {}{names})",
+            "{} of cases pass, by the lower end of the 95% interval ({} of {}: {}{names})",
             percent(rule.pass_rate),
             passed,
             judged.len(),
@@ -110,7 +110,7 @@ fn not_worse(margin: f64, comparison: Option<&Comparison>) -> GateCheck {
         return inconclusive(format!("score not worse than the baseline by more than {margin} (no baseline was run)"));
     };
     let says = format!(
-        "score not worse than the baseline by more than {margin} ({:+.3} on {} cases, at least {:+.3} with 95 % \
+        "score not worse than the baseline by more than {margin} ({:+.3} on {} cases, at least {:+.3} with 95% \
          confidence)",
         comparison.difference, comparison.pairs, comparison.lower_bound
     );
@@ -168,7 +168,7 @@ fn named(names: &[&str]) -> String {
 
 fn percent(share: f64) -> String {
     let text = format!("{:.1}", share * 100.0);
-    format!("{} %", text.trim_end_matches(".0"))
+    format!("{}%", text.trim_end_matches(".0"))
 }
 
 fn whole(count: usize) -> u64 {
@@ -241,7 +241,7 @@ mod tests {
         results[0].verdict = CaseVerdict::Failed;
         let failed = verdict(&suite, &results, RunState::Finished);
         assert_eq!(failed.state, GateState::Failed);
-        assert!(failed.checks.iter().any(|check| check.says == "75 % of cases pass (2 of 4; failed: 0, 3)"));
+        assert!(failed.checks.iter().any(|check| check.says == "75% of cases pass (2 of 4; failed: 0, 3)"));
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
             (0..50).map(|n| result(&n.to_string(), Side::Candidate, 0, CaseVerdict::Passed)).collect();
         assert_eq!(verdict(&suite, &results, RunState::Stopped).state, GateState::Inconclusive);
         results[0].verdict = CaseVerdict::Error;
-        assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Passed, "2 % are tolerated");
+        assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Passed, "2% are tolerated");
         results[1].verdict = CaseVerdict::Error;
         assert_eq!(verdict(&suite, &results, RunState::Finished).state, GateState::Inconclusive);
     }

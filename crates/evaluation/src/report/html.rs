@@ -237,7 +237,7 @@ fn compared(comparison: &Comparison) -> Markup {
         h2 { "Compared with " (Shown(&evaluated(&comparison.baseline))) }
         p {
             "On " (comparison.pairs) " cases the score is " (format!("{:+.3}", comparison.difference))
-            ", and with 95 % confidence not lower than " (format!("{:+.3}", comparison.lower_bound))
+            ", and with 95% confidence not lower than " (format!("{:+.3}", comparison.lower_bound))
             ". Exact McNemar test: p = " (format!("{:.3}", comparison.mcnemar_p)) "."
         }
         (names("Got worse", &comparison.worse))

@@ -78,7 +78,7 @@ fn compared(run: &Run, cases: &BTreeMap<String, Both>, out: &mut Out) {
     let Some(comparison) = &run.comparison else { return };
     out.line("");
     out.line(&format!(
-        "Compared with {} on {} cases: score {:+.3}, with 95 % confidence not lower than {:+.3}; {} worse, {} better \
+        "Compared with {} on {} cases: score {:+.3}, with 95% confidence not lower than {:+.3}; {} worse, {} better \
          (McNemar p = {:.3}).",
         code(&evaluated(&comparison.baseline)),
         comparison.pairs,

@@ -186,7 +186,7 @@ fn comment_says_what_got_worse_and_by_how_much() {
     for part in [
         "- **failed**: every case that must pass \\(1 failed: &lt;script&gt;alert",
         "- **passed**: 95th percentile of latency at most 1000 ms \\(900 ms\\)",
-        "score -0.250, with 95 % confidence not lower than -0.500; 1 worse, 1 better",
+        "score -0.250, with 95% confidence not lower than -0.500; 1 worse, 1 better",
         "**Got worse** (1)\n\n- `<script>alert(1)</script> & \"'",
         "`: 1.00 → 0.00 `contains: expected",
         "- `gets better`: 0.50 → 1.00\n",

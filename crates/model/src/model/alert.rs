@@ -51,7 +51,7 @@ pub enum AlertMetric {
 pub enum AlertUnit {
     /// US dollars.
     Usd,
-    /// A part of a whole: 0.05 is 5 %.
+    /// A part of a whole: 0.05 is 5%.
     Share,
     /// Milliseconds.
     Ms,
@@ -149,7 +149,7 @@ pub struct AlertRule {
     /// What is watched.
     pub metric: AlertMetric,
     /// The alert fires while the value is higher: dollars for `spend`, milliseconds for `latency_p95`, and a part of a
-    /// whole for the others (0.05 is 5 %).
+    /// whole for the others (0.05 is 5%).
     pub threshold: f64,
     /// The prompts whose calls count; all prompts include calls that belong to no known version.
     #[serde(default = "Pattern::everything")]

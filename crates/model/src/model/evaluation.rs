@@ -451,7 +451,7 @@ pub struct Comparison {
     pub mcnemar_p: f64,
     /// Mean difference of the scores, candidate minus baseline.
     pub difference: f64,
-    /// The end of the one-sided 95 % interval of it: with 95 % confidence it is not lower.
+    /// The end of the one-sided 95% interval of it: with 95% confidence it is not lower.
     pub lower_bound: f64,
 }
 

@@ -149,7 +149,7 @@ impl std::fmt::Display for Target {
             Self::Split(split) => {
                 for (index, (version, slots)) in split.weights().into_iter().enumerate() {
                     let plus = if index == 0 { "" } else { " + " };
-                    write!(f, "{plus}{version} ({} %)", f64::from(slots) / 100.0)?;
+                    write!(f, "{plus}{version} ({}%)", f64::from(slots) / 100.0)?;
                 }
                 Ok(())
             }

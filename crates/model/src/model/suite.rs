@@ -399,7 +399,7 @@ pub struct GateRule {
     /// The share of cases that must pass, 1 by default.
     #[serde(default = "unit", skip_serializing_if = "is_unit")]
     pub pass_rate: f64,
-    /// Whether the lower end of the 95 % Wilson interval must reach the share, not just the share of this run.
+    /// Whether the lower end of the 95% Wilson interval must reach the share, not just the share of this run.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub confident: bool,
     /// The lowest mean of each metric.

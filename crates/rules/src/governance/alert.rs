@@ -19,7 +19,7 @@ pub const EVENT_PAUSE_MS: i64 = 5 * 60 * 1_000;
 pub enum AlertError {
     #[error("invalid threshold {0} of an alert: use a number above 0 and up to {1}")]
     Threshold(f64, f64),
-    #[error("invalid threshold {0} of an alert: use a share below 1, such as 0.05 for 5 %")]
+    #[error("invalid threshold {0} of an alert: use a share below 1, such as 0.05 for 5%")]
     Whole(f64),
     #[error("invalid period of {0} s of an alert: use {PERIOD_S_MIN} to {PERIOD_S_MAX}")]
     Period(u64),
@@ -200,7 +200,7 @@ mod tests {
         check(&|rule| rule.threshold = 2e9, Some("up to 1000000000"));
         check(&|rule| rule.per_s = 60, Some("use 300 to 2678400"));
         check(&|rule| rule.min_calls = 0, Some("use 1 to 1000000"));
-        check(&|rule| (rule.metric, rule.threshold) = (AlertMetric::ErrorRate, 5.0), Some("0.05 for 5 %"));
+        check(&|rule| (rule.metric, rule.threshold) = (AlertMetric::ErrorRate, 5.0), Some("0.05 for 5%"));
         check(&|rule| (rule.metric, rule.per_s) = (AlertMetric::SpendGrowth, 8 * 86_400), Some("at most 604800"));
         check(
             &|it| *it = AlertRule { each_prompt: true, ..rule(AlertMetric::UnattributedShare, 0.1) },

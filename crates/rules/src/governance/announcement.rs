@@ -267,7 +267,7 @@ mod tests {
             &entry(Command::Deploy, Vec::new(), vec![moved("a@x", None, Some(2)), split]),
             &[
                 json!({"prompt": "a", "label": "x", "version": 2, "to": served(2)}),
-                json!({"prompt": "b", "label": "y", "to": {"text": "1 (50 %) + 2 (50 %)"}}),
+                json!({"prompt": "b", "label": "y", "to": {"text": "1 (50%) + 2 (50%)"}}),
             ],
         );
         check(

@@ -330,7 +330,7 @@ mod tests {
             place("rollback", Some(2), Some(served(1))),
             "*a@x* was rolled back to version 1 (before: version 2)",
         );
-        check(moved, place("deploy", None, Some(json!({"text": "90 % 1, 10 % 2"}))), "*a@x* now serves 90 % 1, 10 % 2");
+        check(moved, place("deploy", None, Some(json!({"text": "90% 1, 10% 2"}))), "*a@x* now serves 90% 1, 10% 2");
         check(moved, place("unlabel", Some(2), None), "*a@x* serves nothing any more (before: version 2)");
         check("prompt.version.created", json!({"prompt": "a", "version": 2}), "*a* has a new version: 2");
         check("prompt.removed", json!({"prompt": "a"}), "*a* was removed");

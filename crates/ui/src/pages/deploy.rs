@@ -233,7 +233,7 @@ fn target_fields(frame: &Frame, matter: &DeployPageData, prefix: &str, target: &
                             aria-label={ "Share of version " (number + 1) " of " (place) ", percent" };
                         label { span.hidden { "Share of version " (number + 1) " of " (place) " in percent" }
                             input.share type="number" name=(name("share")) min="0" max="100" step="0.01" value=(share);
-                            " %"
+                            "%"
                         }
                     } @else { input type="hidden" name=(name("share")) value="100"; }
                 }

@@ -244,7 +244,7 @@ fn compared(comparison: &Comparison) -> Markup {
             h2 #compared { "Compared with " (evaluated(&comparison.baseline)) }
             p {
                 "Score " b { (format!("{:+.3}", comparison.difference)) } " on " (grouped(comparison.pairs))
-                " cases, with 95 % confidence not lower than " (format!("{:+.3}", comparison.lower_bound))
+                " cases, with 95% confidence not lower than " (format!("{:+.3}", comparison.lower_bound))
                 ". Exact McNemar test: p = " (format!("{:.3}", comparison.mcnemar_p)) "."
             }
             @if !comparison.worse.is_empty() {
@@ -437,7 +437,7 @@ pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
             dt { "Models" }
             dd { @if models.is_empty() { "that of the version" } @else { (Escaped(&models.join(", "))) } }
             dt { "Repeats" } dd { (suite.repeats) }
-            dt { "Pass rate" } dd { (format!("{:.0} %", suite.gate.pass_rate * 100.0)) }
+            dt { "Pass rate" } dd { (format!("{:.0}%", suite.gate.pass_rate * 100.0)) }
         }
         @if !calibration.is_empty() { (calibrated(calibration)) }
         @if !suite.scorers.is_empty() {
@@ -508,7 +508,7 @@ fn calibrated(judges: &[Calibration]) -> Markup {
                             @if let Some(metric) = &judge.metric { " " span.quiet { (Escaped(metric)) } }
                         }
                         td data-label="Labels" { (grouped(*labels)) }
-                        td data-label="Agreement" { (format!("{:.0} %", agreement * 100.0)) }
+                        td data-label="Agreement" { (format!("{:.0}%", agreement * 100.0)) }
                         td data-label="Kappa" {
                             @match kappa { Some(kappa) => b { (format!("{kappa:.2}")) }, None => "–" }
                         }
@@ -600,7 +600,7 @@ mod tests {
             "suite": {"name": "regress", "number": 3, "id": format!("b3:{}", "1".repeat(64))},
             "models": ["local:tiny"], "repeats": 1, "by": "ann<b>", "at": "2026-03-01T00:00:00Z", "state": "finished",
             "summary": {"planned": 2, "passed": 1, "failed": 1, "errors": 0, "calls": 2, "cost": "0.01", "score": 0.5},
-            "verdict": {"state": "failed", "checks": [{"says": "100 % of cases pass (1 of 2; failed: a<b>)", "state": "failed"}]},
+            "verdict": {"state": "failed", "checks": [{"says": "100% of cases pass (1 of 2; failed: a<b>)", "state": "failed"}]},
         }))
         .expect("a run")
     }

@@ -9,7 +9,7 @@ use crate::model::serving::{SLOTS, Serving, Split, Target};
 /// Units of the bar's width, a hundredth of a percent each.
 const WIDTH: u16 = SLOTS;
 
-/// A short description: `v7`, `v7 99 % + v8 1 %`, and the number of rules.
+/// A short description: `v7`, `v7 99% + v8 1%`, and the number of rules.
 pub(super) fn brief(serving: &Serving) -> Markup {
     html! {
         (target(&serving.default))
@@ -86,9 +86,9 @@ fn bar(split: &Split, version: &dyn Fn(u64) -> String) -> Markup {
     }
 }
 
-/// A share of slots, for example `0.5 %`.
+/// A share of slots, for example `0.5%`.
 fn share(slots: u16) -> String {
-    format!("{} %", f64::from(slots) / 100.0)
+    format!("{}%", f64::from(slots) / 100.0)
 }
 
 #[cfg(test)]
@@ -101,10 +101,10 @@ mod tests {
             [{"version":7,"from":0,"to":9950},{"version":8,"from":9950,"to":10000}]}}"#;
         let serving: Serving = serde_json::from_str(json).expect("a serving");
         let shown = drawn(&serving, &|number| format!("?version={number}")).0;
-        for part in ["&lt;b&gt;*", "x=\"9950\" width=\"50\"", "99.5 %", "0.5 %", "href=\"?version=8\"", "else"] {
+        for part in ["&lt;b&gt;*", "x=\"9950\" width=\"50\"", "99.5%", "0.5%", "href=\"?version=8\"", "else"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
         let short = brief(&serving).0;
-        assert!(short.contains("+1 rule") && short.contains("99.5 %"), "{short}");
+        assert!(short.contains("+1 rule") && short.contains("99.5%"), "{short}");
     }
 }

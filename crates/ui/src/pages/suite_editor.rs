@@ -126,7 +126,7 @@ pub fn settings(frame: &Frame, form: &SuiteForm<'_>) -> String {
             (form.line("pass_rate", "Share of cases that must pass", "", true, 20))
             label.check {
                 input type="checkbox" name="confident" value="yes" checked[typed.ticked("confident")];
-                span { "With 95 % confidence, not just in this run" }
+                span { "With 95% confidence, not just in this run" }
             }
             (form.line(
                 "margin",
