@@ -34,7 +34,7 @@ Examples:
   bookholder bundle export /media/usb/bundle --lifetime-days 90
   bookholder bundle import /media/usb/bundle --data /var/lib/bookholder
 
-A new registry allows up to 90 days.";
+A bundle of a new registry can be valid for up to 90 days.";
 
 /// `bundle`
 #[derive(Clone, Debug, Args)]

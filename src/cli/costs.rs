@@ -21,7 +21,7 @@ Examples:
   bookholder costs --since 2026-03-01 --until 2026-03-31 --csv > march.csv
 
 SHARE is the share of all spend, CACHED the share of input tokens that came from
-a cache, GROWTH the change of cost against the period of the same length before.";
+a cache, GROWTH the change in cost from the period of the same length before.";
 
 /// `costs`
 #[derive(Clone, Debug, Args)]

@@ -24,10 +24,10 @@ Examples:
   bookholder prices set our-prices.json
   bookholder prices show overrides
 
-Of tables that have the same model, the last one counts: embedded, imported,
-the file of `serve --prices`, overrides. Prices are in US dollars per million
-tokens. New prices count for calls recorded from now on; `bookholder recost`
-prices the rest.";
+If several tables have a model, the last in this order applies: embedded,
+imported, the file of `serve --prices`, overrides. Prices are in US dollars per
+million tokens. New prices apply to calls recorded from now on; `bookholder
+recost` prices the rest.";
 
 /// Dollars per million tokens in a pico-dollar per token.
 const PER_MILLION: f64 = 1e-6;
@@ -59,7 +59,7 @@ enum PricesCommand {
         /// imported or overrides
         table: KeptTable,
     },
-    /// Remove a table; the prices below it count
+    /// Remove a table; earlier tables apply again
     Remove {
         /// imported or overrides
         table: KeptTable,
@@ -76,7 +76,7 @@ struct ImportArgs {
     /// Print what would be imported and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Name every model that is left out
+    /// List every model that is left out
     #[arg(long)]
     all: bool,
 }

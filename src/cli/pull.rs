@@ -41,7 +41,7 @@ Examples:
   bookholder pull --label production --out shipped/ --inline   for your app
 
 support/agent is written to support/agent.prompt; bookholder.lock lists each
-version and its content ID. With --check, differences exit with 1.";
+version and its content ID. --check exits with 1 if anything differs.";
 
 /// `pull`
 #[derive(Clone, Debug, Args)]
@@ -53,7 +53,7 @@ pub struct PullArgs {
     /// Folder to write
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Write nothing; list differences, and exit 1 if there are any
+    /// Write nothing; list differences, and exit with 1 if there are any
     #[arg(long)]
     check: bool,
     /// Fill in includes: complete texts, for an application to ship; without it, files are as their authors wrote

@@ -32,7 +32,7 @@ pub struct StatusArgs {
     /// Only check whether the node is ready for requests: it has a verified state that it can read
     #[arg(long)]
     pub ready: bool,
-    /// Not ready if the last verified contact with the primary is longer ago
+    /// Also require the last verified contact with the primary to be at most this long ago
     #[arg(long, value_name = "SECONDS", requires = "ready")]
     pub max_age: Option<u64>,
 }

@@ -34,7 +34,7 @@ fn events() -> String {
     for (event, means) in NAMED_EVENTS {
         help.extend([format!("  {event:<width$}  {means}\n")]);
     }
-    help.push_str("Other commands are COMMAND.granted or COMMAND.denied, e.g. propose.granted for\n");
+    help.push_str("Other commands send COMMAND.granted or COMMAND.denied, e.g. propose.granted for\n");
     help.push_str("a change request that was opened. COMMAND is one of:\n");
     let mut commands: Vec<String> =
         plain_events().filter_map(|event| Some(event.split_once('.')?.0.to_owned())).collect();

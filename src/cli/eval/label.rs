@@ -32,7 +32,7 @@ pub struct LabelArgs {
     /// Answer of the baseline
     #[arg(long)]
     baseline: bool,
-    /// Which scorer is meant if several judge, from 0
+    /// Which scorer, if several are judges, counted from 0
     #[arg(long, value_name = "N")]
     scorer: Option<u32>,
 }

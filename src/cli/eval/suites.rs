@@ -26,7 +26,7 @@ pub struct PushArgs {
     /// Suite files, as YAML or JSON
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Name of the suite, in place of that in the file or of the file
+    /// Name of the suite, instead of the one in the file or the name of the file
     #[arg(long)]
     name: Option<String>,
     /// Why it changes
