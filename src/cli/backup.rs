@@ -38,7 +38,7 @@ pub struct BackupArgs {
 pub async fn run(args: BackupArgs, context: Context) -> Result<Verdict, CliError> {
     let exists = args.file != Path::new("-") && args.file.symlink_metadata().is_ok();
     if exists && !args.force {
-        let message = format!("{} exists", args.file.display());
+        let message = format!("{} already exists", args.file.display());
         return Err(CliError::usage(message).hint("choose another file, or use --force to replace it"));
     }
     if args.file == Path::new("-") {

@@ -50,7 +50,9 @@ struct Question {
 
 pub async fn run(args: CanArgs, context: Context) -> Result<Verdict, CliError> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
-    let wrong = |reason| CliError::usage(reason).hint("bookholder can ann deploy support/agent@7 --to production");
+    let wrong = |reason| {
+        CliError::usage(reason).hint("for example: `bookholder can ann deploy support/agent@7 --to production`")
+    };
     let question = question(&words).map_err(wrong)?;
     let (mut label, mut version) = (args.to, None);
     if let Some(reference) = question.to.as_ref().filter(|_| question.precisely) {

@@ -65,7 +65,8 @@ pub fn read(folder: &Path, output: Output) -> Result<BTreeMap<PromptName, Folder
     if wrong.is_empty() {
         return Ok(files);
     }
-    let message = format!("invalid {}; nothing was changed", count(wrong.len(), "prompt file"));
+    let are = if wrong.len() == 1 { "is" } else { "are" };
+    let message = format!("{} {are} invalid; nothing was changed", count(wrong.len(), "prompt file"));
     Err(CliError::usage(message).details(wrong))
 }
 

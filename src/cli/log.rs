@@ -64,7 +64,7 @@ pub fn labels(prompt: &PromptView, number: u64) -> String {
                 if state.serving.fixed().is_some() {
                     state.label.to_string()
                 } else {
-                    format!("{} (some)", state.label)
+                    format!("part of {}", state.label)
                 }
             })
             .collect();

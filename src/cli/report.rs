@@ -109,7 +109,7 @@ pub async fn run(args: ReportArgs, context: Context) -> Result<Verdict, CliError
     disk::check_folder(&out)?;
     let beside = manifest_of(&out);
     if let Some(taken) = [&out, &beside].into_iter().find(|path| !force && path.symlink_metadata().is_ok()) {
-        let message = format!("{} exists", taken.display());
+        let message = format!("{} already exists", taken.display());
         return Err(CliError::usage(message).hint("choose another file with --out, or use --force to replace it"));
     }
     let query = [

@@ -151,7 +151,7 @@ pub async fn run(args: TokenArgs, context: Context) -> Result<Verdict, CliError>
 fn check_new(out: Option<&Path>) -> Result<(), CliError> {
     let Some(out) = out else { return Ok(()) };
     if out.symlink_metadata().is_ok() {
-        return Err(CliError::usage(format!("{} exists", out.display())).hint("choose another file"));
+        return Err(CliError::usage(format!("{} already exists", out.display())).hint("choose another file"));
     }
     disk::check_folder(out)
 }

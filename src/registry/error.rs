@@ -123,7 +123,7 @@ pub enum RegistryError {
     Included(Box<IncludeError<std::convert::Infallible>>),
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    #[error("invalid rules: {0}")]
+    #[error(transparent)]
     Rules(#[from] RuleError),
     #[error(transparent)]
     Interface(#[from] InterfaceError),

@@ -17,7 +17,7 @@ use crate::api::read::Page;
 use crate::api::webhooks::{DeliveryPage, SuspensionRequest, WebhookRequest, WebhookRotation, WebhookView};
 use crate::crypto::webhook::WebhookSecret;
 use crate::governance::webhook::check_filters;
-use crate::governance::webhook_url::{UrlError, check_url};
+use crate::governance::webhook_url::check_url;
 use crate::model::audit::{AuditChange, Command, Subject};
 use crate::model::handle::HANDLE_BYTES_MAX;
 use crate::model::principal::Permission;
@@ -137,7 +137,7 @@ impl Registry {
         self.command(actor, about(Command::PutWebhook, &name, ""), move |txn, ctx, granted| {
             check_handle("a webhook", &name)?;
             check_filters(&request.events).map_err(|error| RegistryError::Unfit(error.to_string()))?;
-            let url = check_url(&request.url, &networks).map_err(|error| RegistryError::Unfit(advice(&error)))?;
+            let url = check_url(&request.url, &networks).map_err(|error| RegistryError::Unfit(error.to_string()))?;
             let before = txn.get::<Webhook>(&name)?;
             let (count, max) = (txn.list::<Webhook>()?.len() + 1, WEBHOOKS_MAX);
             if before.is_none() && count > max {
@@ -416,13 +416,6 @@ fn enabled(webhook: &Webhook) -> Result<(), RegistryError> {
             Err(RegistryError::Disabled { name: webhook.name.clone(), since: *at, why: why.clone() })
         }
         None => Ok(()),
-    }
-}
-
-fn advice(error: &UrlError) -> String {
-    match error {
-        UrlError::Plain { .. } | UrlError::Address { .. } => format!("{error} (setting webhook_allow)"),
-        _ => error.to_string(),
     }
 }
 

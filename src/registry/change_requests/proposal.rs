@@ -142,6 +142,6 @@ pub(super) fn four_eyes<Q: Queries + Documents>(
         None => return Ok(()),
     };
     let (name, label) = (&one.name, &one.label);
-    let reason = format!("they {did}; authors cannot approve their own changes to {name}@{label} (four eyes)");
+    let reason = format!("`{who}` {did}; authors cannot approve their own changes to {name}@{label} (four eyes)");
     Err(RegistryError::denied_to(who, reason))
 }

@@ -111,7 +111,7 @@ async fn host_that_resolves_to_a_private_address_is_refused() {
     let error = deliverer.send(url, HeaderMap::new(), Bytes::new()).await.error.expect("an error");
     assert!(error.starts_with("cannot reach localhost: `localhost` is at "), "{error}");
     assert!(
-        error.ends_with("which is loopback; use a public address, or allow its network (webhook_allow)"),
+        error.ends_with("which is loopback; use a public address, or allow its network (setting webhook_allow)"),
         "{error}"
     );
 }

@@ -25,10 +25,12 @@ pub enum UrlError {
     #[error("a webhook URL cannot contain a user or password; remove everything before the @")]
     UserInfo,
     #[error(
-        "`{host}` is outside the networks that webhooks can use without TLS; use https://, or allow its network (webhook_allow)"
+        "`{host}` is outside the networks that webhooks can use without TLS; use https://, or allow its network (setting webhook_allow)"
     )]
     Plain { host: String },
-    #[error("`{host}` is at {address}, which is {class}; use a public address, or allow its network (webhook_allow)")]
+    #[error(
+        "`{host}` is at {address}, which is {class}; use a public address, or allow its network (setting webhook_allow)"
+    )]
     Address { host: String, address: IpAddr, class: &'static str },
     #[error("`{host}` does not resolve to an address; check the name")]
     Nowhere { host: String },

@@ -298,7 +298,7 @@ impl TypedContent {
         };
         let parameters = typed_json(&mut wrong, "parameters", &self.parameters).unwrap_or_default();
         if self.model.is_empty() && !self.parameters.trim().is_empty() {
-            wrong.insert("model".to_owned(), "parameters need a model that they are for".to_owned());
+            wrong.insert("model".to_owned(), "parameters need a model; name one above".to_owned());
         }
         let content = Content {
             syntax: self.syntax,
