@@ -80,7 +80,7 @@ fn print(output: Output, usage: &UsageStats) -> Result<(), CliError> {
     if let Some(unattributed) = usage.unattributed.as_ref().filter(|unattributed| unattributed.counts.calls > 0) {
         let of_all = percent(share(unattributed.counts.calls, total.calls));
         let calls = unattributed.counts.calls;
-        output.line(paint(WARN, format!("{calls} calls ({of_all}) belong to no known version:")))?;
+        output.line(paint(WARN, format!("calls of no known version: {calls} of {} ({of_all})", total.calls)))?;
         for one in &unattributed.reasons {
             output.line(format!("  {:>8}  {}", one.counts.calls, unattributed_reason(&one.reason)))?;
         }

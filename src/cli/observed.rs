@@ -87,7 +87,7 @@ fn list(output: Output, observed: &ObservedPrompts) -> Result<(), CliError> {
     }
     if let Some(other) = &observed.other {
         let calls = other.calls;
-        let line = format!("{calls} calls had a text that is too long, or came when there was no more room");
+        let line = format!("calls left out, as their text was too long or there was no more room: {calls}");
         output.line(paint(WARN, line))?;
     }
     Ok(())

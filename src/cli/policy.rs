@@ -219,7 +219,7 @@ fn in_quotes(value: toml::Value) -> toml::Value {
 }
 
 fn table(policies: &[Policy]) -> Table {
-    let mut table = Table::new(&["NAME", "PROMPTS", "LABELS", "DEMANDS"]);
+    let mut table = Table::new(&["NAME", "PROMPTS", "LABELS", "REQUIREMENTS"]);
     for policy in policies {
         table.row([
             Cell::new(ACCENT, &policy.name),

@@ -89,7 +89,7 @@ fn listed(permissions: &BTreeSet<Permission>) -> String {
 }
 
 fn table(roles: &[Role]) -> Table {
-    let mut table = Table::new(&["ROLE", "MAY", "FOR"]);
+    let mut table = Table::new(&["ROLE", "ALLOWS", "DESCRIPTION"]);
     for role in roles {
         let everything = role.permissions.len() == Permission::ALL.len();
         let may = if everything { "everything".to_owned() } else { listed(&role.permissions) };
@@ -108,7 +108,7 @@ mod tests {
         let mut roles = Role::built_in();
         roles.retain(|role| ["admin", "author"].contains(&role.name.as_str()));
         let expected = "\
-ROLE    MAY                 FOR
+ROLE    ALLOWS              DESCRIPTION
 admin   everything          Everything, including overriding a policy with a reason
 author  read, publish, run  Writes prompts, edits drafts, opens change requests, runs evaluations
 ";
