@@ -82,7 +82,7 @@ impl AlertMetric {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Spend => "spend",
-            Self::SpendGrowth => "growth of spend",
+            Self::SpendGrowth => "growth in spend",
             Self::ErrorRate => "error rate",
             Self::LatencyP95 => "95th percentile of latency",
             Self::UnattributedShare => "unattributed share",

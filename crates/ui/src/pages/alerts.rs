@@ -111,7 +111,7 @@ pub fn one(frame: &Frame, matter: &AlertPageData) -> String {
     let alert = &matter.alert;
     let rule = &alert.rule;
     let main = html! {
-        div.head { h1 { (Escaped(&alert.name)) } p.quiet { "An alert on the " (rule.metric.words()) } }
+        div.head { h1 { (Escaped(&alert.name)) } p.quiet { "Metric: " (rule.metric.words()) } }
         (matter.outcome.note())
         div.columns {
             section {

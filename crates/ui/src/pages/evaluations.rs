@@ -49,7 +49,7 @@ pub fn list(frame: &Frame, overview: &Overview<'_>) -> String {
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }
             @if overview.runs.is_empty() {
-                (empty("No runs", "A run asks models the cases of a suite with a version, and scores the answers."))
+                (empty("No runs", "A run tries a version on the cases of a suite, and scores the answers."))
                 (command("bookholder eval run support/agent --suite regress --against @production"))
             } @else {
                 table.list.cards {
@@ -419,7 +419,8 @@ pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
         div.head {
             h1 { (Escaped(&version.name)) }
             p.quiet {
-                "Version " (version.number) ", " (grouped(version.cases)) " cases, by " (Escaped(&version.author)) " "
+                "Version " (version.number) ", " (grouped(version.cases))
+                (if version.cases == 1 { " case, by " } else { " cases, by " }) (Escaped(&version.author)) " "
                 (when(version.at, frame.now)) ". " code { (version.id.short()) }
             }
             div.inline.end {

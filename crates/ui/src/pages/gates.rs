@@ -48,7 +48,7 @@ pub(super) fn no_provider() -> Markup {
     html! {
         div.note {
             p {
-                "No provider of models is set, so nothing can be run. Add one to the settings of the primary, "
+                "No model provider is set, so nothing can run. Add one to the settings of the primary, "
                 "and restart it:"
             }
             pre { code {

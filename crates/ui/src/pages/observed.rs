@@ -44,7 +44,7 @@ pub fn list(frame: &Frame, observed: &ObservedPrompts) -> String {
         }
         @if let Some(other) = &observed.other {
             p.quiet {
-                (grouped(other.calls)) " calls had a text that is too long, or came when there was no more room."
+                "Calls left out, as their text was too long or there was no more room: " (grouped(other.calls)) "."
             }
         }
     };
@@ -85,7 +85,9 @@ pub fn one(frame: &Frame, prompt: &ObservedPrompt) -> String {
         }
         dl.tiles {
             (tile("Calls", grouped(counts.calls), html! { (grouped(counts.errors)) " failed" }))
-            (tile("Cost", cost(counts), html! { "known for " (grouped(counts.priced_calls)) " calls" }))
+            (tile("Cost", cost(counts), html! {
+                "known for " (grouped(counts.priced_calls)) " of " (grouped(counts.calls))
+            }))
             (tile("Tokens", grouped(counts.input_tokens), html! {
                 "read, " (grouped(counts.output_tokens)) " written"
             }))

@@ -39,7 +39,7 @@ pub fn page(frame: &Frame, playground: &Playground<'_>, with_answers: bool) -> (
         div.head {
             h1 { "Playground" }
             p.quiet {
-                "Ask models with a version, compare versions and models, and keep an answer as a case"
+                "Try a version on models, compare versions and models, and keep an answer as a case"
                 @if let Some(left) = playground.left { ". You can spend " (left.short()) " more today" }
             }
         }

@@ -80,11 +80,14 @@ fn tiles(usage: &UsageStats) -> Markup {
             (tile("Cost per call", cost_per_call(total), html! {
                 "cost known for " (percent(usage.cost_coverage)) " of calls"
             }))
-            (tile("Failed", percent(total.error_rate()), html! { (grouped(total.errors)) " calls" }))
+            (tile("Failed", percent(total.error_rate()), html! {
+                (grouped(total.errors)) (if total.errors == 1 { " call" } else { " calls" })
+            }))
             (tile("Cached input", percent(total.cached_share()), html! { "of input tokens" }))
             @if let Some(unattributed) = &usage.unattributed {
                 (tile("Unattributed", percent(share(unattributed.counts.calls, total.calls)), html! {
-                    (grouped(unattributed.counts.calls)) " calls"
+                    (grouped(unattributed.counts.calls))
+                    (if unattributed.counts.calls == 1 { " call" } else { " calls" })
                 }))
             }
         }
