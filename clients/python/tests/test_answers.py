@@ -293,7 +293,7 @@ def test_access_token_that_expires_leaves_the_last_answer_and_an_error_in_the_lo
     [record] = caplog.records
     assert (record.name, record.levelname) == ("bookholder", "ERROR")
     assert record.getMessage().startswith(
-        "the node refuses this application; until that is mended it uses the last answer"
+        "the node refuses this application; until that is fixed it uses the last answer"
     )
     assert "status 401" in record.getMessage()
     monkeypatch.setattr(_core, "REFUSED_EVERY_S", 0.0)

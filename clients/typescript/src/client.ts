@@ -321,14 +321,14 @@ export class Bookholder {
         return this.finish(reference, unasked(fallbackOf(reference, options.fallback)), "fallback");
     }
 
-    /** Once for each outage, not for each call. Of a refusal again and again, until it is mended. */
+    /** Once for each outage, not for each call. Of a refusal again and again, until it is fixed. */
     private warn(what: string, { why, isRefused }: NoAnswer): void {
         const kind = isRefused ? "refused" : "away";
         const last = this.told.get(kind);
         if (last !== undefined && !(isRefused && Date.now() - last >= REFUSED_EVERY_MS)) return;
         this.told.set(kind, Date.now());
         const problem = isRefused
-            ? `the node refuses this application; until that is mended it uses ${what}`
+            ? `the node refuses this application; until that is fixed it uses ${what}`
             : `the node does not answer; using ${what}`;
         this.tell(`${problem} (${why})`, kind);
     }

@@ -42,7 +42,7 @@ export interface BookholderOptions {
     /** Whether `prompt` sets the attributes of the version on the current span of OpenTelemetry; true by default. */
     markSpans?: boolean | undefined;
     /**
-     * Called when something else than the node answers: once for each outage (`"away"`), and every five minutes while
+     * Called when something other than the node answers: once for each outage (`"away"`), and every five minutes while
      * the node refuses this application (`"refused"`), for example because its access token expired. Once, when the
      * first report is dropped (`"dropped"`). By default `console.warn`, and `console.error` for a refusal.
      */

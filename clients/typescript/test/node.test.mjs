@@ -118,7 +118,7 @@ test("an access token that is revoked leaves the last answer, and an error in th
     const [message] = logged.mock.calls[0].arguments;
     assert.match(
         message,
-        /^bookholder: the node refuses this application; until that is mended it uses the last answer/,
+        /^bookholder: the node refuses this application; until that is fixed it uses the last answer/,
     );
     assert.match(message, /status 401/);
     await assert.rejects(bookholder.prompt("support/agent"), PromptUnavailable);

@@ -152,7 +152,7 @@ class Core:
         return Given(Resolved(fields), "fallback", True, None, 0.0)
 
     def _report(self, what: str, why: Unreachable) -> None:
-        """Once for each outage, not for each call. A refusal is an error, again and again until it is mended."""
+        """Once for each outage, not for each call. A refusal is an error, again and again until it is fixed."""
         is_refused = isinstance(why, Refused)
         kind = "refused" if is_refused else what
         last = self._logged.get(kind)
@@ -160,7 +160,7 @@ class Core:
             return
         self._logged[kind] = now()
         if is_refused:
-            message = "the node refuses this application; until that is mended it uses %s (%s: %s)"
+            message = "the node refuses this application; until that is fixed it uses %s (%s: %s)"
             log("error", message, what, self.address, why)
         else:
             log("warning", "the node does not answer; using %s (%s: %s)", what, self.address, why)
