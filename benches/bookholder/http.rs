@@ -19,8 +19,6 @@ const BYTES: usize = 1_024;
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(700);
 const WARM_UP: Duration = Duration::from_millis(300);
-/// Connections over TLS at half load: so many that each pauses for longer than a timer is late.
-const TIMED_CONNECTIONS: usize = 128;
 
 /// One server's measurements, a round each.
 struct Contestant {
@@ -46,11 +44,7 @@ impl Contestant {
     /// The same server at half of what another one answers.
     fn at_half_load(&self, of: &Self) -> Self {
         let rate = Some(Figure::of(&of.per_second, "/s").median / 2.0);
-        let mut load = Load { rate, ..self.load.clone() };
-        if let Door::Tls(..) = load.door {
-            load.connections = TIMED_CONNECTIONS;
-        }
-        Self::under(self.name.clone(), self.pid, load)
+        Self::under(self.name.clone(), self.pid, Load { rate, ..self.load.clone() })
     }
 
     fn round(&mut self) {
@@ -106,7 +100,7 @@ pub fn run(bench: &mut Bench) {
     let over_socket =
         |name: &str, pid, file: &str| Contestant::new(name, pid, Door::Unix(socket(file)), &request, body);
     let over_tls =
-        |name: &str, pid, address| Contestant::new(name, pid, Door::Tls(address, identity.connector()), &request, body);
+        |name: &str, pid, address| Contestant::new(name, pid, Door::Tls(address, identity.client()), &request, body);
     let unix = [over_socket("bookholder", node.pid(), "node.sock"), over_socket("bare hyper", bare.pid(), "bare.sock")];
     compare(bench, "Unix socket", unix.into());
     let tls = [
@@ -136,7 +130,7 @@ fn compare(bench: &mut Bench, door: &str, mut full: Vec<Contestant>) {
         let p50_us = Figure::of(&contestant.p50_us, "µs").median;
         let per_second = Figure::of(&contestant.per_second, "/s").median;
         let target = (contestant.name == "bookholder").then_some(Target::AtMost(1_000.0));
-        let beside = format!("p50 {p50_us:.0} µs, {per_second:.0}/s over {} connections", contestant.load.connections);
+        let beside = format!("p50 {p50_us:.0} µs, {per_second:.0}/s");
         bench.report.row(
             &format!("{}, p99 at half load", contestant.name),
             &Figure::of(&contestant.p99_us, "µs"),

@@ -4,8 +4,9 @@
 //! compared with its body, so an error or another version ends the measurement instead of making it faster.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,18 +14,13 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustls::pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::Barrier;
-use tokio_rustls::TlsConnector;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use crate::report::percentile;
 use crate::wire::head;
 
 /// Largest answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1_024;
-/// How late the runtime's timer is on average: it counts in milliseconds, rounded up.
-const TIMER_LATE: Duration = Duration::from_micros(500);
 
 /// How a server is reached.
 #[derive(Clone)]
@@ -34,7 +30,7 @@ pub enum Door {
     /// Over a Unix socket.
     Unix(PathBuf),
     /// Over TLS.
-    Tls(SocketAddr, TlsConnector),
+    Tls(SocketAddr, Arc<ClientConfig>),
 }
 
 impl From<SocketAddr> for Door {
@@ -87,45 +83,42 @@ impl Load {
 
     /// Runs it on this thread.
     pub fn run(&self) -> Outcome {
-        let (mut latencies_ns, seconds) = match (&self.door, self.rate) {
-            (Door::Tcp(address), Some(rate)) => self.paced(rate, || {
-                let stream = std::net::TcpStream::connect(address).expect("a connection");
-                stream.set_nodelay(true).expect("a socket");
-                stream
+        let tcp = |address| {
+            let stream = TcpStream::connect(address).expect("a connection");
+            stream.set_nodelay(true).expect("a socket");
+            stream
+        };
+        let (mut latencies_ns, seconds) = match &self.door {
+            Door::Tcp(address) => self.ask(|| tcp(address)),
+            Door::Unix(path) => self.ask(|| UnixStream::connect(path).expect("a connection")),
+            Door::Tls(address, config) => self.ask(|| {
+                let name = ServerName::try_from("localhost").expect("a name");
+                let session = ClientConnection::new(Arc::clone(config), name).expect("a session");
+                Encrypted(StreamOwned::new(session, tcp(address)))
             }),
-            (Door::Unix(path), Some(rate)) => {
-                self.paced(rate, || std::os::unix::net::UnixStream::connect(path).expect("a connection"))
-            }
-            _ => self.at_once(),
         };
         latencies_ns.sort_unstable();
         let answers = latencies_ns.len() as u64;
         Outcome { answers, per_second: answers as f64 / seconds, latencies_ns }
     }
 
-    /// Requests at a rate, by one thread that sleeps until the next one is due or an answer is there: the runtime's timer
-    /// counts in milliseconds.
-    fn paced<S: Read + Write + AsFd>(&self, rate: f64, connect: impl Fn() -> S) -> (Vec<u32>, f64) {
-        struct Connection<S> {
-            stream: S,
-            reader: Reader,
-            due: Instant,
-            /// When the request was sent that is not answered.
-            asked: Option<Instant>,
+    /// Sends each request when it is due, and sleeps until the next one is or an answer is there.
+    fn ask<S: Read + Write + AsFd>(&self, connect: impl Fn() -> S) -> (Vec<u32>, f64) {
+        let pause = self.rate.map(|rate| Duration::from_secs_f64(self.connections as f64 / rate)).unwrap_or_default();
+        let mut connections: Vec<_> =
+            (0..self.connections).map(|_| Connection::new(connect(), &self.request, &self.body)).collect();
+        let (began, mut latencies_ns) = (Instant::now(), Vec::with_capacity(1_024 * 1_024));
+        for (number, one) in connections.iter_mut().enumerate() {
+            one.due = began + pause.mul_f64(number as f64 / self.connections as f64);
         }
-        let pause = Duration::from_secs_f64(self.connections as f64 / rate);
-        let (began, mut latencies_ns) = (Instant::now(), Vec::new());
-        let place = |number: usize| began + pause.mul_f64(number as f64 / self.connections as f64);
-        let begin =
-            |number| Connection { stream: connect(), reader: Reader::new(&self.body), due: place(number), asked: None };
-        let mut connections: Vec<_> = (0..self.connections).map(begin).collect();
         while began.elapsed() < self.time && !self.stop.load(Ordering::Relaxed) {
             let now = Instant::now();
             for one in connections.iter_mut().filter(|one| one.asked.is_none() && one.due <= now) {
-                one.stream.write_all(&self.request).expect("a server that takes requests");
                 // If the answer before came late, this request is late too, and that counts.
-                one.asked = Some(if one.due + pause < now { one.due } else { Instant::now() });
+                let is_late = self.rate.is_some() && one.due + pause < now;
+                one.asked = Some(if is_late { one.due } else { Instant::now() });
                 one.due += pause;
+                one.stream.write_all(&self.request).expect("a server that takes requests");
             }
             let next = connections.iter().filter(|one| one.asked.is_none()).map(|one| one.due).min();
             let wait = next.map(|due| due.saturating_duration_since(Instant::now()));
@@ -139,9 +132,7 @@ impl Load {
             let ready = waiting.iter().map(|fd| !fd.revents().is_empty()).collect::<Vec<_>>();
             for place in places.into_iter().zip(ready).filter_map(|(place, ready)| ready.then_some(place)) {
                 let Some(one) = connections.get_mut(place) else { continue };
-                let read = one.stream.read(one.reader.room()).expect("an answer");
-                assert_ne!(read, 0, "the server closed the connection");
-                if let (true, Some(asked)) = (one.reader.take(read), one.asked) {
+                if let (true, Some(asked)) = (one.reader.read(&mut one.stream), one.asked) {
                     latencies_ns.push(u32::try_from(asked.elapsed().as_nanos()).unwrap_or(u32::MAX));
                     one.asked = None;
                 }
@@ -149,79 +140,49 @@ impl Load {
         }
         (latencies_ns, began.elapsed().as_secs_f64())
     }
+}
 
-    fn at_once(&self) -> (Vec<u32>, f64) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let barrier = Arc::new(Barrier::new(self.connections));
-        let (mut latencies_ns, mut seconds) = (Vec::new(), 0.0_f64);
-        runtime.block_on(async {
-            let tasks: Vec<_> = (0..self.connections)
-                .map(|number| tokio::spawn(self.clone().connection(number, Arc::clone(&barrier))))
-                .collect();
-            for task in tasks {
-                let (some, took) = task.await.expect("right answers");
-                latencies_ns.extend(some);
-                seconds = seconds.max(took);
-            }
-        });
-        (latencies_ns, seconds)
+/// A connection, and the request on it.
+struct Connection<S> {
+    stream: S,
+    reader: Reader,
+    due: Instant,
+    /// When the request was sent that is not answered.
+    asked: Option<Instant>,
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// One that has had its first answer.
+    fn new(mut stream: S, request: &[u8], body: &Arc<[u8]>) -> Self {
+        let mut reader = Reader::new(body);
+        stream.write_all(request).expect("a server that takes requests");
+        while !reader.read(&mut stream) {}
+        Self { stream, reader, due: Instant::now(), asked: None }
+    }
+}
+
+/// A connection over TLS: its answers come in whole records.
+struct Encrypted(StreamOwned<ClientConnection, TcpStream>);
+
+impl Read for Encrypted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Encrypted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes)
     }
 
-    async fn connection(self, number: usize, barrier: Arc<Barrier>) -> (Vec<u32>, f64) {
-        let tcp = async |address| {
-            let stream = TcpStream::connect(address).await.expect("a connection");
-            stream.set_nodelay(true).expect("a socket");
-            stream
-        };
-        match self.door.clone() {
-            Door::Tcp(address) => self.ask(tcp(address).await, number, barrier).await,
-            Door::Unix(path) => {
-                let stream = UnixStream::connect(path).await.expect("a connection");
-                self.ask(stream, number, barrier).await
-            }
-            Door::Tls(address, connector) => {
-                let name = ServerName::try_from("localhost").expect("a name");
-                let stream = connector.connect(name, tcp(address).await).await.expect("a handshake");
-                self.ask(stream, number, barrier).await
-            }
-        }
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
     }
+}
 
-    async fn ask(
-        self,
-        mut stream: impl AsyncRead + AsyncWrite + Unpin,
-        number: usize,
-        barrier: Arc<Barrier>,
-    ) -> (Vec<u32>, f64) {
-        let mut reader = Reader::new(&self.body);
-        stream.write_all(&self.request).await.expect("a server that takes requests");
-        reader.read(&mut stream).await;
-        barrier.wait().await;
-        let mut latencies = Vec::with_capacity(64 * 1_024);
-        let began = Instant::now();
-        let pause = self.rate.map(|rate| Duration::from_secs_f64(self.connections as f64 / rate));
-        let mut due = began + pause.unwrap_or_default().mul_f64(number as f64 / self.connections as f64);
-        let mut now = began;
-        while now < began + self.time && !self.stop.load(Ordering::Relaxed) {
-            let mut asked = now;
-            if let Some(pause) = pause {
-                if now < due {
-                    tokio::time::sleep_until(due.checked_sub(TIMER_LATE).unwrap_or(now).into()).await;
-                    // When the timer woke us is when we ask: its inaccuracy is not the server's.
-                    asked = Instant::now();
-                    due = asked;
-                } else {
-                    // The answer before came so late that this one is late too: that counts.
-                    asked = due;
-                }
-                due += pause;
-            }
-            stream.write_all(&self.request).await.expect("a server that takes requests");
-            reader.read(&mut stream).await;
-            now = Instant::now();
-            latencies.push(u32::try_from((now - asked).as_nanos()).unwrap_or(u32::MAX));
-        }
-        (latencies, began.elapsed().as_secs_f64())
+impl AsFd for Encrypted {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.sock.as_fd()
     }
 }
 
@@ -262,14 +223,11 @@ impl Reader {
         true
     }
 
-    async fn read(&mut self, stream: &mut (impl AsyncRead + Unpin)) {
-        loop {
-            match stream.read(self.room()).await.expect("an answer") {
-                0 => panic!("the server closed the connection"),
-                read if self.take(read) => return,
-                _ => {}
-            }
-        }
+    /// Reads what is there, or waits for it; whether the answer is complete.
+    fn read(&mut self, stream: &mut impl Read) -> bool {
+        let read = stream.read(self.room()).expect("an answer");
+        assert_ne!(read, 0, "the server closed the connection");
+        self.take(read)
     }
 
     /// Whether this is one whole answer, and the right one.

@@ -13,12 +13,13 @@ use http_body_util::Full;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixListener;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 
 use crate::machine::{free_port, program};
 use crate::node::LOOK;
@@ -213,13 +214,13 @@ impl Identity {
         CertificateDer::from_pem_file(&self.certificate).expect("a certificate")
     }
 
-    /// What a client connects with that trusts it.
-    pub fn connector(&self) -> TlsConnector {
+    /// The configuration of a client that trusts it.
+    pub fn client(&self) -> Arc<ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(self.certificate()).expect("a certificate");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth()).into()
+        let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Arc::new(config.expect("versions").with_root_certificates(roots).with_no_client_auth())
     }
 
     fn acceptor(&self) -> TlsAcceptor {

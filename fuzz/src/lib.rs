@@ -21,6 +21,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(20);
 pub struct Node {
     face: HttpService,
     runtime: Runtime,
+    /// Its time passes while nothing happens.
+    paused: Runtime,
     /// Its data.
     pub store: Store,
     /// Where they lie.
@@ -51,7 +53,9 @@ impl Node {
             let publisher = state.publisher.clone().expect("a primary has one");
             (HttpService::new(state), publisher)
         };
-        let mut node = Self { face, runtime, store, directory, publisher, form: String::new() };
+        let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let paused = paused.expect("a runtime");
+        let mut node = Self { face, runtime, paused, store, directory, publisher, form: String::new() };
         for (name, text) in [("a", "plain"), ("a/b", "Hi {{who}}"), ("c", "{% if x %}{{ y }}{% endif %}")] {
             node.publish(name, text);
         }
@@ -75,6 +79,16 @@ impl Node {
     /// Waits for what a node does.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.runtime.block_on(work)
+    }
+
+    /// What a connection answers with the fast path and without it, and whether it was closed: over the Unix socket,
+    /// over loopback or from elsewhere, as the last bits of `peer` say.
+    pub fn converse(&self, peer: u8, pieces: &[&[u8]]) -> [(Vec<String>, bool); 2] {
+        let peer = Peer { local: peer & 3 != 0, socket: peer & 3 == 1, ..Peer::default() };
+        [self.face.clone(), self.face.without_fast_path()].map(|face| {
+            let (answers, closed) = self.paused.block_on(testing::converse(&face, peer, pieces));
+            (testing::comparable(&answers), closed)
+        })
     }
 
     /// Sends a request as the operator; nothing if it is invalid.
