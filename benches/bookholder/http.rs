@@ -2,12 +2,14 @@
 //!
 //! Rounds alternate, so that other load on the machine affects all; ratios are computed within a round.
 
+use std::net::SocketAddr;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::Bench;
 use crate::library::{reference, scratch, text};
 use crate::load::{Door, Load};
-use crate::machine::cpu_ns;
+use crate::machine::{cpu_ns, program};
 use crate::node::{Node, resolve_path};
 use crate::peers::{Identity, Peer};
 use crate::report::{Figure, Progress, Target};
@@ -19,6 +21,9 @@ const BYTES: usize = 1_024;
 const ROUNDS: usize = 9;
 const ROUND: Duration = Duration::from_millis(700);
 const WARM_UP: Duration = Duration::from_millis(300);
+/// Rounds of wrk, and how long one takes in seconds.
+const WRK_ROUNDS: usize = 5;
+const WRK_SECONDS: &str = "2";
 
 /// One server's measurements, a round each.
 struct Contestant {
@@ -97,6 +102,7 @@ pub fn run(bench: &mut Bench) {
     let peers = others.iter().flatten();
     let peers = peers.map(|peer| Contestant::new(peer.name, peer.pid(), peer.address, &peer.request, &peer.body));
     compare(bench, "TCP", tcp.into_iter().chain(peers).collect());
+    compare_by_wrk(bench, &path, [node.address, bare.address]);
     let over_socket =
         |name: &str, pid, file: &str| Contestant::new(name, pid, Door::Unix(socket(file)), &request, body);
     let over_tls =
@@ -108,9 +114,11 @@ pub fn run(bench: &mut Bench) {
         over_tls("bare hyper", tls_bare.pid(), tls_bare.address),
     ];
     compare(bench, "TLS", tls.into());
-    for (peer, name) in others.iter().zip(["Redis GET", "nginx file"]) {
+    for (peer, package) in others.iter().zip(["redis-server", "nginx-light"]) {
         if peer.is_none() {
-            bench.report.note(&format!("{name}: not installed, or it does not start"));
+            bench
+                .report
+                .note(&format!("{package}: not installed (Debian: apt-get install {package}), or it does not start"));
         }
     }
 }
@@ -138,6 +146,55 @@ fn compare(bench: &mut Bench, door: &str, mut full: Vec<Contestant>) {
             target,
         );
     }
+}
+
+/// Compares this server with bare hyper once more, by a load generator of others: it parses every answer, which leaves
+/// less of the machine to the server.
+fn compare_by_wrk(bench: &mut Bench, path: &str, servers: [SocketAddr; 2]) {
+    bench.report.section("http", "resolve over TCP, wrk -t1 -c16");
+    let Some(wrk) = program("wrk") else {
+        bench.report.note("wrk: not installed (Debian: apt-get install wrk)");
+        return;
+    };
+    let progress = Progress::begin("loading with wrk");
+    let mut rounds = Vec::new();
+    for round in 0..WRK_ROUNDS {
+        progress.show(&format!("round {} of {WRK_ROUNDS}", round + 1));
+        rounds.push(servers.map(|server| {
+            let mut command = Command::new(&wrk);
+            command.args(["-t1", "-c16", "--latency", "-d", WRK_SECONDS]).arg(format!("http://{server}{path}"));
+            let said = command.output().expect("wrk runs").stdout;
+            let said = String::from_utf8_lossy(&said);
+            let after = |name: &str| said.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next());
+            assert!(!said.contains("Non-2xx"), "answers that are errors: {said}");
+            let per_second = after("Requests/sec:").and_then(|number| number.parse().ok()).expect("a rate");
+            (per_second, after("99%").and_then(microseconds).expect("a time"))
+        }));
+    }
+    drop(progress);
+    let of = |samples: Vec<f64>, unit| Figure::of(&samples, unit);
+    for (place, name) in ["bookholder", "bare hyper"].into_iter().enumerate() {
+        let one = |round: &[(f64, f64); 2]| round.get(place).copied().unwrap_or_default();
+        let p99_us = of(rounds.iter().map(|round| one(round).1).collect(), "µs").median;
+        let per_second = of(rounds.iter().map(|round| one(round).0).collect(), "/s");
+        bench.report.row(name, &per_second, &format!("p99 {p99_us:.0} µs"), None);
+    }
+    let rate = of(rounds.iter().map(|[ours, bare]| ours.0 / bare.0).collect(), "×");
+    bench.report.row("ratio to bare hyper", &rate, "answers a second, pairs of rounds", Some(Target::AtLeast(1.1)));
+    let p99 = of(rounds.iter().map(|[ours, bare]| ours.1 / bare.1).collect(), "×");
+    bench.report.row("p99 ÷ bare hyper", &p99, "pairs of rounds", Some(Target::AtMost(0.3)));
+}
+
+/// A time as wrk prints it.
+fn microseconds(text: &str) -> Option<f64> {
+    let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
+    let scale = match unit {
+        "us" => 1.0,
+        "ms" => 1_000.0,
+        "s" => 1_000_000.0,
+        _ => return None,
+    };
+    Some(number.parse::<f64>().ok()? * scale)
 }
 
 fn report(bench: &mut Bench, contestants: &[Contestant]) {
