@@ -81,6 +81,7 @@ fn list(max: usize, item: &Value) -> Value {
 #[allow(clippy::too_many_lines, reason = "one table")]
 fn fields() -> Vec<(&'static str, &'static str, Value)> {
     let (handle, message) = (like::<Handle>(), like::<CommitMessage>());
+    let price = json!({"type": "integer", "format": "int64", "minimum": 0, "maximum": PRICE_MAX});
     let version = || json!({"minimum": 1});
     let at_most = |max: usize| json!({"maxItems": max});
     let characters = |max: usize| json!({"maxLength": max});
@@ -183,9 +184,9 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("ModelPriceBody", "match_glob", at_most(NAMES_PER_MODEL_MAX)),
         ("ModelPriceBody", "tiers", json!({"minItems": 1, "maxItems": TIERS_PER_MODEL_MAX})),
         ("PriceTierBody", "rate", json!({
-            "required": ["input"], "maxProperties": 6,
+            "required": ["input"], "maxProperties": 6, "properties": {"input": price},
             "propertyNames": {"enum": ["input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning"]},
-            "additionalProperties": {"type": "integer", "format": "int64", "minimum": 0, "maximum": PRICE_MAX},
+            "additionalProperties": price,
         })),
         ("PriceWhenBody", "input_tokens_gt", json!({"maximum": PRICE_MAX})),
         ("PriceWhenBody", "utc", at_most(HOURS_PER_TIER_MAX)),
