@@ -379,6 +379,24 @@ fn request(error: &RequestError) -> ErrorFormat {
     }
 }
 
+/// Where the names are that would have been found.
+fn listed_by(what: &str) -> Option<String> {
+    let command = match what {
+        "access token" => "token list",
+        "alert" => "alert list",
+        "change request" => "request list",
+        "draft" => "draft list NAME",
+        "policy" => "policy list",
+        "principal" => "principal list",
+        "role" => "role list",
+        "rule set" => "rules list",
+        "suite" => "eval suites",
+        "webhook" => "webhook list",
+        _ => return None,
+    };
+    Some(format!("`bookholder {command}` shows those that exist"))
+}
+
 fn registry(error: &RegistryError) -> ErrorFormat {
     use ErrorCode as Code;
     use RegistryError as E;
@@ -439,7 +457,8 @@ fn registry(error: &RegistryError) -> ErrorFormat {
         E::ImportedOver { .. } => (Code::ParentMoved, None),
         E::Exists { .. } => (Code::Exists, None),
         E::LastAdmin { .. } => (Code::LastAdmin, None),
-        E::NotFound { .. } | E::RequestUnreadable { .. } => (Code::RecordNotFound, None),
+        E::NotFound { what, .. } => (Code::RecordNotFound, listed_by(what)),
+        E::RequestUnreadable { .. } => (Code::RecordNotFound, None),
         E::Handle { .. } | E::Name(_) => (Code::InvalidName, None),
         E::RoleInUse { .. } | E::BuiltIn { .. } | E::Disabled { .. } => (Code::InUse, None),
         E::Policy(_) => (Code::InvalidPolicy, None),
