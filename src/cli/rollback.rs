@@ -24,7 +24,7 @@ pub struct RollbackArgs {
     /// Label of the prompt
     #[arg(short, long, value_name = "LABEL")]
     label: Label,
-    /// Version to return to [default: the previous deployment]
+    /// Version to return to [default: what the label served before; a second rollback goes further back]
     #[arg(long, value_name = "N")]
     to: Option<u64>,
     #[command(flatten)]

@@ -150,7 +150,7 @@ pub(super) async fn unlabel(
     Ok(Said(writer.registry.unlabel(&writer.actor, name, label, why).await?))
 }
 
-/// Rolls a label back to its previous deployment, or to the version `to`.
+/// Rolls a label back to what it served before, or to the version `to`. A second rollback goes further back.
 #[utoipa::path(
     post, path = "/v1/prompts/{name}/labels/{label}/rollback", operation_id = "roll_back_label", tag = "deployments",
     params(

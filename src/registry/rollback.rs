@@ -1,4 +1,4 @@
-//! Rollbacks: the previous deployment of a label, and when returning to it needs no further requirements.
+//! Rollbacks: what a label served before, and when returning to it needs no further requirements.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use super::label_move::{MoveOptions, PlannedMove};
 use super::{Actor, Registry, RegistryError, check_message, live_prompt};
 use crate::api::write::{Deployed, RollbackRequest};
 use crate::model::audit::{Command, Subject};
-use crate::model::deployment::{Action, Deployment};
+use crate::model::deployment::{Action, Deployment, rollback_target};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::model::serving::Serving;
@@ -17,7 +17,7 @@ use crate::store::documents::Documents;
 use crate::store::query::Queries;
 
 impl Registry {
-    /// Returns a label to an earlier serving: the last different one, or one version.
+    /// Returns a label to what it served before and was not rolled back from, or to one version.
     ///
     /// Going directly back over the newest deployment needs only the permission to deploy; anything else needs what a
     /// deployment needs.
@@ -67,7 +67,7 @@ pub(super) struct RollbackTarget {
     pub(super) free: bool,
 }
 
-/// The target of a rollback of a label: the last serving that differs from the current one.
+/// The target of a rollback of a label, and whether it is free.
 ///
 /// It needs no requirements only directly back over the newest deployment. What was unlabelled, removed or rolled back
 /// stays stopped regardless of later deployments, and what was deployed by overriding a policy was never approved.
@@ -76,21 +76,19 @@ pub(super) fn way_back<Q: Queries + Documents>(
     name: &PromptName,
     label: &Label,
 ) -> Result<Option<RollbackTarget>, StoreError> {
-    let now = txn.label(name, label)?.map(|state| state.serving);
-    let (mut newer, mut found): (Vec<Deployment>, _) = (Vec::new(), None);
+    let mut deployments = Vec::new();
     txn.visit_deployments(name, label, u64::MAX, &mut |deployment| {
-        if deployment.to.is_some() && deployment.to != now {
-            found = Some(deployment);
-            return Ok(ControlFlow::Break(()));
-        }
-        newer.push(deployment);
+        deployments.push(deployment);
         Ok(ControlFlow::Continue(()))
     })?;
-    let Some(Deployment { id, to: Some(serving), .. }) = found else { return Ok(None) };
-    let direct = matches!(newer.as_slice(), [newest]
-        if newest.action == Action::Deploy && newest.from.as_ref() == Some(&serving));
-    let free = direct && txn.audit_entry(id)?.is_none_or(|entry| entry.overrode.is_empty());
-    Ok(Some(RollbackTarget { serving, free }))
+    let Some(Deployment { id, to: Some(serving), .. }) = rollback_target(deployments.iter().rev()) else {
+        return Ok(None);
+    };
+    let direct = deployments
+        .first()
+        .is_some_and(|newest| newest.action == Action::Deploy && newest.from.as_ref() == Some(serving));
+    let free = direct && txn.audit_entry(*id)?.is_none_or(|entry| entry.overrode.is_empty());
+    Ok(Some(RollbackTarget { serving: serving.clone(), free }))
 }
 
 /// The label with a policy whose rollback would return to a version.

@@ -19,7 +19,7 @@ use crate::clock::Cancellation;
 use crate::ingest::stats::PERIOD_DEFAULT;
 use crate::model::as_of::AsOfError;
 use crate::model::content_id::ContentId;
-use crate::model::deployment::Deployment;
+use crate::model::deployment::{Deployment, rollback_target};
 use crate::model::evaluation::GateResult;
 use crate::model::name::{Label, PRODUCTION, PromptName};
 use crate::model::policy::Policy;
@@ -214,20 +214,20 @@ fn deploys(app: &Shared, visitor: &Visitor, view: &PromptView) -> BTreeSet<Strin
     labels.filter(may).map(ToString::to_string).collect()
 }
 
-/// Those that served something else before.
+/// The labels that a visitor can roll back.
 pub(super) fn backs(
     app: &Shared,
     visitor: &Visitor,
     state: &CatalogueView,
     view: &PromptView,
 ) -> Result<BTreeSet<String>, Failure> {
-    /// Number of deployments of a label that are searched for another serving, newest first.
+    /// Number of deployments of a label that are searched for what a rollback returns to, newest first.
     const LOOKED_AT: usize = 20;
     let mut backs = deploys(app, visitor, view);
     backs.retain(|label| view.labels.iter().any(|served| served.label.as_str() == label));
     for served in &view.labels {
         let newest = state.deployments(&view.prompt.name, Some(&served.label), None, LOOKED_AT)?;
-        if !newest.items.iter().filter_map(|one| one.to.as_ref()).any(|to| *to != served.serving) {
+        if rollback_target(newest.items.iter().rev()).is_none() {
             backs.remove(served.label.as_str());
         }
     }

@@ -99,14 +99,16 @@ fn deploying_splitting_and_rules_move_labels_together_or_not_at_all() {
 }
 
 #[test]
-fn rollback_returns_to_the_last_different_deployment() {
+fn rollback_returns_to_what_was_served_before_and_a_second_one_goes_further_back() {
     let node = Node::primary();
     for text in ["one", "two", "three"] {
         publish(&node, "a", text, &["--label", "production"]);
     }
     let _said = line(&node, "rollback a --label production -m refusals").ok().says("✓ a production: 3 → 2");
-    let _said = line(&node, "rollback a --label production --to 1 -m further").ok().says("2 → 1");
+    let _said = line(&node, "rollback a --label production -m further").ok().says("✓ a production: 2 → 1");
     assert_eq!(line(&node, "get a").ok().stdout, "one");
+    let _said = line(&node, "rollback a --label production -m nothing").fails(1).says("give a version with --to");
+    let _said = line(&node, "rollback a --label production --to 3 -m forward").ok().says("1 → 3");
     let _said = line(&node, "rollback a --label staging -m no")
         .fails(1)
         .says("`a@staging` has no earlier deployment to roll back to");

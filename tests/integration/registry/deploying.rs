@@ -210,7 +210,7 @@ async fn servings_over_their_limits_are_refused() {
 }
 
 #[tokio::test]
-async fn rollback_restores_the_last_different_deployment() {
+async fn rollback_restores_what_was_served_before_and_a_second_one_goes_further_back() {
     let primary = with_versions("a", 3).await;
     let nothing = primary.rollback("a", "production", None).await.expect_err("it never served anything");
     assert_eq!(nothing.to_string(), "`a@production` has no earlier deployment to roll back to");
@@ -221,8 +221,10 @@ async fn rollback_restores_the_last_different_deployment() {
     primary.deploy("a", 3, "production").await;
     primary.rollback("a", "production", None).await.expect("the split was before");
     assert_eq!(primary.view().label(&name("a"), &label("production")).expect("a label").serving, split);
-    primary.rollback("a", "production", None).await.expect("and version 3 before that");
-    assert_eq!(primary.text("a").expect("v3"), "v3");
+    primary.rollback("a", "production", None).await.expect("and version 1 before that, not version 3 again");
+    assert_eq!(primary.text("a").expect("v1"), "v1");
+    assert!(primary.rollback("a", "production", None).await.is_err(), "nothing was before it");
+    primary.rollback("a", "production", Some(3)).await.expect("version 3 is there");
     primary.rollback("a", "production", Some(1)).await.expect("version 1 is there");
     assert_eq!(primary.text("a").expect("v1"), "v1");
     primary.unlabel("a", "production").await.expect("a label");

@@ -154,7 +154,7 @@ async fn rollback_needs_no_approval_and_other_deployments_do() {
     assert_eq!(missing(back(Some(1)).await), [RequirementKind::Approvals]);
     back(None).await.expect("two in the morning");
     assert_eq!(primary.text(AGENT).expect("live"), "two");
-    assert_eq!(missing(back(None).await), [RequirementKind::Approvals], "the way forth again");
+    assert_eq!(missing(back(None).await), [RequirementKind::Approvals], "further back");
     primary.registry.unlabel(&person("rob"), name(AGENT), label("production"), why()).await.expect("the stop button");
     assert_eq!(missing(back(None).await), [RequirementKind::Approvals], "what somebody stopped");
     let admin = primary.registry.unlabel(&primary.admin, name(AGENT), label("staging"), why()).await;

@@ -151,14 +151,14 @@ pub struct Deployed {
     pub downstream: Vec<DownstreamSuite>,
 }
 
-/// A rollback of a label to an earlier deployment.
+/// A rollback of a label to what it served before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RollbackRequest {
     /// The reason.
     pub message: String,
-    /// The version to return to; by default the previous deployment. Any other version has the requirements of a
-    /// deployment.
+    /// The version to return to; by default what the label served before, unless that was rolled back. Only undoing the
+    /// newest deployment has fewer requirements than a deployment.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub to: Option<u64>,
     /// The deployment to undo; rejected if the label has changed since.

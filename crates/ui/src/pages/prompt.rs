@@ -20,7 +20,7 @@ use crate::form::{TIME_HINT, hidden, session};
 use crate::format::{Escaped, moment, plain, when};
 use crate::layout::{Frame, Page, diff_path, empty, path_about, prompt_path, query, request_path};
 use crate::model::content::VariableType;
-use crate::model::deployment::{Action, Deployment};
+use crate::model::deployment::{Action, Deployment, rollback_target};
 use crate::model::evaluation::GateResult;
 use crate::model::finding::Finding;
 use crate::model::name::PRODUCTION;
@@ -279,11 +279,11 @@ fn approved(made: &Deployment) -> Markup {
     html! { @if !made.approved_by.is_empty() { ", approved by " (Escaped(&made.approved_by.join(", "))) } }
 }
 
-/// The target of a rollback: the last serving of a label that differs from the current one.
+/// What a rollback of a label returns to.
 fn served_before<'a>(matter: &'a PromptPageData, state: &LabelState) -> Option<&'a Serving> {
-    let of_label = matter.deployments.iter().filter(|one| one.label == state.label);
-    let others = of_label.filter(|one| one.to.as_ref().is_some_and(|to| *to != state.serving));
-    others.max_by_key(|one| one.id)?.to.as_ref()
+    let mut of_label: Vec<_> = matter.deployments.iter().filter(|one| one.label == state.label).collect();
+    of_label.sort_by_key(|one| one.id);
+    rollback_target(of_label)?.to.as_ref()
 }
 
 /// The version that the newest deployment of a label rolled back, if it was a rollback.

@@ -33,7 +33,7 @@ fn matter() -> PromptPageData {
         .expect("a deployment")
     };
     let deployments =
-        vec![deployment(5, "2026-03-20T14:00:00Z", "rollback", 1), deployment(4, "2026-03-19T14:00:00Z", "deploy", 2)];
+        vec![deployment(5, "2026-03-20T14:00:00Z", "deploy", 1), deployment(4, "2026-03-19T14:00:00Z", "deploy", 2)];
     let finding = json!({"rule": "r", "rule_version": 1, "category": "secrets", "severity": "high", "target": "text",
         "start": 0, "end": 1, "line": 1, "hash": "", "message": "<u>"});
     PromptPageData {
@@ -119,6 +119,9 @@ fn rollback_is_offered_only_to_signed_in_visitors_of_a_primary() {
     }
     let only = PromptPageData { deployments: vec![matter().deployments.remove(0)], ..matter() };
     assert!(!page(&sample(signed()), &only).contains("/ui/rollback"), "there is nothing to go back to");
+    let mut back = matter();
+    back.deployments[0].action = Action::Rollback;
+    assert!(!page(&sample(signed()), &back).contains("/ui/rollback"), "version 2 was rolled back");
 }
 
 #[test]
