@@ -306,6 +306,16 @@ def test_access_token_that_expires_leaves_the_last_answer_and_an_error_in_the_lo
     assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR", "WARNING"]
 
 
+def test_token_of_the_primary_that_a_replica_refuses_is_named_with_what_to_do(
+    primary: Node, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = start(primary)
+    monkeypatch.setenv("BOOKHOLDER_TOKEN", TOKEN)
+    for bh in clients(replica):
+        with pytest.raises(PromptUnavailable, match="unset BOOKHOLDER_TOKEN"):
+            bh.prompt("answers/any")
+
+
 STATUSES = {
     # What does not pass by itself, but says nothing about the prompt, such as an answer of a proxy.
     **dict.fromkeys((401, 403, 404, 405, 407, 410, 421, 431, 451), "ERROR"),

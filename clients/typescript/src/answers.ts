@@ -123,13 +123,14 @@ export interface Details {
     status?: number | undefined;
     code: string | undefined;
     detail: string | undefined;
+    hint?: string | undefined;
 }
 
 /** What a problem of the node says. */
 export function detailsOf(reply: Reply): Details {
     try {
-        const { code, detail } = JSON.parse(reply.body) as Details;
-        return { code, detail };
+        const { code, detail, hint } = JSON.parse(reply.body) as Details;
+        return { code, detail, hint };
     } catch {
         return { code: undefined, detail: undefined };
     }

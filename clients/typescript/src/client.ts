@@ -288,7 +288,8 @@ export class Bookholder {
     }
 
     /** What an error of the node means: that there is no such thing, or why it does not answer. */
-    private problemOf(references: readonly string[], status: number, { code, detail }: Details): Error | NoAnswer {
+    private problemOf(references: readonly string[], status: number, details: Details): Error | NoAnswer {
+        const { code, detail, hint } = details;
         const reference = references.slice(0, 3).join(", ");
         if (code !== undefined && ABSENT.has(code)) {
             for (const absent of references) this.memory.forget(canonical(absent));
@@ -297,7 +298,8 @@ export class Bookholder {
         if (code !== undefined && WRONG.has(status)) {
             return new InvalidReference(`the node refused \`${reference}\`: ${detail}`);
         }
-        const why = `${this.address}: it answered with status ${status}${detail === undefined ? "" : `: ${detail}`}`;
+        const said = (detail === undefined ? "" : `: ${detail}`) + (hint === undefined ? "" : ` (${hint})`);
+        const why = `${this.address}: it answered with status ${status}${said}`;
         return new NoAnswer(why, status >= 400 && status < 500 && !PASSING.has(status));
     }
 

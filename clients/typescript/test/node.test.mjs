@@ -96,10 +96,10 @@ for (const way of ["socket", "url"]) {
     });
 }
 
-test("a wrong token is one error that says so", async () => {
-    await assert.rejects(client({ token: "bh_wrong" }).prompt("support/agent"), (error) => {
+test("a wrong token is one error that says so, and what to do", async () => {
+    await assert.rejects(client({ token: ADMIN }).prompt("support/agent"), (error) => {
         assert.ok(error instanceof PromptUnavailable && !(error instanceof PromptNotFound));
-        assert.match(error.message, /it answered with status 401: .*token/);
+        assert.match(error.message, /it answered with status 401: .*token.*unset BOOKHOLDER_TOKEN/);
         return true;
     });
 });

@@ -183,7 +183,8 @@ class Core:
             return PromptNotFound(reference, [str(detail)])
         if status in _WRONG and isinstance(code, str):
             return InvalidReference(f"the node refused `{reference}`: {detail}")
-        said = f"it answered with status {status}" + (f": {detail}" if detail else "")
+        hint = fields.get("hint")
+        said = f"it answered with status {status}" + (f": {detail}" if detail else "") + (f" ({hint})" if hint else "")
         return Refused(said) if 400 <= status < 500 and status not in _PASSING else Unreachable(said)
 
     # Many prompts in one consistent read.
