@@ -15,6 +15,12 @@ pub enum ConfigError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("invalid settings file {}: {reason}", path.display())]
     File { path: PathBuf, reason: String },
+    #[error(
+        "{} is not read: settings are in bookholder.toml in the folder where the node is started; move it there, or pass \
+         --config {}",
+        path.display(), path.display()
+    )]
+    MisplacedFile { path: PathBuf },
     #[error("invalid environment variable {name}: {reason}")]
     Variable { name: String, reason: String },
     #[error("the environment variable {name} is not a setting of bookholder; is it misspelt?")]

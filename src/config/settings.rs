@@ -204,15 +204,20 @@ pub struct ReplicaSettings {
 /// Reads the settings file and the environment, with lower precedence than flags.
 ///
 /// # Errors
-/// The named file does not exist, or a layer has an unknown key or an invalid value.
+/// The named file does not exist, or a layer has an unknown key or an invalid value, or there is a settings file in the
+/// data directory alone, where it is not read.
 pub fn merge(flags: Layer, file: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<Layer, ConfigError> {
     let path = file.unwrap_or(Path::new(FILE_DEFAULT));
-    let layer = match std::fs::read_to_string(path) {
-        Ok(text) => Layer::from_toml(&text, path)?,
-        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Layer::default(),
-        Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
-    };
-    Ok(flags.or(Layer::from_environment(environment)?).or(layer))
+    let flags = flags.or(Layer::from_environment(environment)?);
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(flags.or(Layer::from_toml(&text, path)?)),
+        Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            let data = flags.data.as_deref().unwrap_or(Path::new(DATA_DEFAULT));
+            let misplaced = data.join(FILE_DEFAULT);
+            if misplaced.exists() { Err(ConfigError::MisplacedFile { path: misplaced }) } else { Ok(flags) }
+        }
+        Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+    }
 }
 
 /// The settings of a primary.

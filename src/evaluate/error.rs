@@ -38,7 +38,9 @@ pub enum EvaluationError {
 
 fn which(names: &[String]) -> String {
     if names.is_empty() {
-        "no provider is set; add one to the settings of the primary, under [providers.NAME]".to_owned()
+        "no provider is set; add [providers.NAME] to bookholder.toml (in the folder where the primary is started, or named by \
+         --config), and restart it"
+            .to_owned()
     } else {
         format!("the settings of the primary have {}", names.join(", "))
     }

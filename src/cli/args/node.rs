@@ -70,7 +70,7 @@ pub struct ListenArgs {
     /// Unix socket to listen on as well
     #[arg(long, value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// Settings file [default: bookholder.toml, if present]
+    /// Settings file [default: bookholder.toml in the working directory, if present]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// TLS certificate chain (PEM); reloaded when it changes

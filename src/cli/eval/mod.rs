@@ -96,7 +96,11 @@ async fn providers(context: &Context) -> Result<Verdict, CliError> {
                 provider.models.join(", ").into(),
             ]);
         }
-        context.output.table(&table, "no providers; add one to the settings of the primary, under [providers.NAME]")?;
+        context.output.table(
+            &table,
+            "no providers; add one to bookholder.toml (in the folder where the primary is started, or named by \
+             --config), and restart it:",
+        )?;
         if providers.is_empty() {
             context.output.text(PROVIDER_EXAMPLE)?;
         }

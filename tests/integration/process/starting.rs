@@ -129,6 +129,10 @@ fn invalid_settings_are_reported_before_anything_is_created() {
     check(&Launch::primary().env("BOOKHOLDER_CACHE_MIB", "much").refused(), "BOOKHOLDER_CACHE_MIB");
     check(&Launch::primary().env("BOOKHOLDER_ADMIN_TOKEN", "short").refused(), "BOOKHOLDER_ADMIN_TOKEN");
     check(&Launch::primary().args(["--config", "/nowhere/b.toml"]).refused(), "/nowhere/b.toml");
+    let misplaced = folder.path().join("data");
+    std::fs::create_dir(&misplaced).expect("a folder");
+    std::fs::write(misplaced.join("bookholder.toml"), "cache_mib = 1").expect("settings");
+    check(&Launch::primary().data(&misplaced).refused(), "data/bookholder.toml is not read");
     check(&Launch::primary().args(["--watch", "/nowhere"]).refused(), "/nowhere is not a directory");
     check(&Launch::primary().args(["--listen", "everywhere"]).refused(), "--listen");
     let taken = Node::primary();

@@ -48,8 +48,9 @@ pub(super) fn no_provider() -> Markup {
     html! {
         div.note {
             p {
-                "No model provider is set, so nothing can run. Add one to the settings of the primary, "
-                "and restart it:"
+                "No model provider is set, so nothing can run. Add one to " code { "bookholder.toml" }
+                " (in the folder where the primary is started, or named by " code { "--config" }
+                "), and restart it:"
             }
             pre { code {
                 "[providers.openai]\nkind = \"openai\"\nbase_url = \"https://api.openai.com/v1\"\n"
