@@ -145,9 +145,9 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
     output.line(format!("{} {} {size}", paint(GOOD, "✓"), paint(ACCENT, out.display())))?;
     output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, beside.display())))?;
     output.line(format!(
-        "  {} and {}, from {} to {}",
+        "  {} and {} of what labels served, from {} to {}",
         count(usize::try_from(manifest.decisions).unwrap_or(usize::MAX), "decision"),
-        count(usize::try_from(manifest.deployments).unwrap_or(usize::MAX), "deployment"),
+        count(usize::try_from(manifest.deployments).unwrap_or(usize::MAX), "period"),
         moment(manifest.from),
         zoned(manifest.to)
     ))?;

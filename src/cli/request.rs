@@ -70,7 +70,7 @@ enum RequestCommand {
         /// Change request number
         id: u64,
     },
-    /// Show and approve a change request; asks first on a terminal
+    /// Approve a change request; on a terminal, shows it and asks first
     Approve(approve::ApproveArgs),
     /// Reject and close a change request
     Reject {

@@ -98,7 +98,7 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerificat
     row("registry", manifest.registry.clone())?;
     row("from", format!("{} to {}", moment(manifest.from), zoned(manifest.to)))?;
     row("prompts", one_line(manifest.prompts.as_str()))?;
-    row("holds", format!("{} decisions, {} deployments", manifest.decisions, manifest.deployments))?;
+    row("holds", format!("{} decisions, {} periods of what labels served", manifest.decisions, manifest.deployments))?;
     row("file", format!("{}, {}", manifest.format, progress::size(manifest.bytes)))?;
     row("made", format!("{} by {}, with {}", zoned(issued), one_line(&manifest.by), one_line(&manifest.tool)))?;
     row("signed", format!("by {signer}"))?;

@@ -1,4 +1,4 @@
-//! `request approve`: approves exactly what is shown.
+//! `request approve`: approves exactly what is shown, or without a question what is proposed now.
 //!
 //! The change request is read once. Its fingerprints are sent back, and the server rejects them if the proposal has
 //! changed since, however long the review took.
@@ -43,23 +43,29 @@ pub async fn run(args: ApproveArgs, context: &Context) -> Result<Verdict, CliErr
     if !fingerprint.is_empty() {
         check_unchanged(&found.request, &fingerprint)?;
     }
-    if !output.json {
-        view::print_proposal(output, &found, false)?;
-        output.line("")?;
-    }
     let asks = !yes && !output.json && output.terminal && std::io::stdin().is_terminal();
     if asks {
+        view::print_proposal(output, &found, false)?;
+        output.line("")?;
         output.note(format!("Approve {}? [y/N]", paint(ACCENT, format!("change request {id}"))));
         if !agrees(std::io::stdin().lock())? {
             output.note("nothing was approved");
             return Ok(Verdict::No);
         }
     }
+    let moves = found.request.moves.iter().zip(&found.moves);
+    let approved: Vec<String> = moves.map(|(one, review)| view::movement(one, review)).collect();
     let fingerprints = found.request.moves.into_iter().map(|one| one.fingerprint).collect();
     let kind = EventKind::Approve;
     let review = ReviewRequest { kind, message: message.unwrap_or_default(), fingerprints };
     let reviewed = context.client.review(id, &review).await?;
-    output.show(&reviewed, || print_result(output, &reviewed, kind))?;
+    output.show(&reviewed, || {
+        // Whoever was asked has seen them.
+        if !asks {
+            approved.iter().try_for_each(|line| output.line(line))?;
+        }
+        print_result(output, &reviewed, kind)
+    })?;
     Ok(Verdict::Done)
 }
 
