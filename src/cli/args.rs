@@ -67,7 +67,7 @@ pub enum Command {
     Deploy(deploy::DeployArgs),
     /// Deploy what one label serves to another, for many prompts
     Promote(promote::PromoteArgs),
-    /// Roll a label back to its previous deployment
+    /// Roll a label back to what it served before
     Rollback(rollback::RollbackArgs),
     /// Remove a label from a prompt
     Unlabel(unlabel::UnlabelArgs),
@@ -212,9 +212,21 @@ const GROUPS: [(&str, &[&str]); 7] = [
     ),
 ];
 
-/// The command line with its commands in groups: clap alone prints one list.
+/// Hides the options of every command in the help of one, and says where they are.
+fn without_globals(command: clap::Command, globals: &[clap::Arg]) -> clap::Command {
+    let command = command.mut_subcommands(|inner| without_globals(inner, globals));
+    command.args(globals.iter().cloned().map(|global| global.hide(true))).help_template(
+        "{before-help}{about-with-newline}\n{usage-heading} {usage}\n\n{all-args}\n\nGlobal options are in `bookholder \
+         --help`.{after-help}",
+    )
+}
+
+/// The command line with its commands in groups, and options of every command listed once: clap alone prints one list
+/// of commands, and those options in the help of each.
 pub fn grouped() -> clap::Command {
     let command = Cli::command();
+    let globals: Vec<clap::Arg> = command.get_arguments().filter(|arg| arg.is_global_set()).cloned().collect();
+    let command = command.mut_subcommands(|verb| without_globals(verb, &globals));
     let mut list = String::new();
     for (group, names) in GROUPS {
         let header = STYLES.get_header();

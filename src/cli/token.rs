@@ -26,7 +26,7 @@ Examples:
   bookholder token rotate ci --overlap 24h --expires 90d
   bookholder token list
   bookholder token revoke ci
-  bookholder token create rescue --role admin --expires 7d --data /var/lib/bookholder
+  bookholder token create rescue --role admin --expires 7d --data DIR
 
 If all tokens are lost, stop the node and use --data.";
 

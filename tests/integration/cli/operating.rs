@@ -81,7 +81,7 @@ fn tokens_are_created_shown_once_and_revoked() {
     let _said = with_file("not a token").ok().says("edge-7");
     std::fs::write(&file, "not a token").expect("a file");
     let _said = with_file(ADMIN).fails(2).says("the access token in").says("is not valid");
-    let _said = bookholder(["list", "--help"]).ok().says("used instead of `$BOOKHOLDER_TOKEN`");
+    let _said = bookholder(["--help"]).ok().says("used instead of `$BOOKHOLDER_TOKEN`");
     let listed = line(&node, "token list").ok().says("edge-7").says("admin");
     assert!(!listed.stdout.contains("bh_"), "{listed:#?}");
     let listed = line(&node, "token list --json").ok().json();

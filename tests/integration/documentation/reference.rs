@@ -43,6 +43,8 @@ fn help(verbs: &[&str]) -> String {
 
 /// The options that every command has, as they are in its help.
 const EVERYWHERE: &str = "Global options:\n";
+/// Where the help of a command says that they are.
+const ELSEWHERE: &str = "\n\nGlobal options are in `bookholder --help`.";
 
 /// The options of every command.
 fn everywhere(help: &str) -> &str {
@@ -52,9 +54,10 @@ fn everywhere(help: &str) -> &str {
 
 fn command(page: &mut String, verbs: &[&str], command: &clap::Command, level: usize) {
     let said = help(verbs);
-    let own = said.replace(&format!("{EVERYWHERE}{}", everywhere(&said)), "");
-    let own = Regex::new("\n{3,}").expect("a pattern").replace_all(own.trim_end(), "\n\n").into_owned();
-    writeln!(page, "{} bookholder {}\n\n```text\n{own}\n```\n", "#".repeat(level), verbs.join(" ")).expect("in memory");
+    assert!(!said.contains("--token-file <FILE>"), "options of every command are listed once: {said}");
+    let own = said.replace(ELSEWHERE, "");
+    writeln!(page, "{} bookholder {}\n\n```text\n{}\n```\n", "#".repeat(level), verbs.join(" "), own.trim_end())
+        .expect("in memory");
     for inner in command.get_subcommands().filter(|inner| inner.get_name() != "help" && !inner.is_hide_set()) {
         let verbs: Vec<&str> = verbs.iter().copied().chain([inner.get_name()]).collect();
         self::command(page, &verbs, inner, level + 1);
