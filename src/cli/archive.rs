@@ -7,10 +7,11 @@ use clap::builder::NonEmptyStringValueParser;
 
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, count, one_line, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, one_line, paint};
 use super::{Verdict, disk};
 use crate::api::govern::{ArchiveRequest, Archived};
 use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, Lockfile};
+use crate::model::count::count;
 use crate::model::pattern::Pattern;
 
 const EXAMPLES: &str = "\
@@ -86,7 +87,7 @@ fn print(output: Output, archived: &Archived) -> Result<(), CliError> {
 fn kept(archived: &Archived) -> Table {
     let mut table = Table::new(&["KEPT", "BECAUSE"]);
     for (why, number) in &archived.kept {
-        table.row([count(usize::try_from(*number).unwrap_or(usize::MAX), "version").into(), Cell::new(DIM, why)]);
+        table.row([count(*number, "version").into(), Cell::new(DIM, why)]);
     }
     table
 }

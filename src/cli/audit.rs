@@ -17,6 +17,7 @@ use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::Page;
 use crate::governance::audit_copy::{CopyError, CopyVerification, verify_copy};
 use crate::model::audit::{AuditEntry, AuditVerdict, Decision};
+use crate::model::count::count;
 use crate::store::inspect::Inspection;
 use crate::store::read::ReadTxn;
 
@@ -209,13 +210,22 @@ pub fn verdict(output: Output, verdict: &AuditVerdict) -> Result<Verdict, CliErr
         output.json(verdict)?;
     } else if verdict.whole {
         let head = one_line(&verdict.head);
-        output.line(format!("{} {} entries verified {}", paint(GOOD, "✓"), verdict.entries, paint(DIM, head)))?;
+        output.line(format!(
+            "{} {} verified {}",
+            paint(GOOD, "✓"),
+            count(verdict.entries, "entry"),
+            paint(DIM, head)
+        ))?;
     } else if verdict.anchored == Some(false) && verdict.broken_at.is_none() {
         let said = "the log does not match the signed checkpoint: entries were removed or replaced";
         output.line(format!("{} {said}", paint(BAD, "✗")))?;
     } else {
         let at = verdict.broken_at.map_or_else(String::new, |seq| format!(" at commit {seq}"));
-        output.line(format!("{} the audit log is broken{at}, after {} entries", paint(BAD, "✗"), verdict.entries))?;
+        output.line(format!(
+            "{} the audit log is broken{at}, after {}",
+            paint(BAD, "✗"),
+            count(verdict.entries, "entry")
+        ))?;
     }
     Ok(if verdict.whole { Verdict::Done } else { Verdict::No })
 }

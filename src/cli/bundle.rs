@@ -14,10 +14,11 @@ use tar::EntryType;
 use super::args::node::BundleImportArgs;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, GOOD, Output, count, paint};
+use super::output::{ACCENT, DIM, GOOD, Output, paint};
 use super::serve::run_to_end;
 use super::{Verdict, disk, progress, verify};
 use crate::clock::SystemClock;
+use crate::model::count::count;
 use crate::server::offline;
 use crate::trust::root::RootKeyId;
 

@@ -2,7 +2,8 @@
 
 use anstyle::Style;
 
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Table, WARN, count, one_line, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Table, WARN, one_line, paint};
+use crate::model::count::count;
 use crate::model::finding::{Finding, Severity};
 use crate::model::version::Bump;
 use crate::model::version::InterfaceChange;

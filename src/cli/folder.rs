@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use super::disk;
 use super::error::CliError;
-use super::output::{Output, WARN, count, one_line, paint};
+use super::output::{Output, WARN, one_line, paint};
 use crate::files::compare::{FileIds, ParsedFile, read as read_prompt};
 use crate::files::lockfile::{LOCKFILE_BYTES_MAX, LOCKFILE_NAME, Lockfile};
 use crate::files::path::name_of;
 use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PromptFile};
+use crate::model::count::count;
 use crate::model::name::PromptName;
 use crate::watch::tree;
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::args::values::one_of;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, DIM, GOOD, count, one_line, paint};
+use super::output::{ACCENT, BAD, DIM, GOOD, one_line, paint};
 use super::{Verdict, progress, push};
 use crate::api::problem::ErrorCode;
 use crate::api::write::{ImportChange, ImportRequest, Imported};
@@ -24,6 +24,7 @@ use crate::client::ClientError;
 use crate::files::batches::{BatchError, Batches, unpack};
 use crate::files::mapping::RULE;
 use crate::model::content::Syntax;
+use crate::model::count::count;
 use crate::model::name::{Label, PromptName};
 
 /// Window of a compressed history, as a power of two: the default maximum of zstd.
@@ -218,7 +219,7 @@ fn print(context: &Context, total: &Total) -> Result<Verdict, CliError> {
         output.line(format!(
             "{} {} published, {} removed, {} already present, {} refused",
             if total.refused.is_empty() { paint(GOOD, "✓") } else { paint(BAD, "✗") },
-            count(usize::try_from(total.published).unwrap_or(usize::MAX), "version"),
+            count(total.published, "version"),
             total.removed,
             total.known,
             total.refused.len()

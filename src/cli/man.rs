@@ -11,7 +11,8 @@ use clap_mangen::roff::{Roff, roman};
 use super::Verdict;
 use super::disk;
 use super::error::CliError;
-use super::output::{GOOD, Output, count, paint};
+use super::output::{GOOD, Output, paint};
+use crate::model::count::count;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, moment, one_line, paint, zoned};
 use crate::api::observed::{AdoptedVersion, OBSERVED_ROWS_MAX, ObservedPrompt, ObservedPrompts, ObservedUse};
+use crate::model::count::count;
 use crate::model::name::PromptName;
 use crate::web::figures::UNKNOWN;
 
@@ -115,11 +116,11 @@ fn table(prompts: &[ObservedPrompt]) -> Table {
 
 fn show(output: Output, prompt: &ObservedPrompt) -> Result<(), CliError> {
     let counts = &prompt.counts;
-    output.line(format!("{}  {} calls  {}", paint(STRONG, &prompt.id), counts.calls, cost(counts)))?;
+    output.line(format!("{}  {}  {}", paint(STRONG, &prompt.id), count(counts.calls, "call"), cost(counts)))?;
     let (first, last) = (moment(counts.first_seen), zoned(counts.last_seen));
     output.line(paint(DIM, format!("first {first}, last {last}")))?;
-    output
-        .line(format!("{} failed · {} tokens in · {} out", counts.errors, counts.input_tokens, counts.output_tokens))?;
+    let input = count(counts.input_tokens, "token");
+    output.line(format!("{} failed · {input} in · {} out", counts.errors, counts.output_tokens))?;
     for one in &counts.models {
         output.line(format!("  {:>8}  {}", one.calls, one_line(&one.model)))?;
     }

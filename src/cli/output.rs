@@ -320,11 +320,6 @@ fn zone_name() -> &'static str {
     }
 }
 
-/// `1 prompt`, `2 prompts`.
-pub fn count(number: usize, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,6 +373,5 @@ support/agent  7       production → 6
     #[test]
     fn moments_are_short() {
         assert_eq!(moment("2026-03-20T15:00:00.125Z".parse().expect("a time")), "2026-03-20 15:00:00");
-        assert_eq!(count(1, "prompt") + ", " + &count(2, "prompt"), "1 prompt, 2 prompts");
     }
 }

@@ -11,11 +11,12 @@ use super::args::values::YesArgs;
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Table, count, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Table, paint};
 use super::{Verdict, disk};
 use crate::governance::label_policy::LabelPolicy;
 use crate::governance::policy_words::demands;
 use crate::json::plain_reason;
+use crate::model::count::count;
 use crate::model::policy::{POLICIES_MAX, Policy};
 
 const EXAMPLES: &str = r#"Examples:

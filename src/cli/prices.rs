@@ -11,9 +11,10 @@ use super::args::values::YesArgs;
 use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, one_line, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, STRONG, Table, WARN, one_line, paint};
 use crate::api::prices::{KeptTable, PriceInForce, PriceTableBody, PriceTierBody, PricesInForce};
 use crate::clock::{Clock, SystemClock};
+use crate::model::count::count;
 use crate::model::time::Timestamp;
 use crate::telemetry::price::litellm::{Import, LeftOut, convert};
 
@@ -184,7 +185,7 @@ fn reasons(left_out: &[LeftOut], all: bool) -> Vec<String> {
 
 fn print(output: Output, prices: &PricesInForce) -> Result<(), CliError> {
     for table in &prices.tables {
-        let models = count(usize::try_from(table.models).unwrap_or(usize::MAX), "model");
+        let models = count(table.models, "model");
         let updated = paint(DIM, format!("as of {}", one_line(&table.updated)));
         output.line(format!("{} {models} {updated}", paint(STRONG, format!("{:<10}", table.source.as_str()))))?;
     }

@@ -19,7 +19,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::findings::summary;
 use super::folder::{self, FolderFile};
-use super::output::{ACCENT, BAD, DIM, GOOD, WARN, count, one_line, paint};
+use super::output::{ACCENT, BAD, DIM, GOOD, WARN, one_line, paint};
 use super::{Verdict, disk, why};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
@@ -30,6 +30,7 @@ use crate::files::compare::{FileIds, LabelPresent, Plan, RegistryChange, Registr
 use crate::files::folder::{RetryRounds, may_wait};
 use crate::files::lockfile::{LOCKFILE_NAME, LockedPrompt, Lockfile};
 use crate::model::content_id::ContentId;
+use crate::model::count::count;
 use crate::model::finding::Finding;
 use crate::model::name::{Label, PromptName};
 use crate::model::prompt::Prompt;

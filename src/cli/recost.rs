@@ -11,6 +11,7 @@ use super::output::{DIM, GOOD, Output, WARN, paint};
 use super::progress;
 use crate::api::prices::{RecostAnswer, RecostRequest};
 use crate::api::stats::SpendCounts;
+use crate::model::count::count;
 use crate::model::name::PromptName;
 use crate::model::since::Since;
 use crate::web::figures::percent;
@@ -88,7 +89,7 @@ fn print(output: Output, total: &RecostAnswer, dry_run: bool) -> Result<(), CliE
     };
     output.line(line("before", &total.before))?;
     output.line(line("after", &total.after))?;
-    let changed = format!("{} of {} calls cost something else", total.changed_calls, total.after.calls);
+    let changed = format!("{} of {} cost something else", total.changed_calls, count(total.after.calls, "call"));
     if dry_run {
         output.line(paint(WARN, format!("{changed}; nothing was changed (--dry-run)")))
     } else {
@@ -97,7 +98,7 @@ fn print(output: Output, total: &RecostAnswer, dry_run: bool) -> Result<(), CliE
 }
 
 fn paint_cost(spend: &SpendCounts, known: &str) -> String {
-    format!("{:<12} cost known for {known} of {} calls", spend.cost_usd.short(), spend.calls)
+    format!("{:<12} cost known for {known} of {}", spend.cost_usd.short(), count(spend.calls, "call"))
 }
 
 #[cfg(test)]

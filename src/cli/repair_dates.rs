@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Verdict;
 use super::args::node::RepairDatesArgs;
 use super::error::CliError;
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, count, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, paint};
 use crate::clock::{Clock, SystemClock};
+use crate::model::count::count;
 use crate::server::repair;
 
 /// Changes the dates, or lists the changes.

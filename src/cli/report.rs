@@ -15,12 +15,13 @@ use self::verify::ReportVerifyArgs;
 use super::args::times;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, GOOD, Output, count, moment, paint, zoned};
+use super::output::{ACCENT, DIM, GOOD, Output, moment, paint, zoned};
 use super::{Verdict, disk, progress};
 use crate::api::limits::REPORT_BYTES_MAX;
 use crate::crypto::note::{NOTE_BYTES_MAX, Note};
 use crate::governance::report::ReportFormat;
 use crate::model::as_of::AsOf;
+use crate::model::count::count;
 use crate::model::pattern::Pattern;
 use crate::trust::manifest::{MANIFEST_FILE_BYTES_MAX, Manifest, ManifestFile};
 
@@ -146,8 +147,8 @@ fn show(output: Output, out: &Path, beside: &Path, manifest: &Manifest) -> Resul
     output.line(format!("{} {}", paint(GOOD, "✓"), paint(ACCENT, beside.display())))?;
     output.line(format!(
         "  {} and {} of what labels served, from {} to {}",
-        count(usize::try_from(manifest.decisions).unwrap_or(usize::MAX), "decision"),
-        count(usize::try_from(manifest.deployments).unwrap_or(usize::MAX), "period"),
+        count(manifest.decisions, "decision"),
+        count(manifest.deployments, "period"),
         moment(manifest.from),
         zoned(manifest.to)
     ))?;

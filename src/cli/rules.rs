@@ -9,11 +9,12 @@ use super::confirm::confirm;
 use super::context::Context;
 use super::error::CliError;
 use super::findings::{self, GRAVE};
-use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, WARN, count, one_line, paint};
+use super::output::{ACCENT, Cell, DIM, GOOD, Output, Table, WARN, one_line, paint};
 use super::{Verdict, disk, folder};
 use crate::api::govern::{Classified, ClassifyRequest, RuleSetRequest, RuleSetView};
 use crate::files::prompt::{PROMPT_FILE_BYTES_MAX, PROMPT_FILE_EXTENSION};
 use crate::model::content::{Content, Syntax};
+use crate::model::count::count;
 use crate::model::reference::Reference;
 
 const EXAMPLES: &str = "\

@@ -66,7 +66,7 @@ pub async fn run(args: ShowArgs, context: Context) -> Result<Verdict, CliError> 
 
 fn prompt(output: Output, view: &PromptView) -> Result<(), CliError> {
     let prompt = &view.prompt;
-    let versions = super::output::count(usize::try_from(prompt.latest).unwrap_or(usize::MAX), "version");
+    let versions = crate::model::count::count(prompt.latest, "version");
     output.line(format!("{}  {}", paint(STRONG, &prompt.name), paint(DIM, versions)))?;
     output.line(paint(DIM, format!("created {} · changed {}", moment(prompt.created), moment(prompt.changed))))?;
     if let Some(at) = prompt.removed {

@@ -6,11 +6,12 @@ use serde_json::json;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, moment, one_line, paint, zoned};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, moment, one_line, paint, zoned};
 use super::progress::size;
 use crate::api::completeness::{ExportFailure, ExportStatus, TelemetryRetention, TelemetryStatus};
 use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
 use crate::client::ClientError;
+use crate::model::count::count;
 
 const EXAMPLES: &str = "\
 With --ready, the exit code is 0 if the node is ready for requests, 1 if it is
@@ -146,15 +147,17 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
         let TelemetryRetention { events_days, content_days, minutes_days, hours_days, days_days, events_bytes_max } =
             retention;
         let days = format!(
-            "{events_days} days of events, {content_days} of content; counts: {minutes_days} by minute, {hours_days} by \
-                hour, {days_days} by day"
+            "{} of events, {content_days} of content; counts: {minutes_days} by minute, {hours_days} by hour, {days_days} \
+             by day",
+            count(*events_days, "day")
         );
         rows.push(("telemetry", format!("{} of {}", size(bytes), size(*events_bytes_max))));
         rows.push(("kept", days));
     }
     if let Some(spool) = &kept.spool {
         let since = spool.oldest.map(|oldest| format!(" since {}", zoned(oldest))).unwrap_or_default();
-        let waits = format!("{} in {} batches wait for the primary{since}", size(spool.bytes), spool.batches);
+        let batches = count(spool.batches, "batch");
+        let waits = format!("{} in {batches} to send to the primary{since}", size(spool.bytes));
         rows.push(("telemetry", if spool.batches == 0 { "all sent to the primary".to_owned() } else { waits }));
         if spool.content_dropped > 0 {
             let dropped = format!("{} inputs and outputs left out, because it was half full", spool.content_dropped);
@@ -185,8 +188,7 @@ fn export(export: &ExportStatus) -> (&'static str, String) {
         let waiting = usize::try_from(*waiting_blocks).unwrap_or(usize::MAX);
         return ("export", format!("{to}: works; {} to send", count(waiting, "block")));
     };
-    let attempts = usize::try_from(*attempts).unwrap_or(usize::MAX);
-    let since = format!("({} since {})", count(attempts, "time"), zoned(*since));
+    let since = format!("({} since {})", count(*attempts, "time"), zoned(*since));
     ("export", format!("{} {}", paint(BAD, one_line(&format!("{to}: {reason}"))), paint(DIM, since)))
 }
 

@@ -14,12 +14,13 @@ use super::context::{Context, Target, TokenSource, client};
 use super::disk::{Replacement, check_folder};
 use super::error::CliError;
 use super::globals::Globals;
-use super::output::{ACCENT, DIM, GOOD, Output, count, one_line, paint, zoned};
+use super::output::{ACCENT, DIM, GOOD, Output, one_line, paint, zoned};
 use super::progress;
 use super::serve::run_to_end;
 use crate::api::erasure::EraseTelemetryRequest;
 use crate::api::telemetry_files::TelemetryKeyRequest;
 use crate::clock::SystemClock;
+use crate::model::count::count;
 use crate::replication::telemetry_file::{FileHeader, TelemetryFile, TelemetryFileError};
 use crate::server::telemetry_export::{self, Exported};
 use crate::telemetry::store::SpoolId;
@@ -141,7 +142,7 @@ pub fn export(args: &ExportArgs, globals: &Globals, output: Output) -> Result<Ve
         return Ok(Verdict::Done);
     }
     let FileHeader { replica, node, key, batches, .. } = &header;
-    let what = paint(DIM, format!("{} of {}", count_batches(*batches), one_line(replica)));
+    let what = paint(DIM, format!("{} of {}", count(*batches, "batch"), one_line(replica)));
     output.line(format!("{} {}  {what}", paint(GOOD, "✓"), paint(ACCENT, args.file.display())))?;
     output.line(paint(DIM, format!("key   {key}   for --trust, at the first import")))?;
     output.line(paint(DIM, format!("spool {node}")))?;
@@ -240,7 +241,7 @@ async fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliErro
     context.output.line(format!(
         "{} {} of {} merged{there} {}",
         paint(GOOD, "✓"),
-        count_batches(sent),
+        count(sent, "batch"),
         paint(ACCENT, one_line(&header.replica)),
         paint(DIM, format!("exported {exported}"))
     ))?;
@@ -299,10 +300,6 @@ async fn send(
     }
     bar.finish_and_clear();
     Ok((sent, present))
-}
-
-fn count_batches(batches: u64) -> String {
-    if batches == 1 { "1 batch".to_owned() } else { format!("{batches} batches") }
 }
 
 impl From<TelemetryFileError> for CliError {

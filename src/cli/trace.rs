@@ -12,7 +12,7 @@ use super::diff::changes as changed_parts;
 use super::error::CliError;
 use super::get::{as_value, print_rendered};
 use super::output::{
-    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, count, harmless, moment, one_line, paint, zoned,
+    ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, harmless, moment, one_line, paint, zoned,
 };
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::problem::ErrorCode;
@@ -22,6 +22,7 @@ use crate::client::{ClientError, DeploymentFilter};
 use crate::model::as_of::AsOf;
 use crate::model::comparison::Diff;
 use crate::model::content::{Body, Content};
+use crate::model::count::count;
 use crate::model::deployment::Deployment;
 use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};

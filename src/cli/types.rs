@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::args::values::one_of;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, GOOD, Output, WARN, count, one_line, paint};
+use super::output::{ACCENT, DIM, GOOD, Output, WARN, one_line, paint};
 use super::{Verdict, batches, disk};
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::read::PromptView;
 use crate::client::PromptFilter;
 use crate::files::types::{Language, ServedPrompts, ServedVersion, TypesDifference, compare, generate};
+use crate::model::count::count;
 use crate::model::name::{Label, PromptName};
 use crate::model::pattern::Pattern;
 

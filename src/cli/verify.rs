@@ -9,7 +9,8 @@ use serde::Serialize;
 use super::Verdict;
 use super::args::node::VerifyArgs;
 use super::error::CliError;
-use super::output::{BAD, DIM, GOOD, Output, count, paint};
+use super::output::{BAD, DIM, GOOD, Output, paint};
+use crate::model::count::count;
 use crate::server::offline::{VerifiedDirectory, prove_with_progress};
 use crate::store::StoreError;
 use crate::store::inspect::Inspection;
@@ -76,7 +77,6 @@ fn damaged(reason: &str) -> CliError {
 
 /// A description of the contents. A version with includes has two contents, and equal contents are stored once.
 fn holds([prompts, versions, contents, deployments]: [u64; 4]) -> String {
-    let count = |number: u64, what| count(usize::try_from(number).unwrap_or(usize::MAX), what);
     format!(
         "{}, {}, {} (as written and with includes filled in, each stored once), {}",
         count(prompts, "prompt"),
@@ -119,7 +119,7 @@ pub(super) fn show(output: Output, proof: &VerifiedDirectory) -> Result<Verdict,
         row("holds", holds([kind(1), kind(2), kind(3), kind(5)]))?;
         // Only a primary has the log; replicas and bundles do not.
         if proof.audit.entries > 0 {
-            row("audit", format!("{} entries", proof.audit.entries))?;
+            row("audit", count(proof.audit.entries, "entry"))?;
         }
         for difference in &report.differences {
             output.line(format!("{} {difference}", paint(BAD, "differs")))?;

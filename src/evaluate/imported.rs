@@ -12,6 +12,7 @@ use crate::evaluation::gate::Tally;
 use crate::evaluation::run::{Plan, RESULTS_MAX, finish};
 use crate::evaluation::store::Change;
 use crate::model::audit::{Command, Subject};
+use crate::model::count::count;
 use crate::model::evaluation::{CaseResult, Run, RunState, RunSummary, Side, SuiteRef};
 use crate::model::suite::{REPEATS_MAX, Suite, WEIGHT_MAX};
 use crate::registry::{Actor, Basis};
@@ -146,8 +147,8 @@ fn check_results(suite: &Suite, results: &[CaseResult], models: usize, repeats: 
         suite.cases.len().saturating_mul(models).saturating_mul(usize::try_from(repeats).unwrap_or(usize::MAX));
     if results.len() != expected {
         return unfit(format!(
-            "{} results; with each case on each model, as often, there would be {expected}",
-            results.len()
+            "{}; with each case on each model, as often, there would be {expected}",
+            count(results.len(), "result")
         ));
     }
     Ok(())

@@ -7,6 +7,7 @@ use crate::api::observed::{
     AdoptedVersion, OBSERVED_START_CHARACTERS, ObservedModel, ObservedPrompt, ObservedPrompts, ObservedUse,
 };
 use crate::model::content::{Content, Syntax};
+use crate::model::count::count;
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
@@ -176,9 +177,8 @@ fn provenance(prompt: &ObservedPrompt) -> String {
     let by = if shown.is_empty() { String::new() } else { format!(" of {}", shown.join(", ")) };
     let others = if models.len() > shown.len() && !shown.is_empty() { " and others" } else { "" };
     let cost = if *priced_calls > 0 { format!(", {}", cost_usd.short()) } else { String::new() };
-    let noun = if *calls == 1 { "call" } else { "calls" };
     let (first, last) = (day(first_seen), day(last_seen));
-    format!("Adopt observed prompt {}: {calls} {noun}{by}{others} from {first} to {last}{cost}", prompt.id)
+    format!("Adopt observed prompt {}: {}{by}{others} from {first} to {last}{cost}", prompt.id, count(*calls, "call"))
 }
 
 #[cfg(test)]

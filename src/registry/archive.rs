@@ -15,6 +15,7 @@ use crate::governance::rulebook::ITSELF;
 use crate::model::audit::{AuditEntry, Command, Decision, Subject};
 use crate::model::change_request::ProposedMove;
 use crate::model::content_id::ContentId;
+use crate::model::count::count;
 use crate::model::draft::Draft;
 use crate::model::name::PromptName;
 use crate::model::pattern::Pattern;
@@ -107,7 +108,7 @@ impl Registry {
             unused_days,
             keep: Vec::new(),
             dry_run,
-            message: format!("unused for {unused_days} days"),
+            message: format!("unused for {}", count(unused_days, "day")),
         };
         let found = self.archive(&itself, request(true)).await?;
         if found.versions.is_empty() { Ok(found) } else { self.archive(&itself, request(false)).await }

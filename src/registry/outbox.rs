@@ -19,6 +19,7 @@ use crate::governance::event::{Effect, effects};
 use crate::governance::slack::slack_body;
 use crate::governance::webhook::{Outcome, next_attempt, outcome, rest, should_disable, wants};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Decision, Subject};
+use crate::model::count::count;
 use crate::model::public_url::PublicUrl;
 use crate::model::time::Timestamp;
 use crate::model::webhook::{Attempt, Delivery, DeliveryState, Disabled, Webhook, WebhookFormat};
@@ -340,7 +341,7 @@ fn settle(
         Some("its receiver answered 410 Gone".to_owned())
     } else {
         let since = webhook.failing_since.filter(|since| failed(*since));
-        since.map(|since| format!("nothing has arrived since {since}, in {} attempts", webhook.failures))
+        since.map(|since| format!("nothing has arrived since {since}, in {}", count(webhook.failures, "attempt")))
     };
     match why {
         Some(why) if webhook.disabled.is_none() => disable(txn, now, webhook, why)?,

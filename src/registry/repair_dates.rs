@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use super::ORDER_SLACK_MS;
 use super::epochs::{BootstrapError, by_operator};
 use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
+use crate::model::count::count;
 use crate::model::deployment::{Action, Deployment};
 use crate::model::name::PromptName;
 use crate::model::prompt::Prompt;
@@ -43,7 +44,11 @@ pub fn apply(store: &Store, clock: &PrimaryClock, message: &str) -> Result<Vec<D
     if redated.is_empty() && was_trusted {
         return Ok(redated);
     }
-    let said = format!("{message} ({} dates of {} prompts, by the clock at {now})", redated.len(), prompts.len());
+    let said = format!(
+        "{message} ({} of {}, by the clock at {now})",
+        count(redated.len(), "date"),
+        count(prompts.len(), "prompt")
+    );
     let named = redated.iter().take(NAMED_MAX).cloned().collect();
     let subjects = prompts.into_iter().take(NAMED_MAX).collect();
     let audit = AuditEntry { changes: named, ..by_operator(Command::RepairDates, subjects, said) };

@@ -30,7 +30,10 @@ pub enum ResolveError {
     PromptRemoved { name: PromptName, at: Timestamp },
     #[error("the prompt `{name}` has no version {selector}; its latest is {latest}")]
     VersionNotFound { name: PromptName, selector: Selector, latest: u64 },
-    #[error("the prompt `{name}` has no label `{label}`{}", at.map(|at| format!(" at {at}")).unwrap_or_default())]
+    #[error("the prompt `{name}` {}", match at {
+        None => format!("has no label `{label}`"),
+        Some(at) => format!("had no label `{label}` at {at}"),
+    })]
     LabelNotFound { name: PromptName, label: Label, at: Option<Timestamp> },
     #[error("no version has the content {0}")]
     ContentNotFound(ContentId),

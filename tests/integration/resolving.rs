@@ -146,7 +146,7 @@ async fn past_times_answer_as_they_did() {
     primary.wait(1_000).unlabel("a", "production").await.expect("a label");
     let gone = primary.now();
     let answer = |reference: &str, at| primary.text_at(reference, at).map_err(|error| error.to_string());
-    assert_eq!(answer("a", before), Err("the prompt `a` has no label `production` at 2026-03-20T15:00:00Z".to_owned()));
+    assert_eq!(answer("a", before), Err("the prompt `a` had no label `production` at 2026-03-20T15:00:00Z".to_owned()));
     assert!(answer("a@1", before).is_err() && answer("a@latest", before).is_err());
     assert_eq!(answer("a@latest", published), Ok("v1".to_owned()));
     assert!(answer("a", published).is_err());

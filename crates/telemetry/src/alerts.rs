@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use super::store::{Level, Retention, TelemetryError, TelemetryStore};
 use crate::model::alert::{AlertMetric, AlertReading, AlertRule};
+use crate::model::count::count;
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
@@ -200,7 +201,7 @@ impl Lengths {
             if calls >= rule.min_calls {
                 return Ok(float(calls));
             }
-            Err(format!("{calls} calls, of the {} that it needs", rule.min_calls))
+            Err(format!("{}, of the {} that it needs", count(calls, "call"), rule.min_calls))
         };
         match rule.metric {
             AlertMetric::Spend => Ok(Usd::from_pico(tally.cost_pico_usd).dollars()),
@@ -211,7 +212,9 @@ impl Lengths {
                 let timed = tally.latency_us.count();
                 let slow_us = enough(timed).map(|_| tally.latency_us.quantile(0.95).unwrap_or_default());
                 slow_us
-                    .map_err(|_| format!("{timed} calls with a duration, of the {} that it needs", rule.min_calls))
+                    .map_err(|_| {
+                        format!("{} with a duration, of the {} that it needs", count(timed, "call"), rule.min_calls)
+                    })
                     .map(|us| us.round() / 1_000.0)
             }
         }
@@ -225,7 +228,11 @@ impl Lengths {
             return Err("there are no calls from a whole week before to compare with".to_owned());
         }
         if calls < rule.min_calls {
-            return Err(format!("{calls} calls in the week before, of the {} that it needs", rule.min_calls));
+            return Err(format!(
+                "{} in the week before, of the {} that it needs",
+                count(calls, "call"),
+                rule.min_calls
+            ));
         }
         if cost_pico_usd == 0 {
             return Err("no cost of the week before is known".to_owned());

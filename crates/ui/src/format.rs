@@ -2,6 +2,7 @@
 
 use maud::{Markup, PreEscaped, Render, html};
 
+use crate::model::count::count;
 use crate::model::finding::is_hidden;
 use crate::model::time::Timestamp;
 
@@ -99,6 +100,11 @@ pub(super) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// A number of things, such as `1 call` or `1 200 calls`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    count(number, noun).replacen(&number.to_string(), &grouped(number), 1)
 }
 
 /// A message as a sentence.

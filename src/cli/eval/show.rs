@@ -12,6 +12,7 @@ use crate::cli::disk;
 use crate::cli::error::CliError;
 use crate::cli::output::{ACCENT, BAD, Cell, DIM, GOOD, STRONG, Table, WARN, moment, one_line, paint};
 use crate::evaluation::report;
+use crate::model::count::count;
 use crate::model::evaluation::{CaseVerdict, Evaluated, GateState, Run, Side};
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
@@ -226,12 +227,12 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
     ))?;
     let summary = &run.summary;
     output.line(format!(
-        "{} passed, {} failed, {} errors of {}; {} calls, {}",
+        "{} passed, {} failed, {} of {}; {}, {}",
         summary.passed,
         summary.failed,
-        summary.errors,
+        count(summary.errors, "error"),
         summary.planned,
-        summary.calls,
+        count(summary.calls, "call"),
         summary.cost.short()
     ))?;
     if let Some(reason) = &run.reason {
@@ -248,10 +249,10 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
     if let Some(comparison) = &run.comparison {
         let against = one_line(&named(&comparison.baseline));
         output.line(format!(
-            "against {}: score {:+.3} on {} cases; {} worse, {} better (McNemar p = {:.3})",
+            "against {}: score {:+.3} on {}; {} worse, {} better (McNemar p = {:.3})",
             paint(ACCENT, against),
             comparison.difference,
-            comparison.pairs,
+            count(comparison.pairs, "case"),
             comparison.worse.len(),
             comparison.better.len(),
             comparison.mcnemar_p

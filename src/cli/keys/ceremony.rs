@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::super::Verdict;
 use super::super::args::node::{KeysDraftArgs, KeysInstallArgs, KeysNewArgs, KeysSignArgs};
 use super::super::error::CliError;
-use super::super::output::{ACCENT, BAD, DIM, GOOD, Output, WARN, count, paint};
+use super::super::output::{ACCENT, BAD, DIM, GOOD, Output, WARN, paint};
 use crate::clock::{Clock, SystemClock};
+use crate::model::count::count;
 use crate::server::ceremony::{self, CeremonyError, Draft, Plan, SignResult, SignatureCount};
 
 /// The output of `--json` for a draft.

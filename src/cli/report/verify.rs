@@ -12,6 +12,7 @@ use super::super::{Verdict, disk, progress};
 use super::manifest_of;
 use crate::governance::audit_copy::{CopyError, CopyVerification, verify_copy};
 use crate::governance::report::ReportFormat;
+use crate::model::count::count;
 use crate::model::time::Timestamp;
 use crate::trust::manifest::{
     AuditMark, MANIFEST_FILE_BYTES_MAX, Manifest, ManifestError, ManifestFile, VerifiedManifest, verify,
@@ -98,7 +99,8 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerificat
     row("registry", manifest.registry.clone())?;
     row("from", format!("{} to {}", moment(manifest.from), zoned(manifest.to)))?;
     row("prompts", one_line(manifest.prompts.as_str()))?;
-    row("holds", format!("{} decisions, {} periods of what labels served", manifest.decisions, manifest.deployments))?;
+    let (decisions, periods) = (count(manifest.decisions, "decision"), count(manifest.deployments, "period"));
+    row("holds", format!("{decisions}, {periods} of what labels served"))?;
     row("file", format!("{}, {}", manifest.format, progress::size(manifest.bytes)))?;
     row("made", format!("{} by {}, with {}", zoned(issued), one_line(&manifest.by), one_line(&manifest.tool)))?;
     row("signed", format!("by {signer}"))?;
@@ -107,9 +109,9 @@ fn show(output: Output, verified: &VerifiedManifest, copy: Option<&CopyVerificat
         let gaps = if copy.gaps == 0 {
             "no gaps".to_owned()
         } else {
-            paint(WARN, format!("{} gaps where entries are not part of the report", copy.gaps))
+            paint(WARN, format!("{} where entries are not part of the report", count(copy.gaps, "gap")))
         };
-        row("chain", format!("{} entries verified; {gaps}", copy.entries))?;
+        row("chain", format!("{} verified; {gaps}", count(copy.entries, "entry")))?;
     }
     output.line(paint(GOOD, "verified: the file is what the registry signed"))?;
     Ok(Verdict::Done)

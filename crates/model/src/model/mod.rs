@@ -14,6 +14,7 @@ pub mod commit_message;
 pub mod comparison;
 pub mod content;
 pub mod content_id;
+pub mod count;
 pub mod deployment;
 pub mod draft;
 pub mod evaluation;

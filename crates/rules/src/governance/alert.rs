@@ -7,6 +7,7 @@ use crate::model::alert::{
     Alert, AlertMetric, AlertReading, AlertRule, AlertState, GROWTH_PERIOD_S_MAX, MIN_CALLS_MAX, PERIOD_S_MAX,
     PERIOD_S_MIN,
 };
+use crate::model::count::count;
 use crate::model::time::Timestamp;
 
 /// The shortest time between two events of one alert, in milliseconds: a value that wavers around its threshold neither
@@ -112,7 +113,7 @@ pub fn summary(rule: &AlertRule, reading: Option<&AlertReading>) -> String {
         notes.extend(reading.why.clone());
         let costs = matches!(rule.metric, AlertMetric::Spend | AlertMetric::SpendGrowth);
         if costs && reading.priced_calls < reading.calls {
-            notes.push(format!("cost known for {} of {} calls", reading.priced_calls, reading.calls));
+            notes.push(format!("cost known for {} of {}", reading.priced_calls, count(reading.calls, "call")));
         }
     }
     format!("{}{of} in {}: {value} ({})", rule.metric.words(), period(rule.per_s), notes.join("; "))
@@ -122,8 +123,7 @@ pub fn summary(rule: &AlertRule, reading: Option<&AlertReading>) -> String {
 pub fn period(seconds: u64) -> String {
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
     let (unit_s, unit) = units.into_iter().find(|(unit_s, _)| seconds.is_multiple_of(*unit_s)).unwrap_or((1, "second"));
-    let number = seconds / unit_s;
-    if number == 1 { format!("1 {unit}") } else { format!("{number} {unit}s") }
+    count(seconds / unit_s, unit)
 }
 
 #[cfg(test)]

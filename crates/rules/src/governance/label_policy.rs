@@ -6,6 +6,7 @@ use regex::Regex;
 
 use super::policy_words::{self, by, rounded_duration};
 use super::risk::worst;
+use crate::model::count::count;
 use crate::model::finding::{Category, Finding};
 use crate::model::handle::is_handle;
 use crate::model::name::{LATEST, Label};
@@ -232,9 +233,9 @@ impl LabelPolicy {
         if policy.approvals > 0 {
             let given = self.counting_approvers(facts, &policy.approvers);
             let needed = usize::try_from(policy.approvals).unwrap_or(usize::MAX);
-            let plural = if needed == 1 { "" } else { "s" };
             let says = format!(
-                "{needed} approval{plural} of this exact change{} ({} so far)",
+                "{} of this exact change{} ({} so far)",
+                count(needed, "approval"),
                 by(&policy.approvers),
                 given.len()
             );

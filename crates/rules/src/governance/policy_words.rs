@@ -1,5 +1,6 @@
 //! Describes the requirements of a policy for people who do not know its fields.
 
+use crate::model::count::count;
 use crate::model::policy::{Freeze, Policy, RiskRule, Soak};
 
 /// Alternatives, of which one is enough.
@@ -37,8 +38,7 @@ pub fn demands(policy: &Policy) -> Vec<String> {
     }
     if *approvals > 0 {
         let own = if *self_approval { ", self-approval allowed" } else { "" };
-        let plural = if *approvals == 1 { "" } else { "s" };
-        demands.push(format!("{approvals} approval{plural}{}{own}", by(approvers)));
+        demands.push(format!("{}{}{own}", count(*approvals, "approval"), by(approvers)));
     }
     demands.extend(soak.iter().map(after));
     demands.extend(message.iter().map(|pattern| format!("a message that matches `{pattern}`")));

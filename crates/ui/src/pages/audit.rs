@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, html};
 
 use crate::form::{TIME_HINT, session, time_field};
-use crate::format::{Escaped, grouped, moment, plain, start_of, with_code};
+use crate::format::{Escaped, counted, moment, plain, start_of, with_code};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::audit::{AuditChange, AuditEntry, AuditVerdict, Decision, Subject};
 use crate::model::principal::PrincipalKind;
@@ -66,18 +66,18 @@ pub fn page(frame: &Frame, matter: &AuditPageData) -> String {
 
 /// Whether every entry matches its hash and the previous entry, up to the signed one.
 fn verified(verdict: &AuditVerdict) -> Markup {
-    let count = grouped(verdict.entries);
+    let count = counted(verdict.entries, "entry");
     html! {
         div.note.bad[!verdict.whole] role="status" {
             @if verdict.whole {
                 p {
-                    b { "Log verified." } " " (count) " entries are intact"
-                    @if verdict.anchored == Some(true) { " and match the signed checkpoint" } "."
+                    b { "Log verified." } " " (count) " intact"
+                    @if verdict.anchored == Some(true) { "; they match the signed checkpoint" } "."
                 }
             } @else {
                 p {
                     b { "The log was modified" @if let Some(at) = verdict.broken_at { " at entry " (at) } "." } " "
-                    (count) " entries were checked. "
+                    (count) " checked. "
                     @if verdict.anchored == Some(false) {
                         "The latest entry is not the one in the signed checkpoint. "
                     }

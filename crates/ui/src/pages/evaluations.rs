@@ -7,7 +7,7 @@ use super::gates::{
 };
 use crate::api::evaluations::{PlacedResult, ResultsPage, SuiteView};
 use crate::form::{hidden, session};
-use crate::format::{Escaped, grouped, plain, start_of, when};
+use crate::format::{Escaped, counted, grouped, plain, start_of, when};
 use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query};
 use crate::model::calibration::Calibration;
 use crate::model::evaluation::{CaseVerdict, Comparison, Evaluated, Run, RunState, ScorerResult, Side};
@@ -103,7 +103,7 @@ fn row(frame: &Frame, run: &Run) -> Markup {
             td data-label="Verdict" { (verdict(run)) }
             td data-label="Results" {
                 (grouped(summary.passed)) " passed, " (grouped(summary.failed)) " failed"
-                @if summary.errors > 0 { ", " (grouped(summary.errors)) " errors" }
+                @if summary.errors > 0 { ", " (counted(summary.errors, "error")) }
             }
             td data-label="Cost" { (summary.cost.short()) }
             td data-label="Started" { (when(run.at, frame.now)) " by " (Escaped(&run.by)) }
@@ -170,9 +170,9 @@ pub fn run(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) -> S
         }
         dl.tiles {
             (tile("Passed", grouped(summary.passed), format!("of {}", grouped(summary.planned))))
-            (tile("Failed", grouped(summary.failed), format!("{} errors", grouped(summary.errors))))
+            (tile("Failed", grouped(summary.failed), counted(summary.errors, "error")))
             (tile("Score", summary.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.3}")), metrics(run)))
-            (tile("Cost", summary.cost.short(), format!("{} calls", grouped(summary.calls))))
+            (tile("Cost", summary.cost.short(), counted(summary.calls, "call")))
             @if let Some(p95) = summary.latency_p95_ms {
                 (tile("Latency", format!("{} ms", grouped(p95)), format!(
                     "95th percentile, median {} ms", grouped(summary.latency_p50_ms.unwrap_or_default())
@@ -419,8 +419,7 @@ pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
         div.head {
             h1 { (Escaped(&version.name)) }
             p.quiet {
-                "Version " (version.number) ", " (grouped(version.cases))
-                (if version.cases == 1 { " case, by " } else { " cases, by " }) (Escaped(&version.author)) " "
+                "Version " (version.number) ", " (counted(version.cases, "case")) ", by " (Escaped(&version.author)) " "
                 (when(version.at, frame.now)) ". " code { (version.id.short()) }
             }
             div.inline.end {

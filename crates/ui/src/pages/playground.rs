@@ -6,7 +6,7 @@ use maud::{Markup, PreEscaped, html};
 
 use super::diff_view::{Layout, Lines};
 use crate::form::{FormValues, hidden, session};
-use crate::format::{Escaped, grouped};
+use crate::format::{Escaped, counted, grouped};
 use crate::governance::diff::diff;
 use crate::layout::{Frame, Page, Part, command, query};
 use crate::model::content::{Body, Content, Syntax};
@@ -123,7 +123,7 @@ pub fn end_answer(answer: Result<&Answer, &str>) -> String {
                 @if let Some(model) = &answer.model { (Escaped(model)) ", " }
                 (grouped(answer.latency_ms)) " ms"
                 @if let Some(first) = answer.first_token_ms { ", first token after " (grouped(first)) " ms" }
-                @if let Some(tokens) = answer.usage.output_tokens { ", " (grouped(tokens)) " tokens" }
+                @if let Some(tokens) = answer.usage.output_tokens { ", " (counted(tokens, "token")) }
                 @match answer.usage.cost { Some(cost) => { ", " (cost.short()) } None => { ", price unknown" } }
             }
         },

@@ -9,7 +9,7 @@ use super::hits::{hits, marked};
 use super::promote::promote_path;
 use super::serving;
 use crate::form::hidden;
-use crate::format::{Escaped, grouped, plain, when};
+use crate::format::{Escaped, counted, plain, when};
 use crate::layout::{Frame, Page, back_path, empty, prompt_path, query, request_path, search_field};
 use crate::model::about::About;
 use crate::model::deployment::{Action, Deployment};
@@ -133,7 +133,7 @@ fn pattern_of(folder: &str) -> String {
 fn count(listing: &Listing) -> Markup {
     let total = u64::try_from(listing.total).unwrap_or(u64::MAX);
     html! {
-        (grouped(total)) (if total == 1 { " prompt" } else { " prompts" })
+        (counted(total, "prompt"))
         @if listing.cut { " (search limit reached; narrow your filters)" }
     }
 }

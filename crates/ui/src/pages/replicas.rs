@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use crate::api::status::{Freshness, NodeRole, Status, Trouble};
-use crate::format::{Escaped, grouped, length, when};
+use crate::format::{Escaped, counted, grouped, length, when};
 use crate::layout::{Frame, Page, Part, command, empty, principal_path};
 use crate::model::position::Position;
 use crate::model::time::Timestamp;
@@ -110,7 +110,7 @@ fn summary(rows: &[ReplicaRow]) -> String {
 }
 
 fn commits(number: u64) -> String {
-    if number == 1 { "1 commit".to_owned() } else { format!("{} commits", grouped(number)) }
+    counted(number, "commit")
 }
 
 fn follower(frame: &Frame, names: bool, row: &ReplicaRow) -> Markup {

@@ -10,7 +10,7 @@ use crate::api::read::{DiffAnswer, VersionView};
 use crate::api::telemetry::{ProducedBy, RecordedResponse};
 use crate::figures::{UNKNOWN, duration};
 use crate::form::session;
-use crate::format::{Escaped, grouped, moment, sentence, when};
+use crate::format::{Escaped, counted, moment, sentence, when};
 use crate::layout::{Frame, Page, Part, diff_path, path_about, request_path, response_path, session_path};
 use crate::model::deployment::Deployment;
 use crate::traced::{self, cost_source, failure, other_model};
@@ -73,7 +73,7 @@ fn keep(frame: &Frame, one: &RecordedResponse, id: &str) -> Markup {
             summary { "This went wrong: keep it as a case" }
             form.stack method="post" action=(response_path(id)) {
                 (session(form))
-                p.quiet { (grouped(said_by_user(input))) " messages after the prompt become the input of the case." }
+                p.quiet { (counted(said_by_user(input), "message")) " after the prompt: the input of the case." }
                 label for="keep-suite" { "Suite" }
                 input #keep-suite name="suite" required maxlength="64" autocomplete="off" spellcheck="false"
                     placeholder="regress";

@@ -6,6 +6,7 @@ use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedScore};
 use crate::figures::{UNKNOWN, duration};
 use crate::format::{Escaped, moment, start_of, when};
 use crate::layout::{Frame, Page, Part, path_about, response_path};
+use crate::model::count::count;
 use crate::model::usd::Usd;
 use crate::traced::{score_value, scored_part};
 
@@ -31,7 +32,7 @@ pub fn page(frame: &Frame, of: Of<'_>, responses: &[RecordedResponse]) -> String
     let main = html! {
         div.head {
             h1 { (heading) }
-            p.quiet { code.id { (Escaped(id)) } " " (responses.len()) " responses, oldest first" }
+            p.quiet { code.id { (Escaped(id)) } " " (count(responses.len(), "response")) ", oldest first" }
         }
         (in_order(&responses.iter().collect::<Vec<_>>(), None))
     };

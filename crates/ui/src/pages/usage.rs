@@ -7,7 +7,7 @@ use super::responses::search;
 use crate::api::stats::{PromptUsage, SpendPoint, StatsCounts, UnattributedUsage, UsageStats, share};
 use crate::chart::{Chart, Line, Period, Style, Unit, spark};
 use crate::figures::{UNKNOWN, change, float, percent, unattributed_reason};
-use crate::format::{Escaped, grouped, sentence};
+use crate::format::{Escaped, counted, grouped, sentence};
 use crate::layout::{Frame, Page, Part, prompt_path, query};
 use crate::model::name::PromptName;
 
@@ -80,14 +80,11 @@ fn tiles(usage: &UsageStats) -> Markup {
             (tile("Cost per call", cost_per_call(total), html! {
                 "cost known for " (percent(usage.cost_coverage)) " of calls"
             }))
-            (tile("Failed", percent(total.error_rate()), html! {
-                (grouped(total.errors)) (if total.errors == 1 { " call" } else { " calls" })
-            }))
+            (tile("Failed", percent(total.error_rate()), html! { (counted(total.errors, "call")) }))
             (tile("Cached input", percent(total.cached_share()), html! { "of input tokens" }))
             @if let Some(unattributed) = &usage.unattributed {
                 (tile("Unattributed", percent(share(unattributed.counts.calls, total.calls)), html! {
-                    (grouped(unattributed.counts.calls))
-                    (if unattributed.counts.calls == 1 { " call" } else { " calls" })
+                    (counted(unattributed.counts.calls, "call"))
                 }))
             }
         }

@@ -6,7 +6,7 @@ use super::{PATTERN_MAX, Tab, side_by_side};
 use crate::api::govern::Archived;
 use crate::api::limits::{RETENTION_FLOOR_DAYS, UNUSED_DAYS_MAX};
 use crate::form::{Outcome, begin, hidden};
-use crate::format::{Escaped, grouped, plain, when};
+use crate::format::{Escaped, counted, grouped, plain, when};
 use crate::layout::{Frame, empty, prompt_path};
 use crate::model::audit::AuditEntry;
 
@@ -111,7 +111,7 @@ fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
                 tbody {
                     @for (why, number) in &found.kept {
                         tr {
-                            td { (grouped(*number)) " " (if *number == 1 { "version" } else { "versions" }) }
+                            td { (counted(*number, "version")) }
                             td { (Escaped(why)) }
                         }
                     }
