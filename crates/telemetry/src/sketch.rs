@@ -188,8 +188,9 @@ impl Sketch {
         self.zeros == 0 && self.bins.is_empty()
     }
 
-    /// The value below which a share `q` of all values lies, within [`RELATIVE_ERROR`]; exact up to 50, and never beyond
-    /// the lowest or the highest value.
+    /// The lowest value that a share `q` of all values does not exceed (the nearest rank), within [`RELATIVE_ERROR`];
+    /// exact up to 50, and never beyond the lowest or the highest value. So the 99th percentile of fewer than 100 values
+    /// is the highest; `sketches-ddsketch` may answer with the value before it, of the next lower rank.
     ///
     /// None without values, and where `q` is not between 0 and 1.
     #[must_use]
@@ -198,16 +199,16 @@ impl Sketch {
             return None;
         }
         let last = self.count() - 1;
-        let rank = whole(q * float(last));
+        let rank = whole((q * float(self.count())).ceil()).saturating_sub(1);
+        if rank >= last {
+            return Some(float(self.high));
+        }
         let mut below = self.zeros;
         if rank < below {
             return Some(0.0);
         }
         if rank == 0 {
             return Some(float(self.low));
-        }
-        if rank >= last {
-            return Some(float(self.high));
         }
         for bin in &self.bins {
             below = below.saturating_add(bin.count);

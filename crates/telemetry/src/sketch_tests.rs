@@ -86,6 +86,23 @@ fn small_values_and_zeros_are_exact() {
 }
 
 #[test]
+fn quantile_of_few_values_is_that_of_the_nearest_rank() {
+    for (values, q, expected) in [
+        (&[10, 40][..], 0.5, 10.0),
+        (&[10, 40], 0.51, 40.0),
+        (&[10, 40], 0.9, 40.0),
+        (&[10, 40], 0.99, 40.0),
+        (&[10, 20, 40], 0.5, 20.0),
+        (&[0, 40], 0.5, 0.0),
+        (&[0, 40], 0.95, 40.0),
+        (&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0.9, 9.0),
+        (&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 0.99, 10.0),
+    ] {
+        assert_eq!(sketch(values).quantile(q), Some(expected), "{q} of {values:?}");
+    }
+}
+
+#[test]
 fn quantile_of_no_values_or_an_invalid_share_is_absent() {
     assert_eq!(Sketch::new().quantile(0.5), None);
     for q in [-0.1, 1.1, f64::NAN, f64::INFINITY] {

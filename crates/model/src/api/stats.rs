@@ -197,7 +197,8 @@ pub struct StatsTokens {
     pub reasoning: u64,
 }
 
-/// Quantiles of durations in milliseconds, each within one percent.
+/// Quantiles of durations in milliseconds, by the nearest rank, each within one percent: of fewer than 100 calls, the 99th
+/// percentile is the longest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct StatsQuantiles {
     /// Calls that say how long they took.
