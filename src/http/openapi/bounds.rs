@@ -192,6 +192,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("PriceWhenBody", "utc", at_most(HOURS_PER_TIER_MAX)),
         ("PriceHoursBody", "days", json!({"minItems": 1, "maxItems": 7, "items": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 7}})),
         ("RecostRequest", "cursor", json!({"maximum": WHOLE_MAX})),
+        ("ReportedResponse", "version", json!({"type": ["string", "integer", "null"], "minimum": 0})),
         // Resolving.
         ("Assignment", "bucket", json!({"maximum": u16::MAX})),
         ("BatchRequest", "references", at_most(BATCH_REFERENCES_MAX)),

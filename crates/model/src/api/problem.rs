@@ -50,7 +50,7 @@ pub enum ErrorCode {
     InvalidMessage,
     /// A body, batch, page or header is over its limit.
     TooLarge,
-    /// The body is not `application/json`.
+    /// The `Content-Type` of the body is not one that this operation takes; `detail` names those.
     UnsupportedMediaType,
     /// The access token is missing or unknown.
     Unauthorized,

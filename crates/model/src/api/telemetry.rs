@@ -41,8 +41,8 @@ pub struct ReportedResponse {
     /// The prompt's name or a reference, where the stamp is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// The version: its number, a label, or `b3:` and its content ID.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The version: its number (also as a JSON number), a label, or `b3:` and its content ID.
+    #[serde(default, deserialize_with = "json::text_or_whole_option", skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// The `label` of the resolve answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,7 +23,7 @@ pub use number::{INTEGER_MAX, NumberError, number, scientific, written};
 pub use objects::{object, objects};
 pub use path::{Path, Step};
 pub use reason::plain_reason;
-pub use whole::{whole, whole_list, whole_option, whole_values};
+pub use whole::{text_or_whole_option, whole, whole_list, whole_option, whole_values};
 
 /// Why a text is rejected as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Error, Unexpected, Visitor};
+use serde::de::{Error, IntoDeserializer, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::INTEGER_MAX;
@@ -41,6 +41,44 @@ pub fn whole_list<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D) -
 pub fn whole_values<'de, T: TryFrom<u64>, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u64, T>, D::Error> {
     let read = BTreeMap::<u64, Whole<T>>::deserialize(deserializer)?;
     Ok(read.into_iter().map(|(key, Whole(number))| (key, number)).collect())
+}
+
+/// Reads a text, or a whole number as the text of its digits.
+///
+/// # Errors
+/// It is neither.
+pub fn text_or_whole_option<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<TextOrWhole>::deserialize(deserializer)?.map(|TextOrWhole(text)| text))
+}
+
+struct TextOrWhole(String);
+
+impl<'de> Deserialize<'de> for TextOrWhole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reading;
+
+        impl Visitor<'_> for Reading {
+            type Value = String;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a whole number")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+                Ok(text.to_owned())
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+                Ok(number.to_string())
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<String, E> {
+                whole::<u64, _>(number.into_deserializer()).map(|number| number.to_string())
+            }
+        }
+
+        deserializer.deserialize_any(Reading).map(Self)
+    }
 }
 
 struct Whole<T>(T);
@@ -91,18 +129,29 @@ mod tests {
         perhaps: Option<u64>,
         #[serde(default, deserialize_with = "whole_values")]
         many: BTreeMap<u64, u32>,
+        #[serde(default, deserialize_with = "text_or_whole_option")]
+        text: Option<String>,
     }
 
     #[test]
     fn numbers_with_a_fraction_of_zero_are_whole_and_others_are_refused() {
         let read = |text: &str| serde_json::from_str::<Read>(text).map_err(|error| error.to_string());
         let many = BTreeMap::from([(7, 2)]);
-        let expected = Read { one: 441, perhaps: Some(9_007_199_254_740_991), many };
+        let expected = Read { one: 441, perhaps: Some(9_007_199_254_740_991), many, text: None };
         assert_eq!(read(r#"{"one": 441.0, "perhaps": 9007199254740991.0, "many": {"7": 2.0}}"#), Ok(expected));
-        let none = Read { one: 0, perhaps: None, many: BTreeMap::new() };
+        let none = Read { one: 0, perhaps: None, many: BTreeMap::new(), text: None };
         assert_eq!(read(r#"{"one": -0.0, "perhaps": null}"#), Ok(none));
         assert_eq!(read(r#"{"one": 4.41e2}"#).map(|read| read.one), Ok(441));
+        for text in [r#""7""#, "7", "7.0"] {
+            assert_eq!(
+                read(&format!(r#"{{"one": 1, "text": {text}}}"#)).map(|read| read.text),
+                Ok(Some("7".to_owned()))
+            );
+        }
         for (text, part) in [
+            (r#"{"one": 1, "text": 7.5}"#, "floating point `7.5`, expected a whole number"),
+            (r#"{"one": 1, "text": -7}"#, "integer `-7`, expected a text or a whole number"),
+            (r#"{"one": 1, "text": true}"#, "expected a text or a whole number"),
             (r#"{"one": 441.5}"#, "floating point `441.5`, expected a whole number"),
             (r#"{"one": -1}"#, "integer `-1`, expected a whole number"),
             (r#"{"one": -1.0}"#, "expected a whole number"),
