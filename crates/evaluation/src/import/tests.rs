@@ -79,11 +79,11 @@ fn what_is_not_supported_is_listed_and_its_case_is_left_out() {
     let imported = promptfoo(&text, &beside, strict()).expect("a configuration");
     let says = says(&imported);
     for part in [
-        "prompts: ignored: the prompt comes from the registry\n",
+        "prompts: not imported: the prompt comes from the registry\n",
         "providers[0]: the provider `echo` is not supported",
         "tests[2].assert[0]: the assertion type `javascript` is not supported (the case is left out)\n",
         "x-shared: unknown key `x-shared` is ignored\n",
-        "evaluateOptions: ignored: maxConcurrency\n",
+        "evaluateOptions: not imported: maxConcurrency\n",
     ] {
         assert!(says.contains(part), "{part} in {says}");
     }
@@ -110,7 +110,7 @@ fn assertions_keep_their_meaning_or_are_refused() {
     let (scorer, _) = one("{type: is-json, value: \"required: [a]\\ntype: object\"}");
     assert_eq!(scorer.expect("a scorer").value, Some(json!({"required": ["a"], "type": "object"})));
     let (_, remarks) = one("{type: llm-rubric, value: is polite}");
-    assert!(remarks.contains("a judge that answers without `pass` is an error here"), "{remarks}");
+    assert!(remarks.contains("a judge that answers without `pass` gives no verdict here"), "{remarks}");
     for (assertion, part) in [
         ("{type: similar:dot, value: x}", "the assertion type `similar:dot`"),
         ("{type: not-python, value: x}", "the assertion type `not-python`"),
@@ -213,7 +213,7 @@ fn providers_are_models_and_their_settings_are_remarked() {
     );
     let models: Vec<String> = imported.suite.models.iter().map(ToString::to_string).collect();
     assert_eq!(models, ["openai:gpt-4o", "anthropic:claude-x", "openai:gpt-5"]);
-    assert!(says(&imported).contains("providers[1]: its settings are ignored"));
+    assert!(says(&imported).contains("providers[1]: its settings are not imported"));
     assert!(says(&imported).contains("providers[3]: the provider `python:x.py` is not supported"));
 }
 

@@ -109,7 +109,7 @@ impl Assertions<'_> {
             }
             CheckKind::LlmRubric => findings.remark_once(
                 place,
-                "a judge that answers without `pass` is an error here; promptfoo takes it for passed",
+                "a judge that answers without `pass` gives no verdict here; promptfoo counts the answer as passed",
             ),
             CheckKind::SelectBest => findings.remark_once(
                 place,

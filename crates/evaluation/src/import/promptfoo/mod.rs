@@ -110,17 +110,22 @@ fn remarks(fields: &Map<String, Value>, findings: &mut Findings) {
     ];
     for key in fields.keys().map(String::as_str).filter(|key| !used.contains(key) && !OF_NO_EFFECT.contains(key)) {
         match key {
-            "prompts" => findings.remark(key, "ignored: the prompt comes from the registry"),
-            "env" => findings.remark(key, "ignored: providers are configured in the settings of the primary"),
-            "derivedMetrics" => findings.remark(key, "not supported: no metric is computed from others"),
-            "nunjucksFilters" => findings.remark(key, "not supported: assertions that use such filters are left out"),
-            "extensions" => findings.remark(key, "not supported: no code runs before or after cases"),
-            "tracing" => findings.remark(key, "ignored: applications report traces to the registry"),
+            "prompts" => findings.remark(key, "not imported: the prompt comes from the registry"),
+            "env" => findings.remark(
+                key,
+                "not imported: the settings of the primary name the providers and the variables with their keys",
+            ),
+            "derivedMetrics" => {
+                findings.remark(key, "not imported: there are no metrics that are computed from others")
+            }
+            "nunjucksFilters" => findings.remark(key, "not imported: assertions that use such filters are left out"),
+            "extensions" => findings.remark(key, "not imported: no code runs before or after cases"),
+            "tracing" => findings.remark(key, "not imported: applications report traces to the registry"),
             _ => findings.remark(key, format!("unknown key `{}` is ignored", short(key))),
         }
     }
     if fields.get("redteam").is_some_and(|value| !value.is_null()) {
-        findings.remark("redteam", "not supported: no attacks are generated");
+        findings.remark("redteam", "not imported: no attacks are generated");
     }
 }
 
@@ -148,19 +153,19 @@ fn models(providers: &Value, files: &Files<'_>, findings: &mut Findings) -> Resu
             continue;
         }
         let Some((id, settings)) = provider::id(named) else {
-            findings.remark(place, "not a provider with a name; name a model in the suite");
+            findings.remark(place, "names no provider; set `models` of the suite");
             continue;
         };
         match model(id) {
             Some(model) if settings => {
-                findings.remark(place, "its settings are ignored: parameters come from the version of the prompt");
+                findings.remark(place, "its settings are not imported: the version of the prompt has the parameters");
                 models.push(model);
             }
             Some(model) => models.push(model),
             None => findings.remark(
                 place,
                 format!(
-                    "the provider `{}` is not supported; name another model, or let the version name it",
+                    "the provider `{}` is not supported; set `models` of the suite, or leave it to the model that a version names",
                     short(id)
                 ),
             ),
@@ -198,7 +203,7 @@ fn run_options(
     }
     if !ignored.is_empty() {
         ignored.truncate(20);
-        findings.push(place, format!("ignored: {}", ignored.join(", ")), Effect::Remark);
+        findings.push(place, format!("not imported: {}", ignored.join(", ")), Effect::Remark);
     }
     Ok(())
 }
