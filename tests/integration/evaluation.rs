@@ -139,7 +139,8 @@ fn answers_are_used_again_and_a_budget_makes_a_run_inconclusive() {
     assert_eq!(story.models.paid().values().sum::<u64>(), 6);
     let mut limited = run.to_vec();
     limited.extend(["--no-cache", "--max-calls", "4"]);
-    let _said = story.line(&limited).exits(1).says("inconclusive").says("stopped: 4 calls");
+    let _said =
+        story.line(&limited).exits(1).says("inconclusive").says("stopped: all 4 calls of `max_calls` were made");
     assert_eq!(story.deploy(1).0, 200, "what says nothing does not replace what passed");
 }
 

@@ -22,38 +22,41 @@ pub const CONFIDENCE: f64 = 0.95;
 /// Most names of cases in the words of one condition; the results list all.
 const NAMES_SHOWN_MAX: usize = 10;
 
-/// Decides the gate of a run that is over.
+/// Decides the gate of a run that is over; a run that ended early has a reason.
 #[must_use]
 pub fn decide(
     suite: &Suite,
     tally: &Tally,
-    state: RunState,
+    (state, reason): (RunState, Option<&str>),
     summary: &RunSummary,
     comparison: Option<&Comparison>,
 ) -> GateVerdict {
     let rule = &suite.gate;
-    let mut checks = vec![must_pass(suite, tally), pass_rate(rule, suite, tally)];
+    let mut checks: Vec<GateCheck> = must_pass(suite, tally).into_iter().collect();
+    checks.push(pass_rate(rule, suite, tally));
     checks.extend(rule.metrics.iter().map(|(metric, least)| {
         let reached = summary.metrics.get(metric).copied();
-        at_least(&format!("metric {metric}"), reached, *least)
+        let missing = "no scorer with this metric gave a verdict";
+        at_least(&format!("metric {metric}"), reached, *least, missing)
     }));
     if let Some(least) = rule.consistency {
-        checks.push(at_least("consistency of repeats", summary.consistency, least));
+        let missing = "no case has two verdicts on a model; set `repeats` of the suite to 2 or more";
+        checks.push(at_least("consistency of repeats", summary.consistency, least, missing));
     }
     if let Some(margin) = rule.margin {
-        checks.push(not_worse(margin, comparison));
+        checks.push(not_worse(margin, tally, comparison));
     }
     if let Some(most) = rule.latency_p95_ms {
         let says = |reached: &str| format!("95th percentile of latency at most {most} ms ({reached})");
         checks.push(match summary.latency_p95_ms {
             Some(reached) => check(reached <= most, says(&format!("{reached} ms"))),
-            None => inconclusive(says("every answer was kept from an earlier run; run without the cache")),
+            None => inconclusive(says("no answer says how long it took")),
         });
     }
     if let Some(most) = rule.cost_mean_usd {
         checks.push(mean_cost(tally.answers, most));
     }
-    checks.push(complete(state, summary));
+    checks.push(complete(state, reason, summary));
     let states: Vec<GateState> = checks.iter().map(|check| check.state).collect();
     let state = match () {
         () if states.contains(&GateState::Failed) => GateState::Failed,
@@ -63,17 +66,19 @@ pub fn decide(
     GateVerdict { state, checks }
 }
 
-fn must_pass(suite: &Suite, tally: &Tally) -> GateCheck {
+/// Nothing is said if no case must pass.
+fn must_pass(suite: &Suite, tally: &Tally) -> Option<GateCheck> {
     let required: Vec<&str> = suite.cases.iter().filter(|case| case.must_pass).map(|case| case.name.as_str()).collect();
     let failed: Vec<&str> =
         required.iter().copied().filter(|name| tally.case(name).is_some_and(|total| total.failed > 0)).collect();
     let is_unknown = |name: &&&str| tally.case(name).is_none_or(|total| total.judged() == 0 || total.errors > 0);
     let unknown = required.iter().filter(is_unknown).count();
-    match (failed.is_empty(), unknown) {
-        (false, _) => check(false, format!("every case that must pass ({} failed: {})", failed.len(), named(&failed))),
-        (true, 0) => check(true, format!("every case that must pass ({} of {0})", required.len())),
-        (true, _) => inconclusive(format!("every case that must pass ({unknown} without a verdict)")),
-    }
+    let says = |reached: &str| format!("every case that must pass ({reached})");
+    (!required.is_empty()).then(|| match (failed.is_empty(), unknown) {
+        (false, _) => check(false, says(&format!("{} failed: {}", failed.len(), named(&failed)))),
+        (true, 0) => check(true, says(&format!("{} of {0}", required.len()))),
+        (true, _) => inconclusive(says(&format!("{unknown} of {} have no verdict", required.len()))),
+    })
 }
 
 fn pass_rate(rule: &GateRule, suite: &Suite, tally: &Tally) -> GateCheck {
@@ -105,48 +110,55 @@ fn pass_rate(rule: &GateRule, suite: &Suite, tally: &Tally) -> GateCheck {
     check(share >= rule.pass_rate, says)
 }
 
-fn not_worse(margin: f64, comparison: Option<&Comparison>) -> GateCheck {
-    let Some(comparison) = comparison else {
-        return inconclusive(format!("score not worse than the baseline by more than {margin} (no baseline was run)"));
-    };
-    let says = format!(
-        "score not worse than the baseline by more than {margin} ({:+.3} on {} cases, at least {:+.3} with 95% \
-         confidence)",
-        comparison.difference, comparison.pairs, comparison.lower_bound
-    );
-    if comparison.pairs < PAIRS_MIN {
-        return inconclusive(format!("{says}, which are fewer than {PAIRS_MIN}"));
+fn not_worse(margin: f64, tally: &Tally, comparison: Option<&Comparison>) -> GateCheck {
+    let says = |reached: &str| format!("score not worse than the baseline by more than {margin} ({reached})");
+    match comparison {
+        None if tally.has_baseline() => inconclusive(says("no case has a verdict for both versions")),
+        None => inconclusive(says(
+            "the run has no version to compare with; name one with --against, for example --against @production",
+        )),
+        Some(Comparison { pairs, .. }) if *pairs < PAIRS_MIN => inconclusive(says(&format!(
+            "{pairs} cases have a verdict for both versions, and a comparison needs {PAIRS_MIN}; add cases, or remove \
+             `margin` from the gate"
+        ))),
+        Some(Comparison { pairs, difference, lower_bound, .. }) => check(
+            *lower_bound >= -margin,
+            says(&format!("{difference:+.3} on {pairs} cases, at least {lower_bound:+.3} with 95% confidence")),
+        ),
     }
-    check(comparison.lower_bound >= -margin, says)
 }
 
 fn mean_cost(AnswerCosts { sum, priced, unpriced }: AnswerCosts, most: Usd) -> GateCheck {
     let says = |reached: &str| format!("mean cost of an answer at most {} ({reached})", most.short());
     match sum.per(priced) {
-        _ if unpriced > 0 => inconclusive(says(&format!("{unpriced} answers without a known price"))),
+        _ if unpriced > 0 => {
+            inconclusive(says(&format!("{unpriced} answers have no known price; add one with `bookholder prices set`")))
+        }
         Some(mean) => check(mean <= most, says(&mean.short())),
         None => inconclusive(says("no answers")),
     }
 }
 
-fn complete(state: RunState, summary: &RunSummary) -> GateCheck {
+fn complete(state: RunState, reason: Option<&str>, summary: &RunSummary) -> GateCheck {
     let came = summary.passed + summary.failed + summary.errors;
     let share = as_float(summary.errors) / as_float(came.max(1));
-    let says = format!("complete run ({} of {} results are errors)", summary.errors, summary.planned);
-    match state {
-        RunState::Finished if came < summary.planned => {
-            inconclusive(format!("complete run ({came} of {} results)", summary.planned))
+    let says = |reached: &str| format!("complete run ({reached})");
+    let errors = format!("{} of {} results are errors", summary.errors, summary.planned);
+    match (state, reason) {
+        (RunState::Finished, _) if came < summary.planned => {
+            inconclusive(says(&format!("{came} of {} results", summary.planned)))
         }
-        RunState::Finished if share <= ERROR_SHARE_MAX => check(true, says),
-        RunState::Finished => inconclusive(format!("{says}, more than {}", percent(ERROR_SHARE_MAX))),
-        _ => inconclusive(format!("complete run (it was {state})")),
+        (RunState::Finished, _) if share <= ERROR_SHARE_MAX => check(true, says(&errors)),
+        (RunState::Finished, _) => inconclusive(says(&format!("{errors}, more than {}", percent(ERROR_SHARE_MAX)))),
+        (_, Some(reason)) => inconclusive(says(&format!("{state}: {reason}"))),
+        (_, None) => inconclusive(says(&format!("it was {state}"))),
     }
 }
 
-fn at_least(what: &str, reached: Option<f64>, least: f64) -> GateCheck {
+fn at_least(what: &str, reached: Option<f64>, least: f64, missing: &str) -> GateCheck {
     match reached {
         Some(reached) => check(reached >= least, format!("{what} at least {least} ({reached:.3})")),
-        None => inconclusive(format!("{what} at least {least} (not measured)")),
+        None => inconclusive(format!("{what} at least {least} ({missing})")),
     }
 }
 
@@ -228,7 +240,7 @@ mod tests {
         };
         let tally: Tally = results.iter().collect();
         let summary = tally.summarize(&suite.cases, 0);
-        decide(suite, &tally, state, &summary, tally.compare(&suite.cases, &baseline).as_ref())
+        decide(suite, &tally, (state, None), &summary, tally.compare(&suite.cases, &baseline).as_ref())
     }
 
     #[test]
@@ -294,6 +306,47 @@ mod tests {
         };
         assert_eq!(both(0), GateState::Passed);
         assert_eq!(both(6), GateState::Failed);
+    }
+
+    #[test]
+    fn what_is_missing_for_a_gate_is_said_with_what_to_do() {
+        let says = |suite: &Suite, results: &[CaseResult]| {
+            let verdict = verdict(suite, results, RunState::Finished);
+            let unmet = verdict.checks.into_iter().filter(|check| check.state == GateState::Inconclusive);
+            unmet.map(|check| check.says).collect::<Vec<_>>().join("\n")
+        };
+        let suite = numbered(2, r#"{"pass_rate":0,"margin":0.05,"consistency":1,"metrics":{"tone":1}}"#);
+        let both = |side| ["0", "1"].map(|case| result(case, side, 0, CaseVerdict::Passed));
+        let alone = says(&suite, &both(Side::Candidate));
+        for part in [
+            "(the run has no version to compare with; name one with --against",
+            "(no case has two verdicts on a model; set `repeats` of the suite to 2 or more)",
+            "metric tone at least 1 (no scorer with this metric gave a verdict)",
+        ] {
+            assert!(alone.contains(part), "{part} in {alone}");
+        }
+        let two = says(&suite, &[both(Side::Candidate), both(Side::Baseline)].concat());
+        assert!(
+            two.contains("(2 cases have a verdict for both versions, and a comparison needs 5; add cases"),
+            "{two}"
+        );
+        let errors = both(Side::Baseline).map(|result| CaseResult { verdict: CaseVerdict::Error, ..result });
+        let none = says(&suite, &[both(Side::Candidate), errors].concat());
+        assert!(none.contains("(no case has a verdict for both versions)"), "{none}");
+    }
+
+    #[test]
+    fn answer_of_an_earlier_run_counts_with_the_time_that_it_took_then() {
+        let suite = numbered(1, r#"{"latency_p95_ms":99}"#);
+        let cached = |latency_ms| {
+            let mut one = result("0", Side::Candidate, 0, CaseVerdict::Passed);
+            one.answer = Some(Answer { latency_ms, cached: true, ..Answer::default() });
+            verdict(&suite, &[one], RunState::Finished)
+        };
+        assert_eq!((cached(100).state, cached(99).state), (GateState::Failed, GateState::Passed));
+        let unknown = cached(0);
+        assert_eq!(unknown.state, GateState::Inconclusive, "another tool kept it and does not say");
+        assert!(unknown.checks.iter().any(|check| check.says.ends_with("(no answer says how long it took)")));
     }
 
     #[test]

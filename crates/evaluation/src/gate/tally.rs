@@ -21,7 +21,7 @@ pub struct Tally {
     models: Vec<ModelName>,
     /// Sum and count of each metric of the candidate.
     metrics: BTreeMap<String, (f64, f64)>,
-    /// Milliseconds of the candidate's answers, without those that were kept.
+    /// Milliseconds of the candidate's answers; those of an earlier run with the time that they took then.
     latencies: Vec<f64>,
     /// Answers, without those that were kept, and what they and their judges cost.
     calls: u64,
@@ -125,7 +125,8 @@ impl Tally {
 
     fn add_to_candidate(&mut self, result: &CaseResult) {
         if let Some(answer) = &result.answer {
-            if !answer.cached {
+            // What another tool kept has no time of its own.
+            if !answer.cached || answer.latency_ms > 0 {
                 self.latencies.push(as_float(answer.latency_ms));
             }
             match answer.usage.cost {
@@ -154,6 +155,11 @@ impl Tally {
     /// What a case of the candidate adds up to.
     pub(super) fn case(&self, name: &str) -> Option<&CaseTotal> {
         self.candidate.get(name)
+    }
+
+    /// Whether there are results of a baseline.
+    pub(super) fn has_baseline(&self) -> bool {
+        !self.baseline.is_empty()
     }
 
     /// Counts and sums of the candidate. `planned` is how many results there will be.

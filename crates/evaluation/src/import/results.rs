@@ -236,7 +236,7 @@ impl Reader {
                 None => assertion.get("type").and_then(Value::as_str).unwrap_or("assertion"),
             };
             if kind.trim_start_matches("not-") == "llm-rubric" {
-                self.findings.remark_once(place, "promptfoo takes an answer for passed if the judge omits `pass`");
+                self.findings.remark_once(place, "promptfoo counts an answer as passed if its judge leaves out `pass`");
             }
             if scorers.len() >= SCORERS_SHOWN_MAX {
                 self.findings.remark_once(place, "of results with more than 1000 assertions, 1000 are imported");
@@ -281,6 +281,8 @@ fn answer(row: &Map<String, Value>) -> Option<Answer> {
     };
     let usage = response.get("tokenUsage").or_else(|| row.get("tokenUsage")).unwrap_or(&Value::Null);
     let tokens = |key: &str| usage.get(key).and_then(Value::as_u64).filter(|count| *count > 0);
+    let cached = response.get("cached").and_then(Value::as_bool).unwrap_or(false);
+    let latency = row.get("latencyMs").and_then(Value::as_f64);
     let cost = row.get("cost").or_else(|| response.get("cost")).and_then(Value::as_f64);
     Some(Answer {
         text,
@@ -297,8 +299,9 @@ fn answer(row: &Map<String, Value>) -> Option<Answer> {
             cost: cost.and_then(dollars),
             ..AnswerUsage::default()
         },
-        latency_ms: row.get("latencyMs").and_then(Value::as_f64).map(milliseconds).unwrap_or_default(),
-        cached: response.get("cached").and_then(Value::as_bool).unwrap_or(false),
+        // What promptfoo kept took as long as reading its cache.
+        latency_ms: latency.filter(|_| !cached).map(milliseconds).unwrap_or_default(),
+        cached,
         ..Answer::default()
     })
 }

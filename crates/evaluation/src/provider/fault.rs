@@ -23,6 +23,8 @@ pub(super) enum Fault {
         pause: Option<Duration>,
         /// Whether it is asked too much.
         throttled: bool,
+        /// Whether the try may be charged: it was sent, and not refused.
+        may_cost: bool,
     },
     /// The next try would end the same, or would be paid for twice.
     Lasting(CallError),
@@ -31,10 +33,6 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn lasting(reason: String) -> Self {
         Self::Lasting(CallError::Failed(reason))
-    }
-
-    pub(super) fn temporary(reason: String) -> Self {
-        Self::Temporary { reason, pause: None, throttled: false }
     }
 
     pub(super) const fn outcome(&self) -> Outcome {
@@ -75,7 +73,7 @@ impl Texts {
         };
         let reason = format!("{} answered {}{detail}{hint}", self.name, named(status));
         if retry::is_temporary(status, body) {
-            return Fault::Temporary { reason, pause, throttled: matches!(status, 429 | 529) };
+            return Fault::Temporary { reason, pause, throttled: matches!(status, 429 | 529), may_cost: false };
         }
         Fault::Lasting(CallError::Refused { status, reason })
     }
@@ -94,7 +92,9 @@ impl Texts {
         let fault = self.refused(status, None, &body);
         match fault {
             // What arrived before the error was paid for.
-            Fault::Temporary { reason, .. } if !is_empty => Fault::lasting(reason),
+            Fault::Temporary { reason, .. } | Fault::Lasting(CallError::Refused { reason, .. }) if !is_empty => {
+                Fault::lasting(reason)
+            }
             fault => fault,
         }
     }
@@ -117,7 +117,10 @@ impl Texts {
         let root = root(&error);
         let is_untrusted = root.is::<UrlError>() || root.to_string().contains("certificate");
         let reason = self.fails(&self.excerpt(&cause(&error)));
-        if is_untrusted || error.is_builder() { Fault::lasting(reason) } else { Fault::temporary(reason) }
+        if is_untrusted || error.is_builder() {
+            return Fault::Lasting(CallError::Unpaid(reason));
+        }
+        Fault::Temporary { reason, pause: None, throttled: false, may_cost: !error.is_connect() }
     }
 }
 

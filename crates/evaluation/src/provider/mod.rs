@@ -60,14 +60,26 @@ pub struct Embeddings {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "each message says what its variant means")]
 pub enum CallError {
+    /// The request was sent, so a model may have worked for it.
     #[error("{0}")]
     Failed(String),
+    /// No model worked for it: it was not sent, no connection was there, or the provider refused each try.
+    #[error("{0}")]
+    Unpaid(String),
     #[error("{reason}")]
     Refused { status: u16, reason: String },
     #[error("the budget of the run is used up: {0}")]
     OverBudget(String),
     #[error("the run was canceled")]
     Canceled,
+}
+
+impl CallError {
+    /// Whether the call may be charged although it has no answer.
+    #[must_use]
+    pub const fn may_cost(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
 }
 
 /// Who answers requests: a run, which counts, limits and remembers calls of providers; in tests a table.

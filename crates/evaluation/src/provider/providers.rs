@@ -54,6 +54,14 @@ struct Clients {
     scorer_plain: Client,
 }
 
+/// The tries of one call so far.
+#[derive(Default)]
+struct Tries {
+    count: u32,
+    /// Whether one of them may be charged.
+    may_cost: bool,
+}
+
 struct Provider {
     kind: ProviderKind,
     base: Url,
@@ -157,9 +165,8 @@ impl Providers {
         let post = provider.post(path, &body, Some(idempotency_key))?;
         let client = self.client(provider)?;
         let estimate = estimate(&post.body, &body);
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            tries += 1;
             let permit = provider.limits.permit(estimate).await;
             let attempt = Try::new(&provider.texts, provider.timeouts);
             match attempt.chat(client, post.clone(), reader, &mut on_text).await {
@@ -169,7 +176,7 @@ impl Providers {
                 }
                 Err(fault) => {
                     permit.end(fault.outcome(), None);
-                    self.pause(&provider.texts, fault, tries).await?;
+                    self.pause(&provider.texts, fault, &mut tries).await?;
                 }
             }
         }
@@ -183,19 +190,18 @@ impl Providers {
         let provider = self.provider(model)?;
         if provider.kind == ProviderKind::Anthropic {
             let reason = "this API has no embeddings; name a model of a provider that speaks the OpenAI API";
-            return Err(CallError::Failed(provider.texts.fails(reason)));
+            return Err(CallError::Unpaid(provider.texts.fails(reason)));
         }
         if texts.is_empty() || texts.len() > TEXTS_MAX {
             let reason = format!("{} texts in one call for embeddings; use 1 to {TEXTS_MAX}", texts.len());
-            return Err(CallError::Failed(provider.texts.fails(&reason)));
+            return Err(CallError::Unpaid(provider.texts.fails(&reason)));
         }
         let body = json!({ "model": model.model, "input": texts, "encoding_format": "float" });
         let post = provider.post("embeddings", &body, None)?;
         let client = self.client(provider)?;
         let estimate = u64::try_from(post.body.len() / 4).unwrap_or(u64::MAX);
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            tries += 1;
             let permit = provider.limits.permit(estimate).await;
             let answered = Try::new(&provider.texts, provider.timeouts).json(client, post.clone()).await;
             let read = answered.and_then(|value| {
@@ -209,7 +215,7 @@ impl Providers {
                 }
                 Err(fault) => {
                     permit.end(fault.outcome(), None);
-                    self.pause(&provider.texts, fault, tries).await?;
+                    self.pause(&provider.texts, fault, &mut tries).await?;
                 }
             }
         }
@@ -224,37 +230,52 @@ impl Providers {
     /// # Errors
     /// The URL is not allowed, or the endpoint does not answer with JSON in time.
     pub async fn post(&self, url: &str, body: &Value) -> Result<Value, CallError> {
-        let url = check_url(url, &self.scorer_networks).map_err(|error| CallError::Failed(error.to_string()))?;
+        let url = check_url(url, &self.scorer_networks).map_err(|error| CallError::Unpaid(error.to_string()))?;
         let texts = Texts { name: url.host_str().unwrap_or_default().to_owned(), key: None };
         let clients = self.clients()?;
         let client = if url.scheme() == "https" { &clients.scorer } else { &clients.scorer_plain };
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
         let post = Post { url, headers, body: body.to_string().into_bytes() };
         let timeouts = Timeouts { total: SCORER_TIMEOUT, idle: IDLE_TIMEOUT };
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            tries += 1;
             match Try::new(&texts, timeouts).json(client, post.clone()).await {
                 Ok(value) => return Ok(value),
-                Err(fault) => self.pause(&texts, fault, tries).await?,
+                Err(fault) => self.pause(&texts, fault, &mut tries).await?,
             }
         }
     }
 
     /// Waits for the next try, or returns why there is none.
-    async fn pause(&self, texts: &Texts, fault: Fault, tries: u32) -> Result<(), CallError> {
+    async fn pause(&self, texts: &Texts, fault: Fault, tries: &mut Tries) -> Result<(), CallError> {
+        tries.count += 1;
+        let tries_so_far = tries.count;
         let (reason, asked) = match fault {
+            // What was charged for an earlier try is not lost when the last one was refused.
+            Fault::Lasting(error) if tries.may_cost && !error.may_cost() => {
+                return Err(CallError::Failed(error.to_string()));
+            }
             Fault::Lasting(error) => return Err(error),
-            Fault::Temporary { reason, pause, .. } => (reason, pause),
+            Fault::Temporary { reason, pause, may_cost, .. } => {
+                tries.may_cost |= may_cost;
+                (reason, pause)
+            }
         };
-        if tries >= retry::TRIES_MAX {
-            return Err(CallError::Failed(format!("{reason} (after {tries} tries)")));
+        let failed = if tries.may_cost { CallError::Failed } else { CallError::Unpaid };
+        if tries_so_far >= retry::TRIES_MAX {
+            return Err(failed(format!("{reason} (after {tries_so_far} tries)")));
         }
         if let Some(asked) = asked.filter(|asked| *asked > retry::RETRY_AFTER_MAX) {
-            return Err(CallError::Failed(format!("{reason} (it asks to wait for {} s)", asked.as_secs())));
+            return Err(failed(format!("{reason} (it asks to wait for {} s)", asked.as_secs())));
         }
-        let pause = asked.unwrap_or_else(|| retry::pause(tries, retry::random()));
-        tracing::debug!(provider = texts.name, tries, pause_ms = pause.as_millis(), reason, "call is tried again");
+        let pause = asked.unwrap_or_else(|| retry::pause(tries_so_far, retry::random()));
+        tracing::debug!(
+            provider = texts.name,
+            tries = tries_so_far,
+            pause_ms = pause.as_millis(),
+            reason,
+            "call is tried again"
+        );
         (self.sleep)(pause).await;
         Ok(())
     }
@@ -263,7 +284,7 @@ impl Providers {
         self.by_name.get(&model.provider).ok_or_else(|| {
             let known = self.names().collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "none is set".to_owned() } else { format!("set are: {known}") };
-            CallError::Failed(format!("unknown provider `{}`; {known}", model.provider))
+            CallError::Unpaid(format!("unknown provider `{}`; {known}", model.provider))
         })
     }
 
@@ -292,7 +313,7 @@ impl Providers {
             })
         };
         let clients = build().map_err(|error: reqwest::Error| {
-            CallError::Failed(format!("cannot prepare requests: {}", super::fault::cause(&error)))
+            CallError::Unpaid(format!("cannot prepare requests: {}", super::fault::cause(&error)))
         })?;
         Ok(self.clients.get_or_init(|| clients))
     }
@@ -314,7 +335,7 @@ impl Provider {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = idempotency_key {
             let value = HeaderValue::try_from(key)
-                .map_err(|_| CallError::Failed("the idempotency key has characters that cannot be sent".to_owned()))?;
+                .map_err(|_| CallError::Unpaid("the idempotency key has characters that cannot be sent".to_owned()))?;
             headers.insert(HeaderName::from_static("idempotency-key"), value);
         }
         let (name, prefix) = match self.kind {

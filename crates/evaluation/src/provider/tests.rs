@@ -183,6 +183,10 @@ async fn lasting_failures_are_not_tried_again_and_say_why() {
     assert_eq!(long.pauses(), [0; 0]);
     let refused = long.ask(ProviderKind::Openai, "fails-404").await.expect_err("refused");
     assert!(matches!(refused, CallError::Refused { status: 404, .. }));
+    for (name, may_cost) in [("fails-503", false), ("html", true), ("cut", true), ("overloaded-late", true)] {
+        let error = long.ask(ProviderKind::Openai, name).await.expect_err(name);
+        assert_eq!(error.may_cost(), may_cost, "{name}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -233,7 +237,9 @@ async fn connection_that_closes_before_an_answer_is_tried_again() {
     let answer = answer.expect("an answer");
     assert_eq!((answer.text.as_str(), answer.finish_reason.as_deref()), ("hi", Some("length")));
     drop(listener);
-    let error = providers.chat(&local, &request, "k").await.expect_err("closed").to_string();
+    let error = providers.chat(&local, &request, "k").await.expect_err("closed");
+    assert!(matches!(error, CallError::Unpaid(_)), "{error:?}");
+    let error = error.to_string();
     assert!(error.starts_with("local: cannot connect: ") && error.ends_with("(after 4 tries)"), "{error}");
 }
 

@@ -270,8 +270,7 @@ fn row(run: &Run, result: &CaseResult, baseline: Option<&str>) -> Markup {
             td { @if run.repeats > 1 { (u64::from(result.repeat) + 1) } @else { (NONE) } }
             td { (format!("{:.2}", result.score)) }
             td { @match answer {
-                Some(answer) if answer.cached => "kept",
-                Some(answer) => { (answer.latency_ms) " ms" }
+                Some(answer) => { (answer.latency_ms) " ms" @if answer.cached { ", earlier run" } }
                 None => (NONE),
             } }
             td { (cost.map_or_else(|| NONE.to_owned(), Usd::short)) }

@@ -65,13 +65,13 @@ impl Metered {
     fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
         let mut totals = self.lock();
         if let Some(most) = self.budget.max_calls.filter(|most| totals.used.calls >= *most) {
-            return Err(CallError::OverBudget(format!("{most} calls")));
+            return Err(CallError::OverBudget(format!("all {most} calls of `max_calls` were made")));
         }
         let mut reserve = Usd::default();
         if let Some(most) = self.budget.max_cost_usd {
             let Some(at_most) = at_most else {
                 return Err(CallError::OverBudget(format!(
-                    "the price of {model} is unknown, so the limit of {} cannot be held; add a price with `bookholder \
+                    "the price of {model} is unknown, so `max_cost_usd` of {} cannot be held; add a price with `bookholder \
                      prices set`",
                     most.short()
                 )));
@@ -79,7 +79,10 @@ impl Metered {
             let committed = totals.used.cost.plus(totals.reserved);
             if committed.plus(at_most) > most {
                 let spent = committed.short();
-                return Err(CallError::OverBudget(format!("{spent} of {} are used or on their way", most.short())));
+                return Err(CallError::OverBudget(format!(
+                    "the next call could exceed `max_cost_usd` of {}, of which {spent} are used or on their way",
+                    most.short()
+                )));
             }
             reserve = at_most;
         }
@@ -185,7 +188,7 @@ impl<B: Backend> Meter<'_, B> {
         let answered = self.backend.chat(model, request, &hex).await;
         let cost = answered.as_ref().ok().and_then(|answer| self.backend.price(model, answer));
         // What was sent and not answered may have been charged all the same.
-        let charged = if matches!(answered, Err(CallError::Failed(_))) { Some(reserved) } else { cost };
+        let charged = if answered.as_ref().is_err_and(CallError::may_cost) { Some(reserved) } else { cost };
         self.settle(reserved, charged);
         let mut answer = answered?;
         answer.usage.cost = cost;

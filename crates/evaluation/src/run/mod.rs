@@ -209,7 +209,7 @@ pub async fn run<B: Backend>(
         let RunSummary { passed, failed, errors, .. } = run.summary;
         if passed + failed == 0 && errors >= FIRST_ERRORS_MAX && stopped.is_none() {
             let error = last_error.clone().unwrap_or_default();
-            stopped = Some(format!("the first {errors} cases have no verdict: {error}"));
+            stopped = Some(format!("none of the first {errors} answers has a verdict; the last error: {error}"));
         }
     }
     drop((running, writing));
@@ -249,7 +249,13 @@ async fn tally(store: &EvaluationStore, run: u64) -> Result<Tally, EvaluationSto
 pub fn finish(run: &mut Run, plan: &Plan, tally: &Tally) {
     run.summary = tally.summarize(&plan.suite.cases, run.summary.planned);
     run.comparison = run.baseline.as_ref().and_then(|baseline| tally.compare(&plan.suite.cases, baseline));
-    run.verdict = Some(gate::decide(&plan.suite, tally, run.state, &run.summary, run.comparison.as_ref()));
+    run.verdict = Some(gate::decide(
+        &plan.suite,
+        tally,
+        (run.state, run.reason.as_deref()),
+        &run.summary,
+        run.comparison.as_ref(),
+    ));
 }
 
 fn count(summary: &mut RunSummary, result: &CaseResult) {
@@ -316,7 +322,7 @@ async fn ask<B: Backend>(
     unit: Unit<'_>,
     meter: &Meter<'_, B>,
 ) -> Result<Answer, CallError> {
-    let request = request(content, &plan.suite, unit.case).map_err(|error| CallError::Failed(error.to_string()))?;
+    let request = request(content, &plan.suite, unit.case).map_err(|error| CallError::Unpaid(error.to_string()))?;
     meter.chat(unit.model, &request).await
 }
 

@@ -175,8 +175,14 @@ async fn budget_is_checked_before_each_call_and_makes_the_run_inconclusive() {
     let calls = Echo::default();
     let done = run(&store, &calls, &limited(json!({ "max_calls": 12 })), &Stops::default()).await.expect("a run");
     assert_eq!(calls.calls.load(Ordering::Relaxed), 12);
-    assert_eq!((done.state, done.reason.as_deref()), (RunState::Stopped, Some("12 calls")));
-    assert_eq!(done.verdict.map(|verdict| verdict.state), Some(GateState::Inconclusive));
+    assert_eq!(
+        (done.state, done.reason.as_deref()),
+        (RunState::Stopped, Some("all 12 calls of `max_calls` were made"))
+    );
+    let verdict = done.verdict.expect("a verdict");
+    assert_eq!(verdict.state, GateState::Inconclusive);
+    let why = "complete run (stopped: all 12 calls of `max_calls` were made)";
+    assert!(verdict.checks.iter().any(|check| check.says == why), "{verdict:?}");
     let money = Echo::default();
     let plan = limited(json!({ "max_cost_usd": "0.000000000105" }));
     let done = run(&store, &money, &plan, &Stops::default()).await.expect("a run");
@@ -190,8 +196,22 @@ async fn run_whose_calls_all_fail_is_stopped_with_the_reason() {
     let failing = Echo { fails: Some(CallError::Failed("401 Unauthorized".to_owned())), ..Echo::default() };
     let done = run(&store, &failing, &plan(&store, 500), &Stops::default()).await.expect("a run");
     assert_eq!(done.state, RunState::Stopped);
-    assert!(done.reason.expect("a reason").contains("401 Unauthorized"));
+    let reason = done.reason.expect("a reason");
+    assert!(reason.starts_with("none of the first 1") && reason.contains("401 Unauthorized"), "{reason}");
     assert!(failing.calls.load(Ordering::Relaxed) < 50);
+}
+
+#[tokio::test]
+async fn call_that_reached_no_model_costs_nothing_and_one_that_may_have_is_charged() {
+    let (_directory, store) = store();
+    let unreachable = "cannot connect".to_owned();
+    for (fails, cost) in [(CallError::Unpaid(unreachable), 0), (CallError::Failed("timed out".to_owned()), 5 * 20)] {
+        let failing = Echo { fails: Some(fails.clone()), ..Echo::default() };
+        let mut plan = plan(&store, 5);
+        plan.run.budget = serde_json::from_value(json!({ "max_cost_usd": "1" })).expect("a budget");
+        let done = run(&store, &failing, &plan, &Stops::default()).await.expect("a run");
+        assert_eq!((done.summary.calls, done.summary.cost), (5, Usd::from_pico(cost)), "{fails}");
+    }
 }
 
 #[tokio::test]

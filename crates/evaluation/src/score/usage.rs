@@ -7,7 +7,9 @@ pub(super) fn latency(input: &Input<'_>) -> Result<Score, ScoreError> {
     let answer = input.scoring.answer;
     if answer.cached {
         return Err(ScoreError(
-            "the answer was kept from an earlier run, so its latency is not known; run without the cache".to_owned(),
+            "the answer is of an earlier run, which this scorer does not score; ask again with --no-cache, or use \
+             `latency_p95_ms` of the gate"
+                .to_owned(),
         ));
     }
     #[allow(clippy::cast_precision_loss, reason = "milliseconds of one answer")]
