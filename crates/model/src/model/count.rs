@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 /// `1 prompt`, `2 prompts`, `3 entries`, `4 batches`.
-pub fn count<N: Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
+pub fn count<N: Copy + Display + PartialEq + From<u8>>(number: N, noun: &str) -> String {
     if number == N::from(1) {
         return format!("1 {noun}");
     }
