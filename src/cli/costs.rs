@@ -10,7 +10,6 @@ use super::figures::{csv, sparkline};
 use super::output::{ACCENT, Cell, DIM, Output, STRONG, Table, WARN, paint};
 use super::stats::{COUNT_COLUMNS, complete, count_cells, period, place};
 use crate::api::stats::{PromptUsage, SpendCounts, StatsCounts, USAGE_PROMPTS_MAX, UsageStats, share};
-use crate::model::count::count;
 use crate::model::since::Since;
 use crate::model::usd::Usd;
 use crate::web::figures::{UNKNOWN, change, percent, unattributed_reason};

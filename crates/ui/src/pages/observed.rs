@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use crate::api::observed::{AdoptedVersion, ObservedPrompt, ObservedPrompts, ObservedUse};
 use crate::figures::UNKNOWN;
 use crate::form::session;
-use crate::format::{Escaped, counted, grouped, start_of, when};
+use crate::format::{Escaped, grouped, start_of, when};
 use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query};
 use crate::model::content::{Body, Content, Syntax};
 use crate::pages::conversation::conversation;

@@ -116,7 +116,7 @@ fn remarks(fields: &Map<String, Value>, findings: &mut Findings) {
                 "not imported: the settings of the primary name the providers and the variables with their keys",
             ),
             "derivedMetrics" => {
-                findings.remark(key, "not imported: there are no metrics that are computed from others")
+                findings.remark(key, "not imported: there are no metrics that are computed from others");
             }
             "nunjucksFilters" => findings.remark(key, "not imported: assertions that use such filters are left out"),
             "extensions" => findings.remark(key, "not imported: no code runs before or after cases"),
