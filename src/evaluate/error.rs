@@ -1,6 +1,7 @@
 //! Why an evaluation cannot be started or read.
 
 use crate::evaluation::store::EvaluationStoreError;
+use crate::model::name::{Label, PromptName};
 use crate::model::suite::ModelName;
 use crate::registry::RegistryError;
 use crate::resolve::ResolveError;
@@ -30,10 +31,20 @@ pub enum EvaluationError {
     Unfit(String),
     #[error("unknown provider in `{model}`: {}", which(.known))]
     NoProvider { model: ModelName, known: Vec<String> },
+    #[error(
+        "`{prompt}@{label}` serves the versions {}; name one of them, such as @{}",
+        listed(.versions),
+        .versions.first().copied().unwrap_or_default()
+    )]
+    Split { prompt: PromptName, label: Label, versions: Vec<u64> },
     #[error("too many runs are waiting; try again when some have ended")]
     TooManyRuns,
     #[error("no thread can be created for runs")]
     NoThread,
+}
+
+fn listed(versions: &[u64]) -> String {
+    versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn which(names: &[String]) -> String {

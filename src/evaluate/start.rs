@@ -51,6 +51,32 @@ impl Evaluations {
         Ok(run)
     }
 
+    /// The request for each version that it means: a label can serve a split, and a run evaluates one version.
+    ///
+    /// # Errors
+    /// The prompt or the label cannot be read, or a split is to be deployed.
+    pub fn each_version(
+        &self,
+        scope: &ReadScope,
+        request: StartRunRequest,
+    ) -> Result<Vec<StartRunRequest>, EvaluationError> {
+        let view = self.0.catalogue.as_reader(scope).map_err(ResolveError::from)?;
+        let versions = match &request.at {
+            Some(at) => split_of(&view, &request.prompt, &selector(&request.prompt, at)?)?,
+            None => Vec::new(),
+        };
+        if versions.is_empty() {
+            return Ok(vec![request]);
+        }
+        if request.when_passed.is_some() {
+            return Err(EvaluationError::Unfit(
+                "a split is not deployed by runs; name one version to deploy when its run passed".to_owned(),
+            ));
+        }
+        let of = |version: u64| StartRunRequest { at: Some(format!("@{version}")), ..request.clone() };
+        Ok(versions.into_iter().map(of).collect())
+    }
+
     /// Refuses who may not run evaluations of a prompt, and records that.
     pub(super) async fn check_run(
         &self,
@@ -255,6 +281,18 @@ fn unpublished(prompt: &PromptName, content: &Content) -> Result<Evaluated, Eval
     Ok(Evaluated { prompt: prompt.clone(), version: None, content_id: ContentId::of(&bytes) })
 }
 
+fn selector(prompt: &PromptName, at: &str) -> Result<Selector, EvaluationError> {
+    let reference = format!("{prompt}@{}", at.strip_prefix('@').unwrap_or(at));
+    Ok(reference.parse::<Reference>().map_err(ResolveError::from)?.selector)
+}
+
+/// The versions of a label that serves several; else none.
+fn split_of(view: &CatalogueView, prompt: &PromptName, selector: &Selector) -> Result<Vec<u64>, EvaluationError> {
+    let Selector::Label(label) = selector else { return Ok(Vec::new()) };
+    let versions = if label.is_latest() { Vec::new() } else { view.label(prompt, label)?.serving.versions() };
+    Ok(if versions.len() > 1 { versions } else { Vec::new() })
+}
+
 /// A version of a prompt: `@LABEL`, `@7`, `@b3:…`, or the latest. A label that serves a split has no one version.
 pub(super) fn version_of(
     view: &CatalogueView,
@@ -263,12 +301,12 @@ pub(super) fn version_of(
 ) -> Result<(Evaluated, Content), EvaluationError> {
     let selector = match at {
         None => Selector::Label("latest".parse().map_err(|_| EvaluationError::NoThread)?),
-        Some(at) => {
-            let reference = format!("{prompt}@{}", at.strip_prefix('@').unwrap_or(at));
-            let reference = reference.parse::<Reference>().map_err(ResolveError::from)?;
-            reference.selector
-        }
+        Some(at) => selector(prompt, at)?,
     };
+    let versions = split_of(view, prompt, &selector)?;
+    if let (Selector::Label(label), false) = (&selector, versions.is_empty()) {
+        return Err(EvaluationError::Split { prompt: prompt.clone(), label: label.clone(), versions });
+    }
     let version = view.version(prompt, &selector)?;
     let evaluated = Evaluated {
         prompt: prompt.clone(),

@@ -145,6 +145,28 @@ fn answers_are_used_again_and_a_budget_makes_a_run_inconclusive() {
 }
 
 #[test]
+fn split_has_a_run_for_each_of_its_versions() {
+    let story = Story::begin();
+    story.publish("You add numbers. {{hint}}");
+    let serving = json!({"split": {"weights": {"1": 9, "2": 1}}});
+    let moves = json!([{"name": "support/sums", "label": "staging", "serving": serving}]);
+    let split = story.node.change("POST", "/v1/deployments", &json!({"message": "Try it", "moves": moves}));
+    assert_eq!(split.status, 200, "{}", split.text());
+    let run = ["eval", "run", "support/sums@staging", "--suite", "sums"];
+    let both = story.line(&run).exits(1).says("on support/sums@1: passed").says("on support/sums@2: failed");
+    assert!(both.stdout.contains("run 1 ") && both.stdout.contains("run 2 "), "{both:?}");
+    let listed = story.line(&run).arg("--json").exits(1).json();
+    assert_eq!(listed["items"][1]["candidate"]["version"], 2, "{listed}");
+    let _said = story.line(&run).args(["--junit", "report.xml"]).fails(2).says("this label serves a split");
+    let refused =
+        story.node.change("POST", "/v1/runs", &json!({"prompt": "support/sums", "at": "@staging", "suite": "sums"}));
+    let says = "`support/sums@staging` serves the versions 1, 2; name one of them";
+    assert!(refused.status == 422 && refused.text().contains(says), "{}", refused.text());
+    let against = ["eval", "run", "support/sums@1", "--suite", "sums", "--against", "@staging"];
+    let _said = story.line(&against).fails(1).says(says);
+}
+
+#[test]
 fn deploying_what_feeds_a_prompt_offers_and_can_demand_its_suites() {
     let story = Story::begin();
     let publish = |text: &str| {

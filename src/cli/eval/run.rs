@@ -32,7 +32,7 @@ enum Then {
 
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// Prompt, with @LABEL, @7 or @b3:... for one version [default: the latest]
+    /// Prompt, with @LABEL, @7 or @b3:...; each version of a split has its run [default: the latest]
     #[arg(value_name = "PROMPT")]
     reference: String,
     /// Suite to run
@@ -124,34 +124,74 @@ impl RunArgs {
 
 pub async fn run(args: RunArgs, context: &Context) -> Result<Verdict, CliError> {
     let (client, output) = (&context.client, context.output);
-    let started = client.start_run(&args.request()?).await?;
-    if args.no_wait {
-        output.show(&started, || {
-            output.line(format!("started {}", numbered(started.id)))?;
-            output.line(paint(DIM, format!("look at it with `bookholder eval show {}`", started.id)))
-        })?;
-        return Ok(Verdict::Done);
+    let request = args.request()?;
+    let versions = split(&request, context).await?;
+    let is_split = !versions.is_empty();
+    if is_split && (args.junit.is_some() || args.html.is_some() || args.when_passed.is_some()) {
+        return Err(CliError::usage(
+            "--junit, --html and --when-passed are for one version, and this label serves a split",
+        )
+        .hint("name one version, or write reports with `bookholder eval report`"));
     }
-    let bar = progress::parts(output, "running");
-    let done = follow(context, started.id, &bar).await;
-    bar.finish_and_clear();
-    let done = done.map_err(|error| {
-        error.hint(format!("the run goes on; look at it with `bookholder eval show {}`", started.id))
-    })?;
-    for (path, format) in
-        [(&args.junit, super::show::ReportFormat::Junit), (&args.html, super::show::ReportFormat::Html)]
-    {
-        if let Some(path) = path {
-            write_report(context, &done, format, Some(path)).await?;
+    let mut started = Vec::new();
+    if is_split {
+        for version in versions {
+            let one = StartRunRequest { at: Some(format!("@{version}")), ..request.clone() };
+            started.push(client.start_run(&one).await?);
+        }
+    } else {
+        started.push(client.start_run(&request).await?);
+    }
+    let mut runs = Vec::new();
+    for run in started {
+        runs.push(if args.no_wait { run } else { wait(context, run.id).await? });
+    }
+    for run in runs.iter().filter(|_| !args.no_wait) {
+        for (path, format) in
+            [(&args.junit, super::show::ReportFormat::Junit), (&args.html, super::show::ReportFormat::Html)]
+        {
+            if let Some(path) = path {
+                write_report(context, run, format, Some(path)).await?;
+            }
         }
     }
-    if output.json {
-        output.json(&done)?;
-    } else {
-        print_run(context, &done).await?;
+    match runs.as_slice() {
+        [run] if output.json => output.json(run)?,
+        runs if output.json => output.json(&serde_json::json!({ "items": runs }))?,
+        runs => {
+            for (place, run) in runs.iter().enumerate() {
+                if args.no_wait {
+                    output.line(format!("started {}", numbered(run.id)))?;
+                    output.line(paint(DIM, format!("look at it with `bookholder eval show {}`", run.id)))?;
+                    continue;
+                }
+                if place > 0 {
+                    output.line("")?;
+                }
+                print_run(context, run).await?;
+            }
+        }
     }
-    let passed = done.verdict.as_ref().is_some_and(|verdict| verdict.state == GateState::Passed);
-    Ok(if passed { Verdict::Done } else { Verdict::No })
+    let passed = |run: &Run| run.verdict.as_ref().is_some_and(|verdict| verdict.state == GateState::Passed);
+    Ok(if args.no_wait || runs.iter().all(passed) { Verdict::Done } else { Verdict::No })
+}
+
+/// The versions of a label that serves several; else none.
+async fn split(request: &StartRunRequest, context: &Context) -> Result<Vec<u64>, CliError> {
+    let label = request.at.as_deref().and_then(|at| at.trim_start_matches('@').parse::<Label>().ok());
+    let Some(label) = label.filter(|label| !label.is_latest()) else { return Ok(Vec::new()) };
+    let prompt = context.client.prompt(&request.prompt).await?;
+    let served = prompt.labels.into_iter().find(|state| state.label == label);
+    let versions = served.map(|state| state.serving.versions()).unwrap_or_default();
+    Ok(if versions.len() > 1 { versions } else { Vec::new() })
+}
+
+/// Waits for the end of a run, with a bar.
+async fn wait(context: &Context, id: u64) -> Result<Run, CliError> {
+    let bar = progress::parts(context.output, "running");
+    let done = follow(context, id, &bar).await;
+    bar.finish_and_clear();
+    done.map_err(|error| error.hint(format!("the run goes on; look at it with `bookholder eval show {id}`")))
 }
 
 /// Waits for the end of a run.

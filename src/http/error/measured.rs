@@ -28,6 +28,12 @@ pub(super) fn evaluation(error: &EvaluationError) -> ErrorFormat {
         EvaluationError::Over(_) | EvaluationError::Unfit(_) | EvaluationError::NoProvider { .. } => {
             (ErrorCode::InvalidRequest, None)
         }
+        EvaluationError::Split { .. } => (
+            ErrorCode::InvalidRequest,
+            hint(
+                "a run evaluates and compares one version; `bookholder eval run` starts one for each version of a split",
+            ),
+        ),
         EvaluationError::TooManyRuns => (ErrorCode::Busy, None),
         EvaluationError::Off => (ErrorCode::NotReady, hint("the log of the node says why; everything else works")),
         EvaluationError::Telemetry(error) => telemetry(error),

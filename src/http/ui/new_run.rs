@@ -53,11 +53,24 @@ pub(super) async fn start(State(app): State<App>, mut sent: SubmittedForm) -> Re
     let (_, actor) = sent.writer(&app)?;
     let visitor = sent.visitor();
     let started = async {
+        let (evaluations, scope) = (evaluations(&app)?, sent.seat.scope());
         let request = request(&app, &visitor, &typed).await?;
-        Ok::<_, Failure>(evaluations(&app)?.start(&actor, sent.seat.scope(), request).await?)
+        let (of, read) = (evaluations.clone(), scope.clone());
+        let mut started = Vec::new();
+        for one in blocking(move || of.each_version(&read, request)).await?? {
+            started.push(evaluations.start(&actor, scope, one).await?.id);
+        }
+        Ok::<_, Failure>(started)
     };
     let failure = match started.await {
-        Ok(run) => return Ok(redirect(&format!("{}{}", run_path(run.id), query(&[("done", "started")])))),
+        Ok(started) => {
+            let page = match started.as_slice() {
+                [run] => format!("{}{}", run_path(*run), query(&[("done", "started")])),
+                // One for each version of a split.
+                _ => "/ui/evaluations".to_owned(),
+            };
+            return Ok(redirect(&page));
+        }
         Err(failure) => failure,
     };
     let Some((_, refused)) = failure.refusal() else { return Err(failure) };
