@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::error::EvaluationError;
 use crate::api::evaluations::ProviderView;
 use crate::clock::Clock;
 use crate::evaluation::provider::{CallError, ChatRequest, Embeddings, Providers};
@@ -49,6 +50,7 @@ impl NodeBackend {
             name: name.to_owned(),
             endpoint: self.providers.endpoint(&ModelName { provider: name.to_owned(), model: String::new() }),
             models: self.models.get(name).cloned().unwrap_or_default(),
+            missing_key: self.providers.missing_key(name).map(str::to_owned),
         };
         self.providers.names().map(view).collect()
     }
@@ -71,8 +73,17 @@ impl NodeBackend {
         Some(ModelName { provider, model: model.to_owned() })
     }
 
-    pub(super) fn has(&self, model: &ModelName) -> bool {
-        self.providers.names().any(|name| name == model.provider)
+    /// Refuses a model that cannot be asked: there is no such provider, or it has no key.
+    pub(super) fn check(&self, model: &ModelName) -> Result<(), EvaluationError> {
+        if !self.providers.names().any(|name| name == model.provider) {
+            return Err(EvaluationError::NoProvider { model: model.clone(), known: self.names() });
+        }
+        match self.providers.missing_key(&model.provider) {
+            Some(variable) => {
+                Err(EvaluationError::NoKey { provider: model.provider.clone(), variable: variable.to_owned() })
+            }
+            None => Ok(()),
+        }
     }
 
     pub(super) fn names(&self) -> Vec<String> {

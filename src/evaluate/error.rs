@@ -31,6 +31,8 @@ pub enum EvaluationError {
     Unfit(String),
     #[error("unknown provider in `{model}`: {}", which(.known))]
     NoProvider { model: ModelName, known: Vec<String> },
+    #[error("the provider `{provider}` has no key: the environment of the primary does not have {variable}")]
+    NoKey { provider: String, variable: String },
     #[error(
         "`{prompt}@{label}` serves the versions {}; name one of them, such as @{}",
         listed(.versions),

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use super::{DAY_MS, EvaluationError, Evaluations};
-use crate::evaluation::provider::{CallError, ChatRequest};
+use crate::evaluation::provider::ChatRequest;
 use crate::evaluation::run::{Backend as _, request};
 use crate::evaluation::store::Change;
 use crate::model::audit::{Command, Subject};
@@ -71,9 +71,7 @@ impl Evaluations {
         on_text: impl FnMut(&str) + Send,
     ) -> Result<Answer, EvaluationError> {
         let backend = &self.0.backend;
-        if !backend.has(&question.model) {
-            return Err(EvaluationError::NoProvider { model: question.model.clone(), known: backend.names() });
-        }
+        backend.check(&question.model)?;
         let request = asked(question)?;
         let left = self.allowance(actor)?;
         let at_most = match backend.price_at_most(&question.model, &request) {
@@ -112,7 +110,7 @@ impl Evaluations {
         let mut answer = match answered {
             Ok(answer) => answer,
             Err(error) => {
-                if matches!(error, CallError::Refused { .. }) {
+                if !error.may_cost() {
                     self.0.store.apply(vec![refund(Usd::default())]).await?;
                 }
                 return Err(EvaluationError::Unfit(error.to_string()));

@@ -141,6 +141,10 @@ impl Evaluations {
                 )));
             }
         }
+        // A judge that cannot be asked would leave every case without a verdict.
+        for model in models.iter().chain(asked_by_scorers(&suite)) {
+            self.0.backend.check(model)?;
+        }
         let repeats = request.repeats.unwrap_or(suite.repeats);
         if !(1..=REPEATS_MAX).contains(&repeats) {
             return Err(EvaluationError::Unfit(format!("repeats is {repeats}; use 1 to {REPEATS_MAX}")));
@@ -220,9 +224,6 @@ impl Evaluations {
                 let named = ModelName { provider: "PROVIDER".to_owned(), model: model.name.clone() };
                 EvaluationError::NoProvider { model: named, known: backend.names() }
             });
-        }
-        if let Some(model) = models.iter().find(|model| !backend.has(model)) {
-            return Err(EvaluationError::NoProvider { model: model.clone(), known: backend.names() });
         }
         Ok(models.to_vec())
     }

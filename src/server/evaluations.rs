@@ -25,7 +25,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 /// The evaluations of a primary; none if their file cannot be used.
 ///
 /// # Errors
-/// A provider cannot be used, for example because the environment does not have its key.
+/// A provider cannot be used as it is set.
 pub(super) async fn open(
     node: &Settings,
     ProviderOptions { settings, models, spending, results_days }: ProviderOptions,
@@ -37,6 +37,13 @@ pub(super) async fn open(
 ) -> Result<Option<Evaluations>, StartError> {
     let providers = Providers::new(settings, |name| std::env::var(name).ok()).map_err(StartError::Provider)?;
     let providers = providers.with_scorer_networks(scorer_networks);
+    for (provider, variable) in providers.names().filter_map(|name| Some((name, providers.missing_key(name)?))) {
+        tracing::warn!(
+            provider,
+            variable,
+            "a provider has no key, so runs that ask it are refused; set the environment variable and restart the primary"
+        );
+    }
     let directory = node.data.clone();
     let opened = opening::open(move || EvaluationStore::open(&directory), EvaluationStoreError::is_in_use);
     let evaluations = match opened.await {

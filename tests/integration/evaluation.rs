@@ -36,7 +36,12 @@ impl Story {
         let settings = models.settings("local", ProviderKind::Openai);
         let launch = Launch::primary();
         let file = launch.data.with_file_name("bookholder.toml");
-        let text = format!("[providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\n", settings.base_url);
+        // The environment of tests does not have the key of the second provider.
+        let text = format!(
+            "[providers.local]\nkind = \"openai\"\nbase_url = \"{}\"\nmodels = [\"sum\"]\n\
+             [providers.keyed]\nkind = \"openai\"\nbase_url = \"https://127.0.0.1:1/v1\"\nkey_env = \"ABSENT_TEST_KEY\"\n",
+            settings.base_url
+        );
         std::fs::write(&file, text).expect("written");
         let node = launch.args(["--config".into(), file.into_os_string()]).start();
         let story = Self { node, models };
@@ -142,6 +147,24 @@ fn answers_are_used_again_and_a_budget_makes_a_run_inconclusive() {
     let _said =
         story.line(&limited).exits(1).says("inconclusive").says("stopped: all 4 calls of `max_calls` were made");
     assert_eq!(story.deploy(1).0, 200, "what says nothing does not replace what passed");
+}
+
+#[test]
+fn provider_without_its_key_stops_only_the_runs_that_ask_it() {
+    let story = Story::begin();
+    story.node.until_logged("a provider has no key");
+    assert!(story.node.stderr().contains("ABSENT_TEST_KEY"), "{}", story.node.stderr());
+    let listed = story.line(&["eval", "providers"]).ok().says("keyed").says("ABSENT_TEST_KEY is not set");
+    assert!(listed.stdout.contains("local"), "{listed:?}");
+    let run = ["eval", "run", "support/sums", "--suite", "sums"];
+    let refused = story.line(&run).args(["--model", "keyed:x"]).fails(1);
+    let refused =
+        refused.says("the provider `keyed` has no key: the environment of the primary does not have ABSENT_TEST_KEY");
+    let _said = refused.says("set the variable and restart the primary");
+    let judged = r#"{"scorers": [{"type": "llm-rubric", "value": "is kind", "model": "keyed:judge"}], "cases": [{"name": "a"}]}"#;
+    let _said = story.line(&["eval", "push", &story.file("judged.json", judged)]).ok();
+    let _said = story.line(&["eval", "run", "support/sums", "--suite", "judged"]).fails(1).says("`keyed` has no key");
+    let _said = story.line(&run).ok().says("passed");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, DIM, paint};
+use super::output::{ACCENT, Cell, DIM, Table, WARN, paint};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -88,12 +88,14 @@ pub async fn run(args: EvalArgs, context: Context) -> Result<Verdict, CliError> 
 async fn providers(context: &Context) -> Result<Verdict, CliError> {
     let providers = context.client.providers().await?;
     context.output.list(&providers, || {
-        let mut table = super::output::Table::new(&["NAME", "ENDPOINT", "MODELS"]);
+        let mut table = Table::new(&["NAME", "ENDPOINT", "MODELS", "KEY"]);
         for provider in &providers {
+            let missing = provider.missing_key.as_ref().map(|variable| format!("{variable} is not set"));
             table.row([
-                super::output::Cell::new(ACCENT, &provider.name),
-                super::output::Cell::new(DIM, &provider.endpoint),
+                Cell::new(ACCENT, &provider.name),
+                Cell::new(DIM, &provider.endpoint),
                 provider.models.join(", ").into(),
+                Cell::new(WARN, missing.unwrap_or_default()),
             ]);
         }
         context.output.table(

@@ -34,6 +34,10 @@ pub(super) fn evaluation(error: &EvaluationError) -> ErrorFormat {
                 "a run evaluates and compares one version; `bookholder eval run` starts one for each version of a split",
             ),
         ),
+        EvaluationError::NoKey { .. } => (
+            ErrorCode::InvalidRequest,
+            hint("set the variable and restart the primary, or use a model of another provider"),
+        ),
         EvaluationError::TooManyRuns => (ErrorCode::Busy, None),
         EvaluationError::Off => (ErrorCode::NotReady, hint("the log of the node says why; everything else works")),
         EvaluationError::Telemetry(error) => telemetry(error),

@@ -50,11 +50,11 @@ pub(super) async fn list(State(app): State<App>, visitor: Visitor, _: NoParams) 
         let runs = evaluations.runs(view.scope(), None, None, None, RUNS)?.items;
         let sees_suites = view.scope().reads_everything();
         let suites = sees_suites.then(|| evaluations.registry().suites()).transpose()?;
-        let has_providers = !evaluations.providers().is_empty();
+        let providers = evaluations.providers();
         let changes = visitor
             .signed()
             .is_some_and(|actor| sees_suites && evaluations.registry().may_look(actor, Permission::Suites).is_ok());
-        let overview = Overview { runs: &runs, suites: suites.as_deref(), changes, has_providers };
+        let overview = Overview { runs: &runs, suites: suites.as_deref(), changes, providers: &providers };
         Ok(pages::list(&visitor.frame(&app, &view), &overview))
     };
     Ok(html(blocking(work).await??))

@@ -65,6 +65,8 @@ struct Tries {
 struct Provider {
     kind: ProviderKind,
     base: Url,
+    /// The environment variable that should have its key; without the key it is not asked.
+    missing_key: Option<String>,
     is_loopback: bool,
     texts: Texts,
     timeouts: Timeouts,
@@ -78,10 +80,11 @@ impl fmt::Debug for Providers {
 }
 
 impl Providers {
-    /// Checks the settings and reads the keys. Nothing is sent yet.
+    /// Checks the settings and reads the keys. Nothing is sent yet. A provider whose key the environment does not have is
+    /// there, and asked nothing ([`Self::missing_key`]).
     ///
     /// # Errors
-    /// Settings are invalid, or the environment does not have a key.
+    /// Settings are invalid, or what the environment has is not a key.
     pub fn new(
         settings: Vec<ProviderSettings>,
         read_env: impl Fn(&str) -> Option<String>,
@@ -91,10 +94,11 @@ impl Providers {
         }
         let mut providers = BTreeMap::new();
         for settings in settings {
-            let Checked { base, key, is_loopback } = check(&settings, &read_env)?;
+            let Checked { base, key, missing_key, is_loopback } = check(&settings, &read_env)?;
             let provider = Provider {
                 kind: settings.kind,
                 base,
+                missing_key,
                 is_loopback,
                 texts: Texts { name: settings.name.clone(), key },
                 timeouts: Timeouts { total: Duration::from_secs(settings.timeout_s), idle: IDLE_TIMEOUT },
@@ -118,7 +122,14 @@ impl Providers {
     /// Whether a provider is asked without a key, so that it cannot charge anybody.
     #[must_use]
     pub fn is_free(&self, provider: &str) -> bool {
-        self.by_name.get(provider).is_some_and(|provider| provider.texts.key.is_none())
+        let is_free = |provider: &Provider| provider.texts.key.is_none() && provider.missing_key.is_none();
+        self.by_name.get(provider).is_some_and(is_free)
+    }
+
+    /// The environment variable that should have the key of a provider, if it is not set.
+    #[must_use]
+    pub fn missing_key(&self, provider: &str) -> Option<&str> {
+        self.by_name.get(provider)?.missing_key.as_deref()
     }
 
     /// The names of the providers, sorted.
@@ -281,11 +292,17 @@ impl Providers {
     }
 
     fn provider(&self, model: &ModelName) -> Result<&Provider, CallError> {
-        self.by_name.get(&model.provider).ok_or_else(|| {
+        let provider = self.by_name.get(&model.provider).ok_or_else(|| {
             let known = self.names().collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "none is set".to_owned() } else { format!("set are: {known}") };
             CallError::Unpaid(format!("unknown provider `{}`; {known}", model.provider))
-        })
+        })?;
+        match &provider.missing_key {
+            Some(variable) => {
+                Err(CallError::Unpaid(provider.texts.fails(&format!("{variable} with its key is not set"))))
+            }
+            None => Ok(provider),
+        }
     }
 
     fn client(&self, provider: &Provider) -> Result<&Client, CallError> {

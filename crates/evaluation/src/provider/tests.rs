@@ -287,6 +287,23 @@ async fn unknown_provider_and_a_name_twice_are_refused() {
     assert_eq!(Providers::new(twice, |_| None).expect_err("twice"), ProviderError::Twice("a".to_owned()));
 }
 
+#[tokio::test]
+async fn provider_without_its_key_is_there_and_asked_nothing() {
+    let server = TestServer::start();
+    let with_key = |name: &str| ProviderSettings {
+        key_env: Some("ABSENT_KEY".to_owned()),
+        ..server.settings(name, ProviderKind::Openai)
+    };
+    let settings = vec![with_key("openai"), server.settings("local", ProviderKind::Openai)];
+    let providers = Providers::new(settings, |_| None).expect("providers");
+    assert_eq!((providers.missing_key("openai"), providers.missing_key("local")), (Some("ABSENT_KEY"), None));
+    assert!(!providers.is_free("openai") && providers.is_free("local"));
+    let error = providers.chat(&"openai:x".parse().expect("a model"), &says("hi"), "k").await.expect_err("no key");
+    assert_eq!(error, CallError::Unpaid("openai: ABSENT_KEY with its key is not set".to_owned()));
+    assert!(providers.chat(&"local:echo".parse().expect("a model"), &says("hi"), "k").await.is_ok());
+    assert_eq!(server.asked().len(), 1);
+}
+
 #[test]
 fn openai_body_has_the_parameters_tools_and_schema_of_the_version() {
     let schema = json!({

@@ -178,4 +178,7 @@ pub struct ProviderView {
     pub endpoint: String,
     /// The models that its settings name; patterns are possible.
     pub models: Vec<String>,
+    /// The environment variable that should have its key, if it is not set: then it is asked nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing_key: Option<String>,
 }

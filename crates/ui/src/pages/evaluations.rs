@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::gates::{
     NEW_RUN, NEW_SUITE, case_path, checks, form_path, new_run_path, no_provider, run_path, state, suite_path,
 };
-use crate::api::evaluations::{PlacedResult, ResultsPage, SuiteView};
+use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, SuiteView};
 use crate::form::{hidden, session};
 use crate::format::{Escaped, counted, grouped, plain, start_of, when};
 use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query};
@@ -28,8 +28,8 @@ pub struct Overview<'a> {
     pub suites: Option<&'a [SuiteVersion]>,
     /// Whether the visitor may change suites.
     pub changes: bool,
-    /// Whether the settings name a provider.
-    pub has_providers: bool,
+    /// The providers of the settings.
+    pub providers: &'a [ProviderView],
 }
 
 /// Renders the list.
@@ -45,7 +45,15 @@ pub fn list(frame: &Frame, overview: &Overview<'_>) -> String {
                 @if frame.form().is_some() { a.button.primary href=(NEW_RUN) { "Run a suite" } }
             }
         }
-        @if !overview.has_providers { (no_provider()) }
+        @if overview.providers.is_empty() { (no_provider()) }
+        @for provider in overview.providers.iter().filter(|_| frame.form().is_some()) {
+            @if let Some(variable) = &provider.missing_key {
+                p.note {
+                    "The provider " (Escaped(&provider.name)) " has no key: " code { (Escaped(variable)) }
+                    " is not set where the primary runs. Set it and restart the primary."
+                }
+            }
+        }
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }
             @if overview.runs.is_empty() {
@@ -647,9 +655,20 @@ mod tests {
 
     #[test]
     fn list_without_a_provider_says_how_to_add_one() {
-        let overview = Overview { runs: &[finished()], suites: Some(&[]), changes: false, has_providers: false };
+        let overview = Overview { runs: &[finished()], suites: Some(&[]), changes: false, providers: &[] };
         let html = list(&sample(Who::Local), &overview);
         assert!(html.contains("[providers.openai]") && html.contains("/ui/evaluations/12"), "{html}");
         assert!(html.contains("bookholder eval push"), "{html}");
+        let providers = [ProviderView {
+            name: "openai".to_owned(),
+            endpoint: "Openai https://api.openai.com/v1".to_owned(),
+            models: Vec::new(),
+            missing_key: Some("OPENAI_API_KEY".to_owned()),
+        }];
+        let overview = Overview { providers: &providers, ..overview };
+        let signed = Who::Signed { name: "rob".to_owned(), token: "r".to_owned(), form: "f00".to_owned() };
+        let html = list(&sample(signed), &overview);
+        assert!(html.contains("<code>OPENAI_API_KEY</code> is not set"), "{html}");
+        assert!(!list(&sample(Who::Local), &overview).contains("OPENAI_API_KEY"), "settings are for those who sign in");
     }
 }
