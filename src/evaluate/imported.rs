@@ -113,6 +113,7 @@ impl Evaluations {
             ended: Some(now),
             state: RunState::Finished,
             decides_gate,
+            change_request: None,
             reason: None,
             summary: RunSummary { planned, ..RunSummary::default() },
             comparison: None,

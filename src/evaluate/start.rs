@@ -32,17 +32,25 @@ impl Evaluations {
         self.check_run(actor, Command::StartRun, &request.prompt, &request.suite).await?;
         self.check_room()?;
         let (prepared, actor_of, scope) = (self.clone(), actor.clone(), scope.clone());
-        let plan = move || prepared.plan(&actor_of, &scope, &request).map(|plan| (plan, request));
-        let (plan, request) = tokio::task::spawn_blocking(plan).await.map_err(|_| EvaluationError::NoThread)??;
+        let plan = move || {
+            let plan = prepared.plan(&actor_of, &scope, &request)?;
+            let when_passed = request.when_passed.as_ref();
+            let then = when_passed.map(|when| prepared.deployment_of(&plan, when)).transpose()?;
+            Ok::<_, EvaluationError>((plan, then, request.message))
+        };
+        let planned = tokio::task::spawn_blocking(plan).await.map_err(|_| EvaluationError::NoThread)?;
+        let (mut plan, then, message) = planned?;
         let subjects = vec![
             subject_of(&plan.run.candidate),
             Subject::Suite { name: plan.run.suite.name.clone() },
             Subject::Run { number: plan.run.id },
         ];
-        registry.permit_run(actor, Command::StartRun, &plan.run.candidate.prompt, subjects, &request.message).await?;
-        if let Some(when) = &request.when_passed {
-            self.request_deployment(actor, &plan, when).await?;
-        }
+        registry.permit_run(actor, Command::StartRun, &plan.run.candidate.prompt, subjects, &message).await?;
+        plan.run.change_request = match then {
+            None => None,
+            Some(Deployment::Requested(id)) => Some(id),
+            Some(Deployment::Request(request)) => Some(registry.propose(actor, *request).await?.id),
+        };
         let stored = serde_json::to_vec(&plan).map_err(|error| EvaluationError::Unfit(error.to_string()))?;
         let run = plan.run.clone();
         let changes = vec![Change::Run(Box::new(run.clone())), Change::Plan { run: run.id, plan: stored }];
@@ -191,6 +199,7 @@ impl Evaluations {
             ended: None,
             state: RunState::Queued,
             decides_gate,
+            change_request: None,
             reason: None,
             summary: RunSummary { planned: planned(&suite, 1, repeats, 1), ..RunSummary::default() },
             comparison: None,
@@ -228,8 +237,8 @@ impl Evaluations {
         Ok(models.to_vec())
     }
 
-    /// Opens the change request that deploys the version as soon as its gate, and everything else, is met.
-    async fn request_deployment(&self, actor: &Actor, plan: &Plan, when: &WhenPassed) -> Result<(), EvaluationError> {
+    /// The change request that deploys the version as soon as its gate, and everything else, is met.
+    fn deployment_of(&self, plan: &Plan, when: &WhenPassed) -> Result<Deployment, EvaluationError> {
         let Evaluated { prompt, version, .. } = &plan.run.candidate;
         let (label, suite) = (&when.deploy, &plan.run.suite.name);
         let Some(version) = version else {
@@ -243,19 +252,42 @@ impl Evaluations {
                  policy first"
             )));
         }
+        match self.0.registry.open_request_for(prompt, label, *version)? {
+            Some(open) if open.automatic => return Ok(Deployment::Requested(open.id)),
+            Some(open) => {
+                return Err(EvaluationError::Unfit(format!(
+                    "change request {} for {prompt}@{version} on {label} is open and does not deploy by itself; deploy it \
+                     when the run passed, or withdraw it first",
+                    open.id
+                )));
+            }
+            None => {}
+        }
         let serving = ServingRequest { version: Some(*version), ..ServingRequest::default() };
         let one = Move { name: prompt.clone(), label: label.clone(), serving, expected_deployment: None };
-        let request = ProposeRequest {
+        Ok(Deployment::Request(Box::new(ProposeRequest {
             message: when.message.clone(),
             publish: None,
             moves: vec![one],
             automatic: true,
             expires_days: None,
             reviewers: Vec::new(),
-        };
-        self.0.registry.propose(actor, request).await?;
-        Ok(())
+        })))
     }
+}
+
+/// How a version is deployed when its run passed.
+enum Deployment {
+    /// By this change request, which is open already.
+    Requested(u64),
+    /// By this one, which is to be opened.
+    Request(Box<ProposeRequest>),
+}
+
+/// The models that the scorers of a suite ask.
+fn asked_by_scorers(suite: &Suite) -> impl Iterator<Item = &ModelName> {
+    let scorers = suite.scorers.iter().chain(suite.cases.iter().flat_map(|case| &case.scorers));
+    scorers.flat_map(|scorer| scorer.scorers.iter().chain([scorer])).filter_map(|scorer| scorer.model.as_ref())
 }
 
 /// The smaller one of each limit.

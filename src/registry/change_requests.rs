@@ -23,7 +23,9 @@ use crate::governance::rulebook::ITSELF;
 use crate::model::audit::{Command, Subject};
 use crate::model::change_request::{ChangeRequest, EventKind, RequestState};
 use crate::model::commit_message::MESSAGE_CHARACTERS_MAX;
+use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
+use crate::model::serving::Serving;
 use crate::model::time::Timestamp;
 use crate::store::documents::Documents;
 use crate::store::meta;
@@ -85,6 +87,26 @@ impl Registry {
             Ok(request)
         })
         .await
+    }
+
+    /// The open change request that proposes one deployment alone: this version for this label.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn open_request_for(
+        &self,
+        prompt: &PromptName,
+        label: &Label,
+        version: u64,
+    ) -> Result<Option<ChangeRequest>, RegistryError> {
+        let wanted = Serving::version(version);
+        let is_it = |request: &ChangeRequest| match request.moves.as_slice() {
+            [one] => one.name == *prompt && one.label == *label && one.serving == wanted,
+            _ => false,
+        };
+        let now = self.commit_time()?;
+        let open = open_requests(&self.0.store.read()?)?;
+        Ok(open.into_iter().find(|request| request.expires > now && is_it(request)))
     }
 
     /// Replaces the proposal of a change request; approvals of other content do not count for it.

@@ -168,6 +168,32 @@ fn provider_without_its_key_stops_only_the_runs_that_ask_it() {
 }
 
 #[test]
+fn when_passed_uses_the_change_request_that_is_open_and_says_which() {
+    let story = Story::begin();
+    let reviewed =
+        json!({"name": "live", "prompts": "support/**", "labels": "production", "gates": ["sums"], "approvals": 1});
+    assert_eq!(story.node.change("PUT", "/v1/policies/live", &reviewed).status, 200);
+    let mut run = vec!["eval", "run", "support/sums@1", "--suite", "sums"];
+    run.extend(["--when-passed", "deploy", "--label", "production"]);
+    for _ in 0..2 {
+        let _said =
+            story.line(&run).ok().says("change request 1 deploys it when everything that policies require is met");
+    }
+    let open = story.node.get("/v1/requests").ok();
+    assert_eq!(open["items"].as_array().expect("requests").len(), 1, "{open}");
+    assert_eq!(story.node.get("/v1/runs/2").ok()["change_request"], 1);
+    assert!(story.node.get("/ui/evaluations/2").text().contains("Change request 1"));
+
+    story.publish("You add numbers well.");
+    let moves = json!([{"name": "support/sums", "label": "production", "serving": {"version": 2}}]);
+    let by_hand = story.node.change("POST", "/v1/requests", &json!({"message": "By hand", "moves": moves}));
+    assert_eq!(by_hand.ok()["id"], 2);
+    run[2] = "support/sums@2";
+    let _said =
+        story.line(&run).fails(1).says("change request 2 for support/sums@2 on production is open and does not");
+}
+
+#[test]
 fn split_has_a_run_for_each_of_its_versions() {
     let story = Story::begin();
     story.publish("You add numbers. {{hint}}");

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::ProgressBar;
 
 use super::numbered;
-use super::show::{print_run, write_report};
+use super::show::{deploys, print_run, write_report};
 use crate::api::evaluations::{StartRunRequest, WhenPassed};
 use crate::cli::Verdict;
 use crate::cli::context::Context;
@@ -144,6 +144,9 @@ pub async fn run(args: RunArgs, context: &Context) -> Result<Verdict, CliError> 
     }
     let mut runs = Vec::new();
     for run in started {
+        if let Some(id) = run.change_request.filter(|_| args.no_wait) {
+            output.note(deploys(id));
+        }
         runs.push(if args.no_wait { run } else { wait(context, run.id).await? });
     }
     for run in runs.iter().filter(|_| !args.no_wait) {

@@ -242,6 +242,9 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
         let (style, sign) = sign(check.state);
         output.line(format!("  {} {}", paint(style, sign), one_line(&check.says)))?;
     }
+    if let (Some(id), true) = (run.change_request, run.state.is_over()) {
+        output.line(paint(DIM, deploys(id)))?;
+    }
     if !run.decides_gate && run.state.is_over() {
         let why = "it has other models, some of the cases, fewer repeats or an older suite";
         output.line(paint(WARN, format!("this run decides no gate: {why}")))?;
@@ -283,6 +286,13 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
         output.table(&table(&shown), "")?;
     }
     Ok(())
+}
+
+/// What a change request does for a run.
+pub fn deploys(id: u64) -> String {
+    format!(
+        "change request {id} deploys it when everything that policies require is met: `bookholder request show {id}`"
+    )
 }
 
 /// What stands in place of results that are not kept any more.

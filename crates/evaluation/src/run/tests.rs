@@ -89,6 +89,7 @@ fn plan(store: &EvaluationStore, cases: usize) -> Plan {
             ended: None,
             state: RunState::Queued,
             decides_gate: true,
+            change_request: None,
             reason: None,
             summary: RunSummary { planned: planned(&suite, 1, 1, 1), ..RunSummary::default() },
             comparison: None,

@@ -25,6 +25,7 @@ fn run(id: u64, prompt: &str) -> Run {
         ended: None,
         state: RunState::Queued,
         decides_gate: true,
+        change_request: None,
         reason: None,
         summary: RunSummary::default(),
         comparison: None,

@@ -492,6 +492,9 @@ pub struct Run {
     /// Whether its verdict counts for policies: all cases of the latest suite, on its models, as often as it says.
     #[serde(default)]
     pub decides_gate: bool,
+    /// The change request that deploys the version as soon as everything that policies require is met.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
+    pub change_request: Option<u64>,
     /// Why it ended early.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

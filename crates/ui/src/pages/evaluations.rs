@@ -8,7 +8,7 @@ use super::gates::{
 use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, SuiteView};
 use crate::form::{hidden, session};
 use crate::format::{Escaped, counted, grouped, plain, start_of, when};
-use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query};
+use crate::layout::{Frame, Page, Part, command, empty, prompt_path, query, request_path};
 use crate::model::calibration::Calibration;
 use crate::model::evaluation::{CaseVerdict, Comparison, Evaluated, Run, RunState, ScorerResult, Side};
 use crate::model::suite::{Case, Check, CheckKind, Scorer, SuiteVersion};
@@ -171,6 +171,12 @@ pub fn run(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) -> S
         @if !run.decides_gate && run.state.is_over() {
             p.note {
                 "This run decides no gate: it has other models, some of the cases, fewer repeats or an older suite."
+            }
+        }
+        @if let Some(id) = run.change_request {
+            p {
+                a href=(request_path(id)) { "Change request " (id) }
+                " deploys it when everything that policies require is met."
             }
         }
         @if let Some(reason) = &run.reason {
