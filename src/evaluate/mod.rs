@@ -88,6 +88,8 @@ struct Inner {
     backend: NodeBackend,
     spending: Spending,
     results_days: u16,
+    /// Held while a person's allowance is checked and taken from.
+    paying: tokio::sync::Mutex<()>,
     running: Mutex<BTreeMap<u64, Stops>>,
     turns: Semaphore,
     shutdown: CancellationToken,
@@ -108,6 +110,7 @@ impl Evaluations {
             backend: NodeBackend { providers, models, recorder, clock },
             spending,
             results_days,
+            paying: tokio::sync::Mutex::default(),
             running: Mutex::default(),
             turns: Semaphore::new(RUNS_AT_ONCE),
             shutdown: CancellationToken::new(),

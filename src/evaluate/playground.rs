@@ -73,6 +73,7 @@ impl Evaluations {
         let backend = &self.0.backend;
         backend.check(&question.model)?;
         let request = asked(question)?;
+        let paying = self.0.paying.lock().await;
         let left = self.allowance(actor)?;
         let at_most = match backend.price_at_most(&question.model, &request) {
             Some(at_most) => at_most,
@@ -99,6 +100,7 @@ impl Evaluations {
         self.0.registry.permit_run(actor, Command::AskModel, &question.prompt, subjects, &asking).await?;
         let spend = |cost| Change::Spend { principal: actor.name.clone(), day: self.today(), cost };
         self.0.store.apply(vec![spend(at_most)]).await?;
+        drop(paying);
         let mut key = [0_u8; 16];
         getrandom::fill(&mut key).map_err(|_| EvaluationError::NoThread)?;
         let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();

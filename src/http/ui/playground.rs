@@ -1,14 +1,16 @@
 //! The playground: a form, the answers as they come, and the form that keeps a case.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::super::error::Failure;
 use super::super::evaluations::evaluations;
@@ -19,6 +21,7 @@ use super::html;
 use super::visitor::{SubmittedForm, Visitor, field, redirect};
 use crate::evaluate::{EvaluationError, Evaluations, Question};
 use crate::model::content::{Content, VariableType};
+use crate::model::evaluation::Answer;
 use crate::model::name::PromptName;
 use crate::model::reference::{Reference, Selector};
 use crate::model::suite::{Case, CheckKind, ModelName, Scorer};
@@ -127,11 +130,68 @@ fn prepare(
     Ok(Asking { frame: visitor.frame(app, &view), typed, models, versions, asked, left, variables })
 }
 
+/// An answer that is on its way, and how much of it the page has.
+struct Column {
+    heading: String,
+    question: Question,
+    text: Mutex<String>,
+}
+
+impl Column {
+    fn text(&self) -> MutexGuard<'_, String> {
+        self.text.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How far the columns were sent. A page has one order, so a column waits for those before it; all are asked at once.
+#[derive(Default)]
+struct Shown {
+    column: usize,
+    begun: bool,
+    /// Bytes of the text of the column.
+    sent: usize,
+    answered: Vec<Option<Result<Answer, EvaluationError>>>,
+    /// The texts of the columns that are complete.
+    texts: Vec<String>,
+}
+
+impl Shown {
+    fn is_complete(&self) -> bool {
+        self.column == self.answered.len()
+    }
+
+    /// The next piece of the page; none before more of the answer is there.
+    fn piece(&mut self, columns: &[Column]) -> Option<String> {
+        let column = columns.get(self.column)?;
+        let mut piece = String::new();
+        if !self.begun {
+            self.begun = true;
+            piece.push_str(&column.heading);
+        }
+        match self.answered.get_mut(self.column).and_then(Option::take) {
+            None => {
+                let text = column.text();
+                piece.push_str(&pages::part(text.get(self.sent..).unwrap_or_default()));
+                self.sent = text.len();
+                return Some(piece).filter(|piece| !piece.is_empty());
+            }
+            Some(Ok(answer)) => {
+                piece.push_str(&pages::part(answer.text.get(self.sent..).unwrap_or_default()));
+                piece.push_str(&pages::end_answer(Ok(&answer)));
+                self.texts.push(answer.text);
+            }
+            Some(Err(error)) => piece.push_str(&pages::end_answer(Err(&reason(&error)))),
+        }
+        (self.column, self.begun, self.sent) = (self.column.saturating_add(1), false, 0);
+        Some(piece)
+    }
+}
+
 impl Asking {
-    /// Asks one after the other; ends when the browser is gone.
+    /// Asks for all answers at once; ends when the browser is gone.
     async fn run(self, evaluations: Evaluations, actor: Actor, parts: mpsc::Sender<String>) {
         let Some(first) = self.versions.first() else { return };
-        let shown = Playground {
+        let page = Playground {
             reference: &first.reference,
             content: Some(&first.content),
             typed: &self.typed,
@@ -139,54 +199,64 @@ impl Asking {
             left: self.left,
             has_providers: true,
         };
-        let (before, after) = pages::page(&self.frame, &shown, true);
+        let (before, after) = pages::page(&self.frame, &page, true);
         let (open, close) = pages::ANSWERS_BESIDE;
         if parts.send(before + open).await.is_err() {
             return;
         }
-        let mut texts: Vec<String> = Vec::new();
-        for version in &self.versions {
-            for model in &self.asked {
-                let begin = pages::begin_answer(&version.reference, &model.to_string());
-                if parts.send(begin).await.is_err() {
-                    return;
+        let asked = self.versions.iter().flat_map(|version| self.asked.iter().map(move |model| (version, model)));
+        let columns: Vec<Column> = asked.map(|(version, model)| self.column(version, model)).collect();
+        let (evaluations, actor, more) = (&evaluations, &actor, &Notify::new());
+        let mut asking: FuturesUnordered<_> = columns
+            .iter()
+            .enumerate()
+            .map(move |(place, column)| {
+                let on_text = move |text: &str| {
+                    column.text().push_str(text);
+                    more.notify_one();
+                };
+                async move { (place, evaluations.ask(actor, &column.question, on_text).await) }
+            })
+            .collect();
+        let mut shown = Shown { answered: columns.iter().map(|_| None).collect(), ..Shown::default() };
+        let mut piece = shown.piece(&columns);
+        while !shown.is_complete() || piece.is_some() {
+            tokio::select! {
+                // A browser that is slow holds up no model.
+                permit = parts.reserve(), if piece.is_some() => {
+                    let Ok(permit) = permit else { return };
+                    permit.send(piece.take().unwrap_or_default());
                 }
-                let question = Question {
-                    prompt: version.prompt.clone(),
-                    content: version.content.clone(),
-                    variables: self.variables.clone(),
-                    message: self.typed.get("message").trim().to_owned(),
-                    model: model.clone(),
-                };
-                // A browser that is too slow gets the rest when the answer is complete.
-                let (mut sent, mut is_behind) = (0_usize, false);
-                let on_text = |text: &str| {
-                    is_behind = is_behind || parts.try_send(pages::part(text)).is_err();
-                    sent = if is_behind { sent } else { sent.saturating_add(text.len()) };
-                };
-                let answered = tokio::select! {
-                    answered = evaluations.ask(&actor, &question, on_text) => answered,
-                    () = parts.closed() => return,
-                };
-                let end = match &answered {
-                    Ok(answer) => {
-                        let rest = pages::part(answer.text.get(sent..).unwrap_or_default());
-                        texts.push(answer.text.clone());
-                        rest + &pages::end_answer(Ok(answer))
+                Some((place, answer)) = asking.next() => {
+                    if let Some(answered) = shown.answered.get_mut(place) {
+                        *answered = Some(answer);
                     }
-                    Err(error) => pages::end_answer(Err(&reason(error))),
-                };
-                if parts.send(end).await.is_err() {
-                    return;
                 }
+                () = more.notified() => {}
+                () = parts.closed() => return,
             }
+            piece = piece.or_else(|| shown.piece(&columns));
         }
-        let differences = match texts.as_slice() {
+        let differences = match shown.texts.as_slice() {
             [first, second, ..] => pages::differences(first, second),
             _ => String::new(),
         };
-        let keep = texts.first().map(|text| pages::keep(&self.frame, &shown, text)).unwrap_or_default();
+        let keep = shown.texts.first().map(|text| pages::keep(&self.frame, &page, text)).unwrap_or_default();
         let _gone = parts.send(close.to_owned() + &differences + &keep + &after).await;
+    }
+
+    fn column(&self, version: &Opened, model: &ModelName) -> Column {
+        Column {
+            heading: pages::begin_answer(&version.reference, &model.to_string()),
+            question: Question {
+                prompt: version.prompt.clone(),
+                content: version.content.clone(),
+                variables: self.variables.clone(),
+                message: self.typed.get("message").trim().to_owned(),
+                model: model.clone(),
+            },
+            text: Mutex::default(),
+        }
     }
 }
 
@@ -265,4 +335,43 @@ fn models(evaluations: &Evaluations, content: Option<&Content>) -> Vec<String> {
 
 fn wrong(field: &'static str, reason: &str) -> Failure {
     RequestError::FormValue { field, reason: reason.to_owned() }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn answers_that_come_at_once_are_sent_in_the_order_of_the_columns() {
+        let column = |heading: &str| Column {
+            heading: heading.to_owned(),
+            question: Question {
+                prompt: "a".parse().expect("a name"),
+                content: serde_json::from_value(json!({ "text": "hi" })).expect("a content"),
+                variables: Map::new(),
+                message: String::new(),
+                model: "local:a".parse().expect("a model"),
+            },
+            text: Mutex::default(),
+        };
+        let columns = [column("[one]"), column("[two]")];
+        let mut shown = Shown { answered: vec![None, None], ..Shown::default() };
+        assert_eq!(shown.piece(&columns).as_deref(), Some("[one]"));
+        assert_eq!(shown.piece(&columns), None, "nothing came since");
+        // The second is there first.
+        columns[1].text().push_str("two");
+        shown.answered[1] = Some(Ok(Answer { text: "two".to_owned(), ..Answer::default() }));
+        assert_eq!(shown.piece(&columns), None);
+        columns[0].text().push_str("on");
+        assert_eq!(shown.piece(&columns).as_deref(), Some("on"));
+        columns[0].text().push('e');
+        shown.answered[0] = Some(Ok(Answer { text: "one".to_owned(), ..Answer::default() }));
+        assert!(shown.piece(&columns).is_some_and(|piece| piece.starts_with("e</pre>")));
+        assert!(!shown.is_complete());
+        assert!(shown.piece(&columns).is_some_and(|piece| piece.starts_with("[two]two</pre>")));
+        assert!(shown.is_complete() && shown.piece(&columns).is_none());
+        assert_eq!(shown.texts, ["one", "two"]);
+    }
 }
