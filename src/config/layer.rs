@@ -144,6 +144,8 @@ pub struct Layer {
     pub playground_usd_per_day: Option<String>,
     /// How long the results of evaluations are kept, in days.
     pub evaluation_days: Option<u16>,
+    /// Most space of results of evaluations and of answers that are used again, in MiB.
+    pub evaluation_mib: Option<u64>,
     /// The provider of the system, with contact; for reports.
     pub provider: Option<String>,
     /// The intended purpose of the system; for reports.
@@ -181,7 +183,7 @@ impl Layer {
             archive_unused_days, hold_automation, prices, record_content, record_content_sample,
             telemetry_events_days, telemetry_content_days, telemetry_minutes_days, telemetry_hours_days,
             telemetry_days_days, telemetry_events_mib, telemetry_spool_mib, prompt_metrics_max, parquet, parquet_every_s,
-            forward_otlp, forward_otlp_headers, forward_otlp_ca, providers, playground_usd_per_day, evaluation_days, provider, intended_purpose)
+            forward_otlp, forward_otlp_headers, forward_otlp_ca, providers, playground_usd_per_day, evaluation_days, evaluation_mib, provider, intended_purpose)
     }
 
     /// Parses a settings file.

@@ -13,7 +13,7 @@ use super::layer::{ProviderTable, ProviderTables};
 use super::{ConfigError, Layer, LogFormat};
 use crate::api::limits::RETENTION_FLOOR_DAYS;
 use crate::crypto::secret::{AccessToken, TokenHash};
-use crate::evaluate::{RESULTS_DAYS_DEFAULT, Spending};
+use crate::evaluate::{RESULTS_BYTES_DEFAULT, RESULTS_DAYS_DEFAULT, Spending};
 use crate::evaluation::provider::{ProviderSettings, Providers};
 use crate::http::{Door, HeaderName, HeaderValue, Hosts, KEEP_ALIVE_S_DEFAULT, Proxies};
 use crate::ingest::ContentSample;
@@ -135,6 +135,8 @@ pub struct ProviderOptions {
     pub spending: Spending,
     /// How long the results of runs are kept, in days.
     pub results_days: u16,
+    /// Most space of results and of answers that are used again, in bytes.
+    pub results_bytes: u64,
 }
 
 /// Settings of a primary.
@@ -250,6 +252,7 @@ pub fn primary(layer: Layer, environment: &BTreeMap<String, String>) -> Result<P
         }
         providers.results_days = days;
     }
+    providers.results_bytes = mib("evaluation_mib", layer.evaluation_mib, providers.results_bytes / MIB)?;
     let network = |given: String| given.parse::<IpNet>().map_err(|_| ConfigError::Network { given });
     let webhook_allow = layer.webhook_allow.unwrap_or_default().into_iter().map(network).collect::<Result<_, _>>()?;
     if let Some(days) = layer.archive_unused_days.filter(|days| *days < RETENTION_FLOOR_DAYS) {
@@ -461,6 +464,7 @@ fn providers(tables: ProviderTables) -> Result<ProviderOptions, ConfigError> {
         models: BTreeMap::new(),
         spending: Spending::default(),
         results_days: RESULTS_DAYS_DEFAULT,
+        results_bytes: RESULTS_BYTES_DEFAULT,
     };
     for (name, ProviderTable { models, settings }) in tables {
         let wrong = |reason: String| ConfigError::Provider { name: name.clone(), reason };
@@ -548,6 +552,7 @@ mod tests {
         check(primary(layer("public_url = 'prompts.example.com'"), &none), "invalid public_url `prompts.example.com`");
         check(primary(layer("telemetry_events_days = 0"), &none), "invalid telemetry_events_days 0");
         check(primary(layer("telemetry_events_mib = 0"), &none), "invalid telemetry_events_mib 0");
+        check(primary(layer("evaluation_mib = 0"), &none), "invalid evaluation_mib 0");
         check(primary(layer("record_content_sample = 2.0"), &none), "invalid record_content_sample 2");
         check(primary(layer("archive_unused_days = 183"), &none), "invalid archive_unused_days 183");
         assert!(primary(layer("archive_unused_days = 184"), &none).is_ok());

@@ -30,7 +30,7 @@ use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, RunsPage}
 use crate::clock::Clock;
 use crate::evaluation::provider::Providers;
 use crate::evaluation::run::{self, Plan, RunError, Stops};
-use crate::evaluation::store::{Change, EvaluationStore, ResultFilter};
+use crate::evaluation::store::{Change, EvaluationStore, EvaluationStoreError, ResultFilter};
 use crate::ingest::Recorder;
 use crate::model::content_id::ContentId;
 use crate::model::evaluation::{CaseVerdict, GateResult, JudgeUse, Run, RunState, Side};
@@ -45,6 +45,12 @@ const RUNS_AT_ONCE: usize = 2;
 const NAMES_LISTED_MAX: usize = 50;
 /// How long the results of runs are kept, if nothing else is set, in days.
 pub const RESULTS_DAYS_DEFAULT: u16 = 90;
+/// Most space of results and of answers that are used again, if nothing else is set, in bytes.
+pub const RESULTS_BYTES_DEFAULT: u64 = 4 * 1_024 * 1_024 * 1_024;
+/// The part of it that answers may take: a quarter.
+const ANSWERS_SHARE: u64 = 4;
+/// Most runs that are kept without their results: a few hundred megabytes.
+const RUNS_KEPT_MAX: u64 = 100_000;
 /// Most runs whose results are removed in one turn of the job.
 const RUNS_EXPIRED_AT_ONCE: usize = 1_000;
 /// Milliseconds of a day.
@@ -71,6 +77,8 @@ pub struct EvaluationParts {
     pub spending: Spending,
     /// How long the results of runs are kept, in days.
     pub results_days: u16,
+    /// Most space of results and of answers that are used again, in bytes.
+    pub results_bytes: u64,
     /// Prices; none if telemetry is not recorded.
     pub recorder: Option<Recorder>,
     /// The clock.
@@ -88,6 +96,7 @@ struct Inner {
     backend: NodeBackend,
     spending: Spending,
     results_days: u16,
+    results_bytes: u64,
     /// Held while a person's allowance is checked and taken from.
     paying: tokio::sync::Mutex<()>,
     running: Mutex<BTreeMap<u64, Stops>>,
@@ -101,8 +110,18 @@ impl Evaluations {
     /// Nothing runs until [`Self::resume`] or a start.
     #[must_use]
     pub fn new(parts: EvaluationParts) -> Self {
-        let EvaluationParts { store, registry, catalogue, providers, models, spending, results_days, recorder, clock } =
-            parts;
+        let EvaluationParts {
+            store,
+            registry,
+            catalogue,
+            providers,
+            models,
+            spending,
+            results_days,
+            results_bytes,
+            recorder,
+            clock,
+        } = parts;
         Self(Arc::new(Inner {
             store,
             registry,
@@ -110,6 +129,7 @@ impl Evaluations {
             backend: NodeBackend { providers, models, recorder, clock },
             spending,
             results_days,
+            results_bytes,
             paying: tokio::sync::Mutex::default(),
             running: Mutex::default(),
             turns: Semaphore::new(RUNS_AT_ONCE),
@@ -360,21 +380,35 @@ impl Evaluations {
         })
     }
 
-    /// Removes answers that are too old to be used again, and results that are older than they are kept for. Runs, and
-    /// what their gates decided, stay. Returns how many runs lost their results.
+    /// Removes answers that are too old to be used again, results that are older than they are kept for, and the oldest
+    /// of both beyond the space that they may take. Runs, and what their gates decided, stay; only the oldest of very
+    /// many go. Returns how many runs lost their results.
     ///
     /// # Errors
     /// The file cannot be read, or the disk does not take it.
     pub async fn expire(&self) -> Result<usize, EvaluationError> {
-        let (now_ms, store) = (self.0.backend.clock.now_ms(), self.0.store.clone());
-        store.apply(vec![Change::Expire { now_ms }]).await?;
+        let (now_ms, max) = (self.0.backend.clock.now_ms(), self.0.results_bytes);
         let before_ms = now_ms.saturating_sub(i64::from(self.0.results_days) * DAY_MS);
-        let look = move || store.runs_with_old_results(before_ms, RUNS_EXPIRED_AT_ONCE);
-        let old = tokio::task::spawn_blocking(look).await.map_err(|_| EvaluationError::NoThread)??;
-        for run in &old {
-            self.0.store.apply(vec![Change::RemoveResults { run: *run, now_ms }]).await?;
+        let store = self.0.store.clone();
+        let look = move || -> Result<_, EvaluationStoreError> {
+            let answers_max = max / ANSWERS_SHARE;
+            let (results, answers) = store.bytes()?;
+            let answers_since_ms = if answers > answers_max { store.answers_since(answers_max)? } else { i64::MIN };
+            let excess = results.saturating_add(answers.min(answers_max)).saturating_sub(max);
+            let clear = store.runs_to_clear(before_ms, excess, RUNS_EXPIRED_AT_ONCE)?;
+            Ok((answers_since_ms, clear, store.runs_beyond(RUNS_KEPT_MAX, RUNS_EXPIRED_AT_ONCE)?))
+        };
+        let looked = tokio::task::spawn_blocking(look).await.map_err(|_| EvaluationError::NoThread)?;
+        let (answers_since_ms, clear, remove) = looked?;
+        let store = &self.0.store;
+        store.apply(vec![Change::Expire { now_ms, answers_since_ms }]).await?;
+        for run in &clear {
+            store.apply(vec![Change::RemoveResults { run: *run, now_ms }]).await?;
         }
-        Ok(old.len())
+        for run in remove {
+            store.apply(vec![Change::Remove(run)]).await?;
+        }
+        Ok(clear.len())
     }
 
     fn now(&self) -> Timestamp {

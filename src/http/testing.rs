@@ -98,6 +98,7 @@ pub fn state(store: &Store, primary: bool) -> AppState {
             models: BTreeMap::new(),
             spending: Spending { per_day: Usd::from_pico(1_000_000_000_000) },
             results_days: crate::evaluate::RESULTS_DAYS_DEFAULT,
+            results_bytes: crate::evaluate::RESULTS_BYTES_DEFAULT,
             recorder: Some(recorder.clone()),
             clock: Arc::clone(&clock),
         })

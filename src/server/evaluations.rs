@@ -28,7 +28,7 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(60);
 /// A provider cannot be used as it is set.
 pub(super) async fn open(
     node: &Settings,
-    ProviderOptions { settings, models, spending, results_days }: ProviderOptions,
+    ProviderOptions { settings, models, spending, results_days, results_bytes }: ProviderOptions,
     scorer_networks: Vec<IpNet>,
     registry: &Registry,
     store: &Store,
@@ -61,6 +61,7 @@ pub(super) async fn open(
         models,
         spending,
         results_days,
+        results_bytes,
         recorder: recorder.cloned(),
         clock: Arc::clone(clock),
     })))

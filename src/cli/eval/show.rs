@@ -297,7 +297,7 @@ pub fn deploys(id: u64) -> String {
 
 /// What stands in place of results that are not kept any more.
 fn were_removed(at: Timestamp) -> String {
-    format!("the results of this run were removed on {} (evaluation_days)", moment(at))
+    format!("the results of this run were removed on {} (evaluation_days, evaluation_mib)", moment(at))
 }
 
 fn table(results: &[PlacedResult]) -> Table {

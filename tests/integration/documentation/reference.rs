@@ -143,7 +143,8 @@ fn role(name: &str) -> &'static str {
         | "prompt_metrics_max"
         | "providers"
         | "playground_usd_per_day"
-        | "evaluation_days" => "primary",
+        | "evaluation_days"
+        | "evaluation_mib" => "primary",
         other => panic!("{other} has no flag: say here whether it is a setting of a primary, a replica or both"),
     }
 }
@@ -176,6 +177,7 @@ fn defaults() -> BTreeMap<&'static str, String> {
         ("prompt_metrics_max", node.prompt_metrics_max.to_string()),
         ("playground_usd_per_day", primary.providers.spending.per_day.to_string()),
         ("evaluation_days", primary.providers.results_days.to_string()),
+        ("evaluation_mib", mib(primary.providers.results_bytes)),
         ("hold", replica.hold.to_string()),
     ])
 }

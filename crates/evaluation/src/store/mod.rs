@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable};
+use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tokio::sync::oneshot;
 
 use self::tables::{ANSWERS, META, PLANS, RESULTS, RUNS, RUNS_OF, SPENT, mark};
@@ -35,6 +35,8 @@ const SCHEMA: u64 = 1;
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// Writes that may wait for the thread; above it, one waits for its turn.
 const QUEUE_JOBS_MAX: usize = 256;
+/// Bytes of the key and the time of an answer.
+const ANSWER_KEY_BYTES: u64 = 40;
 /// How long an answer is used again, in milliseconds: 14 days.
 pub const ANSWER_LIFE_MS: i64 = 14 * 86_400_000;
 
@@ -252,28 +254,88 @@ impl EvaluationStore {
         Ok(())
     }
 
-    /// Runs that ended before a time, in milliseconds since 1970, and still have results; at most so many. A run whose
-    /// plan is still there is not over for the registry.
+    /// Runs that are over and still have results, oldest first: those that ended before a time, in milliseconds since
+    /// 1970, and as many others as free so many bytes; at most so many. A run whose plan is still there is not over for
+    /// the registry.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn runs_with_old_results(&self, before_ms: i64, limit: usize) -> Result<Vec<u64>, EvaluationStoreError> {
+    pub fn runs_to_clear(&self, before_ms: i64, bytes: u64, limit: usize) -> Result<Vec<u64>, EvaluationStoreError> {
         let read = self.shared.database.begin_read()?;
         let (runs, plans, results) = (read.open_table(RUNS)?, read.open_table(PLANS)?, read.open_table(RESULTS)?);
-        let (mut found, mut from) = (Vec::new(), 0);
+        let (mut found, mut from, mut freed) = (Vec::new(), 0, 0_u64);
         while found.len() < limit {
             // From one run to the next, whatever number of results each has.
             let Some(next) = results.range((from, 0)..)?.next() else { break };
             let id = next?.0.value().0;
             let run = runs.get(id)?.map(|run| codec::read::<Run>(run.value())).transpose()?;
             let ended = run.filter(|run| run.state.is_over()).and_then(|run| run.ended);
-            if ended.is_some_and(|ended| ended.ms() < before_ms) && plans.get(id)?.is_none() {
+            let is_wanted = ended.is_some_and(|ended| ended.ms() < before_ms || freed < bytes);
+            if is_wanted && plans.get(id)?.is_none() {
                 found.push(id);
+                if freed < bytes {
+                    for item in results.range((id, 0)..=(id, u32::MAX))? {
+                        let held = u64::try_from(item?.1.value().1.len()).unwrap_or(u64::MAX);
+                        freed = freed.saturating_add(held);
+                    }
+                }
             }
             let Some(after) = id.checked_add(1) else { break };
             from = after;
         }
         Ok(found)
+    }
+
+    /// The oldest runs beyond so many, without those that did not end; at most so many.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn runs_beyond(&self, kept: u64, limit: usize) -> Result<Vec<u64>, EvaluationStoreError> {
+        let read = self.shared.database.begin_read()?;
+        let (runs, plans) = (read.open_table(RUNS)?, read.open_table(PLANS)?);
+        let excess = usize::try_from(runs.len()?.saturating_sub(kept)).unwrap_or(usize::MAX);
+        let mut found = Vec::new();
+        for item in runs.iter()?.take(excess) {
+            let id = item?.0.value();
+            if found.len() < limit && plans.get(id)?.is_none() {
+                found.push(id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Bytes of the results of all runs, and of the answers that are used again.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn bytes(&self) -> Result<(u64, u64), EvaluationStoreError> {
+        let read = self.shared.database.begin_read()?;
+        let (results, answers) = (read.open_table(RESULTS)?, read.open_table(ANSWERS)?);
+        Ok((results.stats()?.stored_bytes(), answers.stats()?.stored_bytes()))
+    }
+
+    /// Since when answers have so many bytes together, in milliseconds since 1970; the least number if all have fewer.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn answers_since(&self, bytes: u64) -> Result<i64, EvaluationStoreError> {
+        let read = self.shared.database.begin_read()?;
+        let answers = read.open_table(ANSWERS)?;
+        let mut sizes = Vec::new();
+        for item in answers.iter()? {
+            let (_, answer) = item?;
+            let (at_ms, answer) = answer.value();
+            sizes.push((at_ms, u64::try_from(answer.len()).unwrap_or(u64::MAX).saturating_add(ANSWER_KEY_BYTES)));
+        }
+        sizes.sort_unstable();
+        let mut sum = 0_u64;
+        for (at_ms, held) in sizes.into_iter().rev() {
+            sum = sum.saturating_add(held);
+            if sum > bytes {
+                return Ok(at_ms.saturating_add(1));
+            }
+        }
+        Ok(i64::MIN)
     }
 
     /// The places in its plan of the results that a run has.

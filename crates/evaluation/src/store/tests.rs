@@ -140,16 +140,40 @@ async fn old_results_are_removed_and_their_run_stays_and_says_so() {
         changes.extend((0..3).map(|place| Change::Result { run: id, place, result: Box::new(result("a")) }));
     }
     store.apply(changes).await.expect("written");
-    assert_eq!(store.runs_with_old_results(2_000, 10).expect("read"), [1]);
-    assert_eq!(store.runs_with_old_results(9_000, 10).expect("read"), [1, 2]);
-    assert_eq!(store.runs_with_old_results(9_000, 1).expect("read"), [1]);
+    assert_eq!(store.runs_to_clear(2_000, 0, 10).expect("read"), [1]);
+    assert_eq!(store.runs_to_clear(9_000, 0, 10).expect("read"), [1, 2]);
+    assert_eq!(store.runs_to_clear(9_000, 0, 1).expect("read"), [1]);
+    assert_eq!(store.runs_to_clear(0, 1, 10).expect("read"), [1], "the oldest are enough");
+    assert_eq!(store.runs_to_clear(0, u64::MAX, 10).expect("read"), [1, 2], "the others did not end");
     store.apply(vec![Change::RemoveResults { run: 1, now_ms: 9_000 }]).await.expect("written");
     store.apply(vec![Change::RemoveResults { run: 3, now_ms: 9_000 }]).await.expect("written");
     let places = |run| store.places(run).expect("read").len();
     assert_eq!((places(1), places(2), places(3)), (0, 3, 3), "a run that goes on keeps its results");
     let left = store.run(1).expect("read").expect("a run");
     assert_eq!((left.results_removed, left.summary.flaky.len()), (Some(Timestamp::from_ms(9_000)), 50));
-    assert_eq!(store.runs_with_old_results(9_000, 10).expect("read"), [2]);
+    assert_eq!(store.runs_to_clear(9_000, 0, 10).expect("read"), [2]);
+}
+
+#[tokio::test]
+async fn answers_and_runs_beyond_a_limit_are_found_oldest_first() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EvaluationStore::open(directory.path()).expect("a file");
+    let answer = |key: u8, at_ms| Change::Answer { key: [key; 32], at_ms, answer: Box::default() };
+    let finished = |id| Change::Run(Box::new(Run { state: RunState::Finished, ..run(id, "a") }));
+    let mut changes = vec![answer(1, 1_000), answer(2, 2_000), answer(3, 3_000)];
+    changes.extend((1..=4).map(finished));
+    changes.push(Change::Plan { run: 1, plan: vec![1] });
+    store.apply(changes).await.expect("written");
+    let (results, answers) = store.bytes().expect("read");
+    assert_eq!(results, 0);
+    assert_eq!(store.answers_since(answers).expect("read"), i64::MIN);
+    let since = store.answers_since(answers / 2).expect("read");
+    store.apply(vec![Change::Expire { now_ms: 4_000, answers_since_ms: since }]).await.expect("written");
+    let left = |key: u8| store.answer(&[key; 32], 4_000).expect("read").is_some();
+    assert_eq!([left(1), left(2), left(3)], [false, false, true]);
+    assert_eq!(store.runs_beyond(4, 10).expect("read"), [0; 0]);
+    assert_eq!(store.runs_beyond(1, 10).expect("read"), [2, 3], "the first goes on");
+    assert_eq!(store.runs_beyond(1, 1).expect("read"), [2]);
 }
 
 #[tokio::test]
@@ -160,7 +184,7 @@ async fn money_is_summed_by_person_and_day_and_forgotten_when_the_day_is_over() 
     store.apply(vec![spend(10, 5), spend(10, 6), spend(11, 1)]).await.expect("written");
     assert_eq!(store.spent("ann", 10).expect("read"), Usd::from_pico(11));
     assert_eq!(store.spent("bob", 10).expect("read"), Usd::default());
-    store.apply(vec![Change::Expire { now_ms: 11 * 86_400_000 }]).await.expect("written");
+    store.apply(vec![Change::Expire { now_ms: 11 * 86_400_000, answers_since_ms: 0 }]).await.expect("written");
     assert_eq!(store.spent("ann", 10).expect("read"), Usd::default());
     assert_eq!(store.spent("ann", 11).expect("read"), Usd::from_pico(1));
 }

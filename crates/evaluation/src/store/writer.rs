@@ -81,6 +81,8 @@ pub enum Change {
     Expire {
         /// The time, in milliseconds since 1970.
         now_ms: i64,
+        /// The time of the oldest answer that is kept, if it is young enough.
+        answers_since_ms: i64,
     },
 }
 
@@ -173,8 +175,8 @@ fn apply(write: &WriteTransaction, change: &Change) -> Result<(), EvaluationStor
                 write.open_table(RESULTS)?.retain_in((*run, 0)..=(*run, u32::MAX), |_, _| false)?;
             }
         }
-        Change::Expire { now_ms } => {
-            let oldest_ms = now_ms.saturating_sub(ANSWER_LIFE_MS);
+        Change::Expire { now_ms, answers_since_ms } => {
+            let oldest_ms = now_ms.saturating_sub(ANSWER_LIFE_MS).max(*answers_since_ms);
             write.open_table(ANSWERS)?.retain(|_, (at_ms, _)| at_ms >= oldest_ms)?;
             let today = u32::try_from(now_ms / 86_400_000).unwrap_or_default();
             write.open_table(SPENT)?.retain(|(day, _), _| day >= today)?;
