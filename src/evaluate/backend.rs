@@ -147,7 +147,9 @@ impl Backend for NodeBackend {
             output: Some(limit.unwrap_or(OUTPUT_TOKENS_MAX_DEFAULT)),
             ..Tokens::default()
         };
-        self.cost(model, None, tokens)
+        // Where no key is sent, nobody is charged unless a price says so.
+        let free = || self.providers.is_free(&model.provider).then(Usd::default);
+        self.cost(model, None, tokens).or_else(free)
     }
 
     fn now_ms(&self) -> i64 {

@@ -75,17 +75,13 @@ impl Evaluations {
         let request = asked(question)?;
         let paying = self.0.paying.lock().await;
         let left = self.allowance(actor)?;
-        let at_most = match backend.price_at_most(&question.model, &request) {
-            Some(at_most) => at_most,
-            None if backend.providers.is_free(&question.model.provider) => Usd::default(),
-            None => {
-                return Err(EvaluationError::Unfit(format!(
-                    "the price of {} is unknown, so your limit for today cannot be held; set one with `bookholder prices \
-                     set`",
-                    question.model
-                )));
-            }
-        };
+        let at_most = backend.price_at_most(&question.model, &request).ok_or_else(|| {
+            EvaluationError::Unfit(format!(
+                "the price of {} is unknown, so your limit for today cannot be held; set one with `bookholder prices \
+                 set`",
+                question.model
+            ))
+        })?;
         if at_most > left {
             return Err(EvaluationError::Unfit(format!(
                 "this can cost {}, and {} of your {} for today are left; ask for fewer tokens, or tomorrow",

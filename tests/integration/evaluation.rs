@@ -216,6 +216,13 @@ fn split_has_a_run_for_each_of_its_versions() {
 }
 
 #[test]
+fn keyless_provider_needs_no_price_for_a_limit_in_dollars() {
+    let story = Story::begin();
+    let run = ["eval", "run", "support/sums", "--suite", "sums", "--max-cost", "0.01"];
+    let _said = story.line(&run).ok().says("passed").says("6 calls");
+}
+
+#[test]
 fn deploying_what_feeds_a_prompt_offers_and_can_demand_its_suites() {
     let story = Story::begin();
     let publish = |text: &str| {
