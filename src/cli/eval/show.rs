@@ -246,7 +246,11 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
         output.line(paint(DIM, deploys(id)))?;
     }
     if !run.decides_gate && run.state.is_over() {
-        let why = "it has other models, some of the cases, fewer repeats or an older suite";
+        let why = if run.imported_from.is_some() {
+            "its models or repeats are not those of the suite, or the gate has a margin"
+        } else {
+            "it has other models, some of the cases, fewer repeats or an older suite"
+        };
         output.line(paint(WARN, format!("this run decides no gate: {why}")))?;
     }
     if let Some(comparison) = &run.comparison {

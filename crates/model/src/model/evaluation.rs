@@ -213,13 +213,13 @@ pub struct Answer {
     /// What was used.
     #[serde(default)]
     pub usage: AnswerUsage,
-    /// Milliseconds until the whole answer was there.
+    /// Milliseconds until the whole answer was there; of an answer of an earlier run, what it took then.
     #[serde(default, deserialize_with = "json::whole")]
     pub latency_ms: u64,
     /// Milliseconds until its first token was there; absent if it did not stream.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
     pub first_token_ms: Option<u64>,
-    /// Whether it was kept from an earlier run, and nothing was called.
+    /// Whether it is of an earlier run, and nothing was called.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,
 }
@@ -426,7 +426,7 @@ pub struct RunSummary {
     pub calls: u64,
     /// What they cost.
     pub cost: Usd,
-    /// Median latency in milliseconds, without answers that were kept.
+    /// Median latency in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "json::whole_option")]
     pub latency_p50_ms: Option<u64>,
     /// 95th percentile of it.

@@ -170,7 +170,12 @@ pub fn run(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) -> S
         }
         @if !run.decides_gate && run.state.is_over() {
             p.note {
-                "This run decides no gate: it has other models, some of the cases, fewer repeats or an older suite."
+                "This run decides no gate: "
+                @if run.imported_from.is_some() {
+                    "its models or repeats are not those of the suite, or the gate has a margin."
+                } @else {
+                    "it has other models, some of the cases, fewer repeats or an older suite."
+                }
             }
         }
         @if let Some(id) = run.change_request {
@@ -356,7 +361,8 @@ fn one_result(placed: &PlacedResult, label: Option<LabelForm<'_>>) -> Markup {
                 @for call in &answer.tool_calls { pre.answer { (Escaped(&call.to_string())) } }
                 p.quiet {
                     @if let Some(model) = &answer.model { (Escaped(model)) ", " }
-                    @if answer.cached { "from an earlier run" } @else { (grouped(answer.latency_ms)) " ms" }
+                    (grouped(answer.latency_ms)) " ms"
+                    @if answer.cached { " in an earlier run" }
                     @if let Some(cost) = answer.usage.cost { ", " (cost.short()) }
                 }
             }
