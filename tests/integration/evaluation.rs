@@ -216,6 +216,19 @@ fn split_has_a_run_for_each_of_its_versions() {
 }
 
 #[test]
+fn answers_are_printed_with_what_each_scorer_says() {
+    let story = Story::begin();
+    story.publish("You add numbers. {{hint}}");
+    let _said = story.line(&["eval", "run", "support/sums", "--suite", "sums"]).exits(1);
+    let said = story.line(&["eval", "results", "1", "--failed", "--answers"]).ok();
+    let said = said.says("one and one on local:sum, repeat 1: failed 0.00").says("equals failed: ");
+    assert_eq!(said.stdout.matches("\n    ").count(), 3, "{said:?}");
+    assert!(said.stdout.contains("\n    3\n") && !said.stdout.contains("nine and nine"), "{said:?}");
+    let none = story.line(&["eval", "calibration", "sums"]).ok();
+    assert!(none.stderr.contains("bookholder eval label RUN CASE --passed"), "{none:?}");
+}
+
+#[test]
 fn keyless_provider_needs_no_price_for_a_limit_in_dollars() {
     let story = Story::begin();
     let run = ["eval", "run", "support/sums", "--suite", "sums", "--max-cost", "0.01"];

@@ -89,6 +89,13 @@ pub async fn calibration(args: CalibrationArgs, context: &Context) -> Result<Ver
     let judges = context.client.calibration(&args.suite).await?;
     let output = context.output;
     output.list(&judges, || {
+        if judges.is_empty() {
+            output.note(
+                "no labels; say whether a judged answer passes with `bookholder eval label RUN CASE --passed` or `--failed`, \
+                 or on the page of the run",
+            );
+            return Ok(());
+        }
         let mut table = Table::new(&["JUDGE", "MODEL", "METRIC", "LABELS", "AGREEMENT", "KAPPA"]);
         for Calibration { judge, labels, agreement, kappa, .. } in &judges {
             table.row([
@@ -100,7 +107,7 @@ pub async fn calibration(args: CalibrationArgs, context: &Context) -> Result<Ver
                 kappa.map_or_else(|| "-".to_owned(), |kappa| format!("{kappa:.2}")).into(),
             ]);
         }
-        output.table(&table, "no labels; say what people think of judged answers with `bookholder eval label`")?;
+        output.table(&table, "")?;
         for Calibration { judge, warning, .. } in &judges {
             if let Some(warning) = warning {
                 output.line(format!("{}: {}: {warning}", paint(WARN, "warning"), one_line(&judge.scorer)))?;

@@ -88,6 +88,10 @@ pub async fn run(args: EvalArgs, context: Context) -> Result<Verdict, CliError> 
 async fn providers(context: &Context) -> Result<Verdict, CliError> {
     let providers = context.client.providers().await?;
     context.output.list(&providers, || {
+        if providers.is_empty() {
+            context.output.note(NO_PROVIDERS);
+            return Ok(());
+        }
         let mut table = Table::new(&["NAME", "ENDPOINT", "MODELS", "KEY"]);
         for provider in &providers {
             let missing = provider.missing_key.as_ref().map(|variable| format!("{variable} is not set"));
@@ -98,27 +102,21 @@ async fn providers(context: &Context) -> Result<Verdict, CliError> {
                 Cell::new(WARN, missing.unwrap_or_default()),
             ]);
         }
-        context.output.table(
-            &table,
-            "no providers; add one to bookholder.toml (in the folder where the primary is started, or named by \
-             --config), and restart it:",
-        )?;
-        if providers.is_empty() {
-            context.output.text(PROVIDER_EXAMPLE)?;
-        }
-        Ok(())
+        context.output.table(&table, "")
     })?;
     Ok(Verdict::Done)
 }
 
-/// What to add to the settings of a primary.
-const PROVIDER_EXAMPLE: &str = "
+/// What to do without a provider.
+const NO_PROVIDERS: &str = "\
+no providers; add one to bookholder.toml (in the folder where the primary is started, or named by --config), and \
+restart it:
+
 [providers.openai]
 kind = \"openai\"
 base_url = \"https://api.openai.com/v1\"
 key_env = \"OPENAI_API_KEY\"
-models = [\"gpt-*\"]
-";
+models = [\"gpt-*\"]";
 
 /// The number of a run, painted.
 fn numbered(id: u64) -> String {

@@ -10,10 +10,10 @@ use crate::cli::Verdict;
 use crate::cli::context::Context;
 use crate::cli::disk;
 use crate::cli::error::CliError;
-use crate::cli::output::{ACCENT, BAD, Cell, DIM, GOOD, STRONG, Table, WARN, moment, one_line, paint};
+use crate::cli::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, moment, one_line, paint};
 use crate::evaluation::report;
 use crate::model::count::count;
-use crate::model::evaluation::{CaseVerdict, Evaluated, GateState, Run, Side};
+use crate::model::evaluation::{CaseResult, CaseVerdict, Evaluated, GateState, Run, Side};
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 
@@ -54,6 +54,9 @@ pub struct ResultsArgs {
     /// Results of the baseline
     #[arg(long)]
     baseline: bool,
+    /// Whole answers, each with what every scorer says
+    #[arg(long)]
+    answers: bool,
     /// Number of results
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
@@ -157,7 +160,13 @@ pub async fn results(args: ResultsArgs, context: &Context) -> Result<Verdict, Cl
         context.output.note(were_removed(removed));
     }
     context.output.list(&page.items, || {
-        context.output.table(&table(&page.items), "no such results")?;
+        if args.answers {
+            for placed in &page.items {
+                print_answer(context.output, &placed.result)?;
+            }
+        } else {
+            context.output.table(&table(&page.items), "no such results")?;
+        }
         if page.next.is_some() {
             context.output.line(paint(DIM, "there are more; see them with --limit or --json"))?;
         }
@@ -292,6 +301,41 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Prints an answer, and what each scorer says about it.
+fn print_answer(output: Output, result: &CaseResult) -> Result<(), CliError> {
+    output.line(format!(
+        "{} on {}, repeat {}: {} {:.2}",
+        paint(ACCENT, one_line(&result.case)),
+        one_line(&result.model.to_string()),
+        u64::from(result.repeat) + 1,
+        paint(style(result.verdict), result.verdict),
+        result.score
+    ))?;
+    if let Some(error) = &result.error {
+        output.line(format!("  {}", paint(WARN, one_line(error))))?;
+    }
+    for scorer in &result.scorers {
+        let verdict = paint(style(scorer.verdict), scorer.verdict);
+        output.line(format!("  {} {verdict}: {}", one_line(&scorer.scorer), one_line(&scorer.reason)))?;
+    }
+    let Some(answer) = &result.answer else { return Ok(()) };
+    for line in answer.text.lines() {
+        output.line(format!("    {}", one_line(line)))?;
+    }
+    for call in &answer.tool_calls {
+        output.line(format!("    {}", one_line(&call.to_string())))?;
+    }
+    Ok(())
+}
+
+const fn style(verdict: CaseVerdict) -> anstyle::Style {
+    match verdict {
+        CaseVerdict::Passed => GOOD,
+        CaseVerdict::Failed => BAD,
+        CaseVerdict::Error => WARN,
+    }
+}
+
 /// What a change request does for a run.
 pub fn deploys(id: u64) -> String {
     format!(
@@ -307,11 +351,6 @@ fn were_removed(at: Timestamp) -> String {
 fn table(results: &[PlacedResult]) -> Table {
     let mut table = Table::new(&["CASE", "MODEL", "VERDICT", "SCORE", "WHY"]);
     for PlacedResult { result, .. } in results {
-        let style = match result.verdict {
-            CaseVerdict::Passed => GOOD,
-            CaseVerdict::Failed => BAD,
-            CaseVerdict::Error => WARN,
-        };
         let unmet = result.scorers.iter().filter(|scorer| scorer.verdict != CaseVerdict::Passed);
         let unmet: Vec<String> = unmet.map(|scorer| format!("{}: {}", scorer.scorer, scorer.reason)).collect();
         let why = result.error.clone().unwrap_or_else(|| unmet.join("; "));
@@ -319,7 +358,7 @@ fn table(results: &[PlacedResult]) -> Table {
         table.row([
             Cell::new(ACCENT, one_line(&result.case)),
             one_line(&result.model.to_string()).into(),
-            Cell::new(style, result.verdict),
+            Cell::new(style(result.verdict), result.verdict),
             format!("{:.2}", result.score).into(),
             why.into(),
         ]);
