@@ -245,6 +245,33 @@ story("a gate refuses a worse version by name, and the fix goes live by itself",
   await run(rob, "passed");
 });
 
+story("another snapshot of a model makes a gate stale, and a new run renews it", evaluating, async (stage, team) => {
+  await pushSums(team);
+  await team.protect({ gates: ["sums"], fresh_gates: true });
+  await team.publish("ann", SUMS, adds("You add numbers."), "First words");
+  const rob = await stage.person("rob");
+  await rob.goto(`/ui/new-run?suite=sums&prompt=${SUMS}@1`);
+  await run(rob, "passed");
+  await team.deploy("rob", SUMS, "production", 1, "Go live");
+
+  // The next version is answered by another snapshot, so what was decided before does not hold any more.
+  team.models.snapshot = "2026-12-01";
+  await team.publish("ann", SUMS, adds("You add numbers well."), "Other words");
+  await rob.goto(`/ui/new-run?suite=sums&prompt=${SUMS}@2`);
+  await run(rob, "passed");
+  const gates = `/v1/prompts/${segment(SUMS)}/versions/1/gates`;
+  await until("the gate is stale", async () => (await team.send("rob", "GET", gates))[0].stale);
+  await team.deploy("rob", SUMS, "production", 2, "Other words");
+  await team.deploy("rob", SUMS, "production", 1, "Back", { fails: 403 });
+  await rob.goto(`/ui/prompts/${SUMS}?version=1`);
+  await sees(rob, "local:sum is answered by sum-2026-12-01 now");
+  await rob.link("Run again sums");
+  await run(rob, "passed");
+  await until("the gate is renewed", async () => !(await team.send("rob", "GET", gates))[0].stale);
+  await team.deploy("rob", SUMS, "production", 1, "Back");
+  assert.equal(await team.served(SUMS), 1);
+});
+
 story("a draft is evaluated, a run is watched and canceled", evaluating, async (stage, team) => {
   await pushSums(team);
   await team.publish("ann", SUMS, adds("You add numbers."), "First words");
@@ -279,6 +306,8 @@ story("people check a judge, and the suite says how far it agrees with them", ev
   await team.send("eve", "PUT", "/v1/suites/sums", { suite, message: "Words" });
   await team.publish("ann", SUMS, adds("You repeat."), "First words");
   const eve = await stage.person("eve");
+  await eve.goto("/ui/suites/sums");
+  await sees(eve, "not checked by people yet");
   await eve.goto(`/ui/new-run?suite=sums&prompt=${SUMS}`);
   await run(eve, "failed");
   // The judge passes Sorry and Hello; people disagree about one of the four.

@@ -38,6 +38,8 @@ export class Models {
   static async start() {
     const models = new Models();
     models.asked = 0;
+    /** The date in the name of the model that answers. */
+    models.snapshot = "2026-11-01";
     models.released = new Promise((release) => (models.release = release));
     models.server = createServer((request, response) => models.#answer(request, response));
     models.server.listen(0, "127.0.0.1");
@@ -60,7 +62,7 @@ export class Models {
     if (model === "waits") await this.released;
     const system = messages.filter(({ role }) => role === "system").map(said).join("\n");
     const answer = (RULES[model] ?? ((last) => last))(said(messages.at(-1)), system);
-    const named = { id: "1", model: `${model}-2026-11-01` };
+    const named = { id: "1", model: `${model}-${this.snapshot}` };
     if (!stream) {
       const message = { role: "assistant", content: answer };
       const whole = { ...named, choices: [{ index: 0, message, finish_reason: "stop" }], usage: USAGE };

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::calibration::judges;
 use super::gates::{
     NEW_RUN, NEW_SUITE, case_path, checks, form_path, new_run_path, no_provider, run_path, state, suite_path,
 };
@@ -459,7 +460,7 @@ pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
             dt { "Repeats" } dd { (suite.repeats) }
             dt { "Pass rate" } dd { (format!("{:.0}%", suite.gate.pass_rate * 100.0)) }
         }
-        @if !calibration.is_empty() { (calibrated(calibration)) }
+        (judges(suite, calibration))
         @if !suite.scorers.is_empty() {
             section aria-labelledby="scorers" {
                 h2 #scorers { "Scorers of every case" }
@@ -504,40 +505,6 @@ pub fn suite(frame: &Frame, page: &SuitePage<'_>) -> String {
     };
     let above = [("Evaluations", "/ui/evaluations".to_owned())];
     frame.page_of(Part::Evaluations, &Page { title: &version.name, above: &above, done, searches: false, main })
-}
-
-/// How far the judges of a suite agree with people.
-fn calibrated(judges: &[Calibration]) -> Markup {
-    html! {
-        section aria-labelledby="calibration" {
-            h2 #calibration { "Judges and people" }
-            p.quiet {
-                "People say on the page of a run whether a judged answer passes. Cohen’s kappa is the agreement beyond "
-                "chance: 1 is perfect, 0 is chance."
-            }
-            table.list.cards {
-                thead { tr {
-                    th scope="col" { "Judge" } th scope="col" { "Labels" } th scope="col" { "Agreement" }
-                    th scope="col" { "Kappa" } th scope="col" { span.hidden { "Remark" } }
-                } }
-                tbody { @for Calibration { judge, labels, agreement, kappa, warning } in judges {
-                    tr {
-                        th scope="row" {
-                            code { (Escaped(&judge.scorer)) }
-                            @if let Some(model) = &judge.model { " by " (Escaped(&model.to_string())) }
-                            @if let Some(metric) = &judge.metric { " " span.quiet { (Escaped(metric)) } }
-                        }
-                        td data-label="Labels" { (grouped(*labels)) }
-                        td data-label="Agreement" { (format!("{:.0}%", agreement * 100.0)) }
-                        td data-label="Kappa" {
-                            @match kappa { Some(kappa) => b { (format!("{kappa:.2}")) }, None => "–" }
-                        }
-                        td.words { @if let Some(warning) = warning { span.tag.wait { (warning) } } }
-                    }
-                } }
-            }
-        }
-    }
 }
 
 fn one_case(case: &Case, change: Option<String>) -> Markup {

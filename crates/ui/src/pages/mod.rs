@@ -4,6 +4,7 @@ mod about;
 pub mod access;
 pub mod alerts;
 pub mod audit;
+mod calibration;
 mod conversation;
 pub mod deploy;
 pub mod diff;
