@@ -97,7 +97,8 @@ pub(super) async fn all(
     let held = app.clone();
     let work = move |stop: &_| {
         let view = app.catalogue.as_reader(&scope).map_err(Failure::from)?;
-        let (usage, _) = usage_stats(recorder.store(), &view, &plan, limit, recorder.now_ms(), stop)?;
+        let (book, now_ms) = (recorder.price_book(), recorder.now_ms());
+        let (usage, _) = usage_stats(recorder.store(), &view, &book, &plan, limit, now_ms, stop)?;
         Ok::<_, Failure>(usage)
     };
     held.work.heavy_json(work).await

@@ -16,6 +16,7 @@ mod otlp;
 mod prices;
 mod report;
 pub mod stats;
+mod text_cost;
 mod texts;
 
 use std::sync::{Arc, Mutex};

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use super::completeness::completeness;
+use super::text_cost::Volumes;
 use crate::api::limits::PAGE_ROWS_MAX;
 use crate::api::stats::{
     FollowingPrompt, GROUPS_MAX, PromptStats, PromptUsage, STATS_DEPLOYMENTS_MAX, SpendCounts, SpendPoint, StatsBy,
-    UnattributedReason, UnattributedUsage, UsageStats,
+    TEXT_PROMPTS_MAX, TEXT_VERSIONS_MAX, UnattributedReason, UnattributedUsage, UsageStats,
 };
 use crate::clock::Cancellation;
 use crate::model::deployment::Deployment;
@@ -19,6 +20,7 @@ use crate::model::time::Timestamp;
 use crate::resolve::{CatalogueView, ResolveError};
 use crate::store::StoreError;
 use crate::telemetry::event::Unattributed;
+use crate::telemetry::price::PriceBook;
 use crate::telemetry::rollup::{Rollup, Series, Spend, Total};
 use crate::telemetry::stats::{Groups, Plan, counts, key_of, plus, reason, spend, spend_point};
 use crate::telemetry::store::{Retention, TelemetryError, TelemetryStore, Which};
@@ -110,14 +112,15 @@ fn followed_by(
 
 /// What was counted for all prompts that the reader can read, the most expensive first; and all that had calls.
 ///
-/// It reads totals alone: of each prompt its spend, and the rest of those in the answer. A reader of everything reads
-/// the total of everything, others add up what they can read.
+/// It reads totals: of each prompt its spend, and the rest of those in the answer. A reader of everything reads the total
+/// of everything, others add up what they can read. Only of the most expensive prompts, the newest versions are read.
 ///
 /// # Errors
 /// A file cannot be read.
 pub fn usage_stats(
     store: &TelemetryStore,
     view: &CatalogueView,
+    book: &PriceBook,
     plan: &Plan,
     limit: usize,
     now_ms: i64,
@@ -179,9 +182,21 @@ pub fn usage_stats(
     let usage = |(name, spent): &(PromptName, PromptSpend)| {
         let PromptFold { total, points } = prompts.remove(name).unwrap_or_default();
         let series = points.into_values().collect();
-        PromptUsage { name: name.clone(), counts: counts(&total), previous: spent.before, series }
+        let (text, version_change) = (None, None);
+        PromptUsage { name: name.clone(), counts: counts(&total), previous: spent.before, text, version_change, series }
     };
-    let prompts = ranked.iter().map(usage).collect();
+    let mut prompts: Vec<PromptUsage> = ranked.iter().map(usage).collect();
+    for prompt in prompts.iter_mut().take(TEXT_PROMPTS_MAX).filter(|prompt| prompt.counts.priced_calls > 0) {
+        let mut volumes = Volumes::default();
+        until(stop, |go_on| {
+            store.visit_newest_versions(&prompt.name, TEXT_VERSIONS_MAX, &plan.summed(), |version, model, volume| {
+                volumes.add(version, model, &volume);
+                go_on()
+            })
+        })?;
+        prompt.text = volumes.text_usage(view, &prompt.name, book, plan.to_ms)?;
+        prompt.version_change = volumes.version_change();
+    }
     let total = counts(&all.total);
     let usage = UsageStats {
         since: Timestamp::from_ms(plan.from_ms),

@@ -178,14 +178,50 @@ fn costs_on_the_command_line_list_prompts_by_spend() {
     let node = node_with_calls();
     let said = line(&node, "costs").ok().says("unattributed").says("there is no prompt of the reported name");
     let rows: Vec<Vec<&str>> = said.stdout.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(rows[1], ["PROMPT", "COST", "SHARE", "CALLS", "COST/CALL", "CACHED", "GROWTH"]);
-    assert_eq!(rows[2], ["secret/plan", "$9.00", "85%", "1", "$9.00", "40%", "new"]);
+    let headings = ["PROMPT", "COST", "SHARE", "CALLS", "COST/CALL", "CACHED", "GROWTH", "VERSION", "TEXT", "SAVES"];
+    assert_eq!(rows[1], headings);
+    assert_eq!(rows[2], ["secret/plan", "$9.00", "85%", "1", "$9.00", "40%", "new", "—", "—", "—"]);
     assert_eq!(rows[3][..4], ["support/agent", "$0.53", "5.0%", "5"]);
+    assert_eq!(rows[3][7..], ["v2", "+1566.7%", "—", "—"], "no price is known for these models");
     let csv = line(&node, "costs --csv --since 7d").ok().stdout;
     assert!(csv.lines().nth(1).expect("a row").starts_with("secret/plan,"), "{csv}");
     let narrow = line(&node, "costs").env("BOOKHOLDER_TOKEN", narrow_token(&node)).ok();
     assert!(!narrow.stdout.contains("secret") && !narrow.stdout.contains("unattributed"), "{narrow:#?}");
     let _said = line(&Node::primary(), "costs").ok().says("no calls were reported in this period");
+}
+
+#[test]
+fn costs_show_what_the_prompts_own_text_costs_and_what_the_newest_version_changed() {
+    let node = Node::primary();
+    // 1,000 and 1,500 tokens at four bytes each; the variable is not text.
+    for bytes in [4_000, 6_000] {
+        let content = json!({"text": format!("{}{{{{question}}}}", "Be kind. ".repeat(1_000).split_at(bytes).0)});
+        let _published = node.publish_content("support/agent", &content, &["production"]);
+    }
+    let call = |id: &str, version: u64, input: u64| {
+        json!({"id": id, "prompt": "support/agent", "version": version, "model": "gpt-5",
+            "input_tokens": input, "output_tokens": 100})
+    };
+    let calls = json!({"responses": [call("c1", 1, 2_000), call("c2", 2, 2_500), call("c3", 2, 2_500)]});
+    assert_eq!(node.change("POST", "/v1/responses", &calls).ok()["recorded"], 3);
+    // $1.25 for a million input tokens and $10 for output: $0.0035 for a call of v1, and $0.004125 of v2.
+    let prompt = node.get("/v1/stats").ok()["prompts"][0].clone();
+    let text = &prompt["text"];
+    assert_eq!((&text["cost_usd"], &text["of_cost_usd"]), (&json!("0.005"), &json!("0.01175")), "{prompt}");
+    assert_eq!((&text["tokens_per_call"], &text["tenth_shorter_saves_usd"]), (&json!(1_333), &json!("0.0005")));
+    let share = text["share"].as_f64().expect("a share");
+    assert!((share - 0.005 / 0.01175).abs() < 1e-9, "{share}");
+    let change = &prompt["version_change"];
+    assert_eq!((&change["version"], &change["before"]), (&json!(2), &json!(1)), "{change}");
+    assert_eq!(change["cost_per_call_usd"], "0.004125");
+
+    let said = line(&node, "costs").ok();
+    let row: Vec<&str> = said.stdout.lines().nth(2).expect("a row").split_whitespace().collect();
+    assert_eq!(row[7..], ["v2", "+17.9%", "43%", "$0.0005"], "{said:#?}");
+    let csv = line(&node, "costs --csv").ok().stdout;
+    assert!(csv.lines().nth(1).expect("a row").ends_with(",1333,0.005,0.01175,2,0.004125,1,0.0035"), "{csv}");
+    let page = node.get("/ui/usage").text();
+    assert!(page.contains("one tenth shorter saves $0.0005") && page.contains("v2 +17.9%"), "{page}");
 }
 
 #[test]

@@ -107,6 +107,33 @@ pub struct Spend {
     pub cost_pico_usd: u128,
 }
 
+/// Calls, cost and tokens: the part of a [`Rollup`] that is read without its distributions and scores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Volume {
+    /// Calls and cost.
+    pub spend: Spend,
+    /// Responses with a known number of input tokens.
+    pub counted_input: u64,
+    /// Responses with a known number of output tokens.
+    pub counted_output: u64,
+    /// Tokens.
+    pub tokens: TokenSums,
+}
+
+impl Volume {
+    /// Adds another one.
+    pub fn merge(&mut self, other: &Self) {
+        let Spend { calls, errors, priced, cost_pico_usd } = other.spend;
+        bump(&mut self.spend.calls, calls);
+        bump(&mut self.spend.errors, errors);
+        bump(&mut self.spend.priced, priced);
+        self.spend.cost_pico_usd = self.spend.cost_pico_usd.saturating_add(cost_pico_usd);
+        bump(&mut self.counted_input, other.counted_input);
+        bump(&mut self.counted_output, other.counted_output);
+        self.tokens.merge(&other.tokens);
+    }
+}
+
 /// Counts, sums and distributions of some responses, and of scores of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rollup {
@@ -145,6 +172,16 @@ pub struct TokenSums {
     pub output: u64,
     /// Of these, what was reasoning.
     pub reasoning: u64,
+}
+
+impl TokenSums {
+    fn merge(&mut self, other: &Self) {
+        bump(&mut self.input, other.input);
+        bump(&mut self.cache_read, other.cache_read);
+        bump(&mut self.cache_write, other.cache_write);
+        bump(&mut self.output, other.output);
+        bump(&mut self.reasoning, other.reasoning);
+    }
 }
 
 /// What is counted of one score.
@@ -207,11 +244,7 @@ impl Rollup {
         self.cost_pico_usd = self.cost_pico_usd.saturating_add(other.cost_pico_usd);
         bump(&mut self.counted_input, other.counted_input);
         bump(&mut self.counted_output, other.counted_output);
-        bump(&mut self.tokens.input, other.tokens.input);
-        bump(&mut self.tokens.cache_read, other.tokens.cache_read);
-        bump(&mut self.tokens.cache_write, other.tokens.cache_write);
-        bump(&mut self.tokens.output, other.tokens.output);
-        bump(&mut self.tokens.reasoning, other.tokens.reasoning);
+        self.tokens.merge(&other.tokens);
         self.latency_us.merge(&other.latency_us);
         self.first_token_us.merge(&other.first_token_us);
         for (name, score) in &other.scores {

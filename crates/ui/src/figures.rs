@@ -1,5 +1,7 @@
 //! How pages and the command line write figures: shares, durations, scores and large numbers.
 
+use crate::api::stats::VersionChange;
+
 /// What stands for a figure that is not known.
 pub const UNKNOWN: &str = "—";
 
@@ -21,6 +23,13 @@ pub fn change(before: f64, after: f64) -> String {
     }
     let change = (after - before) / before * 100.0;
     if change.abs() < 0.05 { "0%".to_owned() } else { format!("{change:+.1}%") }
+}
+
+/// How the newest version changed the cost per call, such as `v7 +12.5%`.
+pub fn version_change(
+    VersionChange { version, cost_per_call_usd, cost_per_call_before_usd, .. }: VersionChange,
+) -> String {
+    format!("v{version} {}", change(cost_per_call_before_usd.dollars(), cost_per_call_usd.dollars()))
 }
 
 /// A duration in milliseconds.

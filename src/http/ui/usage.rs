@@ -32,7 +32,8 @@ pub(super) async fn usage(State(app): State<App>, visitor: Visitor, mut params: 
         let recorder = counted(&app)?;
         let now_ms = recorder.now_ms();
         let plan = plan(since, None, recorder.retention(), now_ms)?;
-        let (usage, called) = usage_stats(recorder.store(), &view, &plan, PROMPTS_SHOWN, now_ms, stop)?;
+        let (usage, called) =
+            usage_stats(recorder.store(), &view, &recorder.price_book(), &plan, PROMPTS_SHOWN, now_ms, stop)?;
         let (unused, more_unused) = unused(&view, &called, stop)?;
         let data = UsagePageData { since: since.to_string(), usage, unused, more_unused };
         Ok(page(&visitor.frame(&app, &view), &data))

@@ -24,6 +24,10 @@ pub const OTHER_GROUP: &str = "_other";
 pub const STATS_DEPLOYMENTS_MAX: usize = 500;
 /// Most prompts in one answer.
 pub const USAGE_PROMPTS_MAX: usize = 1_000;
+/// Prompts of one answer whose own text and versions are looked at: the most expensive ones.
+pub const TEXT_PROMPTS_MAX: usize = 25;
+/// Versions of such a prompt that are looked at: the newest ones with calls in the period.
+pub const TEXT_VERSIONS_MAX: usize = 5;
 /// Prompts in one answer, unless the request says otherwise.
 pub const USAGE_PROMPTS_DEFAULT: usize = 100;
 
@@ -307,8 +311,45 @@ pub struct PromptUsage {
     pub counts: StatsCounts,
     /// In the period before.
     pub previous: SpendCounts,
+    /// What its own text costs; absent if that is unknown, and after the 25 most expensive prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextUsage>,
+    /// How the cost per call changed with its newest version; absent without two versions with calls in the period, and
+    /// after the 25 most expensive prompts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_change: Option<VersionChange>,
     /// Over time; points without calls are left out.
     pub series: Vec<SpendPoint>,
+}
+
+/// What a prompt's own text costs. An estimate: models report the number of tokens, not where each came from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct TextUsage {
+    /// Average tokens of the text in a call: one for every four bytes, without the values of variables.
+    pub tokens_per_call: u64,
+    /// What the text costs: the price of the average call with it, minus the price without it. Input tokens that
+    /// came from a cache count as tokens of the text first, because it comes first.
+    pub cost_usd: Usd,
+    /// The part of the prompt's spend that this is an estimate for: calls of its five newest versions with calls in the
+    /// period, with known tokens, of models with a price.
+    pub of_cost_usd: Usd,
+    /// The share of that spend that is the text, from 0 to 1.
+    pub share: f64,
+    /// What a text one tenth shorter would have saved.
+    pub tenth_shorter_saves_usd: Usd,
+}
+
+/// How the cost per call changed with the newest version of a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct VersionChange {
+    /// The newest version with calls of known cost.
+    pub version: u64,
+    /// The one before it with such calls.
+    pub before: u64,
+    /// Average cost of a call of `version`.
+    pub cost_per_call_usd: Usd,
+    /// Average cost of a call of `before`.
+    pub cost_per_call_before_usd: Usd,
 }
 
 /// Calls and their cost.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::TelemetryError;
 use crate::event::{Body, Event};
-use crate::rollup::{Rollup, ScoreRollup, Series, Spend, TokenSums, Total};
+use crate::rollup::{Rollup, ScoreRollup, Series, Spend, TokenSums, Total, Volume};
 use crate::sketch::Sketch;
 
 /// The form of everything that this program writes.
@@ -176,11 +176,22 @@ pub(super) fn encode_spend(rollup: &Rollup) -> Result<Vec<u8>, TelemetryError> {
 
 /// Reads calls and cost alone, also from a rollup.
 pub(super) fn decode_spend(bytes: &[u8]) -> Result<Spend, TelemetryError> {
+    let (calls, errors, priced, cost_pico_usd) = decode_start(bytes)?;
+    Ok(Spend { calls, errors, priced, cost_pico_usd })
+}
+
+/// Reads calls, cost and tokens alone from a rollup.
+pub(super) fn decode_volume(bytes: &[u8]) -> Result<Volume, TelemetryError> {
+    let (calls, errors, priced, cost_pico_usd, counted_input, counted_output, tokens) = decode_start(bytes)?;
+    Ok(Volume { spend: Spend { calls, errors, priced, cost_pico_usd }, counted_input, counted_output, tokens })
+}
+
+/// Reads what a rollup begins with.
+fn decode_start<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, TelemetryError> {
     let refuse = |reason: &str| TelemetryError::Encoding(reason.to_owned());
     let body = bytes.strip_prefix(&[FORM]).ok_or_else(|| refuse("it is not a rollup of this program"))?;
-    let numbers = bincode::serde::decode_from_slice(body, bincode::config::standard());
-    let ((calls, errors, priced, cost_pico_usd), _) = numbers.map_err(|error| refuse(&error.to_string()))?;
-    Ok(Spend { calls, errors, priced, cost_pico_usd })
+    let start = bincode::serde::decode_from_slice(body, bincode::config::standard());
+    start.map(|(start, _)| start).map_err(|error| refuse(&error.to_string()))
 }
 
 /// The number of a series and the series, as they are stored.

@@ -6,14 +6,15 @@ use std::ops::{ControlFlow, Range};
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::apply::{target_hash, targets_of};
-use super::codec::{decode_rollup, decode_series, decode_spend, decode_total, unpack};
+use super::codec::{decode_rollup, decode_series, decode_spend, decode_total, decode_volume, unpack};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, SPEND,
     TOTAL_OF_ALL, TOTALS, bucket, day_of, hash, index_bytes, index_range, place_of, prompt_prefix, span_hash,
 };
 use super::{TelemetryError, TelemetryStore};
 use crate::event::{Event, Response, Score, SpanContext};
-use crate::rollup::{Rollup, Series, Spend, Total};
+use crate::model::name::PromptName;
+use crate::rollup::{Rollup, Series, SeriesOf, Spend, Total, Volume};
 
 /// Most responses of one trace, conversation or stretch of time.
 pub const RESPONSES_MAX: usize = 1_000;
@@ -243,6 +244,48 @@ impl TelemetryStore {
                 continue;
             }
             if stretches.visit(number, decode_rollup, |at_ms, rollup| visit(&series, at_ms, rollup))?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Visits calls, cost and tokens of the newest versions of a prompt that have calls in stretches of time, at most so
+    /// many versions, the newest first. What this costs does not grow with the number of older versions. Answers `Break`
+    /// if the visitor ended it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn visit_newest_versions(
+        &self,
+        prompt: &PromptName,
+        versions_max: usize,
+        stretches: &[Stretch],
+        mut visit: impl FnMut(u64, &str, Volume) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, TelemetryError> {
+        /// Series after which no further version is looked at.
+        const SERIES_MAX: usize = 256;
+        let txn = self.shared.database().begin_read()?;
+        let stretches = OpenStretches::open(&txn, stretches)?;
+        let (mut current, mut has_calls, mut with_calls) = (None, false, 0);
+        let prefix = prompt_prefix(prompt.as_str());
+        let end = [prefix.as_slice(), &[u8::MAX; 9]].concat();
+        let series = txn.open_table(SERIES)?;
+        for (looked, entry) in series.range(prefix.as_slice()..end.as_slice())?.rev().enumerate() {
+            let (number, series) = decode_series(entry?.1.value())?;
+            let SeriesOf::Version { version, .. } = series.of else { continue };
+            if current != Some(version) {
+                with_calls += usize::from(std::mem::take(&mut has_calls));
+                if with_calls >= versions_max || looked >= SERIES_MAX {
+                    break;
+                }
+                current = Some(version);
+            }
+            let visited = stretches.visit(number, decode_volume, |_, volume| {
+                has_calls |= volume.spend.calls > 0;
+                visit(version, &series.model, volume)
+            })?;
+            if visited.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::codec::{encode_rollup, encode_spend};
+use super::tables::DAY_MS;
 use super::*;
 use crate::event::{
     Attributed, AttributedBy, Attribution, Body, Cost, CostSource, Event, Response, Score, ScoreTarget, ScoreValue,
@@ -13,7 +14,7 @@ use crate::event::{
 };
 use crate::model::content_id::ContentId;
 use crate::moments::Millionths;
-use crate::rollup::{OTHER, Rollup, SeriesOf, Spend, Total};
+use crate::rollup::{OTHER, Rollup, SeriesOf, Spend, Total, Volume};
 
 pub(super) const NOON: i64 = 1_790_000_000_000;
 pub(super) const SPOOL: Role = Role::Spool { bytes_max: 1 << 30 };
@@ -296,6 +297,51 @@ fn spend_of_totals_is_that_of_their_rollups() {
     counts(&store);
     let stopped = store.visit_spend(&EVER, |_| true, |_, _, _| ControlFlow::Break(()));
     assert!(stopped.expect("totals").is_break());
+}
+
+#[test]
+fn newest_versions_with_calls_are_read_like_their_series_and_older_ones_are_not() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = reopen(directory.path(), Role::Keep);
+    let call = |number: usize, version: u64, ended_ms: i64| {
+        let model_used = Some(if number.is_multiple_of(3) { "gpt-5" } else { "gpt-5-mini" }.to_owned());
+        recorded(Response { model_used, ..response(&format!("r-{number}"), version, ended_ms) })
+    };
+    // Version 300 needs two bytes, and has no calls on the day that is asked for.
+    let mut events: Vec<Recorded> = (0..60).map(|number| call(number, [1, 7, 8, 9, 256][number % 5], NOON)).collect();
+    events.push(call(60, 300, NOON - 3 * DAY_MS));
+    let mut other = response("r-61", 400, NOON);
+    let Attribution::Version(found) = &mut other.attribution else { panic!("it is of a version") };
+    found.prompt = "support/agent-2".parse().expect("a name");
+    events.push(recorded(other));
+    block_on(store.record(events, NOON)).expect("recorded");
+    let day = Stretch { level: Level::Day, from_ms: NOON - DAY_MS, to_ms: NOON + DAY_MS };
+    let prompt = "support/agent".parse().expect("a name");
+    let mut read: Vec<(u64, String, Volume)> = Vec::new();
+    let visited = store.visit_newest_versions(&prompt, 3, &[day], |version, model, volume| {
+        read.push((version, model.to_owned(), volume));
+        ControlFlow::Continue(())
+    });
+    assert!(visited.expect("a read").is_continue());
+    let mut expected: Vec<(u64, String, Volume)> = Vec::new();
+    let counted = store.visit_counts(
+        Which::Prompt("support/agent"),
+        &[day],
+        |series| matches!(series.of, SeriesOf::Version { version: 8.., .. }),
+        |series, _, rollup| {
+            let SeriesOf::Version { version, .. } = series.of else { panic!("it is of a version") };
+            let Rollup { calls, errors, priced, cost_pico_usd, counted_input, counted_output, tokens, .. } = rollup;
+            let spend = Spend { calls, errors, priced, cost_pico_usd };
+            expected.push((version, series.model.clone(), Volume { spend, counted_input, counted_output, tokens }));
+            ControlFlow::Continue(())
+        },
+    );
+    assert!(counted.expect("a read").is_continue());
+    expected.reverse();
+    assert_eq!(read, expected);
+    assert_eq!(read.iter().map(|(_, _, volume)| volume.spend.calls).sum::<u64>(), 36, "{read:?}");
+    let stopped = store.visit_newest_versions(&prompt, 3, &[day], |_, _, _| ControlFlow::Break(()));
+    assert!(stopped.expect("a read").is_break());
 }
 
 #[test]

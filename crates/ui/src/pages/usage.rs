@@ -6,7 +6,7 @@ use super::in_use::{cost, cost_per_call, coverage, nothing, periods, reported};
 use super::responses::search;
 use crate::api::stats::{PromptUsage, SpendPoint, StatsCounts, UnattributedUsage, UsageStats, share};
 use crate::chart::{Chart, Line, Period, Style, Unit, spark};
-use crate::figures::{UNKNOWN, change, float, percent, unattributed_reason};
+use crate::figures::{UNKNOWN, change, float, percent, unattributed_reason, version_change};
 use crate::format::{Escaped, counted, grouped, sentence};
 use crate::layout::{Frame, Page, Part, prompt_path, query};
 use crate::model::name::PromptName;
@@ -142,7 +142,8 @@ fn prompts(data: &UsagePageData, usage: &UsageStats) -> Markup {
                 thead { tr {
                     th scope="col" { "Prompt" } th scope="col" { "Cost" } th scope="col" { "Share" }
                     th scope="col" { "Growth" } th scope="col" { "Calls" } th scope="col" { "Cost per call" }
-                    th scope="col" { "Cached" } th scope="col" { "Failed" } th scope="col" { "Cost over time" }
+                    th scope="col" { "Cached" } th scope="col" { "Prompt text" } th scope="col" { "Failed" }
+                    th scope="col" { "Cost over time" }
                 } }
                 tbody {
                     @for prompt in shown.iter().take(PROMPTS_SHOWN) {
@@ -153,16 +154,37 @@ fn prompts(data: &UsagePageData, usage: &UsageStats) -> Markup {
                             td data-label="Share" { (percent(of_all(counts))) }
                             td data-label="Growth" { (growth(prompt)) }
                             td data-label="Calls" { (grouped(counts.calls)) }
-                            td data-label="Cost per call" { (cost_per_call(counts)) }
+                            td data-label="Cost per call" {
+                                (cost_per_call(counts))
+                                @if let Some(change) = prompt.version_change {
+                                    " " span.quiet title={ "compared with v" (change.before) } { (version_change(change)) }
+                                }
+                            }
                             td data-label="Cached" { (percent(counts.cached_share())) }
+                            td data-label="Prompt text" { (text(prompt)) }
                             td data-label="Failed" { (percent(counts.error_rate())) }
                             td.sparked { (spent(prompt)) }
                         }
                     }
                 }
             }
+            p.quiet {
+                "Prompt text is the estimated share of the cost that is the prompt's own text. The version beside the cost \
+                 per call is the newest one, compared with the version before it. Both are shown for the 25 most \
+                 expensive prompts."
+            }
             @let left = u64::try_from(shown.len().saturating_sub(PROMPTS_SHOWN)).unwrap_or(0) + usage.more_prompts;
             @if left > 0 { p.quiet { "and " (grouped(left)) " more: " code { "bookholder costs --limit 1000" } } }
+        }
+    }
+}
+
+/// The share of spend that is the prompt's own text, and what a shorter one would save.
+fn text(prompt: &PromptUsage) -> Markup {
+    html! {
+        (percent(prompt.text.map(|text| text.share)))
+        @if let Some(saved) = prompt.text.map(|text| text.tenth_shorter_saves_usd).filter(|saved| saved.pico() > 0) {
+            " " span.quiet { "(one tenth shorter saves " (saved.short()) ")" }
         }
     }
 }
@@ -240,7 +262,10 @@ mod tests {
                 "bucket_s": 86400, "newest": null, "total": counts, "cost_coverage": 0.5, "previous": spend(calls / 2, "1"),
                 "unattributed": {"counts": spend(2, "0.1"), "reasons": [{"reason": "ambiguous_split", "counts": spend(2, "0.1")}]},
                 "series": series, "more_prompts": 3,
-                "prompts": [{"name": "a<b>", "counts": counts, "previous": spend(0, "0"), "series": series}],
+                "prompts": [{"name": "a<b>", "counts": counts, "previous": spend(0, "0"), "series": series,
+                    "text": {"tokens_per_call": 9, "cost_usd": "0.6", "of_cost_usd": "1.5", "share": 0.4, "tenth_shorter_saves_usd": "0.06"},
+                    "version_change": {"version": 7, "before": 5, "cost_per_call_usd": "0.15", "cost_per_call_before_usd": "0.12"},
+                }],
             }))
             .expect("usage"),
             unused: vec!["old/<i>".parse().expect("a name")],
@@ -256,6 +281,8 @@ mod tests {
             "+50.0% against the period before",
             "cost known for 50% of calls",
             "a&lt;b&gt;",
+            "40% <span class=\"quiet\">(one tenth shorter saves $0.06)",
+            "compared with v5\">v7 +25.0%",
             "href=\"/ui/prompts/a%3Cb%3E?since=30d#in-use\"",
             "The label serves several versions and no stamp or subject was reported.",
             "old/&lt;i&gt;",
