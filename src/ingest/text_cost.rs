@@ -63,7 +63,9 @@ impl Volumes {
     pub(super) fn version_change(&self) -> Option<VersionChange> {
         let cost_per_call = |(version, models): (&u64, &BTreeMap<String, Volume>)| {
             let mut sum = Volume::default();
-            models.values().for_each(|volume| sum.merge(volume));
+            for volume in models.values() {
+                sum.merge(volume);
+            }
             Some((*version, Usd::from_pico(sum.spend.cost_pico_usd).per(sum.spend.priced)?))
         };
         let mut newest = self.0.iter().rev().filter_map(cost_per_call);

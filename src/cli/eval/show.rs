@@ -42,6 +42,7 @@ pub struct ShowArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct ResultsArgs {
     /// Number of the run
     id: u64,
