@@ -157,7 +157,9 @@ fn prompts(data: &UsagePageData, usage: &UsageStats) -> Markup {
                             td data-label="Cost per call" {
                                 (cost_per_call(counts))
                                 @if let Some(change) = prompt.version_change {
-                                    " " span.quiet title={ "compared with v" (change.before) } { (version_change(change)) }
+                                    " " span.quiet title={ "compared with v" (change.before) } {
+                                        (version_change(change))
+                                    }
                                 }
                             }
                             td data-label="Cached" { (percent(counts.cached_share())) }
@@ -169,8 +171,8 @@ fn prompts(data: &UsagePageData, usage: &UsageStats) -> Markup {
                 }
             }
             p.quiet {
-                "Prompt text is the estimated share of the cost that is the prompt's own text. The version beside the cost \
-                 per call is the newest one, compared with the version before it. Both are shown for the 25 most \
+                "Prompt text is the estimated share of the cost that is the prompt's own text. The version beside the \
+                 cost per call is the newest one, compared with the version before it. Both are shown for the 25 most \
                  expensive prompts."
             }
             @let left = u64::try_from(shown.len().saturating_sub(PROMPTS_SHOWN)).unwrap_or(0) + usage.more_prompts;
