@@ -52,7 +52,7 @@ fn releaser_requests_compliance_approves_releaser_deploys() {
     let (mut rob, mut cy) = (signed(&team, "rob"), signed(&team, "cy"));
     let path = ask(&mut rob, first, "please");
     let page = rob.page(&path);
-    assert!(page.contains("`rob` opened change request 1"), "she sees why: {page}");
+    assert!(page.contains("<code>rob</code> opened change request 1"), "she sees why: {page}");
     assert!(page.contains("authors cannot approve their own changes"), "{page}");
     assert!(!page.contains(&kind("approve")) && !page.contains(&kind("apply")), "{page}");
     assert!(page.contains(&kind("withdraw")) && page.contains("cy (compliance)"), "{page}");
