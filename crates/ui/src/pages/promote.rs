@@ -7,6 +7,7 @@ use crate::api::promote::{PlannedPromotion, PromotionPlan};
 use crate::form::{DESPITE_FINDINGS, FormError, hidden, session};
 use crate::format::{Escaped, plain, sentence, with_code};
 use crate::layout::{Frame, Page, empty, prompt_path, query};
+use crate::model::count::count;
 use crate::model::finding::Severity;
 
 /// Longest pattern, in bytes.
@@ -154,8 +155,8 @@ fn deciding(matter: &PromotePageData, plan: &PromotionPlan, moves: &[&PlannedPro
     }
 }
 
-fn prompts(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "prompt" } else { "prompts" })
+fn prompts(number: usize) -> String {
+    count(number, "prompt")
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::serving;
 use crate::format::{Escaped, when};
 use crate::layout::{Frame, Page, Part, empty, prompt_path, query, request_path};
 use crate::model::change_request::{ChangeRequest, RequestState};
+use crate::model::count::count;
 use crate::model::serving::Serving;
 
 /// The contents of the page.
@@ -147,7 +148,7 @@ fn request_row(frame: &Frame, row: &QueueRow) -> Markup {
                     }
                     @let approvals = approvals(request);
                     @if approvals > 0 {
-                        span.tag { (approvals) (if approvals == 1 { " approval" } else { " approvals" }) }
+                        span.tag { (count(approvals, "approval")) }
                     }
                     @if row.mine { span.tag { "yours" } }
                     @if row.asked {

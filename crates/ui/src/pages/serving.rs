@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use crate::format::{Escaped, plain};
 use crate::layout::colour;
+use crate::model::count::count;
 use crate::model::serving::{SLOTS, Serving, Split, Target};
 
 /// Units of the bar's width, a hundredth of a percent each.
@@ -15,7 +16,7 @@ pub(super) fn brief(serving: &Serving) -> Markup {
         (target(&serving.default))
         @if !serving.rules.is_empty() {
             span.quiet title=(plain(&serving.to_string())) {
-                " +" (serving.rules.len()) (if serving.rules.len() == 1 { " rule" } else { " rules" })
+                " +" (count(serving.rules.len(), "rule"))
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::form::{Outcome, begin, hidden};
 use crate::format::{Escaped, counted, grouped, plain, when};
 use crate::layout::{Frame, empty, prompt_path};
 use crate::model::audit::AuditEntry;
+use crate::model::count::count;
 
 /// Most listed versions; the others are counted.
 const LISTED_MAX: usize = 200;
@@ -121,8 +122,8 @@ fn result(frame: &Frame, matter: &ArchivePageData, found: &Archived) -> Markup {
     }
 }
 
-fn versions(count: usize) -> String {
-    format!("{count} {}", if count == 1 { "version" } else { "versions" })
+fn versions(number: usize) -> String {
+    count(number, "version")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::api::govern::RuleSetView;
 use crate::form::{FormValues, Outcome, begin, hidden};
 use crate::format::Escaped;
 use crate::layout::Frame;
+use crate::model::count::count;
 
 /// An example rule.
 const EXAMPLE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n";
@@ -81,7 +82,7 @@ pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
     let toml = set.toml.as_deref().unwrap_or_default();
     let main = html! {
         div.head {
-            h1 { (Escaped(&set.name)) } p.quiet { (set.rules) (if set.rules == 1 { " rule" } else { " rules" }) }
+            h1 { (Escaped(&set.name)) } p.quiet { (count(set.rules, "rule")) }
         }
         (matter.outcome.note())
         @match frame.form().filter(|_| matter.keeps) {
