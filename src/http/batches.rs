@@ -34,7 +34,6 @@ use crate::model::time::Timestamp;
 use crate::resolve::answer::SharedAnswer;
 use crate::resolve::matching::{Matching, MatchingPage};
 use crate::resolve::{Query, ReadScope, ResolveError};
-use crate::store::StoreError;
 
 /// Answers of at least this size, in bytes, are shared by a batch instead of copied.
 const SHARED_BYTES_MIN: usize = 4 * 1024;
@@ -152,12 +151,7 @@ fn page(
     if !app.resolver.is_ready() {
         return Err(ResolveError::NotReady);
     }
-    let once = || app.catalogue.as_reader(scope)?.matching(wanted, cursor, limit, stop);
-    match once() {
-        // The database is being reopened, which takes milliseconds; try again.
-        Err(ResolveError::Store(StoreError::Interrupted)) => once(),
-        page => page,
-    }
+    app.catalogue.query(scope, |view| view.matching(wanted, cursor, limit, stop))
 }
 
 /// The entity tag of a page: of its answers and of where the next page begins. The position of a last page is not part of

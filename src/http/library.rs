@@ -20,7 +20,6 @@ use crate::model::name::{Label, PromptName};
 use crate::model::prompt::LabelState;
 use crate::model::reference::Selector;
 use crate::resolve::{CatalogueView, ResolveError};
-use crate::store::StoreError;
 
 /// How long caches can keep the bytes of a content id: without limit, as they never change.
 pub(super) const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=31536000, immutable");
@@ -32,15 +31,7 @@ async fn query_blocking<T: Send + 'static>(
     question: impl Fn(&CatalogueView) -> Result<T, ResolveError> + Send + 'static,
 ) -> Result<Json<T>, Failure> {
     let scope = reader.scope();
-    let asking = move || {
-        let once = || question(&app.catalogue.as_reader(&scope)?);
-        match once() {
-            // The database is being reopened, which takes milliseconds; try again.
-            Err(ResolveError::Store(StoreError::Interrupted)) => once(),
-            answer => answer,
-        }
-    };
-    Ok(Json(blocking(asking).await??))
+    Ok(Json(blocking(move || app.catalogue.query(&scope, |view| question(&view))).await??))
 }
 
 /// Returns the exact bytes of a content; their `b3sum` is the id.

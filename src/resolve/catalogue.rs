@@ -66,6 +66,15 @@ impl Catalogue {
     pub fn as_reader(&self, scope: &ReadScope) -> Result<CatalogueView, StoreError> {
         Ok(CatalogueView { txn: self.store.read()?, scope: scope.clone() })
     }
+
+    /// Queries the current snapshot, and retries if the database was reopened in the meantime.
+    pub fn query<T>(
+        &self,
+        scope: &ReadScope,
+        question: impl Fn(CatalogueView) -> Result<T, ResolveError>,
+    ) -> Result<T, ResolveError> {
+        self.store.query(|txn| question(CatalogueView { txn, scope: scope.clone() }))
+    }
 }
 
 impl CatalogueView {

@@ -137,6 +137,11 @@ impl StorageBackend for FileBytes {
     }
 }
 
+/// Why a discarded database no longer reaches its bytes. A query of it can be asked again of the database after it.
+#[derive(Debug, thiserror::Error)]
+#[error("the database was closed after a failure")]
+pub(super) struct CutOff;
+
 /// The state of an opened database, shared by its users and its file.
 #[derive(Debug, Default)]
 pub(super) struct DatabaseHealth {
@@ -193,7 +198,7 @@ impl WatchedBackend {
 
     fn watch<T>(&self, doing: &str, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         if self.fate.given_up.load(Ordering::Acquire) {
-            return Err(io::Error::other("the database was closed after a failure"));
+            return Err(io::Error::other(CutOff));
         }
         give_way();
         let done = work();

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::CutOff;
 use crate::model::content_id::ContentId;
 use crate::model::position::Position;
 
@@ -128,6 +129,7 @@ impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
         match error {
             redb::Error::Io(error) if is_full(&error) => Self::Io(error),
+            redb::Error::Io(error) if error.get_ref().is_some_and(|cause| cause.is::<CutOff>()) => Self::Interrupted,
             redb::Error::Io(error) => Self::Disk { reason: error.to_string() },
             redb::Error::PreviousIo | redb::Error::DatabaseClosed => Self::Interrupted,
             error => Self::Database(Box::new(error)),

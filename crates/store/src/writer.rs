@@ -188,10 +188,18 @@ impl Store {
     /// # Errors
     /// The query fails, or the store does.
     pub fn view<T, E: From<StoreError>>(&self, question: impl Fn(&ReadTxn) -> Result<T, E>) -> Result<T, E> {
+        self.query(|txn| question(&txn))
+    }
+
+    /// The same, with a snapshot that the query owns.
+    ///
+    /// # Errors
+    /// The query fails, or the store does.
+    pub fn query<T, E: From<StoreError>>(&self, question: impl Fn(ReadTxn) -> Result<T, E>) -> Result<T, E> {
         let mut tries = 1;
         loop {
             let (txn, fate) = self.begin_read()?;
-            let answer = question(&txn);
+            let answer = question(txn);
             if answer.is_ok() || tries == VIEW_TRIES || !fate.is_over() {
                 return answer;
             }
