@@ -129,7 +129,9 @@ impl From<redb::Error> for StoreError {
     fn from(error: redb::Error) -> Self {
         match error {
             redb::Error::Io(error) if is_full(&error) => Self::Io(error),
-            redb::Error::Io(error) if error.get_ref().is_some_and(|cause| cause.is::<CutOff>()) => Self::Interrupted,
+            redb::Error::Io(error) if matches!(error.get_ref(), Some(cause) if cause.is::<CutOff>()) => {
+                Self::Interrupted
+            }
             redb::Error::Io(error) => Self::Disk { reason: error.to_string() },
             redb::Error::PreviousIo | redb::Error::DatabaseClosed => Self::Interrupted,
             error => Self::Database(Box::new(error)),
