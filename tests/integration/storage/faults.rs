@@ -269,16 +269,16 @@ async fn endless_reader_is_interrupted_during_recovery() {
 async fn query_is_repeated_when_the_database_is_reopened_during_it() {
     let (store, _, switches, _directory) = registry().await;
     let asked = AtomicU32::new(0);
-    let answer = store.query(|txn| {
+    let question = |txn: ReadTxn| {
         if asked.fetch_add(1, Ordering::SeqCst) == 0 {
             switches.flush.store(true, Ordering::SeqCst);
-            let write = || store.write_blocking(|txn| filler::put(txn, "refused", "kept"));
-            let refused: Result<(), StoreError> = tokio::task::block_in_place(write);
+            let refused: Result<(), StoreError> = store.write_blocking(|txn| filler::put(txn, "refused", "kept"));
             refused.expect_err("the disk fails");
             switches.flush.store(false, Ordering::SeqCst);
         }
         (0..BIG).map(|number| filler::get(&txn, &big(number))).collect::<Result<Vec<_>, _>>()
-    });
+    };
+    let answer = std::thread::scope(|scope| scope.spawn(|| store.query(question)).join().expect("no panic"));
     assert_eq!(answer.expect("it is read").len(), BIG);
     assert!(asked.load(Ordering::SeqCst) > 1, "the first snapshot was cut off");
     store.close().await;
