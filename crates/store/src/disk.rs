@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::is_full;
+use super::error::{CutOff, is_full};
 use super::priority::give_way;
 use redb::StorageBackend;
 
@@ -136,11 +136,6 @@ impl StorageBackend for FileBytes {
         self.0.write_all_at(data, offset)
     }
 }
-
-/// Why a discarded database no longer reaches its bytes. A query of it can be asked again of the database after it.
-#[derive(Debug, thiserror::Error)]
-#[error("the database was closed after a failure")]
-pub(super) struct CutOff;
 
 /// The state of an opened database, shared by its users and its file.
 #[derive(Debug, Default)]

@@ -3,7 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::CutOff;
 use crate::model::content_id::ContentId;
 use crate::model::position::Position;
 
@@ -116,6 +115,11 @@ impl StoreError {
         }
     }
 }
+
+/// Why a discarded database no longer reaches its bytes. A query of it can be asked again of the database after it.
+#[derive(Debug, thiserror::Error)]
+#[error("the database was closed after a failure")]
+pub(super) struct CutOff;
 
 /// The message if the disk reports that it is full.
 const FULL: &str = "the disk is full; nothing was written, reads continue";
