@@ -239,9 +239,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a folder");
         let path = directory.path().join("copy.json");
         std::fs::write(&path, bytes).expect("written");
-        let plain = verify_file(&path, Output { json: false, terminal: false }).expect("a verdict");
+        let plain = verify_file(&path, Output { json: false, terminal: false, headings: true }).expect("a verdict");
         assert_eq!(
-            verify_file(&path, Output { json: true, terminal: false }).expect("a verdict"),
+            verify_file(&path, Output { json: true, terminal: false, headings: true }).expect("a verdict"),
             plain,
             "JSON says the same"
         );

@@ -103,6 +103,7 @@ fn globals(line: &[OsString]) -> Globals {
         server: value("--server"),
         context: value("--context"),
         no_pager: true,
+        no_headers: false,
         // Standard input belongs to the shell.
         token_file: value("--token-file").filter(|path| path != "-").map(Into::into),
         ca_file: value("--ca-file").map(Into::into),

@@ -9,8 +9,10 @@ use serde_json::Value;
 use super::Verdict;
 use super::context::Context;
 use super::error::CliError;
-use super::output::{ACCENT, BAD, DIM, GOOD, STRONG, harmless, paint};
+use super::output::{ACCENT, BAD, Cell, DIM, GOOD, STRONG, Table, harmless, paint};
+use super::{disk, editor};
 use crate::api::read::DiffAnswer;
+use crate::files::prompt::write;
 use crate::model::comparison::{Diff, ValueChange};
 use crate::model::name::{Label, NameError, PromptName};
 use crate::model::reference::{Reference, ReferenceError, Selector};
@@ -20,7 +22,9 @@ Examples:
   bookholder diff support/agent                production and the latest version
   bookholder diff support/agent 6 7
   bookholder diff support/agent@6 support/agent@7
-  bookholder diff support/agent production staging";
+  bookholder diff support/agent production staging
+  bookholder diff support/agent 6 7 --stat
+  bookholder diff support/agent 6 7 --tool 'code --wait --diff'";
 
 /// `diff`
 #[derive(Clone, Debug, Args)]
@@ -32,6 +36,12 @@ pub struct DiffArgs {
     /// Versions to compare: numbers, labels, b3:… or NAME@VERSION [default: production and latest]
     #[arg(value_name = "VERSION", num_args = 0..=2)]
     versions: Vec<String>,
+    /// Print only how many lines of each part changed
+    #[arg(long)]
+    stat: bool,
+    /// Compare the versions as prompt files in another program, e.g. meld; it gets their two paths
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["stat", "json"])]
+    tool: Option<String>,
 }
 
 /// A prompt, with an optional version.
@@ -46,8 +56,8 @@ fn side(text: &str) -> Result<Side, String> {
 }
 
 /// The prompt, and the two versions to compare.
-fn sides(args: DiffArgs) -> Result<(PromptName, Selector, Selector), CliError> {
-    let (name, first) = args.prompt;
+fn sides(args: &DiffArgs) -> Result<(PromptName, Selector, Selector), CliError> {
+    let (name, first) = args.prompt.clone();
     let mut named: Vec<Selector> = first.into_iter().collect();
     for text in &args.versions {
         if !text.contains('@') {
@@ -73,61 +83,111 @@ fn sides(args: DiffArgs) -> Result<(PromptName, Selector, Selector), CliError> {
 }
 
 pub async fn run(args: DiffArgs, context: Context) -> Result<Verdict, CliError> {
-    let (name, from, to) = sides(args)?;
+    let (name, from, to) = sides(&args)?;
     let answer = context.client.diff(&name, &from, &to).await?;
-    context.output.show(&answer, || context.output.line(show(&answer).trim_end()))?;
+    let output = context.output;
+    if let Some(tool) = &args.tool {
+        return compare(tool, &answer, &context).await;
+    }
+    output.show(&answer, || {
+        if args.stat && !answer.diff.is_empty() {
+            output.line(title(&answer))?;
+            return output.table(&stat(&answer.diff), "");
+        }
+        output.line(show(&answer).trim_end())
+    })?;
     Ok(Verdict::Done)
 }
 
-fn show(answer: &DiffAnswer) -> String {
-    let (name, from, to, diff) = (&answer.name, answer.from, answer.to, &answer.diff);
-    let shown = paint(STRONG, format!("{name}@{from} → {name}@{to}")) + "\n";
-    if diff.is_empty() {
-        return shown + &paint(DIM, "the versions are identical");
+/// Lets another program compare the versions, as the prompt files that `get --file` prints.
+async fn compare(tool: &str, answer: &DiffAnswer, context: &Context) -> Result<Verdict, CliError> {
+    let folder = tempfile::Builder::new().prefix("bookholder-").tempdir()?;
+    let mut paths = Vec::new();
+    for number in [answer.from, answer.to] {
+        let view = context.client.version(&answer.name, number).await?;
+        let path = folder.path().join(format!("{}@{number}.prompt", answer.name.as_str().replace('/', "-")));
+        disk::write_private(&path, write(&view.source.unwrap_or(view.content)).as_bytes())?;
+        paths.push(path);
     }
-    shown + &changes(diff)
+    let ended = editor::command(tool, &paths).status();
+    let status = ended.map_err(|error| CliError::usage(format!("cannot start `{tool}`: {error}")))?;
+    // Programs that compare files end with 1 where these differ.
+    if matches!(status.code(), Some(0 | 1)) {
+        return Ok(Verdict::Done);
+    }
+    Err(CliError::no(format!("`{tool}` failed: {status}")))
+}
+
+fn title(answer: &DiffAnswer) -> String {
+    let DiffAnswer { name, from, to, .. } = answer;
+    paint(STRONG, format!("{name}@{from} → {name}@{to}"))
+}
+
+fn show(answer: &DiffAnswer) -> String {
+    if answer.diff.is_empty() {
+        return title(answer) + "\n" + &paint(DIM, "the versions are identical");
+    }
+    title(answer) + "\n" + &changes(&answer.diff)
 }
 
 /// Every difference, each under its heading; empty if there are none.
 pub fn changes(diff: &Diff) -> String {
     let mut shown = String::new();
+    for part in parts(diff) {
+        shown.extend(["\n", &paint(STRONG, part.name), "\n"]);
+        hunks(&mut shown, &part.unified);
+    }
+    shown
+}
+
+/// How many lines of each part were added and removed.
+fn stat(diff: &Diff) -> Table {
+    let mut table = Table::new(&["PART", "ADDED", "REMOVED"]);
+    for part in parts(diff) {
+        let lines = |sign: char| part.unified.lines().filter(|line| line.starts_with(sign)).count();
+        table.row([
+            Cell::new(ACCENT, part.name),
+            Cell::new(GOOD, format!("+{}", lines('+'))),
+            Cell::new(BAD, format!("-{}", lines('-'))),
+        ]);
+    }
+    table
+}
+
+/// A part of a prompt that changed.
+struct Part {
+    name: String,
+    /// Lines that begin with `-`, `+`, `@` or a space.
+    unified: String,
+}
+
+/// What changed, in the order of a prompt file.
+fn parts(diff: &Diff) -> Vec<Part> {
+    let mut parts = Vec::new();
     if let Some(change) = diff.syntax {
-        values(&mut shown, "syntax", &ValueChange::new(json(&change.before), json(&change.after)));
+        parts.push(values("syntax", &ValueChange::new(json(&change.before), json(&change.after))));
     }
     if let Some(text) = &diff.text {
-        heading(&mut shown, "text");
-        hunks(&mut shown, text);
+        parts.push(Part { name: "text".to_owned(), unified: text.clone() });
     }
     for message in &diff.messages {
         let number = |index: Option<usize>| index.map_or_else(|| "none".to_owned(), |index| (index + 1).to_string());
-        heading(&mut shown, &format!("message {} → {}", number(message.before), number(message.after)));
-        hunks(&mut shown, &message.unified);
+        let name = format!("message {} → {}", number(message.before), number(message.after));
+        parts.push(Part { name, unified: message.unified.clone() });
     }
     for variable in &diff.variables {
         let side = |side: Option<&_>| side.map_or(Value::Null, json);
         let change = ValueChange::new(side(variable.before.as_ref()), side(variable.after.as_ref()));
-        values(&mut shown, &format!("variable {}", harmless(&variable.name)), &change);
+        parts.push(values(&format!("variable {}", harmless(&variable.name)), &change));
     }
-    rest(&mut shown, diff);
-    shown
-}
-
-fn rest(shown: &mut String, diff: &Diff) {
     let rest = [
         ("model", &diff.model),
         ("tools", &diff.tools),
         ("response schema", &diff.response_schema),
         ("config", &diff.config),
     ];
-    for (what, change) in rest {
-        if let Some(change) = change {
-            values(shown, what, change);
-        }
-    }
-}
-
-fn heading(shown: &mut String, what: &str) {
-    shown.extend(["\n", &paint(STRONG, what), "\n"]);
+    parts.extend(rest.into_iter().filter_map(|(name, change)| change.as_ref().map(|change| values(name, change))));
+    parts
 }
 
 /// Lines that begin with `-`, `+`, `@` or a space, coloured accordingly. Where as many lines were added as removed, what
@@ -190,17 +250,16 @@ fn changed(before: &str, after: &str) -> (Range<usize>, Range<usize>) {
     (start..before.len() - end, start..after.len() - end)
 }
 
-fn values(shown: &mut String, what: &str, change: &ValueChange) {
-    heading(shown, &if change.order_only { format!("{what} (key order changed)") } else { what.to_owned() });
-    let mut side = |sign: char, value: &Value| {
+fn values(name: &str, change: &ValueChange) -> Part {
+    let name = if change.order_only { format!("{name} (key order changed)") } else { name.to_owned() };
+    let mut unified = String::new();
+    for (sign, value) in [('-', &change.before), ('+', &change.after)] {
         if !value.is_null() {
             let text = serde_json::to_string_pretty(value).unwrap_or_default();
-            let lines: Vec<String> = text.lines().map(|line| format!("{sign}{line}")).collect();
-            hunks(shown, &lines.join("\n"));
+            unified.extend(text.lines().map(|line| format!("{sign}{line}\n")));
         }
-    };
-    side('-', &change.before);
-    side('+', &change.after);
+    }
+    Part { name, unified }
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Value {
@@ -221,7 +280,7 @@ mod tests {
 
     #[test]
     fn versions_are_named_with_or_without_the_prompt() {
-        let sides_of = |line: &str| sides(Line::try_parse_from(line.split(' ')).expect(line).args);
+        let sides_of = |line: &str| sides(&Line::try_parse_from(line.split(' ')).expect(line).args);
         for (line, from, to) in [
             ("diff a/b", "production", "latest"),
             ("diff a/b 6", "6", "latest"),
@@ -289,6 +348,13 @@ mod tests {
         ] {
             assert_eq!(changed(before, after), expected, "{before} {after}");
         }
+    }
+
+    #[test]
+    fn added_and_removed_lines_are_counted_by_part() {
+        let diff = r#"{"text":"@@ -1,2 +1,3 @@\n-old\n+new\n+more\n same\n","config":{"before":null,"after":{"x":1}}}"#;
+        let table = stat(&serde_json::from_str(diff).expect("a diff")).render(false, None);
+        assert_eq!(table, "PART    ADDED  REMOVED\ntext    +2     -1\nconfig  +3     -0\n");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! It is `$VISUAL`, `$EDITOR` or `vi`, and a shell reads it, as with git: it can have arguments.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
@@ -19,7 +20,7 @@ const EDITOR_DEFAULT: &str = if cfg!(windows) { "notepad" } else { "vi" };
 /// The editor cannot be started, or failed.
 pub fn open(path: &Path) -> Result<(), CliError> {
     let editor = name(|name| std::env::var(name).ok());
-    let ended = command(&editor, path).status();
+    let ended = command(&editor, &[path]).status();
     let status = ended.map_err(|error| CliError::usage(format!("cannot start the editor `{editor}`: {error}")))?;
     if status.success() {
         return Ok(());
@@ -54,18 +55,20 @@ fn name(variable: impl Fn(&str) -> Option<String>) -> String {
     set.unwrap_or_else(|| EDITOR_DEFAULT.to_owned())
 }
 
+/// A program with files; it can have arguments of its own, which a shell reads.
 #[cfg(not(windows))]
-fn command(editor: &str, path: &Path) -> Command {
+pub fn command(program: &str, paths: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("{editor} \"$@\"")).arg(editor).arg(path);
+    command.arg("-c").arg(format!("{program} \"$@\"")).arg(program).args(paths);
     command
 }
 
+/// A program with files; it can have arguments of its own.
 #[cfg(windows)]
-fn command(editor: &str, path: &Path) -> Command {
-    let mut words = editor.split_whitespace();
+pub fn command(program: &str, paths: &[impl AsRef<OsStr>]) -> Command {
+    let mut words = program.split_whitespace();
     let mut command = Command::new(words.next().unwrap_or(EDITOR_DEFAULT));
-    command.args(words).arg(path);
+    command.args(words).args(paths);
     command
 }
 

@@ -23,6 +23,9 @@ pub struct Globals {
     /// Print the server's response as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Print tables without headings
+    #[arg(long, global = true)]
+    pub no_headers: bool,
     /// Address of the node
     #[arg(
         long,

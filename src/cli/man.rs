@@ -105,7 +105,7 @@ mod tests {
     fn each_command_has_a_page_with_its_options_and_examples_as_typed() {
         let folder = tempfile::tempdir().expect("a folder");
         let args = ManArgs { out: folder.path().join("man1") };
-        run(&args, Cli::command(), Output { json: true, terminal: false }).expect("written");
+        run(&args, Cli::command(), Output { json: true, terminal: false, headings: true }).expect("written");
         let pages: Vec<_> = std::fs::read_dir(&args.out).expect("a folder").map(|page| page.expect("a page")).collect();
         assert!(
             pages.len() > 80 && pages.iter().all(|page| page.path().extension().is_some_and(|end| end == SECTION)),

@@ -139,7 +139,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return u8::try_from(error.exit_code()).unwrap_or(Kind::Usage.code()).into();
         }
     };
-    let output = Output::stdout(cli.globals.json);
+    let output = Output { headings: !cli.globals.no_headers, ..Output::stdout(cli.globals.json) };
     let pager =
         if cli.command.can_be_long() && !cli.globals.json && !cli.globals.no_pager { Pager::start() } else { None };
     let done = dispatch(cli.command, &cli.globals, output);

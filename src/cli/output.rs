@@ -40,13 +40,15 @@ pub struct Output {
     pub json: bool,
     /// Whether it is a terminal.
     pub terminal: bool,
+    /// Whether tables have headings.
+    pub headings: bool,
 }
 
 impl Output {
     /// The standard output of this process.
     #[must_use]
     pub fn stdout(json: bool) -> Self {
-        Self { json, terminal: io::stdout().is_terminal() }
+        Self { json, terminal: io::stdout().is_terminal(), headings: true }
     }
 
     /// Prints a value as JSON, for programs.
@@ -75,6 +77,13 @@ impl Output {
         if table.rows.is_empty() {
             return if self.terminal { self.line(paint(DIM, empty)) } else { Ok(()) };
         }
+        let bare;
+        let table = if self.headings {
+            table
+        } else {
+            bare = Table { headings: Vec::new(), rows: table.rows.clone() };
+            &bare
+        };
         Ok(write!(anstream::stdout(), "{}", table.render(self.terminal, pager::width()))?)
     }
 
@@ -183,11 +192,12 @@ impl Table {
     /// The length of the longest word of each column.
     fn words(&self) -> Vec<u16> {
         let longest = |text: &str| text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or_default();
-        let column = |(at, heading): (usize, &String)| {
-            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| longest(&cell.text));
-            u16::try_from(cells.chain([longest(heading)]).max().unwrap_or_default()).unwrap_or(u16::MAX / 64)
+        let column = |at: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.text.as_str());
+            let words = cells.chain(self.headings.get(at).map(String::as_str)).map(longest);
+            u16::try_from(words.max().unwrap_or_default()).unwrap_or(u16::MAX / 64)
         };
-        self.headings.iter().enumerate().map(column).collect()
+        (0..self.rows.first().map_or(0, Vec::len)).map(column).collect()
     }
 
     /// Formats the table: coloured and wrapped to the width on a terminal, plain and aligned for a program.
@@ -208,9 +218,11 @@ impl Table {
         }
         let coloured = terminal || is_colour_forced();
         if coloured {
-            layout.enforce_styling().set_header(self.headings.iter().map(|heading| styled(heading, DIM)));
-        } else {
-            layout.set_header(&self.headings);
+            layout.enforce_styling();
+        }
+        if !self.headings.is_empty() {
+            let heading = |text: &String| if coloured { styled(text, DIM) } else { text.into() };
+            layout.set_header(self.headings.iter().map(heading));
         }
         for row in &self.rows {
             let cells = row.iter();
@@ -329,6 +341,13 @@ mod tests {
         table.row([Cell::new(ACCENT, "support/agent"), 7.into(), Cell::new(GOOD, "production → 6")]);
         table.row(["还是维持".into(), 12.into(), "a\nb\u{1b}[31m".into()]);
         table
+    }
+
+    #[test]
+    fn table_without_headings_has_only_its_rows() {
+        let bare = Table { headings: Vec::new(), ..table() };
+        let expected = "support/agent  7   production → 6\n还是维持       12  a b\u{fffd}[31m\n";
+        assert_eq!(bare.render(false, None), expected);
     }
 
     #[test]

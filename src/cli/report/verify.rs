@@ -218,7 +218,7 @@ mod tests {
         std::fs::write(&file, document).expect("a report");
         std::fs::write(manifest_of(&file), serde_json::to_vec(manifest).unwrap()).expect("a manifest");
         let args = ReportVerifyArgs { file, manifest: None, root_key: *root_key };
-        run(&args, Output { json: true, terminal: false })
+        run(&args, Output { json: true, terminal: false, headings: true })
     }
 
     #[test]
@@ -249,7 +249,7 @@ mod tests {
         let root_key = signed(b"", |_| ()).1;
         let verdict = |manifest| {
             let args = ReportVerifyArgs { file: file.clone(), manifest, root_key };
-            run(&args, Output { json: true, terminal: false }).expect_err("no manifest")
+            run(&args, Output { json: true, terminal: false, headings: true }).expect_err("no manifest")
         };
         assert_eq!(verdict(None).kind, Kind::Usage);
         std::fs::write(&file, b"{}").expect("a file");

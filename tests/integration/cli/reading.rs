@@ -153,6 +153,8 @@ fn prompts_versions_and_differences_are_listed() {
     let list = line(&node, "list").ok();
     assert!(list.stdout.starts_with("NAME") && !list.stdout.contains("gone"), "{list:#?}");
     let _said = list.says("support/agent  2").says("production 1 · staging 2");
+    let rows = line(&node, "list --no-headers").ok().stdout;
+    assert!(rows.starts_with("shared/tone") && rows.lines().count() == 2, "{rows}");
     let _said = line(&node, "list --removed").ok().says("removed 20");
     let names = |said: Value| {
         said["items"].as_array().expect("items").iter().map(|item| item["name"].clone()).collect::<Vec<_>>()
@@ -199,6 +201,21 @@ fn prompts_versions_and_differences_are_listed() {
     );
     let missing = bookholder(["get", "support/agent", "--var", "shop=Globe"]).server(&node).ok();
     let _said = missing.says("`history`");
+}
+
+#[test]
+fn differences_are_counted_by_part_or_left_to_another_program() {
+    let node = Node::primary();
+    for text in ["Hello.\nHow are you?\n", "Hello.\nHow can I help?\nBe brief.\n"] {
+        publish(&node, "support/agent", text, &["--label", "production"]);
+    }
+    let stat = line(&node, "diff support/agent 1 2 --stat --no-headers").ok().stdout;
+    assert_eq!(stat, "support/agent@1 → support/agent@2\ntext  +2  -1\n");
+    let _said = line(&node, "diff support/agent 1 1 --stat").ok().says("the versions are identical");
+
+    let tool = |tool: &str| bookholder(["diff", "support/agent", "1", "2", "--tool", tool]).server(&node);
+    let _said = tool("diff -u").ok().says("support-agent@1.prompt").says("-How are you?").says("+Be brief.");
+    let _said = tool("no-such-program").fails(1).says("`no-such-program` failed: exit status: 127");
 }
 
 #[test]
