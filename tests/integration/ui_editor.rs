@@ -224,7 +224,7 @@ fn authors_of_merged_changes_cannot_approve_and_denials_are_recorded() {
     let grants = json!({"grants": [{"role": "compliance"}, {"role": "author"}]});
     team.send("admin", "PUT", "/v1/principals/cy/grants", &grants).ok();
     publish(&team, "cy", &text("one\ntwo\nthree, and whatever cy likes"));
-    let merge = Form::of(&ann.page("/ui/merge/support/agent?draft=ann"), "/ui/merge/");
+    let merge = Form::of(&ann.page("/ui/merge/support/agent"), "/ui/merge/");
     assert_eq!(ann.submit(&merge.action, &merge.pairs()).status, 303);
     let form = editor(&mut ann, EDIT).set("message", "Both").set("label", "production");
     assert_eq!(press(&mut ann, &form, "propose"), "/ui/review/1?done=propose");

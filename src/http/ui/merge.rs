@@ -35,13 +35,14 @@ pub(super) async fn look(
     mut params: Params,
 ) -> Result<Response, Failure> {
     let name: PromptName = segments.get("name")?;
-    let draft = params.text("draft").unwrap_or_default();
+    let draft = params.text("draft").filter(|draft| !draft.is_empty());
     let done = params.text("done").map(|_| MOVED);
     params.finish(&["draft", "done"])?;
     let registry = primary(&app, WRITING)?;
     let Some(actor) = visitor.signed().cloned() else {
-        return Ok(sign_in_first(&merge_path(name.as_str(), &draft)));
+        return Ok(sign_in_first(&merge_path(name.as_str(), draft.as_deref().unwrap_or_default())));
     };
+    let draft = draft.unwrap_or_else(|| actor.name.clone());
     let held = app.clone();
     let work = move |_: &Cancellation| {
         let view = visitor.view(&app)?;
