@@ -25,7 +25,8 @@ pub fn plain_reason(reason: &str, object: &str) -> String {
     }
     match split_at_type(reason, UNTAGGED) {
         Some((before, after)) => format!("{before}it has none of the forms that this field takes{after}"),
-        None => reason.to_owned(),
+        // A word without quotes, of which JSON has three.
+        None => reason.replace("expected ident", "expected true, false, null or a quoted text"),
     }
 }
 
@@ -62,6 +63,7 @@ mod tests {
                 "it has none of the forms that this field takes",
             ),
             ("missing field `text`", "missing field `text`"),
+            ("expected ident at line 1 column 2", "expected true, false, null or a quoted text at line 1 column 2"),
         ] {
             assert_eq!(plain_reason(reason, "a map"), expected);
         }
