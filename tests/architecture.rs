@@ -38,6 +38,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("yaml", 0),
     ("crypto", 0),
     ("clock", 0),
+    ("database", 0),
     ("metrics", 0),
 ];
 
@@ -57,6 +58,7 @@ const PAGE_COLUMNS_MAX: usize = 120;
 
 /// Crates that are one module of the program, and under which name it uses them.
 const SINGLE: &[(&str, &str)] = &[
+    ("database", "database"),
     ("store", "store"),
     ("client", "client"),
     ("telemetry", "telemetry"),
@@ -390,9 +392,9 @@ fn source_files_that_the_documentation_names_exist() {
 #[test]
 fn external_crates_are_used_only_in_their_modules() {
     let stores = |path: &str| {
-        path.starts_with("store/") || path.starts_with("telemetry/store/") || path.starts_with("evaluation/store/")
+        ["store/", "telemetry/store/", "evaluation/store/", "database/"].iter().any(|folder| path.starts_with(folder))
     };
-    none(offences(&["redb::", "use redb"], stores), "only the stores know redb:");
+    none(offences(&["redb::", "use redb"], stores), "only the stores, and what opens them, know redb:");
     none(
         offences(&["bincode::"], |path| stores(path) && path.ends_with("codec.rs")),
         "only a store's codec names bincode:",

@@ -21,6 +21,10 @@ pub(super) fn all(app: &Shared) {
     metrics.storage_damaged.set(health.damaged.into());
     let counted = metrics.contents_refused.get();
     metrics.contents_refused.inc_by(condition.contents_refused().saturating_sub(counted));
+    if let Some(recorder) = &app.recorder {
+        let counted = metrics.telemetry_damaged.get();
+        metrics.telemetry_damaged.inc_by(recorder.store().damages().saturating_sub(counted));
+    }
     if let Some(bytes) = app.catalogue.database_bytes() {
         metrics.database_bytes.gauge().set(whole(bytes));
     }

@@ -6,9 +6,9 @@ use super::create::{self, DirectoryLock};
 use super::disk::{Access, FileMedium};
 use super::error::StoreError;
 use super::files::REGISTRY_FILE;
-use super::guard::guarded;
 use super::opening::{Handle, damaged_database};
 use super::read::ReadTxn;
+use bookholder_database::guarded;
 
 /// A database under inspection. No node may be running on it.
 pub struct Inspection {

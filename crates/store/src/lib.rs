@@ -21,7 +21,6 @@ pub mod error;
 pub mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod guard;
 mod head;
 mod history;
 pub mod inspect;

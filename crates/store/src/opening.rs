@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bookholder_database::guarded;
 use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use super::committed::Committed;
 use super::disk::{Access, DatabaseHealth, StorageMedium, WatchedBackend};
 use super::error::{StoreError, damaged, refusal};
-use super::guard::guarded;
 use super::meta;
 use super::read::ReadTxn;
 use super::tables;

@@ -5,12 +5,12 @@
 
 use std::ops::Bound;
 
+use bookholder_database::guarded;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable};
 
 use super::cell::{self, Cell, CellValue};
 use super::condition::Condition;
 use super::error::StoreError;
-use super::guard::guarded;
 pub use super::head::Head;
 use super::meta;
 use super::tables;

@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex};
 
 use arc_swap::ArcSwapOption;
+use bookholder_database::guarded;
 use tokio::sync::{oneshot, watch};
 
 use super::committed::{Committed, Observer, Seal};
@@ -18,7 +19,6 @@ use super::create::{self};
 use super::disk::{Access, DatabaseHealth, FileMedium, StorageMedium};
 use super::error::StoreError;
 use super::files::REGISTRY_FILE;
-use super::guard::guarded;
 use super::opening::Handle;
 use super::read::ReadTxn;
 use super::shared::Shared;

@@ -51,8 +51,11 @@ fn telemetry(error: &TelemetryError) -> ErrorFormat {
         TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
         TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
         TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),
-        // The file is damaged where nobody looked yet, or the node stops.
+        TelemetryError::Damaged => {
+            (ErrorCode::DataDamaged, hint("the log of this node names the file and what to do; everything else works"))
+        }
+        // The node stops.
         TelemetryError::Stopped => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
-        TelemetryError::Database(_) | TelemetryError::Newer { .. } | TelemetryError::Damaged { .. } => INSIDE,
+        TelemetryError::Database(_) | TelemetryError::File(_) => INSIDE,
     }
 }

@@ -207,3 +207,55 @@ fn foreign_or_newer_telemetry_file_costs_the_telemetry_alone() {
     node.restart();
     assert_eq!(node.get("/v1/responses/r-49").ok()["responses"][0]["id"], json!("r-49"));
 }
+
+#[test]
+fn damaged_page_of_the_telemetry_file_costs_what_is_on_it_and_the_log_says_what_to_do() {
+    /// Bytes of a page of redb.
+    const PAGE: usize = 4_096;
+    /// Pages that are damaged, one after the other.
+    const PAGES: usize = 12;
+    let mut node = Node::primary();
+    node.publish("support/agent", "text");
+    for number in 0..40 {
+        respond(&node, &format!("r-{number}"), "ada");
+    }
+    node.stop();
+    let file = node.data().join("telemetry.redb");
+    let whole = std::fs::read(&file).expect("a file");
+    // A few pages, from the first to the last: where the structure of the file is, redb panics. The header is another case.
+    let is_used = |page: &usize| whole[page * PAGE..][..PAGE].iter().any(|byte| *byte != 0);
+    let used: Vec<usize> = (1..whole.len() / PAGE).filter(is_used).collect();
+    let (mut lost, mut met) = (0, 0);
+    for page in used.iter().step_by(used.len().div_ceil(PAGES)) {
+        let mut bytes = whole.clone();
+        bytes[page * PAGE..][..PAGE].fill(0xa5);
+        std::fs::write(&file, &bytes).expect("written");
+        let logged = node.stderr().len();
+        node.restart();
+        let call = json!({"responses": [{"id": format!("after-{page}"), "prompt": "support/agent", "model": "gpt-5"}]});
+        let answers = [
+            node.change("POST", "/v1/responses", &call),
+            node.get("/v1/responses/r-7"),
+            node.get("/v1/stats"),
+            node.get("/v1/prompts/support/agent/stats?by=model"),
+        ];
+        for answer in &answers {
+            let code = answer.json()["code"].as_str().unwrap_or_default().to_owned();
+            let is_lost = answer.status == 503 && ["telemetry_off", "data_damaged"].contains(&code.as_str());
+            assert!([200, 404].contains(&answer.status) || is_lost, "page {page}: {}", answer.text());
+        }
+        if answers.iter().any(|answer| answer.status == 503) {
+            let log = node.stderr().split_off(logged);
+            assert!(log.contains("telemetry.redb") && log.contains("move it away"), "page {page}: {log}");
+            lost += 1;
+        }
+        met += usize::from(!node.get("/metrics").text().contains("bookholder_telemetry_damaged_total 0"));
+        assert_eq!(node.text("support/agent"), "text", "page {page}");
+        node.publish("support/agent", "text");
+        node.stop();
+    }
+    assert!(lost > 0 && met > 0, "{lost} files with something lost, {met} with a damaged page that was met");
+    std::fs::write(&file, &whole).expect("written");
+    node.restart();
+    assert_eq!(node.get("/v1/responses/r-39").ok()["responses"][0]["id"], json!("r-39"));
+}

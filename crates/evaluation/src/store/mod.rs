@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use bookholder_database::{FileError, FileForm};
 use redb::backends::FileBackend;
-use redb::{Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tokio::sync::oneshot;
 
-use self::tables::{ANSWERS, META, PLANS, RESULTS, RUNS, RUNS_OF, SPENT, mark};
+use self::tables::{ANSWERS, PLANS, RESULTS, RUNS, RUNS_OF, SPENT, mark};
 pub use self::writer::Change;
 use self::writer::{Job, Writer};
 use crate::model::evaluation::{Answer, CaseResult, CaseVerdict, Run, Side};
@@ -52,19 +53,15 @@ pub enum EvaluationStoreError {
     Write(String),
     #[error("a record of an evaluation cannot be read or written: {0}")]
     Encoding(String),
-    #[error(
-        "{path} was written by a newer program (schema {found}; this one knows {SCHEMA}); upgrade, or move the file away"
-    )]
-    Newer { path: String, found: u64 },
-    #[error("{path} is damaged: {reason}; move the file away to begin a new one, the registry does not need it")]
-    Damaged { path: String, reason: String },
+    #[error("{0}")]
+    File(FileError),
 }
 
 impl EvaluationStoreError {
     /// Whether another process, or a writer thread that is about to end, has the file open.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Database(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen))
+        matches!(self, Self::File(error) if error.is_in_use())
     }
 }
 
@@ -390,35 +387,11 @@ impl EvaluationStore {
 }
 
 fn open(path: &Path) -> Result<Database, EvaluationStoreError> {
-    let shown = || path.display().to_string();
-    let io = |error| EvaluationStoreError::Database(Box::new(redb::Error::Io(error)));
     let file = File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
-    let backend = FileBackend::new(file.map_err(io)?)?;
-    let database = match Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend) {
-        Ok(database) => database,
-        Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason))) => {
-            return Err(EvaluationStoreError::Damaged { path: shown(), reason });
-        }
-        Err(DatabaseError::Storage(redb::StorageError::Io(error)))
-            if error.kind() == std::io::ErrorKind::InvalidData =>
-        {
-            return Err(EvaluationStoreError::Damaged { path: shown(), reason: error.to_string() });
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let write = database.begin_write()?;
-    {
-        let mut meta = write.open_table(META)?;
-        let found = meta.get("schema")?.map(|value| value.value());
-        match found {
-            None => drop(meta.insert("schema", SCHEMA)?),
-            Some(found) if found > SCHEMA => return Err(EvaluationStoreError::Newer { path: shown(), found }),
-            Some(_) => {}
-        }
-        tables::create(&write)?;
-    }
-    write.commit()?;
-    Ok(database)
+    let backend = file.map_err(redb::Error::Io).and_then(|file| Ok(FileBackend::new(file)?));
+    let form = FileForm { schema: SCHEMA, cache_bytes: CACHE_BYTES, create: tables::create };
+    let opened = backend.map_err(FileError::from).and_then(|backend| bookholder_database::open(path, backend, form));
+    opened.map_err(EvaluationStoreError::File)
 }
 
 #[cfg(test)]

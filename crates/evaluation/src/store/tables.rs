@@ -1,14 +1,12 @@
 //! The tables of `evaluations.redb` and their keys.
 
-use redb::{TableDefinition, TableError, WriteTransaction};
+use redb::{TableDefinition, WriteTransaction};
 
 use crate::model::evaluation::{CaseVerdict, Side};
 
 /// The bit of a mark that says that the result is of the baseline.
 const BASELINE: u8 = 4;
 
-/// Numbers about the file, by name: `schema`.
-pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Runs as JSON, by number.
 pub(super) const RUNS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("runs");
 /// The runs of each prompt, by its name and their number.
@@ -36,7 +34,7 @@ pub(super) const fn mark(verdict: CaseVerdict, side: Side) -> u8 {
 }
 
 /// Creates those that do not exist.
-pub(super) fn create(write: &WriteTransaction) -> Result<(), TableError> {
+pub(super) fn create(write: &WriteTransaction) -> Result<(), redb::Error> {
     write.open_table(RUNS)?;
     write.open_table(RUNS_OF)?;
     write.open_table(PLANS)?;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableTable;
 
 use super::codec::unpack;
 use super::tables::BLOCKS;
@@ -30,39 +30,42 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn followed_by(&self, prompt: &PromptName) -> Result<BTreeMap<PromptName, u64>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let blocks = txn.open_table(BLOCKS)?;
-        let mut traces: HashMap<[u8; 16], BTreeMap<PromptName, Span>> = HashMap::new();
-        let mut looked = 0;
-        for entry in blocks.iter()?.rev().take(BLOCKS_MAX) {
-            let events: Vec<Event> = unpack(entry?.1.value())?;
-            looked += events.len();
-            for event in events {
-                let Event::Response(response) = event else { continue };
-                let (Some(span), Attribution::Version(found)) = (response.span, response.attribution) else { continue };
-                let took_ms = i64::try_from(response.latency_us.unwrap_or(0) / 1_000).unwrap_or(i64::MAX);
-                let to_ms = response.ended_ms;
-                let one = Span { from_ms: to_ms.saturating_sub(took_ms), to_ms };
-                let first = traces.entry(span.trace).or_default().entry(found.prompt).or_insert(one);
-                if one.from_ms < first.from_ms {
-                    *first = one;
+        self.read(|txn| {
+            let blocks = txn.open_table(BLOCKS)?;
+            let mut traces: HashMap<[u8; 16], BTreeMap<PromptName, Span>> = HashMap::new();
+            let mut looked = 0;
+            for entry in blocks.iter()?.rev().take(BLOCKS_MAX) {
+                let events: Vec<Event> = unpack(entry?.1.value())?;
+                looked += events.len();
+                for event in events {
+                    let Event::Response(response) = event else { continue };
+                    let (Some(span), Attribution::Version(found)) = (response.span, response.attribution) else {
+                        continue;
+                    };
+                    let took_ms = i64::try_from(response.latency_us.unwrap_or(0) / 1_000).unwrap_or(i64::MAX);
+                    let to_ms = response.ended_ms;
+                    let one = Span { from_ms: to_ms.saturating_sub(took_ms), to_ms };
+                    let first = traces.entry(span.trace).or_default().entry(found.prompt).or_insert(one);
+                    if one.from_ms < first.from_ms {
+                        *first = one;
+                    }
+                }
+                if looked >= EVENTS_MAX {
+                    break;
                 }
             }
-            if looked >= EVENTS_MAX {
-                break;
+            let mut followed: BTreeMap<PromptName, u64> = BTreeMap::new();
+            for calls in traces.values() {
+                let Some(first) = calls.get(prompt) else { continue };
+                // Of calls without a length at the same time, none is the first.
+                let is_after = |call: &Span| call.from_ms >= first.to_ms && call.from_ms > first.from_ms;
+                for (other, _) in calls.iter().filter(|(other, call)| *other != prompt && is_after(call)) {
+                    *followed.entry(other.clone()).or_default() += 1;
+                }
             }
-        }
-        let mut followed: BTreeMap<PromptName, u64> = BTreeMap::new();
-        for calls in traces.values() {
-            let Some(first) = calls.get(prompt) else { continue };
-            // Of calls without a length at the same time, none is the first.
-            let is_after = |call: &Span| call.from_ms >= first.to_ms && call.from_ms > first.from_ms;
-            for (other, _) in calls.iter().filter(|(other, call)| *other != prompt && is_after(call)) {
-                *followed.entry(other.clone()).or_default() += 1;
-            }
-        }
-        followed.retain(|_, traces| *traces >= TRACES_MIN);
-        Ok(followed)
+            followed.retain(|_, traces| *traces >= TRACES_MIN);
+            Ok(followed)
+        })
     }
 }
 

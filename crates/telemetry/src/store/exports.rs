@@ -1,6 +1,6 @@
 //! What is sent on to other systems: blocks of events in order, each destination with a durable cursor of its own.
 
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadableTable};
 
 use super::codec::unpack;
 use super::tables::{BLOCKS, BODIES, META};
@@ -54,13 +54,14 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn export_due(&self, cursor: ExportCursor) -> Result<ExportDue, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let meta = txn.open_table(META)?;
-        let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map(|value| value.value()));
-        let (next, end) = (number(cursor.key())?, number("block")?.unwrap_or(0));
-        let oldest = txn.open_table(BLOCKS)?.first()?.map_or(end, |(number, _)| number.value());
-        let first = next.unwrap_or(oldest).max(oldest);
-        Ok(ExportDue { first, end, missed: next.map_or(0, |next| first.saturating_sub(next)) })
+        self.read(|txn| {
+            let meta = txn.open_table(META)?;
+            let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map(|value| value.value()));
+            let (next, end) = (number(cursor.key())?, number("block")?.unwrap_or(0));
+            let oldest = txn.open_table(BLOCKS)?.first()?.map_or(end, |(number, _)| number.value());
+            let first = next.unwrap_or(oldest).max(oldest);
+            Ok(ExportDue { first, end, missed: next.map_or(0, |next| first.saturating_sub(next)) })
+        })
     }
 
     /// The number that is kept for a destination; none before it was set.
@@ -68,8 +69,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn export_cursor(&self, cursor: ExportCursor) -> Result<Option<u64>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        Ok(txn.open_table(META)?.get(cursor.key())?.map(|value| value.value()))
+        self.read(|txn| Ok(txn.open_table(META)?.get(cursor.key())?.map(|value| value.value())))
     }
 
     /// The first blocks in `from..to`, at most so many. One that cannot be read is left out.
@@ -77,7 +77,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn export_blocks(&self, from: u64, to: u64, most: usize) -> Result<Vec<ExportBlock>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
+        self.read(|txn| {
         let (blocks, bodies) = (txn.open_table(BLOCKS)?, txn.open_table(BODIES)?);
         let mut found = Vec::new();
         for entry in blocks.range(from..to)?.take(most) {
@@ -99,6 +99,7 @@ impl TelemetryStore {
             found.push(ExportBlock { number, events });
         }
         Ok(found)
+        })
     }
 }
 

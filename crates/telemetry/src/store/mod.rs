@@ -30,11 +30,14 @@ mod tests;
 mod upkeep;
 mod writer;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use redb::{Builder, Database, DatabaseError, ReadableTable, StorageBackend};
+use bookholder_database::{FileError, FileForm, guarded};
+use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
 use tokio::sync::oneshot;
 
 pub use codec::{Batch, Recorded};
@@ -47,7 +50,6 @@ pub use recost::{Recost, Recosted, Spent};
 pub use replicas::{ReplicaProgress, SILENT_DAYS_MAX};
 pub use spool::{SentBatch, SpoolId, SpoolReading, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
-use tables::META;
 
 use crate::observed::Adopted;
 use crate::tally::SharedTallies;
@@ -92,12 +94,10 @@ pub enum TelemetryError {
     Full,
     #[error("a record of telemetry cannot be read or written: {0}")]
     Encoding(String),
-    #[error(
-        "{path} was written by a newer program (schema {found}; this one knows {SCHEMA}); upgrade, or move the file away"
-    )]
-    Newer { path: String, found: u64 },
-    #[error("{path} is damaged: {reason}; move the file away to begin a new one, the registry does not need it")]
-    Damaged { path: String, reason: String },
+    #[error("{0}")]
+    File(FileError),
+    #[error("recorded telemetry is damaged, so this part of it can be neither read nor written")]
+    Damaged,
     #[error("a request may have at most {EVENTS_MAX} events; this one has {0}")]
     TooMany(usize),
     #[error("batch {got} came before batch {expected}")]
@@ -110,11 +110,20 @@ impl TelemetryError {
     /// Whether another process has the file open.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
-        matches!(self, Self::Database(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen))
+        matches!(self, Self::File(error) if error.is_in_use())
     }
 }
 
 impl TelemetryError {
+    /// Whether the file does not hold what was written.
+    fn is_of_damage(&self) -> bool {
+        match self {
+            Self::Database(error) => matches!(**error, redb::Error::Corrupted(_)),
+            Self::Encoding(_) | Self::File(FileError::Damaged { .. }) => true,
+            _ => false,
+        }
+    }
+
     /// Whether the disk failed: the database refuses everything then until it is opened again.
     fn is_of_disk(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo))
@@ -148,21 +157,46 @@ struct Shared {
     path: PathBuf,
     role: Role,
     /// Another one after its disk failed.
-    database: RwLock<Arc<Database>>,
+    database: RwLock<Arc<Handle>>,
     open: Box<dyn Fn() -> Result<Database, TelemetryError> + Send + Sync>,
     replicas: replicas::Replicas,
     /// Set once, if something reads them.
     tallies: OnceLock<SharedTallies>,
+    /// How often a damaged page was met.
+    damages: AtomicU64,
 }
 
 impl Shared {
-    fn database(&self) -> Arc<Database> {
+    /// Works on the file; a panic of redb on a damaged page, and a record that cannot be read, are errors.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, TelemetryError>) -> Result<T, TelemetryError> {
+        match guarded(work) {
+            Ok(Err(error)) if error.is_of_damage() => Err(self.damaged(&error.to_string())),
+            Ok(done) => done,
+            Err(panic) => Err(self.damaged(&panic)),
+        }
+    }
+
+    /// Counts a damaged page, and says in the log what to do the first time.
+    fn damaged(&self, reason: &str) -> TelemetryError {
+        if self.damages.fetch_add(1, Ordering::Relaxed) == 0 {
+            let error = FileError::inconsistent(&self.path);
+            tracing::error!(error = &error as &dyn std::error::Error, reason, "recorded telemetry is damaged");
+        }
+        TelemetryError::Damaged
+    }
+
+    fn database(&self) -> Arc<Handle> {
         Arc::clone(&self.database.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One state of the file.
+    fn begin_read(&self) -> Result<ReadTransaction, TelemetryError> {
+        self.guarded(|| Ok(self.database().begin_read()?))
     }
 
     /// Opens the file again.
     fn reopen(&self) -> Result<(), TelemetryError> {
-        let opened = Arc::new((self.open)()?);
+        let opened = Arc::new(Handle(Some((self.open)()?)));
         *self.database.write().unwrap_or_else(PoisonError::into_inner) = opened;
         Ok(())
     }
@@ -175,25 +209,27 @@ impl TelemetryStore {
     /// It is damaged, from a newer program, or in use; the disk is full or not writable.
     pub fn open(directory: &Path, role: Role) -> Result<Self, TelemetryError> {
         let path = directory.join(TELEMETRY_FILE);
-        let disk = disk::Disk::open(&path)?;
-        Self::open_on(path, move || Ok(disk.connect()), role)
+        let disk = disk::Disk::open(&path).map_err(|error| TelemetryError::File(error.into()))?;
+        Self::open_on(path, CACHE_BYTES, move || Ok(disk.connect()), role)
     }
 
     /// Opens what a backend of storage holds; another one is connected after one has failed.
     fn open_on<B: StorageBackend>(
         path: PathBuf,
+        cache_bytes: usize,
         connect: impl Fn() -> std::io::Result<B> + Send + Sync + 'static,
         role: Role,
     ) -> Result<Self, TelemetryError> {
         let of = path.clone();
-        let open = move || open(&of, connect().map_err(redb::Error::Io)?);
-        let database = open()?;
-        let replicas = replicas::Replicas::load(&database)?;
+        let open = move || open(&of, cache_bytes, connect().map_err(redb::Error::Io)?);
+        let database = Handle(Some(open()?));
+        let inconsistent = |_| TelemetryError::File(FileError::inconsistent(&path));
+        let replicas = guarded(|| replicas::Replicas::load(&database)).map_err(inconsistent).flatten()?;
         let database = RwLock::new(Arc::new(database));
-        let shared = Shared { path, role, database, open: Box::new(open), replicas, tallies: OnceLock::new() };
-        let shared = Arc::new(shared);
+        let (open, tallies, damages) = (Box::new(open), OnceLock::new(), AtomicU64::default());
+        let shared = Arc::new(Shared { path, role, database, open, replicas, tallies, damages });
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
-        let writer = writer::Writer::new(Arc::clone(&shared))?;
+        let writer = shared.guarded(|| writer::Writer::new(Arc::clone(&shared)))?;
         std::thread::Builder::new()
             .name("telemetry".to_owned())
             .spawn(move || writer.run(&jobs))
@@ -326,34 +362,44 @@ impl TelemetryStore {
             TrySendError::Full(_) => TelemetryError::Busy,
             TrySendError::Disconnected(_) => TelemetryError::Stopped,
         })?;
-        answer.await.map_err(|_| TelemetryError::Stopped)?
+        // What met a damaged page is not answered.
+        let is_damaged = || self.shared.damages.load(Ordering::Relaxed) > 0;
+        let unanswered = || if is_damaged() { TelemetryError::Damaged } else { TelemetryError::Stopped };
+        answer.await.map_err(|_| unanswered())?
+    }
+
+    /// How often a damaged page was met since the file was opened.
+    #[must_use]
+    pub fn damages(&self) -> u64 {
+        self.shared.damages.load(Ordering::Relaxed)
+    }
+
+    /// Reads one state of the file.
+    fn read<T>(&self, work: impl FnOnce(&ReadTransaction) -> Result<T, TelemetryError>) -> Result<T, TelemetryError> {
+        let txn = self.shared.begin_read()?;
+        self.shared.guarded(|| work(&txn))
     }
 }
 
-fn open(path: &Path, backend: impl StorageBackend) -> Result<Database, TelemetryError> {
-    let shown = || path.display().to_string();
-    let damaged = |reason: String| TelemetryError::Damaged { path: shown(), reason };
-    let database = match Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(backend) {
-        Ok(database) => database,
-        Err(DatabaseError::Storage(redb::StorageError::Corrupted(reason))) => return Err(damaged(reason)),
-        Err(DatabaseError::Storage(redb::StorageError::Io(error)))
-            if error.kind() == std::io::ErrorKind::InvalidData =>
-        {
-            return Err(damaged(error.to_string()));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let write = database.begin_write()?;
-    {
-        let mut meta = write.open_table(META)?;
-        let found = meta.get("schema")?.map(|value| value.value());
-        match found {
-            None => drop(meta.insert("schema", SCHEMA)?),
-            Some(found) if found > SCHEMA => return Err(TelemetryError::Newer { path: shown(), found }),
-            Some(_) => {}
-        }
-        tables::create(&write)?;
+/// An open database. Closing it commits once more, which may panic on a damaged page.
+struct Handle(Option<Database>);
+
+impl Deref for Handle {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        self.0.as_ref().expect("it is there until it is dropped")
     }
-    write.commit()?;
-    Ok(database)
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let database = self.0.take();
+        let _closed = guarded(|| drop(database));
+    }
+}
+
+fn open(path: &Path, cache_bytes: usize, backend: impl StorageBackend) -> Result<Database, TelemetryError> {
+    let form = FileForm { schema: SCHEMA, cache_bytes, create: tables::create };
+    bookholder_database::open(path, backend, form).map_err(TelemetryError::File)
 }

@@ -3,7 +3,7 @@
 //! The groups are read into memory with the first text that belongs to no version, and forgotten whenever a transaction
 //! fails or something else changed the tables.
 
-use redb::{Database, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadableTable, WriteTransaction};
 
 use super::codec::{pack, unpack};
 use super::tables::{OBSERVED, OBSERVED_TEXTS};
@@ -123,21 +123,22 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn observed(&self) -> Result<(Vec<ObservedPrompt>, ObservedCounts), TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let texts = txn.open_table(OBSERVED_TEXTS)?;
-        let (mut found, mut other) = (Vec::new(), ObservedCounts::default());
-        for entry in txn.open_table(OBSERVED)?.iter()? {
-            let (id, packed) = entry?;
-            let (id, counts) = (id.value(), unpack(packed.value())?);
-            if id == OTHER {
-                other = counts;
-                continue;
+        self.read(|txn| {
+            let texts = txn.open_table(OBSERVED_TEXTS)?;
+            let (mut found, mut other) = (Vec::new(), ObservedCounts::default());
+            for entry in txn.open_table(OBSERVED)?.iter()? {
+                let (id, packed) = entry?;
+                let (id, counts) = (id.value(), unpack(packed.value())?);
+                if id == OTHER {
+                    other = counts;
+                    continue;
+                }
+                let (pattern, _) = text_of(texts.get(id)?.map(|text| text.value().to_vec()))?;
+                found.push(ObservedPrompt { id, pattern, counts });
             }
-            let (pattern, _) = text_of(texts.get(id)?.map(|text| text.value().to_vec()))?;
-            found.push(ObservedPrompt { id, pattern, counts });
-        }
-        found.sort_by_key(|one: &ObservedPrompt| (u64::MAX - one.counts.calls, one.id));
-        Ok((found, other))
+            found.sort_by_key(|one: &ObservedPrompt| (u64::MAX - one.counts.calls, one.id));
+            Ok((found, other))
+        })
     }
 
     /// One observed prompt.
@@ -145,11 +146,12 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn observed_prompt(&self, id: u64) -> Result<Option<ObservedPrompt>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let table = txn.open_table(OBSERVED)?;
-        let Some(packed) = table.get(id)?.filter(|_| id != OTHER) else { return Ok(None) };
-        let texts = txn.open_table(OBSERVED_TEXTS)?;
-        let (pattern, _) = text_of(texts.get(id)?.map(|text| text.value().to_vec()))?;
-        Ok(Some(ObservedPrompt { id, pattern, counts: unpack(packed.value())? }))
+        self.read(|txn| {
+            let table = txn.open_table(OBSERVED)?;
+            let Some(packed) = table.get(id)?.filter(|_| id != OTHER) else { return Ok(None) };
+            let texts = txn.open_table(OBSERVED_TEXTS)?;
+            let (pattern, _) = text_of(texts.get(id)?.map(|text| text.value().to_vec()))?;
+            Ok(Some(ObservedPrompt { id, pattern, counts: unpack(packed.value())? }))
+        })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A call leaves this table in the transaction that records it.
 
-use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::codec::{Recorded, pack, unpack};
 use super::tables::{PARKED, span_hash};
@@ -48,11 +48,12 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn parked(&self) -> Result<Vec<Recorded>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let mut found = Vec::new();
-        for entry in txn.open_table(PARKED)?.iter()? {
-            found.push(unpack(entry?.1.value())?);
-        }
-        Ok(found)
+        self.read(|txn| {
+            let mut found = Vec::new();
+            for entry in txn.open_table(PARKED)?.iter()? {
+                found.push(unpack(entry?.1.value())?);
+            }
+            Ok(found)
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata};
 
 use super::apply::{target_hash, targets_of};
 use super::codec::{decode_rollup, decode_series, decode_spend, decode_total, decode_volume, unpack};
@@ -119,9 +119,11 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn response(&self, id: &str) -> Result<Option<Found>, TelemetryError> {
-        let reading = self.reading()?;
-        let found = reading.responses(Kind::Response, &hash(&[id.as_bytes()]), 1)?;
-        found.into_iter().next_back().map(|response| reading.scored(response)).transpose()
+        self.read(|txn| {
+            let reading = Reading { txn };
+            let found = reading.responses(Kind::Response, &hash(&[id.as_bytes()]), 1)?;
+            found.into_iter().next_back().map(|response| reading.scored(response)).transpose()
+        })
     }
 
     /// The response of a span.
@@ -129,9 +131,11 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn span(&self, span: &SpanContext) -> Result<Option<Found>, TelemetryError> {
-        let reading = self.reading()?;
-        let found = reading.responses(Kind::Span, &span_hash(span), 1)?;
-        found.into_iter().next().map(|response| reading.scored(response)).transpose()
+        self.read(|txn| {
+            let reading = Reading { txn };
+            let found = reading.responses(Kind::Span, &span_hash(span), 1)?;
+            found.into_iter().next().map(|response| reading.scored(response)).transpose()
+        })
     }
 
     /// All responses of a trace, in order.
@@ -139,9 +143,11 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn trace(&self, trace: &[u8; 16]) -> Result<Vec<Found>, TelemetryError> {
-        let reading = self.reading()?;
-        let found = reading.responses(Kind::Trace, &hash(&[trace]), RESPONSES_MAX)?;
-        found.into_iter().map(|response| reading.scored(response)).collect()
+        self.read(|txn| {
+            let reading = Reading { txn };
+            let found = reading.responses(Kind::Trace, &hash(&[trace]), RESPONSES_MAX)?;
+            found.into_iter().map(|response| reading.scored(response)).collect()
+        })
     }
 
     /// All responses of a conversation, in order.
@@ -149,9 +155,11 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn session(&self, id: &str) -> Result<Vec<Found>, TelemetryError> {
-        let reading = self.reading()?;
-        let found = reading.responses(Kind::Session, &hash(&[id.as_bytes()]), RESPONSES_MAX)?;
-        found.into_iter().map(|response| reading.scored(response)).collect()
+        self.read(|txn| {
+            let reading = Reading { txn };
+            let found = reading.responses(Kind::Session, &hash(&[id.as_bytes()]), RESPONSES_MAX)?;
+            found.into_iter().map(|response| reading.scored(response)).collect()
+        })
     }
 
     /// The newest responses before a moment that a test takes, newest first.
@@ -166,28 +174,30 @@ impl TelemetryStore {
     ) -> Result<Vec<Response>, TelemetryError> {
         /// Blocks that are looked at.
         const BLOCKS_MAX: usize = 400;
-        let reading = self.reading()?;
-        let blocks = reading.txn.open_table(BLOCKS)?;
-        let mut found = Vec::new();
-        for entry in blocks.iter()?.rev().take(BLOCKS_MAX) {
-            let (block, packed) = entry?;
-            let events: Vec<Event> = unpack(packed.value())?;
-            for (index, event) in events.into_iter().enumerate().rev() {
-                let Event::Response(mut response) = event else { continue };
-                if response.ended_ms >= before_ms || !wanted(&response) {
-                    continue;
+        self.read(|txn| {
+            let reading = Reading { txn };
+            let blocks = reading.txn.open_table(BLOCKS)?;
+            let mut found = Vec::new();
+            for entry in blocks.iter()?.rev().take(BLOCKS_MAX) {
+                let (block, packed) = entry?;
+                let events: Vec<Event> = unpack(packed.value())?;
+                for (index, event) in events.into_iter().enumerate().rev() {
+                    let Event::Response(mut response) = event else { continue };
+                    if response.ended_ms >= before_ms || !wanted(&response) {
+                        continue;
+                    }
+                    response.body =
+                        reading.body(Place { block: block.value(), index: u8::try_from(index).unwrap_or(u8::MAX) })?;
+                    found.push(*response);
                 }
-                response.body =
-                    reading.body(Place { block: block.value(), index: u8::try_from(index).unwrap_or(u8::MAX) })?;
-                found.push(*response);
+                if found.len() >= most {
+                    break;
+                }
             }
-            if found.len() >= most {
-                break;
-            }
-        }
-        found.sort_by_key(|response| std::cmp::Reverse(response.ended_ms));
-        found.truncate(most);
-        Ok(found)
+            found.sort_by_key(|response| std::cmp::Reverse(response.ended_ms));
+            found.truncate(most);
+            Ok(found)
+        })
     }
 
     /// What was counted between two moments: buckets that begin in `from_ms..to_ms`.
@@ -228,26 +238,27 @@ impl TelemetryStore {
         mut wanted: impl FnMut(&Series) -> bool,
         mut visit: impl FnMut(&Series, i64, Rollup) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let prefix = match which {
-            Which::All => Vec::new(),
-            Which::Prompt(name) => prompt_prefix(name),
-        };
-        let stretches = OpenStretches::open(&txn, stretches)?;
-        for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
-            let (key, value) = entry?;
-            if !key.value().starts_with(&prefix) {
-                break;
+        self.read(|txn| {
+            let prefix = match which {
+                Which::All => Vec::new(),
+                Which::Prompt(name) => prompt_prefix(name),
+            };
+            let stretches = OpenStretches::open(txn, stretches)?;
+            for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
+                let (key, value) = entry?;
+                if !key.value().starts_with(&prefix) {
+                    break;
+                }
+                let (number, series) = decode_series(value.value())?;
+                if !wanted(&series) {
+                    continue;
+                }
+                if stretches.visit(number, decode_rollup, |at_ms, counted| visit(&series, at_ms, counted))?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
-            let (number, series) = decode_series(value.value())?;
-            if !wanted(&series) {
-                continue;
-            }
-            if stretches.visit(number, decode_rollup, |at_ms, rollup| visit(&series, at_ms, rollup))?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// Visits calls, cost and tokens of the newest versions of a prompt that have calls in stretches of time, at most so
@@ -265,31 +276,32 @@ impl TelemetryStore {
     ) -> Result<ControlFlow<()>, TelemetryError> {
         /// Series after which no further version is looked at.
         const SERIES_MAX: usize = 256;
-        let txn = self.shared.database().begin_read()?;
-        let stretches = OpenStretches::open(&txn, stretches)?;
-        let (mut current, mut has_calls, mut with_calls) = (None, false, 0);
-        let prefix = prompt_prefix(prompt.as_str());
-        let end = [prefix.as_slice(), &[u8::MAX; 9]].concat();
-        let series = txn.open_table(SERIES)?;
-        for (looked, entry) in series.range(prefix.as_slice()..end.as_slice())?.rev().enumerate() {
-            let (number, series) = decode_series(entry?.1.value())?;
-            let SeriesOf::Version { version, .. } = series.of else { continue };
-            if current != Some(version) {
-                with_calls += usize::from(std::mem::take(&mut has_calls));
-                if with_calls >= versions_max || looked >= SERIES_MAX {
-                    break;
+        self.read(|txn| {
+            let stretches = OpenStretches::open(txn, stretches)?;
+            let (mut current, mut has_calls, mut with_calls) = (None, false, 0);
+            let prefix = prompt_prefix(prompt.as_str());
+            let end = [prefix.as_slice(), &[u8::MAX; 9]].concat();
+            let series = txn.open_table(SERIES)?;
+            for (looked, entry) in series.range(prefix.as_slice()..end.as_slice())?.rev().enumerate() {
+                let (number, series) = decode_series(entry?.1.value())?;
+                let SeriesOf::Version { version, .. } = series.of else { continue };
+                if current != Some(version) {
+                    with_calls += usize::from(std::mem::take(&mut has_calls));
+                    if with_calls >= versions_max || looked >= SERIES_MAX {
+                        break;
+                    }
+                    current = Some(version);
                 }
-                current = Some(version);
+                let visited = stretches.visit(number, decode_volume, |_, volume| {
+                    has_calls |= volume.spend.calls > 0;
+                    visit(version, &series.model, volume)
+                })?;
+                if visited.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
-            let visited = stretches.visit(number, decode_volume, |_, volume| {
-                has_calls |= volume.spend.calls > 0;
-                visit(version, &series.model, volume)
-            })?;
-            if visited.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-        }
-        Ok(ControlFlow::Continue(()))
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// Visits what was counted in stretches of time in the totals that are wanted: what this costs grows with their
@@ -303,9 +315,10 @@ impl TelemetryStore {
         wanted: impl FnMut(&Total) -> bool,
         visit: impl FnMut(&Total, i64, Rollup) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let (wanted, _) = wanted_totals(&txn, wanted)?;
-        visit_each(&OpenStretches::open(&txn, stretches)?, &wanted, decode_rollup, visit)
+        self.read(|txn| {
+            let (wanted, _) = wanted_totals(txn, wanted)?;
+            visit_each(&OpenStretches::open(txn, stretches)?, &wanted, decode_rollup, visit)
+        })
     }
 
     /// The same for calls and their cost alone, in any order, which takes a fraction of the time.
@@ -320,27 +333,28 @@ impl TelemetryStore {
     ) -> Result<ControlFlow<()>, TelemetryError> {
         /// One in so many totals is still looked up by itself, instead of reading past the others.
         const FEW: usize = 8;
-        let txn = self.shared.database().begin_read()?;
-        let (wanted, all) = wanted_totals(&txn, wanted)?;
-        if wanted.len() <= all / FEW {
-            let stretches = OpenStretches::open(&txn, stretches)?;
-            return visit_each(&stretches, &wanted, decode_spend, visit);
-        }
-        let wanted: HashMap<u32, Total> = wanted.into_iter().collect();
-        for Stretch { level, from_ms, to_ms } in stretches {
-            let Some(table) = SPEND.get(*level as usize) else { continue };
-            let buckets = buckets_of(*level, *from_ms, *to_ms);
-            for entry in txn.open_table(*table)?.range((buckets.start, 0)..(buckets.end, 0))? {
-                let (key, value) = entry?;
-                let (bucket, number) = key.value();
-                let Some(total) = wanted.get(&number) else { continue };
-                let at_ms = i64::from(bucket).saturating_mul(level.ms());
-                if visit(total, at_ms, decode_spend(value.value())?).is_break() {
-                    return Ok(ControlFlow::Break(()));
+        self.read(|txn| {
+            let (wanted, all) = wanted_totals(txn, wanted)?;
+            if wanted.len() <= all / FEW {
+                let stretches = OpenStretches::open(txn, stretches)?;
+                return visit_each(&stretches, &wanted, decode_spend, visit);
+            }
+            let wanted: HashMap<u32, Total> = wanted.into_iter().collect();
+            for Stretch { level, from_ms, to_ms } in stretches {
+                let Some(table) = SPEND.get(*level as usize) else { continue };
+                let buckets = buckets_of(*level, *from_ms, *to_ms);
+                for entry in txn.open_table(*table)?.range((buckets.start, 0)..(buckets.end, 0))? {
+                    let (key, value) = entry?;
+                    let (bucket, number) = key.value();
+                    let Some(total) = wanted.get(&number) else { continue };
+                    let at_ms = i64::from(bucket).saturating_mul(level.ms());
+                    if visit(total, at_ms, decode_spend(value.value())?).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
             }
-        }
-        Ok(ControlFlow::Continue(()))
+            Ok(ControlFlow::Continue(()))
+        })
     }
 
     /// The series of a prompt, or of everything; those without counts included.
@@ -348,20 +362,21 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn series(&self, which: Which<'_>) -> Result<Vec<Series>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let prefix = match which {
-            Which::All => Vec::new(),
-            Which::Prompt(name) => prompt_prefix(name),
-        };
-        let mut found = Vec::new();
-        for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
-            let (key, value) = entry?;
-            if !key.value().starts_with(&prefix) {
-                break;
+        self.read(|txn| {
+            let prefix = match which {
+                Which::All => Vec::new(),
+                Which::Prompt(name) => prompt_prefix(name),
+            };
+            let mut found = Vec::new();
+            for entry in txn.open_table(SERIES)?.range(prefix.as_slice()..)? {
+                let (key, value) = entry?;
+                if !key.value().starts_with(&prefix) {
+                    break;
+                }
+                found.push(decode_series(value.value())?.1);
             }
-            found.push(decode_series(value.value())?.1);
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 
     /// The time of the newest report; none without reports. Only the blocks that were written last are looked at,
@@ -372,12 +387,13 @@ impl TelemetryStore {
     pub fn newest_report_ms(&self) -> Result<Option<i64>, TelemetryError> {
         /// Blocks that are looked at.
         const BLOCKS_MAX: usize = 64;
-        let txn = self.shared.database().begin_read()?;
-        let mut newest = None;
-        for entry in txn.open_table(BLOCK_ENDS)?.iter()?.rev().take(BLOCKS_MAX) {
-            newest = newest.max(Some(entry?.1.value()));
-        }
-        Ok(newest)
+        self.read(|txn| {
+            let mut newest = None;
+            for entry in txn.open_table(BLOCK_ENDS)?.iter()?.rev().take(BLOCKS_MAX) {
+                newest = newest.max(Some(entry?.1.value()));
+            }
+            Ok(newest)
+        })
     }
 
     /// How much the file holds.
@@ -385,19 +401,16 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn holdings(&self) -> Result<Holdings, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let meta = txn.open_table(META)?;
-        let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
-        Ok(Holdings {
-            bytes: number("bytes")?.saturating_add(index_bytes(txn.open_table(INDEX)?.len()?)),
-            series: txn.open_table(SERIES)?.len()?,
-            waiting_scores: number("waiting")?,
-            orphan_scores: number("orphan_scores")?,
+        self.read(|txn| {
+            let meta = txn.open_table(META)?;
+            let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
+            Ok(Holdings {
+                bytes: number("bytes")?.saturating_add(index_bytes(txn.open_table(INDEX)?.len()?)),
+                series: txn.open_table(SERIES)?.len()?,
+                waiting_scores: number("waiting")?,
+                orphan_scores: number("orphan_scores")?,
+            })
         })
-    }
-
-    fn reading(&self) -> Result<Reading, TelemetryError> {
-        Ok(Reading { txn: self.shared.database().begin_read()? })
     }
 }
 
@@ -474,11 +487,11 @@ impl OpenStretches {
 }
 
 /// One state of the file.
-struct Reading {
-    txn: ReadTransaction,
+struct Reading<'t> {
+    txn: &'t ReadTransaction,
 }
 
-impl Reading {
+impl Reading<'_> {
     /// The places of a hash, days from the newest, until there are enough.
     fn places(&self, kind: Kind, hash: &[u8; 16], most: usize) -> Result<Vec<Place>, TelemetryError> {
         let index = self.txn.open_table(INDEX)?;

@@ -116,8 +116,7 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn file_key(&self, node: &[u8; 16]) -> Result<Option<[u8; 32]>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        Ok(txn.open_table(FILE_KEYS)?.get(node)?.map(|key| *key.value()))
+        self.read(|txn| Ok(txn.open_table(FILE_KEYS)?.get(node)?.map(|key| *key.value())))
     }
 }
 

@@ -8,12 +8,13 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::codec::{BATCH_EVENTS_MAX, Batch, Recorded};
 use super::tables::{CURSORS, FILE_KEYS, META, SPOOL, SPOOL_EPOCHS};
-use super::{Role, TelemetryError, TelemetryStore};
+use super::{Role, Shared, TelemetryError, TelemetryStore};
 use crate::event::Event;
 use crate::system_text::SentText;
 
@@ -291,6 +292,7 @@ pub(super) fn advance(
 
 /// One state of a spool, for reading all of it.
 pub struct SpoolReading {
+    shared: Arc<Shared>,
     txn: ReadTransaction,
     node: [u8; 16],
     next: u64,
@@ -308,7 +310,7 @@ impl SpoolReading {
     /// # Errors
     /// The file cannot be read.
     pub fn batches(&self) -> Result<u64, TelemetryError> {
-        Ok(self.txn.open_table(SPOOL)?.len()?)
+        self.shared.guarded(|| Ok(self.txn.open_table(SPOOL)?.len()?))
     }
 
     /// The next batches, oldest first; none at the end.
@@ -316,23 +318,26 @@ impl SpoolReading {
     /// # Errors
     /// The file cannot be read.
     pub fn next_batches(&mut self) -> Result<Vec<Spooled>, TelemetryError> {
-        let epochs = self.txn.open_table(SPOOL_EPOCHS)?;
-        let (mut found, mut bytes) = (Vec::new(), 0_usize);
-        for entry in self.txn.open_table(SPOOL)?.range(self.next..)? {
-            let (key, value) = entry?;
-            let (key, (at_ms, batch)) = (key.value(), value.value());
-            // Every batch is in the epoch that began last before it.
-            let epoch = epochs.range(..=key)?.next_back().transpose()?;
-            let (start, epoch) = epoch.map_or((1, 0), |(start, epoch)| (start.value(), epoch.value()));
-            bytes = bytes.saturating_add(batch.len());
-            self.next = key.saturating_add(1);
-            let (id, number) = (SpoolId { node: self.node, epoch }, key.saturating_sub(start).saturating_add(1));
-            found.push(Spooled { id, number, at_ms, batch: batch.to_vec() });
-            if bytes >= READ_BYTES_MAX {
-                break;
+        let Self { shared, txn, node, next } = self;
+        shared.guarded(|| {
+            let epochs = txn.open_table(SPOOL_EPOCHS)?;
+            let (mut found, mut bytes) = (Vec::new(), 0_usize);
+            for entry in txn.open_table(SPOOL)?.range(*next..)? {
+                let (key, value) = entry?;
+                let (key, (at_ms, batch)) = (key.value(), value.value());
+                // Every batch is in the epoch that began last before it.
+                let epoch = epochs.range(..=key)?.next_back().transpose()?;
+                let (start, epoch) = epoch.map_or((1, 0), |(start, epoch)| (start.value(), epoch.value()));
+                bytes = bytes.saturating_add(batch.len());
+                *next = key.saturating_add(1);
+                let (id, number) = (SpoolId { node: *node, epoch }, key.saturating_sub(start).saturating_add(1));
+                found.push(Spooled { id, number, at_ms, batch: batch.to_vec() });
+                if bytes >= READ_BYTES_MAX {
+                    break;
+                }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 }
 
@@ -342,9 +347,9 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn read_spool(&self) -> Result<SpoolReading, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let node = node(&txn)?;
-        Ok(SpoolReading { txn, node, next: 0 })
+        let txn = self.shared.begin_read()?;
+        let node = self.shared.guarded(|| node(&txn))?;
+        Ok(SpoolReading { shared: Arc::clone(&self.shared), txn, node, next: 0 })
     }
 
     /// The batches that wait, oldest first; some of them, if they are many.
@@ -360,25 +365,28 @@ impl TelemetryStore {
     /// # Errors
     /// The file cannot be read.
     pub fn merged(&self, of: Option<&[u8; 16]>) -> Result<Vec<(SpoolId, u64)>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let mut nodes = Vec::new();
-        match of {
-            Some(node) => nodes.push(*node),
-            None => {
-                for entry in txn.open_table(FILE_KEYS)?.iter()? {
-                    nodes.push(*entry?.0.value());
+        self.read(|txn| {
+            let mut nodes = Vec::new();
+            match of {
+                Some(node) => nodes.push(*node),
+                None => {
+                    for entry in txn.open_table(FILE_KEYS)?.iter()? {
+                        nodes.push(*entry?.0.value());
+                    }
                 }
             }
-        }
-        let cursors = txn.open_table(CURSORS)?;
-        let mut merged = Vec::new();
-        for node in nodes {
-            for entry in cursors.range((&node, 0)..=(&node, u64::MAX))?.take(MERGED_MAX.saturating_sub(merged.len())) {
-                let (key, cursor) = entry?;
-                merged.push((SpoolId { node, epoch: key.value().1 }, cursor.value().0));
+            let cursors = txn.open_table(CURSORS)?;
+            let mut merged = Vec::new();
+            for node in nodes {
+                for entry in
+                    cursors.range((&node, 0)..=(&node, u64::MAX))?.take(MERGED_MAX.saturating_sub(merged.len()))
+                {
+                    let (key, cursor) = entry?;
+                    merged.push((SpoolId { node, epoch: key.value().1 }, cursor.value().0));
+                }
             }
-        }
-        Ok(merged)
+            Ok(merged)
+        })
     }
 
     /// How much waits in the spool; none on a node that keeps telemetry itself.
@@ -389,18 +397,19 @@ impl TelemetryStore {
         if self.shared.role == Role::Keep {
             return Ok(None);
         }
-        let txn = self.shared.database().begin_read()?;
-        let meta = txn.open_table(META)?;
-        let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
-        let spool = txn.open_table(SPOOL)?;
-        let epoch = txn.open_table(SPOOL_EPOCHS)?.last()?.map_or(0, |(_, epoch)| epoch.value());
-        Ok(Some(SpoolState {
-            id: SpoolId { node: node(&txn)?, epoch },
-            batches: spool.len()?,
-            bytes: number("spool_bytes")?,
-            oldest_ms: spool.first()?.map(|(_, batch)| batch.value().0),
-            bodies_dropped: number("bodies_dropped")?,
-        }))
+        self.read(|txn| {
+            let meta = txn.open_table(META)?;
+            let number = |name: &str| Ok::<_, TelemetryError>(meta.get(name)?.map_or(0, |value| value.value()));
+            let spool = txn.open_table(SPOOL)?;
+            let epoch = txn.open_table(SPOOL_EPOCHS)?.last()?.map_or(0, |(_, epoch)| epoch.value());
+            Ok(Some(SpoolState {
+                id: SpoolId { node: node(txn)?, epoch },
+                batches: spool.len()?,
+                bytes: number("spool_bytes")?,
+                oldest_ms: spool.first()?.map(|(_, batch)| batch.value().0),
+                bodies_dropped: number("bodies_dropped")?,
+            }))
+        })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::rollup::{Series, SeriesOf, Total};
 
 /// Numbers about the file, by name: `schema`, `block`, `bytes`, `series`, `waiting`, `spool`, `spool_bytes`, `node_high`,
 /// `node_low`, and the cursors of exports.
-pub(super) const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+pub(super) use bookholder_database::META;
 /// Blocks of events, compressed, by number.
 pub(super) const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks");
 /// Last time in each block, in milliseconds, by number.

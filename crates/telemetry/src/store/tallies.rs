@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use redb::{ReadableDatabase, ReadableTable};
+use redb::ReadableTable;
 
 use super::codec::{decode_series, decode_spend};
 use super::tables::{DAY_MS, ROLLUPS, SERIES, bucket};
@@ -33,22 +33,23 @@ impl TelemetryStore {
 
     /// Calls by prompt and label, in days from a moment.
     fn calls_since(&self, from_ms: i64) -> Result<HashMap<PromptLabel, u64>, TelemetryError> {
-        let txn = self.shared.database().begin_read()?;
-        let [.., days] = ROLLUPS;
-        let days = txn.open_table(days)?;
-        let first = bucket(from_ms, Level::Day as usize);
-        let mut found: HashMap<PromptLabel, u64> = HashMap::new();
-        for entry in txn.open_table(SERIES)?.iter()? {
-            let (number, series) = decode_series(entry?.1.value())?;
-            let Some(of) = PromptLabel::of(series) else { continue };
-            for entry in days.range((number, first)..=(number, u32::MAX))? {
-                let calls = decode_spend(entry?.1.value())?.calls;
-                if calls > 0 {
-                    let sum = found.entry(of.clone()).or_default();
-                    *sum = sum.saturating_add(calls);
+        self.read(|txn| {
+            let [.., days] = ROLLUPS;
+            let days = txn.open_table(days)?;
+            let first = bucket(from_ms, Level::Day as usize);
+            let mut found: HashMap<PromptLabel, u64> = HashMap::new();
+            for entry in txn.open_table(SERIES)?.iter()? {
+                let (number, series) = decode_series(entry?.1.value())?;
+                let Some(of) = PromptLabel::of(series) else { continue };
+                for entry in days.range((number, first)..=(number, u32::MAX))? {
+                    let calls = decode_spend(entry?.1.value())?.calls;
+                    if calls > 0 {
+                        let sum = found.entry(of.clone()).or_default();
+                        *sum = sum.saturating_add(calls);
+                    }
                 }
             }
-        }
-        Ok(found)
+            Ok(found)
+        })
     }
 }

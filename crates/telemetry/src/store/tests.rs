@@ -2,11 +2,13 @@ mod merging;
 mod upkeep;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use super::codec::{encode_rollup, encode_spend};
-use super::tables::DAY_MS;
+use super::tables::{DAY_MS, META};
 use super::*;
 use crate::event::{
     Attributed, AttributedBy, Attribution, Body, Cost, CostSource, Event, Response, Score, ScoreTarget, ScoreValue,
@@ -608,11 +610,60 @@ fn newer_or_damaged_file_is_refused_and_left_alone() {
         txn.commit().expect("a commit");
     }
     let refused = TelemetryStore::open(directory.path(), Role::Keep).err().expect("a refusal");
-    assert!(matches!(refused, TelemetryError::Newer { found: 2, .. }), "{refused}");
+    assert!(matches!(refused, TelemetryError::File(FileError::Newer { found: 2, .. })), "{refused}");
     std::fs::write(&path, b"this is not a database, but some text that is long enough").expect("a write");
     let refused = TelemetryStore::open(directory.path(), Role::Keep).err().expect("a refusal");
-    assert!(matches!(refused, TelemetryError::Damaged { .. }), "{refused}");
+    assert!(matches!(refused, TelemetryError::File(FileError::Damaged { .. })), "{refused}");
     assert!(std::fs::read(&path).expect("a file").starts_with(b"this is"));
+}
+
+#[test]
+fn damaged_pages_are_errors_and_never_end_the_writer() {
+    const PAGE: usize = 4_096;
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = reopen(directory.path(), Role::Keep);
+    for number in 0..20 {
+        let event = recorded(response(&format!("r-{number}"), 1, NOON));
+        block_on(store.record(vec![event], NOON)).expect("recorded");
+    }
+    let path = directory.path().join(TELEMETRY_FILE);
+    drop(store);
+    drop(retry(|| Database::open(&path)));
+    let whole = std::fs::read(&path).expect("a file");
+    let (mut refused, mut met) = (0, 0);
+    for page in (1..whole.len() / PAGE).filter(|page| whole[page * PAGE..][..PAGE].iter().any(|byte| *byte != 0)) {
+        let place = u64::try_from(page * PAGE).expect("small");
+        let damage =
+            |path: &Path| File::options().write(true).open(path).and_then(|it| it.write_all_at(&[0xa5; PAGE], place));
+        let closed = tempfile::tempdir().expect("a directory");
+        std::fs::write(closed.path().join(TELEMETRY_FILE), &whole).expect("written");
+        damage(&closed.path().join(TELEMETRY_FILE)).expect("written");
+        match TelemetryStore::open(closed.path(), Role::Keep) {
+            Err(TelemetryError::File(FileError::Damaged { .. })) => refused += 1,
+            Err(error) => panic!("page {page}: {error}"),
+            Ok(_) => {}
+        }
+        // A cache of no pages, so that the damage is met while the file is open.
+        let opened = tempfile::tempdir().expect("a directory");
+        let file = opened.path().join(TELEMETRY_FILE);
+        std::fs::write(&file, &whole).expect("written");
+        let disk = disk::Disk::open(&file).expect("a file");
+        let store = TelemetryStore::open_on(file.clone(), 0, move || Ok(disk.connect()), Role::Keep).expect("a store");
+        damage(&file).expect("written");
+        let write = |id: &str| block_on(store.record(vec![recorded(response(id, 2, NOON))], NOON)).map(drop);
+        let all = [
+            write("new"),
+            store.response("r-7").map(drop),
+            store.counts(Which::All, Level::Day, 0, i64::MAX).map(drop),
+            store.observed().map(drop),
+            write("newer"),
+        ];
+        for done in all {
+            assert!(matches!(done, Ok(()) | Err(TelemetryError::Damaged)), "page {page}: {done:?}");
+        }
+        met += u64::from(store.damages() > 0);
+    }
+    assert!(refused > 0 && met > 0, "{refused} files were refused, and a damaged page was met in {met}");
 }
 
 /// Opens a file that a thread of before may still hold for a moment.

@@ -79,58 +79,73 @@ impl Writer {
             if self.is_failed {
                 self.reopen();
             }
-            match job {
-                Job::Record { events, parking, now_ms, reply } => {
-                    let mut count = events.len();
-                    let mut group = vec![(Request { events, parking, now_ms }, reply)];
-                    while count < GROUP_EVENTS_MAX {
-                        match jobs.try_recv() {
-                            Ok(Job::Record { events, parking, now_ms, reply }) => {
-                                count += events.len();
-                                group.push((Request { events, parking, now_ms }, reply));
-                            }
-                            Ok(other) => {
-                                held = Some(other);
-                                break;
-                            }
-                            Err(_) => break,
+            let shared = Arc::clone(&self.shared);
+            let done = shared.guarded(|| {
+                self.work(job, jobs, &mut held);
+                Ok(())
+            });
+            if done.is_err() {
+                // What was given in the transaction is free again. The file stays open: opening it reads all of it, and a
+                // damaged page is no reason to lose the others.
+                self.remembered = Remembered::default();
+            }
+        }
+    }
+
+    /// Does what it is asked for; what can be done in the same transaction as well, and the job behind that is left in
+    /// `held`.
+    fn work(&mut self, job: Job, jobs: &Receiver<Job>, held: &mut Option<Job>) {
+        match job {
+            Job::Record { events, parking, now_ms, reply } => {
+                let mut count = events.len();
+                let mut group = vec![(Request { events, parking, now_ms }, reply)];
+                while count < GROUP_EVENTS_MAX {
+                    match jobs.try_recv() {
+                        Ok(Job::Record { events, parking, now_ms, reply }) => {
+                            count += events.len();
+                            group.push((Request { events, parking, now_ms }, reply));
                         }
+                        Ok(other) => {
+                            *held = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
                     }
-                    self.record(group);
                 }
-                Job::Merge { from, sent, now_ms, reply } => {
-                    let merged = self.merge(from, sent, now_ms);
-                    self.answer(reply, merged);
-                }
-                Job::Expire { run, step, reply } => {
-                    self.remembered.observed = None;
-                    self.answer(reply, run.step(&self.shared.database(), step));
-                }
-                Job::Erase { what, after, now_ms, reply } => {
-                    self.remembered.observed = None;
-                    self.answer(reply, erase(&self.shared.database(), &what, after, now_ms));
-                }
-                Job::Adopt { id, adopted, reply } => {
-                    self.remembered.observed = None;
-                    self.answer(reply, observed::adopt(&self.shared.database(), id, &adopted));
-                }
-                Job::Renew { reply } => self.answer(reply, spool::renew(&self.shared.database())),
-                Job::Forget { merged, reply } => self.answer(reply, spool::forget(&self.shared.database(), &merged)),
-                Job::Mark { now_ms, reply } => {
-                    let marked = self.mark(now_ms);
-                    self.answer(reply, marked);
-                }
-                Job::Trust { node, key, reply } => {
-                    self.answer(reply, replicas::trust(&self.shared.database(), &node, &key));
-                }
-                Job::WriteReplicas { now_ms, reply } => self.answer(reply, self.write_replicas(now_ms)),
-                Job::Exported { cursor, number, reply } => {
-                    self.answer(reply, set_cursor(&self.shared.database(), cursor, number));
-                }
-                Job::Recost { task, reply } => {
-                    self.remembered.observed = None;
-                    self.answer(reply, recost(&self.shared.database(), &task));
-                }
+                self.record(group);
+            }
+            Job::Merge { from, sent, now_ms, reply } => {
+                let merged = self.merge(from, sent, now_ms);
+                self.answer(reply, merged);
+            }
+            Job::Expire { run, step, reply } => {
+                self.remembered.observed = None;
+                self.answer(reply, run.step(&self.shared.database(), step));
+            }
+            Job::Erase { what, after, now_ms, reply } => {
+                self.remembered.observed = None;
+                self.answer(reply, erase(&self.shared.database(), &what, after, now_ms));
+            }
+            Job::Adopt { id, adopted, reply } => {
+                self.remembered.observed = None;
+                self.answer(reply, observed::adopt(&self.shared.database(), id, &adopted));
+            }
+            Job::Renew { reply } => self.answer(reply, spool::renew(&self.shared.database())),
+            Job::Forget { merged, reply } => self.answer(reply, spool::forget(&self.shared.database(), &merged)),
+            Job::Mark { now_ms, reply } => {
+                let marked = self.mark(now_ms);
+                self.answer(reply, marked);
+            }
+            Job::Trust { node, key, reply } => {
+                self.answer(reply, replicas::trust(&self.shared.database(), &node, &key));
+            }
+            Job::WriteReplicas { now_ms, reply } => self.answer(reply, self.write_replicas(now_ms)),
+            Job::Exported { cursor, number, reply } => {
+                self.answer(reply, set_cursor(&self.shared.database(), cursor, number));
+            }
+            Job::Recost { task, reply } => {
+                self.remembered.observed = None;
+                self.answer(reply, recost(&self.shared.database(), &task));
             }
         }
     }
@@ -168,11 +183,13 @@ impl Writer {
         if let Err(error) = &done {
             self.look_at(error);
         }
+        let done = self.shared.guarded(|| done);
         let mut outcomes = outcomes.into_iter();
         for reply in replies {
             let outcome = match &done {
                 Ok(()) => Ok(outcomes.next().unwrap_or_default()),
                 Err(TelemetryError::Full) => Err(TelemetryError::Full),
+                Err(TelemetryError::Damaged) => Err(TelemetryError::Damaged),
                 Err(error) => Err(TelemetryError::Write(error.to_string())),
             };
             self.answer(reply, outcome);
@@ -215,6 +232,7 @@ impl Writer {
         if let Err(error) = &result {
             self.look_at(error);
         }
+        let result = self.shared.guarded(|| result);
         // The caller may have stopped waiting.
         let _unheard = reply.send(result);
     }

@@ -159,7 +159,8 @@ impl Node {
         let started = Mutex::new(Some(disk.start()));
         let connect =
             move || started.lock().expect("no panic").take().ok_or_else(|| io::Error::other("the power is off"));
-        TelemetryStore::open_on(PathBuf::from(TELEMETRY_FILE), connect, role).expect("what was flushed is whole")
+        TelemetryStore::open_on(PathBuf::from(TELEMETRY_FILE), CACHE_BYTES, connect, role)
+            .expect("what was flushed is whole")
     }
 
     fn restart(&mut self) {
@@ -374,7 +375,7 @@ fn store_whose_disk_failed_goes_on_once_it_works_and_lost_nothing_that_it_acknow
         let connected = disk.clone();
         let connect = move || Ok(connected.start());
         let path = PathBuf::from(TELEMETRY_FILE);
-        let store = TelemetryStore::open_on(path, connect, Role::Keep).expect("a store");
+        let store = TelemetryStore::open_on(path, CACHE_BYTES, connect, Role::Keep).expect("a store");
         record(&store, vec![recorded(event(0))]);
         disk.lock().left = Some(after);
         let mut refused = 0;
