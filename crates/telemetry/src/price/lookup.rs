@@ -158,6 +158,12 @@ fn forms(model: &str) -> Vec<(Option<String>, String)> {
             }
         }
     }
+    // Gateways such as OpenRouter write `claude-sonnet-4.5`.
+    let dashed = |(provider, name): &(Option<String>, String)| {
+        (name.starts_with("claude-") && name.contains('.')).then(|| (provider.clone(), name.replace('.', "-")))
+    };
+    let dashed: Vec<_> = forms.iter().filter_map(dashed).collect();
+    forms.extend(dashed);
     forms
 }
 

@@ -40,6 +40,8 @@ fn embedded_models_are_found_under_the_names_of_gateways_and_clouds() {
         ("anthropic", "claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
         ("vertex_ai", "claude-sonnet-4-5@20250929", "claude-sonnet-4-5"),
         ("", "anthropic/claude-haiku-4-5", "claude-haiku-4-5"),
+        ("openrouter", "anthropic/claude-sonnet-4.5", "claude-sonnet-4-5"),
+        ("", "openrouter/anthropic/claude-sonnet-4.5:thinking", "claude-sonnet-4-5"),
         ("aws.bedrock", "anthropic.claude-opus-5", "claude-opus-5"),
         ("aws.bedrock", "global.anthropic.claude-opus-5-v1:0", "claude-opus-5"),
         ("aws.bedrock", "us.anthropic.claude-opus-5-v1:0", "claude-opus-5 (bedrock regional)"),
