@@ -55,7 +55,7 @@ A rule file:
 
 The server runs test_pos and test_neg of every rule before it accepts the file.
 Write ⟂ inside a sample secret to hide it from source code scanners; it is
-removed before the test. `bookholder rules show secrets` prints a built-in
+removed before the test. `bookholder rules show built-in` prints the built-in
 rule set.";
 
 /// Largest rule file that is sent, in bytes; the server has its own limit.

@@ -33,11 +33,15 @@ impl Registry {
         Ok(sets)
     }
 
-    /// One custom rule set.
+    /// One rule set; the built-in one, too.
     ///
     /// # Errors
     /// It does not exist, or the store fails.
     pub fn rule_set(&self, name: &str) -> Result<RuleSetView, RegistryError> {
+        if name == BUILT_IN {
+            let (rules, toml) = (RuleSet::builtin().len(), RuleSet::builtin_toml());
+            return Ok(RuleSetView { name: name.to_owned(), rules, toml: Some(toml), skipped: Vec::new() });
+        }
         let toml = self.0.store.read()?.get::<RuleSetToml>(name)?.map(|RuleSetToml(toml)| toml);
         let absent =
             || RegistryError::NotFound { what: "rule set", name: name.chars().take(HANDLE_BYTES_MAX).collect() };

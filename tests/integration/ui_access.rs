@@ -431,6 +431,8 @@ fn rule_sets_are_written_in_the_browser_and_their_mistakes_come_back() {
     let mut admin = signed(&node, ADMIN);
     let list = "/ui/access/rules";
     assert!(admin.page(list).contains("built-in"));
+    let built_in = admin.page("/ui/access/rules/built-in");
+    assert!(built_in.contains("# secrets.toml") && !built_in.contains("<textarea"), "{built_in}");
     let broken = RULE.replace("Take a loan today", "nothing");
     let page = refused(&mut admin, list, 422, &[("do", "create"), ("name", "house"), ("toml", &broken)]);
     assert!(page.contains("house.loan") && page.contains("value=\"house\""), "{page}");

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::set::RuleSet;
 
-/// The rule files by name, for tests.
+/// The rule files by name.
 pub(super) const FILES: [(&str, &str); 6] = [
     ("secrets.toml", include_str!("rules/secrets.toml")),
     ("personal_data.toml", include_str!("rules/personal_data.toml")),
@@ -31,6 +31,12 @@ impl RuleSet {
             }
             all
         })
+    }
+
+    /// The built-in rules as they are written, file after file.
+    #[must_use]
+    pub fn builtin_toml() -> String {
+        FILES.map(|(name, file)| format!("# {name}\n\n{file}")).join("\n")
     }
 }
 

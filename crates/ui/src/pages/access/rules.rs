@@ -9,6 +9,9 @@ use crate::format::Escaped;
 use crate::layout::Frame;
 use crate::model::count::count;
 
+/// The name of the rules that this program comes with, which nobody can change.
+const BUILT_IN: &str = "built-in";
+
 /// An example rule.
 const EXAMPLE: &str = "[[rule]]\nid = \"house.loan\"\nversion = 1\ndescription = \"Offers a loan.\"\ncategory = \"financial\"\nseverity = \"high\"\nkeywords = [\"loan\"]\nregex = '(?i)\\bloan\\b'\ntest_pos = [\"Take a loan today\"]\ntest_neg = [\"We are alone\"]\n";
 
@@ -45,12 +48,8 @@ pub fn page(frame: &Frame, matter: &Rules) -> String {
             thead { tr { th scope="col" { "Rule set" } th scope="col" { "Rules" } } }
             tbody { @for set in &matter.rows { tr {
                 th scope="row" {
-                    // Built-in rules have no page: only their number is known here.
-                    @if set.name == "built-in" {
-                        (Escaped(&set.name)) " " span.tag { "built in" }
-                    } @else {
-                        a.name href=(rules_path(&set.name)) { (Escaped(&set.name)) }
-                    }
+                    a.name href=(rules_path(&set.name)) { (Escaped(&set.name)) }
+                    @if set.name == BUILT_IN { " " span.tag { "read-only" } }
                 }
                 td data-label="Rules" { (set.rules) }
             } } }
@@ -85,7 +84,7 @@ pub fn one(frame: &Frame, matter: &RulesPageData) -> String {
             h1 { (Escaped(&set.name)) } p.quiet { (count(set.rules, "rule")) }
         }
         (matter.outcome.note())
-        @match frame.form().filter(|_| matter.keeps) {
+        @match frame.form().filter(|_| matter.keeps && set.name != BUILT_IN) {
             Some(form) => {
                 form.desk.stack method="post" action=(rules_path(&set.name)) {
                     (begin(form, "save"))
