@@ -110,7 +110,7 @@ const STORY: &[(&str, &str, &str)] = &[
     ("GET",    "/v1/suites", ""),
     ("GET",    "/v1/suites/regress", ""),
     ("GET",    "/v1/suites/regress/versions", ""),
-    ("POST",   "/v1/runs", r#"{"prompt":"support/agent","suite":"regress"}"#),
+    ("POST",   "/v1/runs", r#"{"prompt":"support/agent","at":"@1","suite":"regress"}"#),
     ("POST",   "/v1/runs/1/cancellation", ""),
     ("POST",   "/v1/runs", r#"{"prompt":"support/agent","at":"@1","suite":"regress","models":["local:echo"],"against":"@2"}"#),
     ("POST",   "/v1/runs/import", r#"{"prompt":"support/agent","at":"@1","suite":"regress","tool":"promptfoo","results":[{"case":"greeting","model":"local:hangs","repeat":0,"verdict":"passed","score":1,"answer":{"text":"Hello.","model":"hangs-1","latency_ms":8,"usage":{"input_tokens":3}},"scorers":[{"scorer":"equals","weight":1,"verdict":"passed","score":1,"reason":"it is equal"},{"scorer":"llm-rubric","weight":1,"verdict":"passed","score":1,"reason":"it is kind"}]}]}"#),
