@@ -15,7 +15,7 @@ use crate::model::evaluation::{Answer, AnswerUsage};
 use crate::model::pattern::Pattern;
 use crate::model::suite::ModelName;
 use crate::model::usd::Usd;
-use crate::telemetry::event::{Response, Tokens};
+use crate::telemetry::event::{Operation, Response, Tokens};
 
 /// Tokens that an answer can have if its version sets no limit.
 const OUTPUT_TOKENS_MAX_DEFAULT: u64 = 4_096;
@@ -90,11 +90,12 @@ impl NodeBackend {
         self.providers.names().map(str::to_owned).collect()
     }
 
-    fn cost(&self, model: &ModelName, used: Option<&str>, tokens: Tokens) -> Option<Usd> {
+    fn cost(&self, model: &ModelName, used: Option<&str>, tokens: Tokens, operation: Operation) -> Option<Usd> {
         let response = Response {
             ended_ms: self.clock.now_ms(),
             model_requested: Some(model.model.clone()),
             model_used: used.map(str::to_owned),
+            operation,
             tokens,
             ..Response::default()
         };
@@ -102,7 +103,13 @@ impl NodeBackend {
         Some(Usd::from_pico(cost.pico_usd.into()))
     }
 
-    fn usage_cost(&self, model: &ModelName, used: Option<&str>, usage: &AnswerUsage) -> Option<Usd> {
+    fn usage_cost(
+        &self,
+        model: &ModelName,
+        used: Option<&str>,
+        usage: &AnswerUsage,
+        operation: Operation,
+    ) -> Option<Usd> {
         let tokens = Tokens {
             input: usage.input_tokens,
             cache_read: usage.cache_read_tokens,
@@ -111,8 +118,16 @@ impl NodeBackend {
             reasoning: usage.reasoning_tokens,
             ..Tokens::default()
         };
-        let asked = || self.cost(model, None, tokens);
-        used.and_then(|used| self.cost(model, Some(used), tokens)).or_else(asked)
+        let asked = || self.cost(model, None, tokens, operation);
+        used.and_then(|used| self.cost(model, Some(used), tokens, operation)).or_else(asked)
+    }
+
+    /// The most that a call with so many bytes can cost. Where no key is sent, nobody is charged unless a price says so.
+    fn cost_at_most(&self, model: &ModelName, bytes: usize, output: u64, operation: Operation) -> Option<Usd> {
+        let input = u64::try_from(bytes).unwrap_or(u64::MAX) / TOKEN_BYTES_MIN;
+        let tokens = Tokens { input: Some(input), output: Some(output), ..Tokens::default() };
+        let free = || self.providers.is_free(&model.provider).then(Usd::default);
+        self.cost(model, None, tokens, operation).or_else(free)
     }
 }
 
@@ -123,7 +138,8 @@ impl Backend for NodeBackend {
 
     async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
         let mut embeddings = self.providers.embed(model, texts).await?;
-        embeddings.usage.cost = self.usage_cost(model, embeddings.model.as_deref(), &embeddings.usage);
+        embeddings.usage.cost =
+            self.usage_cost(model, embeddings.model.as_deref(), &embeddings.usage, Operation::Embeddings);
         Ok(embeddings)
     }
 
@@ -131,25 +147,26 @@ impl Backend for NodeBackend {
         self.providers.post(url, body).await
     }
 
+    fn concurrency_max(&self, model: &ModelName) -> usize {
+        self.providers.concurrency_max(&model.provider)
+    }
+
     fn endpoint(&self, model: &ModelName) -> String {
         self.providers.endpoint(model)
     }
 
     fn price(&self, model: &ModelName, answer: &Answer) -> Option<Usd> {
-        self.usage_cost(model, answer.model.as_deref(), &answer.usage)
+        self.usage_cost(model, answer.model.as_deref(), &answer.usage, Operation::default())
     }
 
     fn price_at_most(&self, model: &ModelName, request: &ChatRequest) -> Option<Usd> {
         let bytes = serde_json::to_vec(request).map_or(0, |json| json.len());
         let limit = OUTPUT_LIMITS.iter().find_map(|name| request.parameters.get(*name)?.as_u64());
-        let tokens = Tokens {
-            input: Some(u64::try_from(bytes).unwrap_or(u64::MAX) / TOKEN_BYTES_MIN),
-            output: Some(limit.unwrap_or(OUTPUT_TOKENS_MAX_DEFAULT)),
-            ..Tokens::default()
-        };
-        // Where no key is sent, nobody is charged unless a price says so.
-        let free = || self.providers.is_free(&model.provider).then(Usd::default);
-        self.cost(model, None, tokens).or_else(free)
+        self.cost_at_most(model, bytes, limit.unwrap_or(OUTPUT_TOKENS_MAX_DEFAULT), Operation::default())
+    }
+
+    fn embedding_price_at_most(&self, model: &ModelName, texts: &[String]) -> Option<Usd> {
+        self.cost_at_most(model, texts.iter().map(String::len).sum(), 0, Operation::Embeddings)
     }
 
     fn now_ms(&self) -> i64 {

@@ -55,15 +55,21 @@ impl<A: Ask> Asking<'_, A> {
         };
         // A message without text is not allowed everywhere.
         let said = if answer.text.trim().is_empty() { "(empty)" } else { head(&answer.text) };
+        let first = request.clone();
         request.messages.push(json!({ "role": "assistant", "content": said }));
         request
             .messages
             .push(json!({ "role": "user", "content": format!("{REPAIR}: {fault}. Answer with it alone.") }));
         let answer = self.chat(model, &mut request, once).await?;
-        understood(&answer, &read).map_err(|fault| {
-            let said = shortened(&answer.text.chars().take(200).collect::<String>());
-            JudgeError::Failed(format!("the judge {model} did not answer as asked: {fault}; it answered {said:?}"))
-        })
+        match understood(&answer, &read) {
+            Ok(value) => Ok(value),
+            Err(fault) => {
+                self.ask.forget(model, &[first, request]).await;
+                let said = shortened(&answer.text.chars().take(200).collect::<String>());
+                let reason = format!("the judge {model} did not answer as asked: {fault}; it answered {said:?}");
+                Err(JudgeError::Failed(reason))
+            }
+        }
     }
 
     /// Asks with temperature 0; models that only know their own are asked without.

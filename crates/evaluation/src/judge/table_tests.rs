@@ -71,6 +71,8 @@ impl Ask for Recorded {
         Ok(Answer { text, ..Answer::default() })
     }
 
+    async fn forget(&self, _: &ModelName, _: &[ChatRequest]) {}
+
     async fn embed(&self, _: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
         let embed = |text: &String| -> Vec<f64> {
             let count = |letter: char| text.to_lowercase().chars().filter(|one| *one == letter).count();

@@ -38,6 +38,8 @@ impl Ask for Asked {
         self.providers.chat(model, request, &key).await
     }
 
+    async fn forget(&self, _: &ModelName, _: &[ChatRequest]) {}
+
     async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
         self.providers.embed(model, texts).await
     }

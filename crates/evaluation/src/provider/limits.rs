@@ -85,6 +85,11 @@ impl Limits {
         permit
     }
 
+    /// The most calls at the same time.
+    pub(super) fn max(&self) -> usize {
+        self.lock().max
+    }
+
     fn lock(&self) -> MutexGuard<'_, Concurrency> {
         self.concurrency.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -96,6 +96,9 @@ pub trait Ask: Sync {
         self.chat(model, request)
     }
 
+    /// Forgets answers that could not be understood, so that they are asked for again next time, not remembered.
+    fn forget(&self, model: &ModelName, requests: &[ChatRequest]) -> impl Future<Output = ()> + Send;
+
     /// Computes the embedding of each text.
     fn embed(&self, model: &ModelName, texts: &[String]) -> impl Future<Output = Result<Embeddings, CallError>> + Send;
 

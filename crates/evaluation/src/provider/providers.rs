@@ -126,6 +126,12 @@ impl Providers {
         self.by_name.get(provider).is_some_and(is_free)
     }
 
+    /// The most calls at the same time that a provider takes.
+    #[must_use]
+    pub fn concurrency_max(&self, provider: &str) -> usize {
+        self.by_name.get(provider).map_or(1, |provider| provider.limits.max())
+    }
+
     /// The environment variable that should have the key of a provider, if it is not set.
     #[must_use]
     pub fn missing_key(&self, provider: &str) -> Option<&str> {

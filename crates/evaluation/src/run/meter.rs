@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
 
 use super::{Backend, Plan};
 use crate::model::evaluation::{Answer, AnswerUsage, JudgeUse, Run};
@@ -33,6 +34,8 @@ pub(super) struct Metered {
     budget: Budget,
     began_ms: i64,
     totals: Mutex<Totals>,
+    /// Told when a call on its way has come back.
+    settled: Notify,
     /// Held while something is asked that all cases share, so that only the first one asks.
     shared: tokio::sync::Mutex<()>,
 }
@@ -53,6 +56,7 @@ impl Metered {
             budget: run.budget.clone(),
             began_ms: run.at.ms(),
             totals: Mutex::new(totals),
+            settled: Notify::new(),
             shared: tokio::sync::Mutex::default(),
         }
     }
@@ -61,8 +65,20 @@ impl Metered {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one call that can cost this much at most.
-    fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
+    /// Takes one call that can cost this much at most; waits for calls on their way, which mostly cost less than they could.
+    async fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
+        loop {
+            // From here on no notice is missed.
+            let settled = self.settled.notified();
+            if let Some(reserved) = self.try_reserve(model, at_most)? {
+                return Ok(reserved);
+            }
+            settled.await;
+        }
+    }
+
+    /// Takes one call, if it fits beside those on their way.
+    fn try_reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Option<Usd>, CallError> {
         let mut totals = self.lock();
         if let Some(most) = self.budget.max_calls.filter(|most| totals.used.calls >= *most) {
             return Err(CallError::OverBudget(format!("all {most} calls of `max_calls` were made")));
@@ -76,25 +92,31 @@ impl Metered {
                     most.short()
                 )));
             };
-            let committed = totals.used.cost.plus(totals.reserved);
-            if committed.plus(at_most) > most {
-                let spent = committed.short();
+            let spent = totals.used.cost;
+            if spent.plus(at_most) > most {
                 return Err(CallError::OverBudget(format!(
-                    "the next call could exceed `max_cost_usd` of {}, of which {spent} are used or on their way",
-                    most.short()
+                    "the next call could cost {} and exceed `max_cost_usd` of {}, of which {} are used",
+                    at_most.short(),
+                    most.short(),
+                    spent.short()
                 )));
+            }
+            if spent.plus(totals.reserved).plus(at_most) > most {
+                return Ok(None);
             }
             reserve = at_most;
         }
         totals.used.calls += 1;
         totals.reserved = totals.reserved.plus(reserve);
-        Ok(reserve)
+        Ok(Some(reserve))
     }
 
     fn settle(&self, reserved: Usd, cost: Option<Usd>) {
         let mut totals = self.lock();
         totals.reserved = Usd::from_pico(totals.reserved.pico().saturating_sub(reserved.pico()));
         totals.used.cost = totals.used.cost.plus(cost.unwrap_or_default());
+        drop(totals);
+        self.settled.notify_waiters();
     }
 }
 
@@ -139,8 +161,8 @@ impl<'a, B: Backend> Meter<'a, B> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
-        let reserved = self.metered.reserve(model, at_most)?;
+    async fn reserve(&self, model: &ModelName, at_most: Option<Usd>) -> Result<Usd, CallError> {
+        let reserved = self.metered.reserve(model, at_most).await?;
         self.lock().calls += 1;
         Ok(reserved)
     }
@@ -164,6 +186,16 @@ impl<'a, B: Backend> Meter<'a, B> {
 }
 
 impl<B: Backend> Meter<'_, B> {
+    fn key(&self, model: &ModelName, request: &ChatRequest) -> [u8; 32] {
+        let run = self.plan.no_cache.then_some(self.plan.run.id);
+        cache_key(&self.backend.endpoint(model), model, request, self.repeat, run)
+    }
+
+    /// The key of what all cases, repeats and runs share.
+    fn shared_key(&self, model: &ModelName, request: &ChatRequest) -> [u8; 32] {
+        cache_key(&self.backend.endpoint(model), model, request, 0, None)
+    }
+
     /// The answer with a key. One that is shared belongs to no case, so it counts only where it was asked for.
     async fn answer(
         &self,
@@ -183,7 +215,7 @@ impl<B: Backend> Meter<'_, B> {
             }
             return Ok(Answer { cached: !own, ..answer });
         }
-        let reserved = self.reserve(model, self.backend.price_at_most(model, request))?;
+        let reserved = self.reserve(model, self.backend.price_at_most(model, request)).await?;
         let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let answered = self.backend.chat(model, request, &hex).await;
         let cost = answered.as_ref().ok().and_then(|answer| self.backend.price(model, answer));
@@ -200,21 +232,28 @@ impl<B: Backend> Meter<'_, B> {
 
 impl<B: Backend> Ask for Meter<'_, B> {
     async fn chat(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
-        let run = self.plan.no_cache.then_some(self.plan.run.id);
-        let key = cache_key(&self.backend.endpoint(model), model, request, self.repeat, run);
-        self.answer(model, request, key, false).await
+        self.answer(model, request, self.key(model, request), false).await
     }
 
     async fn chat_once(&self, model: &ModelName, request: &ChatRequest) -> Result<Answer, CallError> {
         let _first = self.metered.shared.lock().await;
-        let key = cache_key(&self.backend.endpoint(model), model, request, 0, None);
-        self.answer(model, request, key, true).await
+        self.answer(model, request, self.shared_key(model, request), true).await
+    }
+
+    async fn forget(&self, model: &ModelName, requests: &[ChatRequest]) {
+        let keys = requests.iter().flat_map(|request| [self.key(model, request), self.shared_key(model, request)]);
+        let changes = keys.map(|key| Change::Forget { key }).collect();
+        if let Err(error) = self.store.apply(changes).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot forget an answer of a judge");
+        }
     }
 
     async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {
-        let reserved = self.reserve(model, Some(Usd::default()))?;
+        let reserved = self.reserve(model, self.backend.embedding_price_at_most(model, texts)).await?;
         let answered = self.backend.embed(model, texts).await;
-        self.settle(reserved, answered.as_ref().ok().and_then(|embeddings| embeddings.usage.cost));
+        let cost = answered.as_ref().ok().and_then(|embeddings| embeddings.usage.cost);
+        let charged = if answered.as_ref().is_err_and(CallError::may_cost) { Some(reserved) } else { cost };
+        self.settle(reserved, charged);
         answered
     }
 
@@ -274,6 +313,10 @@ impl<B: Backend> Ask for Judge<'_, B> {
         let answer = self.note(self.meter.chat_once(model, request).await)?;
         self.count(model, answer.model.as_ref(), answer.usage, answer.cached);
         Ok(answer)
+    }
+
+    async fn forget(&self, model: &ModelName, requests: &[ChatRequest]) {
+        self.meter.forget(model, requests).await;
     }
 
     async fn embed(&self, model: &ModelName, texts: &[String]) -> Result<Embeddings, CallError> {

@@ -35,8 +35,9 @@ use crate::score::Scoring;
 pub use crate::score::case_verdict;
 use crate::store::{Change, EvaluationStore, EvaluationStoreError, ResultFilter};
 
-/// Cases that are run at the same time. Providers limit calls further, by what they answer.
-const CASES_AT_ONCE: usize = 8;
+/// Most cases that are run at the same time; fewer where the providers take fewer calls, which they limit further by
+/// what they answer.
+const CASES_AT_ONCE_MAX: usize = 256;
 /// Most results of a run.
 pub const RESULTS_MAX: u32 = 1_000_000;
 /// Errors at the start of a run, without any verdict, after which it is stopped.
@@ -83,6 +84,9 @@ pub trait Backend: Send + Sync {
     /// Posts a JSON body to an endpoint that scores.
     fn post(&self, url: &str, body: &Value) -> impl Future<Output = Result<Value, CallError>> + Send;
 
+    /// The most calls at the same time that the provider of a model takes.
+    fn concurrency_max(&self, model: &ModelName) -> usize;
+
     /// Where the calls of a model go, for the key of its answers.
     fn endpoint(&self, model: &ModelName) -> String;
 
@@ -91,6 +95,9 @@ pub trait Backend: Send + Sync {
 
     /// The most that a request can cost; absent if no price is known.
     fn price_at_most(&self, model: &ModelName, request: &ChatRequest) -> Option<Usd>;
+
+    /// The most that embeddings of texts can cost; absent if no price is known.
+    fn embedding_price_at_most(&self, model: &ModelName, texts: &[String]) -> Option<Usd>;
 
     /// The time, in milliseconds since 1970.
     fn now_ms(&self) -> i64;
@@ -162,6 +169,9 @@ pub async fn run<B: Backend>(
     let metered = Metered::new(&plan.run, run.summary.calls, run.summary.cost);
     store.apply(vec![Change::Run(Box::new(run.clone()))]).await?;
 
+    let concurrency = plan.run.models.iter().map(|model| (&model.provider, backend.concurrency_max(model)));
+    let at_once: usize = concurrency.collect::<BTreeMap<_, _>>().values().sum();
+    let at_once = at_once.clamp(1, CASES_AT_ONCE_MAX);
     let is_missing =
         |unit: &Unit<'_>| !there.contains(&unit.place) || plan.baseline.is_some() && !there.contains(&(unit.place + 1));
     let mut waiting = units(plan).filter(is_missing);
@@ -172,7 +182,7 @@ pub async fn run<B: Backend>(
     let mut whole = false;
     loop {
         let ends = stopped.is_some() || stops.canceled.is_cancelled() || stops.shutdown.is_cancelled();
-        while !ends && !whole && running.len() < CASES_AT_ONCE && changes.len() < CHANGES_WAITING_MAX {
+        while !ends && !whole && running.len() < at_once && changes.len() < CHANGES_WAITING_MAX {
             let Some(unit) = waiting.next() else {
                 whole = true;
                 break;

@@ -50,6 +50,11 @@ pub enum Change {
         /// The answer.
         answer: Box<Answer>,
     },
+    /// An answer is of no use to anybody.
+    Forget {
+        /// The hash of the request.
+        key: [u8; 32],
+    },
     /// A person spent something on a day.
     Spend {
         /// The person.
@@ -145,6 +150,9 @@ fn apply(write: &WriteTransaction, change: &Change) -> Result<(), EvaluationStor
         Change::Answer { key, at_ms, answer } => {
             let stored = codec::pack(&codec::write(answer)?)?;
             write.open_table(ANSWERS)?.insert(key, (*at_ms, stored.as_slice()))?;
+        }
+        Change::Forget { key } => {
+            write.open_table(ANSWERS)?.remove(key)?;
         }
         Change::Spend { principal, day, cost } => {
             let mut spent = write.open_table(SPENT)?;
