@@ -13,7 +13,7 @@ use crate::cli::error::CliError;
 use crate::cli::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, moment, one_line, paint};
 use crate::evaluation::report;
 use crate::model::count::count;
-use crate::model::evaluation::{CaseResult, CaseVerdict, Evaluated, GateState, Run, Side};
+use crate::model::evaluation::{CaseResult, CaseVerdict, Evaluated, GateState, Run, ScoreChange, Side};
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
 
@@ -245,12 +245,23 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
         count(summary.calls, "call"),
         summary.cost.short()
     ))?;
+    for (metric, mean) in &summary.metrics {
+        let before = run.comparison.as_ref().and_then(|comparison| comparison.metrics.get(metric));
+        let before = before.map(|before| format!(", before {before:.3}")).unwrap_or_default();
+        output.line(format!("  {}: {mean:.3}{before}", one_line(metric)))?;
+    }
+    if let Some(consistency) = summary.consistency {
+        output.line(format!("  consistency: {consistency:.3} of the repeated cases agree"))?;
+    }
     if let Some(reason) = &run.reason {
         output.line(paint(WARN, format!("{}: {}", run.state, one_line(reason))))?;
     }
     for check in run.verdict.iter().flat_map(|verdict| &verdict.checks) {
         let (style, sign) = sign(check.state);
         output.line(format!("  {} {}", paint(style, sign), one_line(&check.says)))?;
+    }
+    if let Some(why) = &run.stale {
+        output.line(paint(WARN, format!("stale: {}; run it again", one_line(why))))?;
     }
     if let (Some(id), true) = (run.change_request, run.state.is_over()) {
         output.line(paint(DIM, deploys(id)))?;
@@ -278,6 +289,10 @@ pub async fn print_run(context: &Context, run: &Run) -> Result<(), CliError> {
             for name in names.iter().take(FAILED_SHOWN_MAX) {
                 output.line(format!("  {}", paint(style, format!("{sign} {}", one_line(name)))))?;
             }
+        }
+        for ScoreChange { case, before, after } in comparison.lower.iter().take(FAILED_SHOWN_MAX) {
+            let lower = format!("↓ {}: score {before:.2} → {after:.2}", one_line(case));
+            output.line(format!("  {}", paint(WARN, lower)))?;
         }
     }
     if !summary.flaky.is_empty() {
@@ -377,6 +392,7 @@ fn named(evaluated: &Evaluated) -> String {
 /// The verdict of a run that is over, or how far it is.
 fn state(run: &Run) -> (anstyle::Style, String) {
     match &run.verdict {
+        Some(verdict) if run.stale.is_some() => (WARN, format!("{}, stale", verdict.state)),
         Some(verdict) => (sign(verdict.state).0, verdict.state.to_string()),
         None => (DIM, run.state.to_string()),
     }

@@ -7,10 +7,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::{CONFIDENCE, as_float, as_whole, count, whole};
-use crate::model::evaluation::{CaseResult, CaseVerdict, Comparison, Evaluated, RunSummary, Side};
+use crate::model::evaluation::{CaseResult, CaseVerdict, Comparison, Evaluated, RunSummary, ScoreChange, Side};
 use crate::model::suite::{Case, ModelName};
 use crate::model::usd::Usd;
 use crate::statistics::{bootstrap_lower_bound, mcnemar_exact, quantile};
+
+/// Most cases with a lower score that a comparison names.
+const LOWER_MAX: usize = 50;
+/// What a score must have lost at least to be named.
+const LOWER_MIN: f64 = 0.005;
 
 /// What the results of a run add up to.
 #[derive(Clone, Debug, Default)]
@@ -19,8 +24,9 @@ pub struct Tally {
     baseline: BTreeMap<String, CaseTotal>,
     /// The models in the order in which they came.
     models: Vec<ModelName>,
-    /// Sum and count of each metric of the candidate.
-    metrics: BTreeMap<String, (f64, f64)>,
+    /// Sum and count of each metric of the candidate, and of the baseline.
+    metrics: Metrics,
+    baseline_metrics: Metrics,
     /// Milliseconds of the candidate's answers; those of an earlier run with the time that they took then.
     latencies: Vec<f64>,
     /// Answers, without those that were kept, and what they and their judges cost.
@@ -28,6 +34,9 @@ pub struct Tally {
     cost: Usd,
     pub(super) answers: AnswerCosts,
 }
+
+/// Sums and counts by metric.
+type Metrics = BTreeMap<String, (f64, f64)>;
 
 /// What the candidate's answers cost, wherever they came from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,10 +119,11 @@ impl Tally {
         self.calls += u64::from(answered.is_some());
         let cost = answered.and_then(|answer| answer.usage.cost).unwrap_or_default();
         self.cost = self.cost.plus(result.judging).plus(cost);
-        let side = match result.side {
-            Side::Candidate => &mut self.candidate,
-            Side::Baseline => &mut self.baseline,
+        let (side, metrics) = match result.side {
+            Side::Candidate => (&mut self.candidate, &mut self.metrics),
+            Side::Baseline => (&mut self.baseline, &mut self.baseline_metrics),
         };
+        add_metrics(metrics, result);
         match side.get_mut(&result.case) {
             Some(total) => total.add(model, result),
             None => side.entry(result.case.clone()).or_default().add(model, result),
@@ -135,19 +145,6 @@ impl Tally {
                     self.answers.priced += 1;
                 }
                 None => self.answers.unpriced += 1,
-            }
-        }
-        if result.verdict == CaseVerdict::Error {
-            return;
-        }
-        for scorer in result.scorers.iter().filter(|scorer| scorer.verdict != CaseVerdict::Error) {
-            let Some(metric) = &scorer.metric else { continue };
-            if !self.metrics.contains_key(metric) {
-                self.metrics.insert(metric.clone(), (0.0, 0.0));
-            }
-            if let Some((sum, count)) = self.metrics.get_mut(metric) {
-                *sum += scorer.score;
-                *count += 1.0;
             }
         }
     }
@@ -177,7 +174,7 @@ impl Tally {
             weight_sum += weight * f64::from(total.judged());
         }
         summary.score = (weight_sum > 0.0).then(|| scores / weight_sum);
-        summary.metrics = self.metrics.iter().map(|(metric, (sum, count))| (metric.clone(), sum / count)).collect();
+        summary.metrics = means(&self.metrics);
         let mut latencies = self.latencies.clone();
         latencies.sort_by(f64::total_cmp);
         summary.latency_p50_ms = quantile(&latencies, 0.5).map(as_whole);
@@ -194,7 +191,8 @@ impl Tally {
     #[must_use]
     pub fn compare(&self, cases: &[Case], baseline: &Evaluated) -> Option<Comparison> {
         let weights = weights(cases);
-        let (mut worse, mut better, mut differences) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut worse, mut better, mut lower) = (Vec::new(), Vec::new(), Vec::new());
+        let mut differences = Vec::new();
         for (name, after) in &self.candidate {
             let Some(before) = self.baseline.get(name) else { continue };
             let (Some(new), Some(old)) = (after.score(), before.score()) else { continue };
@@ -205,9 +203,12 @@ impl Tally {
             match (before.has_passed(), after.has_passed()) {
                 (true, false) => worse.push(name.clone()),
                 (false, true) => better.push(name.clone()),
+                _ if new < old - LOWER_MIN => lower.push(ScoreChange { case: name.clone(), before: old, after: new }),
                 _ => {}
             }
         }
+        lower.sort_by(|one, other| (one.after - one.before).total_cmp(&(other.after - other.before)));
+        lower.truncate(LOWER_MAX);
         let (difference, lower_bound) = bootstrap_lower_bound(&differences, CONFIDENCE)?;
         Some(Comparison {
             baseline: baseline.clone(),
@@ -217,8 +218,30 @@ impl Tally {
             better,
             difference,
             lower_bound,
+            lower,
+            metrics: means(&self.baseline_metrics),
         })
     }
+}
+
+fn add_metrics(metrics: &mut Metrics, result: &CaseResult) {
+    if result.verdict == CaseVerdict::Error {
+        return;
+    }
+    for scorer in result.scorers.iter().filter(|scorer| scorer.verdict != CaseVerdict::Error) {
+        let Some(metric) = &scorer.metric else { continue };
+        if !metrics.contains_key(metric) {
+            metrics.insert(metric.clone(), (0.0, 0.0));
+        }
+        if let Some((sum, count)) = metrics.get_mut(metric) {
+            *sum += scorer.score;
+            *count += 1.0;
+        }
+    }
+}
+
+fn means(metrics: &Metrics) -> BTreeMap<String, f64> {
+    metrics.iter().map(|(metric, (sum, count))| (metric.clone(), sum / count)).collect()
 }
 
 fn weights(cases: &[Case]) -> HashMap<&str, f64> {

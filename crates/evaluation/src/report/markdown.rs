@@ -95,15 +95,8 @@ fn compared(run: &Run, cases: &BTreeMap<String, Both>, out: &mut Out) {
     let why = |name: &String| cases.get(name).map(Both::why).unwrap_or_default();
     let worse = comparison.worse.iter().map(|name| format!("{}{}", change(name), why(name)));
     out.list("Got worse", comparison.worse.len(), worse);
-    let worse: BTreeSet<&String> = comparison.worse.iter().collect();
-    let mut lower: Vec<(f64, &String)> = cases
-        .iter()
-        .filter(|(name, _)| !worse.contains(name))
-        .filter_map(|(name, case)| case.change().map(|(before, after)| (after - before, name)))
-        .filter(|(change, _)| *change < -0.005)
-        .collect();
-    lower.sort_by(|a, b| a.0.total_cmp(&b.0));
-    out.list("Lower score, same verdict", lower.len(), lower.iter().map(|(_, name)| change(name)));
+    let lower = comparison.lower.iter().map(|lower| change(&lower.case));
+    out.list("Lower score, same verdict", comparison.lower.len(), lower);
     out.list("Got better", comparison.better.len(), comparison.better.iter().map(change));
 }
 

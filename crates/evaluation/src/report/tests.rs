@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::*;
+use crate::model::evaluation::{GateCheck, GateState};
 
 const HOSTILE: &str = "<script>alert(1)</script> & \"'` \u{0}\u{1b}[31m\u{202e}\u{ffff} ]]> @ada [x](http://evil) |";
 
@@ -126,10 +127,10 @@ fn parse(xml: &str) -> Element {
 fn junit_has_a_suite_for_each_model_and_a_test_for_each_case() {
     let xml = written(|out| junit(&run(&["openai:a", "openai:b"]), results(), out));
     let root = parse(&xml);
-    assert_eq!((root.name.as_str(), root.attributes["tests"].as_str()), ("testsuites", "3"));
-    assert_eq!((root.attributes["failures"].as_str(), root.attributes["errors"].as_str()), ("1", "1"));
+    assert_eq!((root.name.as_str(), root.attributes["tests"].as_str()), ("testsuites", "5"));
+    assert_eq!((root.attributes["failures"].as_str(), root.attributes["errors"].as_str()), ("2", "1"));
     let names: Vec<&str> = root.children.iter().map(|suite| suite.attributes["name"].as_str()).collect();
-    assert_eq!(names, ["openai:a", "openai:b"]);
+    assert_eq!(names, ["openai:a", "openai:b", "gate"]);
     let suite = &root.children[0];
     assert_eq!(
         (suite.attributes["time"].as_str(), suite.attributes["timestamp"].as_str()),
@@ -145,6 +146,18 @@ fn junit_has_a_suite_for_each_model_and_a_test_for_each_case() {
     assert!(failure.text.contains("answer <script>"));
     let error = &root.children[1].children[1].children[0];
     assert_eq!((error.name.as_str(), error.attributes["message"].as_str()), ("error", "429 too many requests"));
+    let conditions: Vec<&Element> = root.children[2].children.iter().filter(|it| it.name == "testcase").collect();
+    assert_eq!((conditions[0].children[0].name.as_str(), conditions[1].children.len()), ("failure", 0));
+    assert_eq!(conditions[1].attributes["name"], "95th percentile of latency at most 1000 ms (900 ms)");
+}
+
+#[test]
+fn junit_of_a_stopped_run_has_an_error() {
+    let mut stopped = run(&["openai:a"]);
+    let says = "complete run (stopped: all 12 calls of `max_calls` were made)".to_owned();
+    stopped.verdict.as_mut().expect("a verdict").checks = vec![GateCheck { says, state: GateState::Inconclusive }];
+    let root = parse(&written(|out| junit(&stopped, Vec::new(), out)));
+    assert_eq!((root.attributes["failures"].as_str(), root.attributes["errors"].as_str()), ("0", "1"));
 }
 
 #[test]

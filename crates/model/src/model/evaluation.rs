@@ -387,6 +387,9 @@ pub struct GateResult {
     pub results: ContentId,
     /// The version of the program that decided.
     pub decided_by: String,
+    /// Who sent the results, if another tool produced them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_by: Option<String>,
     /// When.
     pub at: Timestamp,
     /// Why it should be decided again; absent while it holds.
@@ -453,6 +456,23 @@ pub struct Comparison {
     pub difference: f64,
     /// The end of the one-sided 95% interval of it: with 95% confidence it is not lower.
     pub lower_bound: f64,
+    /// Cases with the same verdict and a lower score, those that lost most first; the first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lower: Vec<ScoreChange>,
+    /// The mean of each metric of the baseline.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// The score of a case before and after.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScoreChange {
+    /// The case.
+    pub case: String,
+    /// Its score with the baseline.
+    pub before: f64,
+    /// Its score with the candidate.
+    pub after: f64,
 }
 
 /// One run of a suite.
@@ -512,4 +532,7 @@ pub struct Run {
     /// When its results were removed, because they were older than they are kept for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub results_removed: Option<Timestamp>,
+    /// Why what its gate decided should be decided again; absent while it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale: Option<String>,
 }
