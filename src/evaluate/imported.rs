@@ -1,7 +1,7 @@
 //! Results that another tool produced, as a run: promptfoo, with assertions in JavaScript and Python.
 //!
-//! The node did not see these answers. The run says which tool it was and who sent them, and its gate counts like any
-//! other: the person who sent them may run evaluations of the prompt, and is in the audit log.
+//! The node did not see these answers. The run and its gate say who sent them, and the gate counts like any other, but not
+//! for who sent them and made the change, unless the policy allows approving one's own work.
 
 use super::start::{subject_of, version_of};
 use super::{EvaluationError, Evaluations};
@@ -120,6 +120,7 @@ impl Evaluations {
             verdict: None,
             imported_from: Some(request.tool.chars().take(100).collect()),
             results_removed: None,
+            stale: None,
         };
         let plan = Plan { run, suite, candidate: content, baseline: None, no_cache: false, includes, upstream };
         Ok(((plan, results), request.message))

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -25,7 +25,7 @@ use self::backend::NodeBackend;
 pub use self::backend::Spending;
 pub use self::error::EvaluationError;
 pub use self::playground::Question;
-use self::stale::{Snapshots, snapshots_of};
+use self::stale::Snapshots;
 use crate::api::evaluations::{PlacedResult, ProviderView, ResultsPage, RunsPage};
 use crate::clock::Clock;
 use crate::evaluation::provider::Providers;
@@ -36,6 +36,7 @@ use crate::model::content_id::ContentId;
 use crate::model::evaluation::{CaseVerdict, GateResult, JudgeUse, Run, RunState, Side};
 use crate::model::name::PromptName;
 use crate::model::time::Timestamp;
+use crate::model::usd::Usd;
 use crate::registry::Registry;
 use crate::resolve::{Catalogue, ReadScope};
 
@@ -99,6 +100,10 @@ struct Inner {
     results_bytes: u64,
     /// Held while a person's allowance is checked and taken from.
     paying: tokio::sync::Mutex<()>,
+    /// The most that questions of each person which are not answered yet can cost.
+    on_its_way: Mutex<BTreeMap<String, Usd>>,
+    /// Told when such a question is over.
+    settled: Notify,
     running: Mutex<BTreeMap<u64, Stops>>,
     turns: Semaphore,
     shutdown: CancellationToken,
@@ -131,6 +136,8 @@ impl Evaluations {
             results_days,
             results_bytes,
             paying: tokio::sync::Mutex::default(),
+            on_its_way: Mutex::default(),
+            settled: Notify::new(),
             running: Mutex::default(),
             turns: Semaphore::new(RUNS_AT_ONCE),
             shutdown: CancellationToken::new(),
@@ -187,8 +194,19 @@ impl Evaluations {
     /// # Errors
     /// It does not exist, its prompt cannot be read, or the file cannot be read.
     pub fn run(&self, scope: &ReadScope, id: u64) -> Result<Run, EvaluationError> {
-        let run = self.0.store.run(id)?.ok_or(EvaluationError::NoRun(id))?;
-        if scope.reads(run.candidate.prompt.as_str()) { Ok(run) } else { Err(EvaluationError::NoRun(id)) }
+        let run = self.0.store.run(id)?.filter(|run| scope.reads(run.candidate.prompt.as_str()));
+        let mut run = run.ok_or(EvaluationError::NoRun(id))?;
+        run.stale = self.staleness(&run)?;
+        Ok(run)
+    }
+
+    /// Why what the gate of a run decided should be decided again.
+    fn staleness(&self, run: &Run) -> Result<Option<String>, EvaluationError> {
+        if !run.decides_gate {
+            return Ok(None);
+        }
+        let gates = self.0.registry.gates_of(&run.candidate.content_id)?;
+        Ok(gates.into_iter().find(|gate| gate.run == run.id).and_then(|gate| gate.stale))
     }
 
     /// Runs with numbers below `before`, newest first, of prompts that can be read.
@@ -209,6 +227,7 @@ impl Evaluations {
         let more = items.len() > limit;
         items.truncate(limit);
         for run in &mut items {
+            run.stale = self.staleness(run)?;
             run.summary.flaky.truncate(NAMES_LISTED_MAX);
             for names in run.comparison.iter_mut().flat_map(|it| [&mut it.worse, &mut it.better]) {
                 names.truncate(NAMES_LISTED_MAX);
@@ -315,12 +334,25 @@ impl Evaluations {
         Ok(())
     }
 
-    /// Records what the gate of a run decided.
+    /// Records what the gate of a run decided, and marks those stale that other snapshots of the models decided.
     async fn conclude(&self, plan: &Plan, done: &Run) {
         tracing::info!(run = done.id, state = %done.state, passed = done.summary.passed, failed = done.summary.failed,
             errors = done.summary.errors, cost_usd = %done.summary.cost, "a run is over");
-        if done.decides_gate && done.state != RunState::Canceled && !self.record(plan, done).await {
+        let (here, of, run) = (self.clone(), plan.clone(), done.clone());
+        let gate = tokio::task::spawn_blocking(move || here.gate_of(&of, &run)).await;
+        let gate = gate.map_err(|_| EvaluationError::NoThread).and_then(|gate| gate);
+        let concluded = match gate {
+            Ok((gate, seen)) => {
+                let decides = done.decides_gate && done.state != RunState::Canceled;
+                let recorded = if decides { self.0.registry.record_gate(gate).await } else { Ok(()) };
+                self.mark_stale_before(done.ended.unwrap_or(done.at), seen).await;
+                recorded.map_err(EvaluationError::from)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = concluded {
             // The plan stays, so it is tried again when the node starts.
+            tracing::error!(run = done.id, error = &error as &dyn std::error::Error, "a gate was not recorded");
             return;
         }
         if let Err(error) = self.0.store.apply(vec![Change::DropPlan(done.id)]).await {
@@ -328,41 +360,27 @@ impl Evaluations {
         }
     }
 
-    /// Records the verdict of a run in the registry; whether that worked.
-    async fn record(&self, plan: &Plan, done: &Run) -> bool {
-        let (here, plan, run) = (self.clone(), plan.clone(), done.clone());
-        let gate = tokio::task::spawn_blocking(move || here.gate_of(&plan, &run)).await;
-        let gate = gate.map_err(|_| EvaluationError::NoThread).and_then(|gate| gate);
-        let recorded = match gate {
-            Ok(gate) => {
-                let seen = snapshots_of(&gate);
-                let recorded = self.0.registry.record_gate(gate).await.map_err(EvaluationError::from);
-                recorded.and(self.mark_stale_before(done.ended.unwrap_or(done.at), seen).await.map(drop))
-            }
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &recorded {
-            tracing::error!(run = done.id, error = error as &dyn std::error::Error, "a gate was not recorded");
-        }
-        recorded.is_ok()
-    }
-
-    fn gate_of(&self, plan: &Plan, done: &Run) -> Result<GateResult, EvaluationError> {
+    /// What a run decides, and the snapshots that answered it; remembered answers may be of earlier ones.
+    fn gate_of(&self, plan: &Plan, done: &Run) -> Result<(GateResult, Snapshots), EvaluationError> {
         let verdict = done.verdict.clone().ok_or(EvaluationError::NoRun(done.id))?;
         let mut hash = blake3::Hasher::new();
         let mut models: Snapshots = done.models.iter().map(|model| (model.to_string(), BTreeSet::new())).collect();
-        let mut judges = Snapshots::new();
+        let (mut judges, mut seen) = (Snapshots::new(), Snapshots::new());
         self.0.store.visit_results(done.id, 0, ResultFilter::default(), |_, result| {
             hash.update(&serde_json::to_vec(&result).unwrap_or_default());
-            if let Some(answered) = result.answer.and_then(|answer| answer.model) {
+            if let Some((answered, cached)) = result.answer.and_then(|it| Some((it.model?, it.cached))) {
+                if !cached {
+                    seen.entry(result.model.to_string()).or_default().insert(answered.clone());
+                }
                 models.entry(result.model.to_string()).or_default().insert(answered);
             }
             for JudgeUse { model, answered, .. } in result.judges {
+                seen.entry(model.to_string()).or_default().extend(answered.clone());
                 judges.entry(model.to_string()).or_default().extend(answered);
             }
             true
         })?;
-        Ok(GateResult {
+        let gate = GateResult {
             candidate: done.candidate.clone(),
             suite: done.suite.clone(),
             state: verdict.state,
@@ -375,9 +393,11 @@ impl Evaluations {
             judges,
             results: ContentId::from_hash(*hash.finalize().as_bytes()),
             decided_by: concat!("bookholder ", env!("CARGO_PKG_VERSION")).to_owned(),
+            sent_by: done.imported_from.as_ref().map(|_| done.by.clone()),
             at: done.ended.unwrap_or(done.at),
             stale: None,
-        })
+        };
+        Ok((gate, seen))
     }
 
     /// Removes answers that are too old to be used again, results that are older than they are kept for, and the oldest

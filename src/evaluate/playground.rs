@@ -2,8 +2,12 @@
 //!
 //! Nothing is stored but what it cost. An answer that is worth keeping becomes a case of a suite.
 
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
 use serde_json::{Map, Value};
 
+use super::stale::Snapshots;
 use super::{DAY_MS, EvaluationError, Evaluations};
 use crate::evaluation::provider::ChatRequest;
 use crate::evaluation::run::{Backend as _, request};
@@ -59,6 +63,43 @@ impl Evaluations {
         Ok(Usd::from_pico(self.0.spending.per_day.pico().saturating_sub(spent.pico())))
     }
 
+    /// Takes the most that a question can cost from what a person may spend today, before it is sent: what is not answered
+    /// may have been paid for all the same. Waits for their other questions, which mostly cost less than they could.
+    async fn charge(&self, actor: &Actor, question: &Question, at_most: Usd) -> Result<OnItsWay, EvaluationError> {
+        loop {
+            // From here on no notice is missed.
+            let settled = self.0.settled.notified();
+            let paying = self.0.paying.lock().await;
+            let left = self.allowance(actor)?;
+            let back_at_most = self.on_its_way().get(&actor.name).copied().unwrap_or_default();
+            if at_most > left.plus(back_at_most) {
+                return Err(EvaluationError::Unfit(format!(
+                    "this can cost {}, and {} of your {} for today are left; ask for fewer tokens, or tomorrow",
+                    at_most.short(),
+                    left.short(),
+                    self.0.spending.per_day.short()
+                )));
+            }
+            if at_most <= left {
+                let subjects = vec![Subject::of_prompt(&question.prompt)];
+                let asking = format!("Ask {}", question.model);
+                self.0.registry.permit_run(actor, Command::AskModel, &question.prompt, subjects, &asking).await?;
+                let spend = Change::Spend { principal: actor.name.clone(), day: self.today(), cost: at_most };
+                self.0.store.apply(vec![spend]).await?;
+                let mut sums = self.on_its_way();
+                let sum = sums.entry(actor.name.clone()).or_default();
+                *sum = sum.plus(at_most);
+                return Ok(OnItsWay { here: self.clone(), who: actor.name.clone(), at_most });
+            }
+            drop(paying);
+            settled.await;
+        }
+    }
+
+    fn on_its_way(&self) -> MutexGuard<'_, BTreeMap<String, Usd>> {
+        self.0.on_its_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Asks a model, and passes on each part of the text as soon as it is there.
     ///
     /// # Errors
@@ -73,8 +114,6 @@ impl Evaluations {
         let backend = &self.0.backend;
         backend.check(&question.model)?;
         let request = asked(question)?;
-        let paying = self.0.paying.lock().await;
-        let left = self.allowance(actor)?;
         let at_most = backend.price_at_most(&question.model, &request).ok_or_else(|| {
             EvaluationError::Unfit(format!(
                 "the price of {} is unknown, so your limit for today cannot be held; set one with `bookholder prices \
@@ -82,21 +121,7 @@ impl Evaluations {
                 question.model
             ))
         })?;
-        if at_most > left {
-            return Err(EvaluationError::Unfit(format!(
-                "this can cost {}, and {} of your {} for today are left; ask for fewer tokens, or tomorrow",
-                at_most.short(),
-                left.short(),
-                self.0.spending.per_day.short()
-            )));
-        }
-        // Recorded and charged before it is sent: what is not answered may have been paid for all the same.
-        let subjects = vec![Subject::of_prompt(&question.prompt)];
-        let asking = format!("Ask {}", question.model);
-        self.0.registry.permit_run(actor, Command::AskModel, &question.prompt, subjects, &asking).await?;
-        let spend = |cost| Change::Spend { principal: actor.name.clone(), day: self.today(), cost };
-        self.0.store.apply(vec![spend(at_most)]).await?;
-        drop(paying);
+        let _on_its_way = self.charge(actor, question, at_most).await?;
         let mut key = [0_u8; 16];
         getrandom::fill(&mut key).map_err(|_| EvaluationError::NoThread)?;
         let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -116,6 +141,10 @@ impl Evaluations {
         };
         answer.usage.cost = backend.price(&question.model, &answer);
         self.0.store.apply(vec![refund(answer.usage.cost.unwrap_or(at_most))]).await?;
+        if let Some(snapshot) = &answer.model {
+            let seen = Snapshots::from([(question.model.to_string(), [snapshot.clone()].into())]);
+            self.mark_stale_before(self.now(), seen).await;
+        }
         Ok(answer)
     }
 
@@ -137,6 +166,25 @@ impl Evaluations {
 
     fn today(&self) -> u32 {
         u32::try_from(self.0.backend.clock.now_ms().div_euclid(DAY_MS)).unwrap_or_default()
+    }
+}
+
+/// A question that was charged and not answered yet.
+struct OnItsWay {
+    here: Evaluations,
+    who: String,
+    at_most: Usd,
+}
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        let mut sums = self.here.on_its_way();
+        if let Some(sum) = sums.get_mut(&self.who) {
+            *sum = Usd::from_pico(sum.pico().saturating_sub(self.at_most.pico()));
+        }
+        sums.retain(|_, sum| sum.pico() > 0);
+        drop(sums);
+        self.here.0.settled.notify_waiters();
     }
 }
 

@@ -35,8 +35,10 @@ fn changed(gate: &GateResult, now: &Snapshots) -> Option<String> {
     })
 }
 
-/// Whether a name is that of a model and a date, as in `gpt-5-2026-05-01` and `claude-x-20260501`.
+/// Whether a name is that of a model and a date, as in `gpt-5-2026-05-01` and `claude-x-20260501`, which is also one of
+/// `claude-x-latest`.
 fn is_snapshot(name: &str, model: &str) -> bool {
+    let model = model.strip_suffix("-latest").unwrap_or(model);
     let date = name.strip_prefix(model).and_then(|rest| rest.strip_prefix(['-', '@']));
     date.is_some_and(|date| {
         date.chars().all(|c| c.is_ascii_digit() || c == '-') && date.chars().filter(char::is_ascii_digit).count() >= 4
@@ -44,13 +46,16 @@ fn is_snapshot(name: &str, model: &str) -> bool {
 }
 
 impl Evaluations {
-    /// Marks gates stale that were decided before a run saw these snapshots.
-    ///
-    /// # Errors
-    /// The registry cannot be written.
-    pub(super) async fn mark_stale_before(&self, ended: Timestamp, now: Snapshots) -> Result<usize, EvaluationError> {
-        let why = move |gate: &GateResult| if gate.at < ended { changed(gate, &now) } else { None };
-        Ok(self.0.registry.mark_gates_stale(why).await?)
+    /// Marks gates stale that were decided before these snapshots answered. That this fails is only logged: what asked has
+    /// its answers.
+    pub(super) async fn mark_stale_before(&self, answered: Timestamp, now: Snapshots) {
+        let why = move |gate: &GateResult| if gate.at < answered { changed(gate, &now) } else { None };
+        if let Err(error) = self.0.registry.mark_gates_stale(why).await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "gates that do not hold any more were not marked"
+            );
+        }
     }
 
     /// Marks gates stale whose version was answered by another snapshot in the last hour, as applications report.
@@ -64,9 +69,11 @@ impl Evaluations {
         let look = move || -> Result<Vec<(u64, String, String)>, EvaluationError> {
             let mut found = Vec::new();
             for gate in registry.gates_where(|gate| gate.state == GateState::Passed && gate.stale.is_none())? {
-                let Some(version) = gate.candidate.version else { continue };
+                let Some(version) = registry.version_of_gate(&gate)? else { continue };
                 let prompt = &gate.candidate.prompt;
-                let stretch = Stretch { level: Level::Minute, from_ms: to_ms.saturating_sub(REPORTS_MS), to_ms };
+                // What answered before the gate was decided says nothing.
+                let from_ms = to_ms.saturating_sub(REPORTS_MS).max(gate.at.ms());
+                let stretch = Stretch { level: Level::Minute, from_ms, to_ms };
                 let wanted = SeriesOf::Version { prompt: prompt.clone(), version };
                 let mut models = BTreeSet::new();
                 let _all = recorder.store().visit_counts(
@@ -122,9 +129,15 @@ mod tests {
 
     #[test]
     fn snapshot_is_the_name_of_a_model_and_a_date() {
-        for (name, expected) in [("gpt-5-2026-05-01", true), ("gpt-5-mini", false), ("gpt-5", false), ("gpt-51", false)]
-        {
-            assert_eq!(is_snapshot(name, "gpt-5"), expected, "{name}");
+        for (name, model, expected) in [
+            ("gpt-5-2026-05-01", "gpt-5", true),
+            ("gpt-5-mini", "gpt-5", false),
+            ("gpt-5", "gpt-5", false),
+            ("gpt-51", "gpt-5", false),
+            ("claude-x-20260501", "claude-x-latest", true),
+            ("claude-x-latest", "claude-x-latest", false),
+        ] {
+            assert_eq!(is_snapshot(name, model), expected, "{name}");
         }
     }
 

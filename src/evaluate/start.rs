@@ -135,7 +135,7 @@ impl Evaluations {
             None => version_of(&view, &request.prompt, request.at.as_deref())?,
         };
         let Basis { includes, upstream } = registry.basis_of(&view, &candidate, request.content.as_ref())?;
-        let baseline = request.against.as_deref().map(|at| version_of(&view, &request.prompt, Some(at))).transpose()?;
+        let baseline = request.against.as_deref().map(|at| baseline_of(&view, &request.prompt, at)).transpose()?;
         let is_default = request.models.is_empty();
         let models = self.models(&request.models, &suite, &content)?;
         let filtered = !request.tags.is_empty();
@@ -167,13 +167,6 @@ impl Evaluations {
         let is_latest = request
             .suite_version
             .is_none_or(|_| registry.suite(&request.suite, None).is_ok_and(|(latest, _)| latest.id == version.id));
-        if let (Some(_), Some((baseline, _))) = (suite.gate.margin, &baseline)
-            && baseline.content_id == candidate.content_id
-        {
-            return Err(EvaluationError::Unfit(
-                "the baseline has the same content; compare with another version".to_owned(),
-            ));
-        }
         let decides_gate = is_default && !filtered && is_latest && repeats >= suite.repeats;
         if request.when_passed.is_some() && !decides_gate {
             return Err(EvaluationError::Unfit(
@@ -206,6 +199,7 @@ impl Evaluations {
             verdict: None,
             imported_from: None,
             results_removed: None,
+            stale: None,
         };
         let run = Run { summary: RunSummary { planned: results / u64::from(sides), ..run.summary }, ..run };
         Ok(Plan {
@@ -324,6 +318,19 @@ fn split_of(view: &CatalogueView, prompt: &PromptName, selector: &Selector) -> R
     let Selector::Label(label) = selector else { return Ok(Vec::new()) };
     let versions = if label.is_latest() { Vec::new() } else { view.label(prompt, label)?.serving.versions() };
     Ok(if versions.len() > 1 { versions } else { Vec::new() })
+}
+
+/// What a run compares with; of a label that serves a split, the version that most callers get.
+fn baseline_of(view: &CatalogueView, prompt: &PromptName, at: &str) -> Result<(Evaluated, Content), EvaluationError> {
+    let selector = selector(prompt, at)?;
+    let main = match &selector {
+        Selector::Label(label) if !label.is_latest() => view.label(prompt, label)?.serving.main_version(),
+        _ => None,
+    };
+    match main {
+        Some(version) => version_of(view, prompt, Some(&format!("@{version}"))),
+        None => version_of(view, prompt, Some(at)),
+    }
 }
 
 /// A version of a prompt: `@LABEL`, `@7`, `@b3:…`, or the latest. A label that serves a split has no one version.

@@ -15,7 +15,7 @@ use super::{Actor, Registry, RegistryError};
 use crate::governance::label_policy::GateFacts;
 use crate::model::audit::{AuditChange, AuditEntry, Command, Subject};
 use crate::model::content_id::ContentId;
-use crate::model::evaluation::{GateResult, GateState};
+use crate::model::evaluation::{Evaluated, GateResult, GateState};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
 use crate::resolve::CatalogueView;
@@ -155,6 +155,21 @@ impl Registry {
         Ok(gates)
     }
 
+    /// The version with the content that a result is about, which may have been published after the run.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn version_of_gate(&self, gate: &GateResult) -> Result<Option<u64>, RegistryError> {
+        let Evaluated { prompt, version, content_id } = &gate.candidate;
+        match version {
+            Some(version) => Ok(Some(*version)),
+            None => {
+                let found = self.0.store.read()?.version_with_content(prompt, &content_id.hex())?;
+                Ok(found.map(|version| version.number))
+            }
+        }
+    }
+
     /// Marks results stale whose suite, include or upstream prompt has changed since. The commands that change them do not
     /// look for results themselves: there may be thousands.
     ///
@@ -221,6 +236,7 @@ pub(super) fn gate_facts<Q: Queries + Documents>(
         let missing = match &found {
             Some(gate) if gate.state == GateState::Passed => {
                 facts.stale = facts.stale.or(staleness(txn, gate, Some(wanted.label))?);
+                facts.senders.extend(gate.sent_by.clone());
                 if let Some(missing) = other_baseline(txn, wanted, gate)? {
                     facts.passed = false;
                     facts.missing = missing;
@@ -238,19 +254,21 @@ pub(super) fn gate_facts<Q: Queries + Documents>(
     Ok(facts)
 }
 
-/// Why a comparison does not count: it was not made with what the label serves now.
+/// Why a comparison does not count: it was not made with what most callers of the label get now.
 fn other_baseline<Q: Queries>(
     txn: &Q,
     wanted: &LabelMove<'_>,
     gate: &GateResult,
 ) -> Result<Option<String>, StoreError> {
     let (Some(baseline), Some(from)) = (&gate.baseline, wanted.from) else { return Ok(None) };
-    for number in from.versions() {
-        if txn.version(wanted.name, number)?.is_some_and(|version| version.content_id == baseline.content_id) {
-            return Ok(None);
-        }
+    let Some(number) = from.main_version() else { return Ok(None) };
+    if txn.version(wanted.name, number)?.is_some_and(|version| version.content_id == baseline.content_id) {
+        return Ok(None);
     }
-    Ok(Some(format!("run {} compared it with something else than what {} serves", gate.run, wanted.label)))
+    Ok(Some(format!(
+        "run {} compared it with something else than version {number}, which {} serves; add `--against @{number}`",
+        gate.run, wanted.label
+    )))
 }
 
 /// The conditions that were not met, after a colon.

@@ -211,8 +211,8 @@ fn split_has_a_run_for_each_of_its_versions() {
         story.node.change("POST", "/v1/runs", &json!({"prompt": "support/sums", "at": "@staging", "suite": "sums"}));
     let says = "`support/sums@staging` serves the versions 1, 2; name one of them";
     assert!(refused.status == 422 && refused.text().contains(says), "{}", refused.text());
-    let against = ["eval", "run", "support/sums@1", "--suite", "sums", "--against", "@staging"];
-    let _said = story.line(&against).fails(1).says(says);
+    let against = ["eval", "run", "support/sums@2", "--suite", "sums", "--against", "@staging"];
+    let _said = story.line(&against).exits(1).says("against support/sums@1").says("accuracy: ").says(", before 1.000");
 }
 
 #[test]

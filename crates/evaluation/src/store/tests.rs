@@ -32,6 +32,7 @@ fn run(id: u64, prompt: &str) -> Run {
         verdict: None,
         imported_from: None,
         results_removed: None,
+        stale: None,
     }
 }
 

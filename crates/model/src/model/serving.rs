@@ -91,6 +91,17 @@ impl Serving {
         }
     }
 
+    /// The version that most callers get whom no rule matches.
+    pub fn main_version(&self) -> Option<u64> {
+        match &self.default {
+            Target::Version(number) => Some(*number),
+            Target::Split(split) => {
+                let weights = split.weights().into_iter().rev();
+                weights.max_by_key(|(_, weight)| *weight).map(|(version, _)| version)
+            }
+        }
+    }
+
     /// Every version that may be served, ascending, each once.
     pub fn versions(&self) -> Vec<u64> {
         let targets = self.rules.iter().map(|rule| &rule.target).chain([&self.default]);
@@ -244,6 +255,25 @@ mod tests {
         for json in ["{}", r#"{"version":1,"split":{"salt":"s","slots":[]}}"#, r#"{"version":-1}"#, r#"{"versoin":1}"#]
         {
             assert!(serde_json::from_str::<Serving>(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn main_version_is_that_of_most_callers() {
+        for (json, expected) in [
+            (r#"{"version":7}"#, 7),
+            (r#"{"rules":[{"when":{"locale":"de*"},"version":8}],"version":7}"#, 7),
+            (
+                r#"{"split":{"salt":"s","slots":[{"version":7,"from":0,"to":100},{"version":8,"from":100,"to":10000}]}}"#,
+                8,
+            ),
+            (
+                r#"{"split":{"salt":"s","slots":[{"version":7,"from":0,"to":5000},{"version":8,"from":5000,"to":10000}]}}"#,
+                7,
+            ),
+        ] {
+            let serving: Serving = serde_json::from_str(json).expect(json);
+            assert_eq!(serving.main_version(), Some(expected), "{json}");
         }
     }
 

@@ -78,6 +78,8 @@ pub struct GateFacts {
     pub stale: Option<String>,
     /// What is missing, for people; empty if it passed.
     pub missing: String,
+    /// Who sent results that another tool produced.
+    pub senders: BTreeSet<String>,
 }
 
 impl LabelPolicy {
@@ -167,7 +169,7 @@ impl LabelPolicy {
             deployers: _,
             approvals: _,
             approvers: _,
-            self_approval: _,
+            self_approval,
             risk: _,
             after,
             freeze,
@@ -211,13 +213,19 @@ impl LabelPolicy {
         let downstream = downstream.map(|(gate, known)| (RequirementKind::DownstreamGate, gate.clone(), known));
         for (kind, gate, known) in own.chain(downstream) {
             let stale = known.stale.as_ref().filter(|_| known.passed && *fresh_gates);
+            // Nobody can check results from elsewhere, so makers may send them only where they may approve their own work.
+            let own = known.senders.iter().find(|by| !self_approval && known.passed && facts.makers.contains(*by));
             let says = match (known.passed, stale) {
+                _ if own.is_some() => {
+                    let by = own.map_or("", String::as_str);
+                    format!("gate {gate} to pass with results that someone other than {by} sent, who made the change")
+                }
                 (true, None) => format!("gate {gate} passed"),
                 (true, Some(why)) => format!("gate {gate} to pass again (stale: {why})"),
                 (false, _) if known.missing.is_empty() => format!("gate {gate} to pass"),
                 (false, _) => format!("gate {gate} to pass ({})", known.missing),
             };
-            demands.push(self.requirement(kind, known.passed && stale.is_none(), says, &[]));
+            demands.push(self.requirement(kind, known.passed && stale.is_none() && own.is_none(), says, &[]));
         }
         demands
     }
@@ -353,7 +361,7 @@ mod tests {
         let known = |stale: Option<&str>| PolicyFacts {
             gates: [(
                 "safety".to_owned(),
-                GateFacts { passed: true, stale: stale.map(str::to_owned), missing: String::new() },
+                GateFacts { passed: true, stale: stale.map(str::to_owned), ..GateFacts::default() },
             )]
             .into(),
             ..PolicyFacts::default()
@@ -364,6 +372,26 @@ mod tests {
         assert!(unmet(&strict, &known(None)).is_empty());
         let demands = strict.demands(&known(Some("the suite has changed")));
         assert_eq!(demands[0].says, "gate `safety` to pass again (stale: the suite has changed)");
+    }
+
+    #[test]
+    fn results_sent_by_a_maker_open_a_gate_only_with_self_approval() {
+        let known = |sender: &str| PolicyFacts {
+            makers: ["ann".to_owned()].into(),
+            gates: [(
+                "safety".to_owned(),
+                GateFacts { passed: true, senders: [sender.to_owned()].into(), ..GateFacts::default() },
+            )]
+            .into(),
+            ..PolicyFacts::default()
+        };
+        let gated = policy(r#"{"name":"p","labels":"*","gates":["safety"]}"#);
+        assert!(unmet(&gated, &known("ci")).is_empty());
+        assert_eq!(unmet(&gated, &known("ann")), [K::Gate]);
+        let says = &gated.demands(&known("ann"))[0].says;
+        assert_eq!(says, "gate `safety` to pass with results that someone other than ann sent, who made the change");
+        let own = policy(r#"{"name":"p","labels":"*","gates":["safety"],"self_approval":true}"#);
+        assert!(unmet(&own, &known("ann")).is_empty());
     }
 
     #[test]

@@ -169,6 +169,7 @@ pub fn run(frame: &Frame, run: &Run, results: &ResultsPage, view: &RunView) -> S
             }
             (canceling(frame, run))
         }
+        @if let Some(why) = &run.stale { p.note { "Stale: " (Escaped(why)) ". Run it again." } }
         @if !run.decides_gate && run.state.is_over() {
             p.note {
                 "This run decides no gate: "
@@ -560,7 +561,9 @@ fn evaluated(evaluated: &Evaluated) -> Markup {
 #[must_use]
 pub fn verdict(run: &Run) -> Markup {
     match &run.verdict {
-        Some(verdict) if run.state != RunState::Canceled => state(verdict.state),
+        Some(verdict) if run.state != RunState::Canceled => html! {
+            (state(verdict.state)) @if run.stale.is_some() { " " span.tag.wait { "stale" } }
+        },
         _ => html! { span.tag { (run.state.as_str()) } },
     }
 }
