@@ -24,7 +24,7 @@ pub fn openai_evals(
     let files = Files::new(&nothing);
     let mut findings = Findings::default();
     let mut suite = Suite { repeats: 1, ..Suite::default() };
-    let mut keeps = true;
+    let mut has_criteria = true;
     let mut name = None;
     if let Some(criteria) = criteria {
         within_limit(criteria, "testing_criteria")?;
@@ -36,13 +36,11 @@ pub fn openai_evals(
             return Err(ImportError::invalid("testing_criteria", "is not a list; use the criteria of an eval"));
         };
         let read: Vec<_> = list.iter().map(criterion).collect();
-        let any = read.iter().any(Result::is_ok);
-        keeps = read.iter().all(Result::is_ok) || options.allow_unsupported && any;
-        let effect = if keeps { Effect::ScorerLeftOut } else { Effect::CaseLeftOut };
+        has_criteria = read.is_empty() || read.iter().any(Result::is_ok);
         for (number, criterion) in read.into_iter().enumerate() {
             match criterion {
                 Ok(scorer) => suite.scorers.push(scorer),
-                Err(why) => findings.push(format!("testing_criteria[{number}]"), why, effect),
+                Err(why) => findings.push(format!("testing_criteria[{number}]"), why, Effect::ScorerLeftOut),
             }
         }
     }
@@ -55,10 +53,10 @@ pub fn openai_evals(
         let row: Map<String, Value> =
             json::read(text.as_bytes()).map_err(|error| ImportError::invalid(&place, error.to_string()))?;
         let case = row_of(row, &place, builder.findings())?;
-        if keeps {
+        if has_criteria {
             builder.add_case(case);
         } else {
-            builder.leave_out(&place, "its criteria are not supported");
+            builder.leave_out(&place, "none of its criteria is supported");
         }
     }
     Ok(builder.finish(suite, name))

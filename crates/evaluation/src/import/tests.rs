@@ -280,21 +280,25 @@ fn langfuse_items_are_cases_that_compare_with_what_is_expected() {
     assert_eq!(first.scorers.first().expect("a scorer").check.kind, CheckKind::Equals);
     assert_eq!(case(suite, "case 2").messages.len(), 2);
     assert_eq!(case(suite, "case 3").messages, [json!({"role": "user", "content": "Only a text"})]);
-    assert_eq!(imported.left_out, 1);
+    assert_eq!(imported.left_out, 0, "an archived item does not stop the import");
     let says = says(&imported);
-    assert!(says.contains("items[3]: the item is archived (the case is left out)"), "{says}");
+    assert!(says.contains("items[3]: the item is archived, so it is no case\n"), "{says}");
     assert!(says.contains("1 cases have no scorer") && says.contains("compared with `equals`"), "{says}");
 }
 
 #[test]
 fn rows_of_openai_are_cases_with_the_criteria_as_scorers() {
     let (rows, eval) = (fixture("openai-rows.jsonl"), fixture("openai-eval.json"));
-    let refused = openai_evals(&rows, Some(&eval), "rows.jsonl", strict()).expect("rows");
-    assert_eq!((refused.suite.cases.len(), refused.left_out), (0, 2));
-    assert!(says(&refused).contains("testing_criteria[2]: the criterion `label_model` is not supported"));
-    let options = ImportOptions { allow_unsupported: true };
-    let imported = openai_evals(&rows, Some(&eval), "rows.jsonl", options).expect("rows");
+    let imported = openai_evals(&rows, Some(&eval), "rows.jsonl", strict()).expect("rows");
     assert_eq!((imported.name.as_deref(), imported.suite.cases.len()), (Some("ticket labels"), 2));
+    assert_eq!(imported.left_out, 0, "the other criteria judge its cases");
+    let left_out = "testing_criteria[2]: the criterion `label_model` is not supported (the scorer is left out)";
+    assert!(says(&imported).contains(left_out), "{}", says(&imported));
+    let unsupported = r#"[{"type": "label_model"}, {"type": "python"}]"#;
+    let refused = openai_evals(&rows, Some(unsupported), "rows.jsonl", strict()).expect("rows");
+    assert_eq!((refused.suite.cases.len(), refused.left_out), (0, 2), "no case passes without being judged");
+    let case_left_out = "rows.jsonl line 1: none of its criteria is supported (the case is left out)";
+    assert!(says(&refused).contains(case_left_out), "{}", says(&refused));
     let scorers = serde_json::to_value(&imported.suite.scorers).expect("JSON");
     assert_eq!(
         scorers,
