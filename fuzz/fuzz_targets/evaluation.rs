@@ -22,7 +22,7 @@ fuzz_target!(|data: (u8, &str, &str)| {
         3 => langfuse(text, "items.json"),
         4 => openai_evals(text, None, "rows.jsonl", options),
         5 => {
-            let _ = promptfoo_results(text, None);
+            let _ = promptfoo_results(text, None, &[]);
             return;
         }
         6 => {

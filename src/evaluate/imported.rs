@@ -81,7 +81,10 @@ impl Evaluations {
         }
         let known: HashSet<&str> = suite.cases.iter().map(|case| case.name.as_str()).collect();
         if let Some(other) = results.iter().find(|result| !known.contains(result.case.as_str())) {
-            return Err(EvaluationError::Unfit(format!("the suite `{}` has no case `{}`", request.suite, other.case)));
+            return Err(EvaluationError::Unfit(format!(
+                "the suite `{}` has no case `{}`; add a case of this name to the suite, or leave the test out of the results",
+                request.suite, other.case
+            )));
         }
         let mut models: Vec<_> = results.iter().map(|result| result.model.clone()).collect();
         models.sort();

@@ -13,11 +13,11 @@ use crate::cli::context::Context;
 use crate::cli::disk;
 use crate::cli::error::CliError;
 use crate::cli::output::{ACCENT, Cell, DIM, GOOD, Table, WARN, moment, one_line, paint};
-use crate::evaluation::import::{self, ImportOptions};
+use crate::evaluation::import::{self, Effect, ImportOptions};
 use crate::model::count::count;
 use crate::model::evaluation::GateState;
 use crate::model::handle::is_handle;
-use crate::model::suite::{SUITE_BYTES_MAX, Suite, SuiteError, SuiteVersion};
+use crate::model::suite::{ModelName, ModelNameError, SUITE_BYTES_MAX, Suite, SuiteError, SuiteVersion};
 
 /// Cases that `eval suite` prints.
 const CASES_SHOWN_MAX: usize = 50;
@@ -101,9 +101,20 @@ pub struct ImportResultsArgs {
     /// Which of several prompts in the results, by its label
     #[arg(long, value_name = "LABEL")]
     only: Option<String>,
+    /// Model of the suite that a provider of the results means, such as http://localhost:8080=local:llama3.2; repeatable
+    #[arg(long, value_name = "FROM=TO", value_parser = meaning)]
+    provider: Vec<(String, ModelName)>,
     /// Why you import them
     #[arg(short, long, value_name = "WHY", default_value = "", hide_default_value = true)]
     message: String,
+}
+
+/// What a provider of another tool means: its ID, which may have a `=`, and a model.
+fn meaning(text: &str) -> Result<(String, ModelName), String> {
+    let (from, to) = text.rsplit_once('=').filter(|(from, _)| !from.is_empty()).ok_or(
+        "use FROM=TO, with the provider in the results and a model, for example openai:chat:gpt-5=openai:gpt-5",
+    )?;
+    Ok((from.to_owned(), to.parse().map_err(|error: ModelNameError| error.to_string())?))
 }
 
 /// Reads a suite file; its name is in the file, or that of the file.
@@ -182,7 +193,8 @@ pub fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliError>
     let imported = imported.map_err(|error| wrong(error.to_string()))?;
     let output = context.output;
     for part in &imported.unsupported {
-        output.note(format!("{}: {}", paint(WARN.bold(), "not supported"), one_line(&part.to_string())));
+        let kind = if part.effect == Effect::Remark { "note" } else { "not supported" };
+        output.note(format!("{}: {}", paint(WARN.bold(), kind), one_line(&part.to_string())));
     }
     let left_out = imported.left_out;
     if left_out > 0 && !args.skip_unsupported {
@@ -213,7 +225,7 @@ pub fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliError>
 pub async fn import_results(args: ImportResultsArgs, context: &Context) -> Result<Verdict, CliError> {
     let path = &args.file;
     let text = disk::read_text(path, import::RESULTS_BYTES_MAX)?;
-    let imported = import::promptfoo_results(&text, args.only.as_deref())
+    let imported = import::promptfoo_results(&text, args.only.as_deref(), &args.provider)
         .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
     for remark in &imported.remarks {
         context.output.note(format!("{}: {}", paint(WARN.bold(), "note"), one_line(&remark.to_string())));

@@ -1,6 +1,6 @@
 //! Results of promptfoo: `promptfoo eval -o results.json`, and its lines in `results.jsonl`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
@@ -38,11 +38,17 @@ pub struct ImportedResults {
     pub remarks: Vec<Unsupported>,
 }
 
-/// Reads results of promptfoo. `prompt` is the label or the ID of one of several prompts.
+/// Reads results of promptfoo. `prompt` is the label or the ID of one of several prompts; `providers` says which models
+/// some providers of the file mean, by their IDs.
 ///
 /// # Errors
-/// It is not such a file, it has results of several prompts and `prompt` names none, or a limit is exceeded.
-pub fn promptfoo_results(text: &str, prompt: Option<&str>) -> Result<ImportedResults, ImportError> {
+/// It is not such a file, it has results of several prompts and `prompt` names none, no result is of one of
+/// `providers`, or a limit is exceeded.
+pub fn promptfoo_results(
+    text: &str,
+    prompt: Option<&str>,
+    providers: &[(String, ModelName)],
+) -> Result<ImportedResults, ImportError> {
     const FILE: &str = "results";
     if text.len() > RESULTS_BYTES_MAX {
         return Err(ImportError::TooLong { file: FILE.to_owned(), max: RESULTS_BYTES_MAX });
@@ -52,7 +58,7 @@ pub fn promptfoo_results(text: &str, prompt: Option<&str>) -> Result<ImportedRes
         return Err(ImportError::invalid(FILE, format!("has more than {RESULTS_MAX} results; split it")));
     }
     let chosen = chosen_prompt(&rows, prompt)?;
-    let mut reader = Reader::default();
+    let mut reader = Reader { meant: providers, ..Reader::default() };
     for (number, row) in rows.iter().enumerate() {
         let place = format!("results[{number}]");
         let Value::Object(row) = row else {
@@ -64,6 +70,11 @@ pub fn promptfoo_results(text: &str, prompt: Option<&str>) -> Result<ImportedRes
     }
     if reader.imported.results.is_empty() {
         return Err(ImportError::invalid(FILE, "has no results; run promptfoo eval -o results.json"));
+    }
+    if let Some((other, _)) = providers.iter().find(|(id, _)| !reader.providers.contains(id)) {
+        let there: Vec<String> = reader.providers.iter().take(10).map(|id| format!("`{}`", short(id))).collect();
+        let reason = format!("no result is of the provider `{}`; the file has {}", short(other), there.join(", "));
+        return Err(ImportError::invalid(FILE, reason));
     }
     reader.imported.remarks = reader.findings.into_list();
     Ok(reader.imported)
@@ -125,7 +136,11 @@ fn chosen_prompt<'a>(rows: &'a [Value], wanted: Option<&str>) -> Result<&'a str,
 }
 
 #[derive(Default)]
-struct Reader {
+struct Reader<'a> {
+    /// Which models the user says that providers mean.
+    meant: &'a [(String, ModelName)],
+    /// The IDs of the providers that have results.
+    providers: BTreeSet<String>,
     imported: ImportedResults,
     findings: Findings,
     names: Names,
@@ -135,7 +150,7 @@ struct Reader {
     repeats: HashMap<(String, ModelName), u32>,
 }
 
-impl Reader {
+impl Reader<'_> {
     fn add(&mut self, row: &Map<String, Value>, place: &str) -> Result<(), ImportError> {
         let nothing = Value::Null;
         let test = row.get("testCase").unwrap_or(&nothing);
@@ -197,7 +212,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The model that answered; a provider that is not one of a model is `promptfoo:NAME`.
+    /// The model that answered: the one that the user says, else the one that the provider names. A provider that names
+    /// none is `promptfoo:NAME`.
     fn model(&mut self, row: &Map<String, Value>, place: &str) -> Result<ModelName, ImportError> {
         let provider = row.get("provider").unwrap_or(&Value::Null);
         let id = provider.as_str().or_else(|| provider.get("id").and_then(Value::as_str)).unwrap_or("unknown");
@@ -206,7 +222,11 @@ impl Reader {
             let model = if clean.is_empty() { "unknown".to_owned() } else { clean };
             ModelName { provider: OTHER_PROVIDER.to_owned(), model }
         };
-        let model = model(id).unwrap_or_else(other);
+        if !self.providers.contains(id) {
+            self.providers.insert(id.to_owned());
+        }
+        let meant = self.meant.iter().find(|(from, _)| from == id).map(|(_, model)| model.clone());
+        let model = meant.or_else(|| model(id)).unwrap_or_else(other);
         if !self.imported.models.contains(&model) {
             if self.imported.models.len() >= SUITE_MODELS_MAX {
                 let reason = format!("the results have more than {SUITE_MODELS_MAX} models; import fewer at a time");

@@ -50,7 +50,7 @@ fn configuration_has_the_cases_that_promptfoo_runs() {
     suite.to_canonical().expect("a valid suite");
     assert_eq!((suite.repeats, suite.description.as_str()), (2, "Answers of the support desk"));
     let results = fixture("promptfoo/results.json");
-    let run = promptfoo_results(&results, None).expect("results");
+    let run = promptfoo_results(&results, None, &[]).expect("results");
     let names: Vec<&str> = suite.cases.iter().map(|case| case.name.as_str()).collect();
     let ran: Vec<&str> = run.cases.iter().map(String::as_str).filter(|name| *name != "needs code").collect();
     assert_eq!(names, ran);
@@ -219,7 +219,7 @@ fn providers_are_models_and_their_settings_are_remarked() {
 
 #[test]
 fn results_of_promptfoo_are_results_of_cases() {
-    let run = promptfoo_results(&fixture("promptfoo/results.json"), None).expect("results");
+    let run = promptfoo_results(&fixture("promptfoo/results.json"), None, &[]).expect("results");
     let mut counts: BTreeMap<CaseVerdict, usize> = BTreeMap::new();
     for result in &run.results {
         *counts.entry(result.verdict).or_default() += 1;
@@ -247,13 +247,13 @@ fn errors_and_several_prompts_in_results_are_told_apart() {
     let rows =
         json!([row("p", json!({"failureReason": 2, "error": "429"})), row("q", json!({"success": true, "score": 1}))]);
     let file = json!({"results": {"version": 3, "results": rows}}).to_string();
-    let error = promptfoo_results(&file, None).expect_err("two prompts").to_string();
+    let error = promptfoo_results(&file, None, &[]).expect_err("two prompts").to_string();
     assert!(error.contains("has 2 prompts; name one of `p label`, `q label`"), "{error}");
-    let run = promptfoo_results(&file, Some("p label")).expect("results");
+    let run = promptfoo_results(&file, Some("p label"), &[]).expect("results");
     let result = run.results.first().expect("a result");
     assert_eq!((result.verdict, result.error.as_deref()), (CaseVerdict::Error, Some("429")));
     assert_eq!(result.model.to_string(), "openai:gpt-4o");
-    assert_eq!(promptfoo_results(&file, Some("q")).expect("results").results.len(), 1);
+    assert_eq!(promptfoo_results(&file, Some("q"), &[]).expect("results").results.len(), 1);
     for (text, part) in [
         ("{}", "has no `results`"),
         ("[]", "has no `results`"),
@@ -262,9 +262,27 @@ fn errors_and_several_prompts_in_results_are_told_apart() {
         (r#"{"results":[1]}"#, "is not a result of promptfoo"),
         (r#"{"results":[{}]}"#, "results[0]: has no `success`"),
     ] {
-        let error = promptfoo_results(text, None).expect_err(text).to_string();
+        let error = promptfoo_results(text, None, &[]).expect_err(text).to_string();
         assert!(error.contains(part), "{text}: {error}");
     }
+}
+
+#[test]
+fn provider_of_results_is_the_model_that_the_user_says() {
+    let row =
+        |provider: &str| json!({"provider": {"id": provider}, "success": true, "score": 1, "testCase": {"vars": {}}});
+    let rows = json!({"results": [row("local:tiny"), row("http://host/v1?a=b")]}).to_string();
+    let models = |providers: &[(&str, &str)]| {
+        let model = |(from, to): &(&str, &str)| ((*from).to_owned(), to.parse().expect("a model"));
+        let run = promptfoo_results(&rows, None, &providers.iter().map(model).collect::<Vec<_>>())?;
+        Ok::<_, ImportError>(run.models.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(models(&[]).expect("results"), ["promptfoo:local:tiny", "promptfoo:http://host/v1?a=b"]);
+    let meant = [("http://host/v1?a=b", "keyed:large"), ("local:tiny", "local:tiny")];
+    assert_eq!(models(&meant).expect("results"), ["local:tiny", "keyed:large"]);
+    let error = models(&[("locl:tiny", "local:tiny")]).expect_err("no such provider").to_string();
+    let expected = "no result is of the provider `locl:tiny`; the file has `http://host/v1?a=b`, `local:tiny`";
+    assert!(error.contains(expected), "{error}");
 }
 
 #[test]
@@ -395,7 +413,7 @@ proptest! {
             };
             prop_assert_eq!(Suite::from_json(&bytes).expect("readable"), imported.suite);
         }
-        let _ = promptfoo_results(&text, None);
+        let _ = promptfoo_results(&text, None, &[]);
         let _ = suite_file(&text, "x.yaml");
         let _ = suite_file(&text, "x.json");
     }
