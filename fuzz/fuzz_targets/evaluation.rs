@@ -13,7 +13,7 @@ use serde_json::Map;
 
 fuzz_target!(|data: (u8, &str, &str)| {
     let (kind, text, answer) = data;
-    let options = ImportOptions { allow_unsupported: kind & 1 == 1 };
+    let options = ImportOptions { allow_unsupported: kind & 1 == 1, ..ImportOptions::default() };
     let none = |_: &str| Err(std::io::Error::other("no other files"));
     let imported = match kind >> 1 & 7 {
         0 => promptfoo(text, &none, options),

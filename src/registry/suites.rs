@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::command::{Attempt, SettingsChange};
 use super::human_labels::remove_labels;
 use super::{Actor, Registry, RegistryError, check_handle, check_message};
+use crate::evaluation::check::check_scorers;
 use crate::model::audit::{Command, Subject};
 use crate::model::suite::{Suite, SuiteVersion};
 use crate::store::StoreError;
@@ -22,7 +23,8 @@ impl Registry {
     /// already changes nothing. It must replace the version `expected`, if one is given; 0 is none.
     ///
     /// # Errors
-    /// The actor lacks permission, the suite is invalid or was changed since, there are too many, or the store fails.
+    /// The actor lacks permission, the suite is invalid, has a scorer that cannot work or was changed since, there are too
+    /// many, or the store fails.
     pub async fn push_suite(
         &self,
         actor: &Actor,
@@ -37,6 +39,14 @@ impl Registry {
         let message = check_message(message)?;
         check_handle("a suite", &name)?;
         let canonical = suite.to_canonical().map_err(|error| RegistryError::Unfit(error.to_string()))?;
+        // Each regular expression is compiled: not on a thread that answers requests.
+        let (suite, checked) = tokio::task::spawn_blocking(move || {
+            let checked = check_scorers(&suite).map_err(|error| RegistryError::Unfit(error.to_string()));
+            (suite, checked)
+        })
+        .await
+        .map_err(|error| RegistryError::Unfit(format!("the suite cannot be checked: {error}")))?;
+        checked?;
         let id = Suite::id_of(&canonical);
         let text = String::from_utf8(canonical).map_err(|error| RegistryError::Unfit(error.to_string()))?;
         let json = RawValue::from_string(text).map_err(|error| RegistryError::Unfit(error.to_string()))?;

@@ -2,6 +2,8 @@
 //! stopped by its gate, the fix is deployed by itself, and what was decided becomes stale. What feeds others in a chain
 //! waits for their suites.
 
+mod pushed;
+
 use std::path::PathBuf;
 
 use bookholder_evaluation::provider::ProviderKind;

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod calibration;
+pub mod check;
 pub mod gate;
 pub mod import;
 pub mod judge;

@@ -13,6 +13,7 @@ use crate::cli::context::Context;
 use crate::cli::disk;
 use crate::cli::error::CliError;
 use crate::cli::output::{ACCENT, Cell, DIM, GOOD, Table, WARN, moment, one_line, paint};
+use crate::evaluation::check::check_scorers;
 use crate::evaluation::import::{self, Effect, ImportOptions};
 use crate::model::count::count;
 use crate::model::evaluation::GateState;
@@ -51,6 +52,12 @@ pub struct ImportArgs {
     /// Leave out cases with parts that are not supported
     #[arg(long)]
     skip_unsupported: bool,
+    /// Model that judges, where the file names none
+    #[arg(long, value_name = "PROVIDER:MODEL")]
+    judge: Option<ModelName>,
+    /// Model that computes embeddings, where the file names none
+    #[arg(long, value_name = "PROVIDER:MODEL")]
+    embeddings: Option<ModelName>,
     /// File with the testing criteria of OpenAI evals
     #[arg(long, value_name = "FILE")]
     criteria: Option<PathBuf>,
@@ -182,7 +189,9 @@ pub fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliError>
         std::fs::read_to_string(folder.join(relative))
     };
     let criteria = args.criteria.as_deref().map(|path| disk::read_text(path, SUITE_BYTES_MAX)).transpose()?;
-    let (file, options) = (path.display().to_string(), ImportOptions::default());
+    let file = path.display().to_string();
+    let (judge, embeddings) = (args.judge.as_ref(), args.embeddings.as_ref());
+    let options = ImportOptions { judge, embeddings, ..ImportOptions::default() };
     let imported = match args.format {
         Format::Promptfoo => import::promptfoo(&text, &beside, options),
         Format::Csv => import::csv(&text, &file, options),
@@ -202,12 +211,14 @@ pub fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliError>
         return Err(CliError::no(format!("{cases} cannot be judged as they are; nothing was written"))
             .hint("leave them out with --skip-unsupported, or run them with the other tool"));
     }
+    // What is missing can be added to the file; `eval push` refuses the suite until then.
+    let warn = |missing: &dyn std::fmt::Display| output.note(format!("{}: {missing}", paint(WARN.bold(), "warning")));
     match imported.suite.to_canonical() {
-        // It can be added to the file; `eval push` refuses the suite until then.
-        Err(error @ SuiteError::NoScorer { .. }) => {
-            output.note(format!("{}: {error}", paint(WARN.bold(), "warning")));
-        }
+        Err(error @ SuiteError::NoScorer { .. }) => warn(&error),
         valid => drop(valid.map_err(|error| wrong(error.to_string()))?),
+    }
+    if let Err(error) = check_scorers(&imported.suite) {
+        warn(&error);
     }
     let json = serde_json::to_vec_pretty(&imported.suite).map_err(|error| CliError::no(error.to_string()))?;
     disk::write(&args.out, &json)?;

@@ -9,7 +9,7 @@ use crate::model::suite::Suite;
 ///
 /// # Errors
 /// A row has more or fewer fields than the first, a `__config` column is invalid, or a limit is exceeded.
-pub fn csv(text: &str, file: &str, options: ImportOptions) -> Result<Imported, ImportError> {
+pub fn csv(text: &str, file: &str, options: ImportOptions<'_>) -> Result<Imported, ImportError> {
     within_limit(text, file)?;
     let nothing = |_: &str| Err(std::io::Error::other("a table names no other files"));
     let files = Files::new(&nothing);
@@ -32,14 +32,16 @@ mod tests {
         let text = "\u{feff}topic,__expected1,__expected2,__description,__metric,__threshold,__metadata:team,\
                     __metadata:tags[],__config:__expected2:threshold\nbirds,\"contains:a, b\",similar:x,about \
                     birds,accuracy,0.5,zoo,\"a, b\\,c\",0.6\nfish,,,,,,,,0.1\n";
-        let imported = csv(text, "t.csv", ImportOptions::default()).expect("a table");
+        let embeddings = "local:embed".parse().expect("a model");
+        let options = ImportOptions { embeddings: Some(&embeddings), ..ImportOptions::default() };
+        let imported = csv(text, "t.csv", options).expect("a table");
         let case = imported.suite.cases.first().expect("a case");
         let json = serde_json::to_value(case).expect("JSON");
         assert_eq!(
             json,
             json!({"name": "about birds", "variables": {"topic": "birds"}, "threshold": 0.5, "scorers": [
                 {"type": "contains", "value": "a, b", "metric": "accuracy"},
-                {"type": "similar", "value": "x", "threshold": 0.6, "metric": "accuracy"}],
+                {"type": "similar", "value": "x", "threshold": 0.6, "metric": "accuracy", "model": "local:embed"}],
                 "metadata": {"team": "zoo", "tags": ["a", "b,c"], "threshold": 0.6}})
         );
         let second = imported.suite.cases.get(1).expect("a case");

@@ -11,7 +11,7 @@ use crate::model::suite::{CASES_MAX, Case, Suite};
 ///
 /// # Errors
 /// A line is neither, or a limit is exceeded; with the line.
-pub fn jsonl(text: &str, file: &str, options: ImportOptions) -> Result<Imported, ImportError> {
+pub fn jsonl(text: &str, file: &str, options: ImportOptions<'_>) -> Result<Imported, ImportError> {
     within_limit(text, file)?;
     let nothing = |_: &str| Err(std::io::Error::other("tests on lines name no other files"));
     let files = Files::new(&nothing);

@@ -24,7 +24,8 @@ pub use self::suite::suite_file;
 
 use std::fmt;
 
-use crate::model::suite::{CASES_MAX, Suite, SuiteError};
+use crate::check::UnusableScorer;
+use crate::model::suite::{CASES_MAX, ModelName, Suite, SuiteError};
 
 /// Largest file that is imported, in bytes; also the most bytes of all files of one import.
 pub const IMPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -45,6 +46,8 @@ pub enum ImportError {
     TooMany { place: String },
     #[error("{place}: {source}")]
     Suite { place: String, source: SuiteError },
+    #[error("{place}: {source}")]
+    Scorer { place: String, source: UnusableScorer },
 }
 
 impl ImportError {
@@ -55,9 +58,13 @@ impl ImportError {
 
 /// What is done with cases that need something that is not supported.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct ImportOptions {
+pub struct ImportOptions<'a> {
     /// Keeps such cases without the scorers that are not supported, as long as another one of the case is left.
     pub allow_unsupported: bool,
+    /// The model that judges, where a file names none.
+    pub judge: Option<&'a ModelName>,
+    /// The model that computes embeddings, where a file names none.
+    pub embeddings: Option<&'a ModelName>,
 }
 
 /// What became of a part of a file.

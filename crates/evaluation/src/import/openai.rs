@@ -6,6 +6,7 @@ use super::langfuse::{case_of, equals};
 use super::promptfoo::{Builder, Files};
 use super::types::short;
 use super::{Effect, Findings, ImportError, ImportOptions, Imported, within_limit};
+use crate::check::check_scorer;
 use crate::json;
 use crate::model::suite::{CASES_MAX, Case, CheckKind, Scorer, Suite};
 
@@ -17,7 +18,7 @@ pub fn openai_evals(
     rows: &str,
     criteria: Option<&str>,
     file: &str,
-    options: ImportOptions,
+    options: ImportOptions<'_>,
 ) -> Result<Imported, ImportError> {
     within_limit(rows, file)?;
     let nothing = |_: &str| Err(std::io::Error::other("rows name no other files"));
@@ -35,7 +36,7 @@ pub fn openai_evals(
         let Value::Array(list) = list else {
             return Err(ImportError::invalid("testing_criteria", "is not a list; use the criteria of an eval"));
         };
-        let read: Vec<_> = list.iter().map(criterion).collect();
+        let read: Vec<_> = list.iter().map(|one| criterion(one, options)).collect();
         has_criteria = read.is_empty() || read.iter().any(Result::is_ok);
         for (number, criterion) in read.into_iter().enumerate() {
             match criterion {
@@ -111,7 +112,7 @@ fn starts_with(ideal: Value) -> Scorer {
 }
 
 /// A criterion as a scorer, or why it is not supported.
-fn criterion(criterion: &Value) -> Result<Scorer, String> {
+fn criterion(criterion: &Value, options: ImportOptions<'_>) -> Result<Scorer, String> {
     let text = |key: &str| criterion.get(key).and_then(Value::as_str);
     let kind = text("type").unwrap_or_default();
     if !["string_check", "text_similarity"].contains(&kind) {
@@ -143,12 +144,17 @@ fn criterion(criterion: &Value) -> Result<Scorer, String> {
         };
         let mut scorer = Scorer::new(check, Some(value));
         scorer.threshold = criterion.get("pass_threshold").and_then(Value::as_f64);
+        if check == CheckKind::Similar {
+            let missing = || "the metric `cosine` names no model; import with --embeddings PROVIDER:MODEL".to_owned();
+            scorer.model = Some(options.embeddings.cloned().ok_or_else(missing)?);
+        }
         if scorer.threshold.is_none() {
             return Err("a criterion without `pass_threshold` is not supported".to_owned());
         }
         scorer
     };
     scorer.metric = text("name").map(str::to_owned);
+    check_scorer(&scorer).map_err(|error| error.to_string())?;
     Ok(scorer)
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::ImportError;
+use crate::check::check_scorers;
 use crate::json;
 use crate::model::suite::{Case, SUITE_BYTES_MAX, Suite};
 use crate::model::usd::Usd;
@@ -12,7 +13,8 @@ use crate::yaml;
 /// value of `name`, if the file has one.
 ///
 /// # Errors
-/// The text is neither, has an unknown key, or exceeds a limit of suites; with the line or the place.
+/// The text is neither, has an unknown key, exceeds a limit of suites, or has a scorer that cannot work; with the line or
+/// the place.
 pub fn suite_file(text: &str, path: &str) -> Result<(Option<String>, Suite), ImportError> {
     if text.len() > SUITE_BYTES_MAX {
         return Err(ImportError::TooLong { file: path.to_owned(), max: SUITE_BYTES_MAX });
@@ -48,6 +50,7 @@ pub fn suite_file(text: &str, path: &str) -> Result<(Option<String>, Suite), Imp
         suite.cases.push(case);
     }
     suite.to_canonical().map_err(|source| ImportError::Suite { place: path.to_owned(), source })?;
+    check_scorers(&suite).map_err(|source| ImportError::Scorer { place: path.to_owned(), source })?;
     Ok((name, suite))
 }
 
@@ -127,6 +130,10 @@ mod tests {
             ("cases:\n  - name: a\n    scorer: x\n", "cases[0] (`a`): unknown field `scorer`"),
             ("cases:\n  - name: a\n    scorers: [{type: dances}]\n", "unknown scorer `dances`"),
             ("cases:\n  - name: a\n    must_pass: yes\n", "line 3: `cases[0].must_pass` is yes"),
+            (
+                "cases:\n  - name: a\n    scorers: [{type: latency}]\n",
+                "s.yaml: case `a`: scorers[0] (`latency`): the scorer needs a threshold, in milliseconds",
+            ),
             ("case:\n  - name: a\ncases: []", "unknown field `case`"),
             ("- a", "a suite is a map of keys"),
         ] {

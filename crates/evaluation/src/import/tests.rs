@@ -27,7 +27,7 @@ fn nothing(_: &str) -> io::Result<String> {
     Err(io::Error::from(io::ErrorKind::NotFound))
 }
 
-fn strict() -> ImportOptions {
+fn strict() -> ImportOptions<'static> {
     ImportOptions::default()
 }
 
@@ -87,7 +87,7 @@ fn what_is_not_supported_is_listed_and_its_case_is_left_out() {
     ] {
         assert!(says.contains(part), "{part} in {says}");
     }
-    let options = ImportOptions { allow_unsupported: true };
+    let options = ImportOptions { allow_unsupported: true, ..strict() };
     let allowed = promptfoo(&text, &beside, options).expect("a configuration");
     let last = allowed.unsupported.iter().find(|finding| finding.place == "tests[2].assert[0]").expect("a finding");
     assert_eq!(last.effect, Effect::CaseLeftOut, "no scorer would be left");
@@ -109,7 +109,7 @@ fn assertions_keep_their_meaning_or_are_refused() {
     assert_eq!(scorer.model.expect("a model").to_string(), "openai:text-embedding-3-small");
     let (scorer, _) = one("{type: is-json, value: \"required: [a]\\ntype: object\"}");
     assert_eq!(scorer.expect("a scorer").value, Some(json!({"required": ["a"], "type": "object"})));
-    let (_, remarks) = one("{type: llm-rubric, value: is polite}");
+    let (_, remarks) = one("{type: llm-rubric, value: is polite, provider: 'openai:gpt-5'}");
     assert!(remarks.contains("a judge that answers without `pass` gives no verdict here"), "{remarks}");
     for (assertion, part) in [
         ("{type: similar:dot, value: x}", "the assertion type `similar:dot`"),
@@ -124,6 +124,13 @@ fn assertions_keep_their_meaning_or_are_refused() {
         ("{type: llm-rubric, value: x, provider: 'file://grader.js'}", "the provider `file://grader.js`"),
         ("{type: llm-rubric, value: x, rubricPrompt: y}", "`rubricPrompt` is not supported"),
         ("{type: is-json, value: '[1]'}", "is not a JSON Schema"),
+        ("{type: regex, value: '(?=a)b'}", "`regex`: unsupported in the regular expression `(?=a)b`"),
+        ("{type: not-regex, value: '(a'}", "`not-regex`: invalid regular expression `(a`"),
+        ("{type: contains}", "`contains`: the scorer needs a text or a number as its value"),
+        ("{type: latency}", "`latency`: the scorer needs a threshold"),
+        ("{type: llm-rubric, value: x}", "`llm-rubric` names no model: add `provider`"),
+        ("{type: similar, value: x}", "or import with --embeddings PROVIDER:MODEL"),
+        ("{type: webhook, value: not a url}", "`webhook`: invalid webhook URL"),
         (
             "{type: assert-set, assert: [{type: equals, value: x}, {type: ruby, value: y}]}",
             "`ruby` is not supported, in",
@@ -138,6 +145,16 @@ fn assertions_keep_their_meaning_or_are_refused() {
 }
 
 #[test]
+fn judges_without_a_model_ask_the_one_that_the_user_names() {
+    let yaml = "tests: [{assert: [{type: llm-rubric, value: x}, {type: similar, value: y}]}]";
+    let (judge, embeddings) = ("local:judge".parse().expect("a model"), "local:embed".parse().expect("a model"));
+    let options = ImportOptions { judge: Some(&judge), embeddings: Some(&embeddings), ..strict() };
+    let imported = promptfoo(yaml, &nothing, options).expect(yaml);
+    let models = imported.suite.cases.iter().flat_map(|case| &case.scorers).map(|scorer| scorer.model.clone());
+    assert_eq!(models.collect::<Vec<_>>(), [Some(judge), Some(embeddings)], "{}", says(&imported));
+}
+
+#[test]
 fn defaults_that_are_not_supported_leave_out_every_case_that_has_them() {
     let yaml = "providers: [openai:x]\ndefaultTest: {assert: [{type: python, value: x}, {type: equals, value: y}]}\n\
                 tests:\n- vars: {a: 1}\n- vars: {a: 2}\n  options: {disableDefaultAsserts: true}\n  assert: [{type: \
@@ -148,7 +165,7 @@ fn defaults_that_are_not_supported_leave_out_every_case_that_has_them() {
     let shared = config("defaultTest: {assert: [{type: python}]}\ntests: [{vars: {a: 1}}, {vars: {a: 2}}]");
     assert_eq!((shared.suite.cases.len(), shared.left_out), (0, 2));
     assert!(says(&shared).contains("defaultTest.assert[0]: the assertion type `python`"), "{}", says(&shared));
-    let options = ImportOptions { allow_unsupported: true };
+    let options = ImportOptions { allow_unsupported: true, ..strict() };
     let allowed = promptfoo(yaml, &nothing, options).expect("a configuration");
     assert_eq!(allowed.suite.cases.len(), 2);
     for (key, value) in [("options", "{transform: x}"), ("options", "{prefix: x}"), ("threshold", "3")] {
@@ -397,7 +414,7 @@ proptest! {
     #[test]
     fn no_text_makes_an_importer_panic_or_yield_an_invalid_suite(text in text(), other in text()) {
         let read = |_: &str| Ok(other.clone());
-        let options = ImportOptions { allow_unsupported: other.len().is_multiple_of(2) };
+        let options = ImportOptions { allow_unsupported: other.len().is_multiple_of(2), ..strict() };
         let imports = [
             promptfoo(&text, &read, options),
             csv(&text, "x", options),

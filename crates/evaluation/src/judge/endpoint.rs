@@ -3,19 +3,18 @@
 //! It gets `output`, `variables`, `case`, `expected` and `config`, and answers `pass` and, if it likes, `score` and
 //! `reason`.
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use serde_json::{Value, json};
 
 use super::asking::{number, reason};
 use super::{Asking, JudgeError};
 use crate::model::suite::Scorer;
 use crate::provider::Ask;
-use crate::score::{Score, fill};
+use crate::rules::governance::webhook_url::check_url;
+use crate::score::{Score, Scoring, fill};
 
 pub(super) async fn score<A: Ask>(scorer: &Scorer, asking: &Asking<'_, A>) -> Result<Score, JudgeError> {
-    let Some(Value::String(url)) = &scorer.value else {
-        return Err(JudgeError::failed("the scorer needs the URL of an endpoint as its value"));
-    };
-    let url = fill(url, asking.scoring.variables)?;
+    let url = url(scorer, asking.scoring)?;
     let mut body = json!({
         "output": asking.scoring.answer.text,
         "variables": asking.scoring.variables,
@@ -29,6 +28,17 @@ pub(super) async fn score<A: Ask>(scorer: &Scorer, asking: &Asking<'_, A>) -> Re
     }
     let answer = asking.ask.post(&url, &body).await?;
     read(&answer, scorer.threshold).map_err(|fault| JudgeError::Failed(format!("the endpoint's answer: {fault}")))
+}
+
+/// The URL of an endpoint. Which networks it may be in is known when it is asked.
+pub(super) fn url(scorer: &Scorer, scoring: Scoring<'_>) -> Result<String, JudgeError> {
+    let Some(Value::String(url)) = &scorer.value else {
+        return Err(JudgeError::failed("the scorer needs the URL of an endpoint as its value"));
+    };
+    let url = fill(url, scoring.variables)?;
+    let everywhere = [Ipv4Net::default().into(), Ipv6Net::default().into()];
+    check_url(&url, &everywhere).map_err(|error| JudgeError::Failed(error.to_string()))?;
+    Ok(url)
 }
 
 fn read(answer: &Value, threshold: Option<f64>) -> Result<Score, String> {

@@ -36,8 +36,8 @@ async fn by_criteria<A: Ask>(
     asking: &Asking<'_, A>,
     criteria: &str,
 ) -> Result<(f64, String), JudgeError> {
-    let steps = match scorer.config.get("steps") {
-        Some(steps) => read_steps(steps).map_err(|fault| JudgeError::Failed(format!("config.steps: {fault}")))?,
+    let steps = match given_steps(scorer)? {
+        Some(steps) => steps,
         None => derive_steps(scorer, asking, criteria).await?,
     };
     let input = asking.input()?;
@@ -52,6 +52,12 @@ async fn by_criteria<A: Ask>(
         }
     };
     asking.object(scorer, messages(G_EVAL, &texts), schema(&fields), read).await
+}
+
+/// The steps in the options of a scorer.
+pub(super) fn given_steps(scorer: &Scorer) -> Result<Option<Vec<String>>, JudgeError> {
+    let steps = scorer.config.get("steps").map(read_steps).transpose();
+    steps.map_err(|fault| JudgeError::Failed(format!("config.steps: {fault}")))
 }
 
 /// Asks for the steps. The question depends on the criteria alone, so a run asks it once for each

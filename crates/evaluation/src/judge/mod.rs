@@ -6,12 +6,14 @@
 //! is found again among the answers that a run remembers.
 
 mod asking;
+mod check;
 mod endpoint;
 mod g_eval;
 mod pairwise;
 mod prompts;
 mod rubric;
 mod similar;
+mod value;
 
 use std::borrow::Cow;
 
@@ -19,13 +21,14 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
+pub use self::check::{check, check_model};
 pub use self::prompts::PROMPTS_VERSION;
 use crate::clock::Cancellation;
 use crate::model::evaluation::{Answer, CaseVerdict, ScorerResult};
 use crate::model::rendered::Rendered;
 use crate::model::suite::{CheckKind, Scorer};
 use crate::provider::{Ask, CallError};
-use crate::score::{Score, ScoreError, Scoring, aggregate, fill, score};
+use crate::score::{Score, ScoreError, Scoring, aggregate, score};
 use crate::template::render::{RenderInput, render};
 
 /// Scorers of one answer that ask at the same time.
@@ -122,10 +125,7 @@ impl<A: Ask> Asking<'_, A> {
 
     /// Scorers as one. One of them without a verdict leaves the set without one, unless another decides it.
     async fn set(&self, scorer: &Scorer) -> Result<Score, JudgeError> {
-        if scorer.scorers.is_empty() {
-            return Err(JudgeError::failed("the set has no scorers"));
-        }
-        let results = self.all(scorer.scorers.iter().collect()).await;
+        let results = self.all(set(scorer)?.iter().collect()).await;
         let (verdict, score, reason) = aggregate(&results, scorer.threshold);
         match verdict {
             CaseVerdict::Error => Err(JudgeError::Failed(reason)),
@@ -169,34 +169,21 @@ impl<A: Ask> Asking<'_, A> {
 
     /// The value of a scorer as one text, with the variables of the case.
     fn text(&self, scorer: &Scorer) -> Result<String, JudgeError> {
-        let mut texts = self.texts(scorer)?;
-        match (texts.pop(), texts.is_empty()) {
-            (Some(text), true) => Ok(text),
-            _ => Err(JudgeError::failed("the scorer needs one text as its value")),
-        }
+        value::text(scorer, self.scoring)
     }
 
     /// The values of a scorer, with the variables of the case; without one, the expected answer.
     fn texts(&self, scorer: &Scorer) -> Result<Vec<String>, JudgeError> {
-        let as_text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        let filled = |value: &Value| match value {
-            Value::String(text) => fill(text, self.scoring.variables),
-            other => Ok(other.to_string()),
-        };
-        let texts = match (&scorer.value, &self.scoring.case.expected) {
-            (Some(Value::Array(values)), _) => values.iter().map(filled).collect::<Result<Vec<_>, _>>()?,
-            (Some(value), _) => vec![filled(value)?],
-            (None, Some(expected)) => vec![as_text(expected)],
-            (None, None) => Vec::new(),
-        };
-        if texts.is_empty() || texts.iter().any(|text| text.trim().is_empty()) {
-            return Err(JudgeError::failed("the scorer needs a value, or the case an expected answer"));
-        }
-        Ok(texts)
+        value::texts(scorer, self.scoring)
     }
+}
+
+/// The scorers of a set.
+fn set(scorer: &Scorer) -> Result<&[Scorer], JudgeError> {
+    if scorer.scorers.is_empty() {
+        return Err(JudgeError::failed("the set has no scorers; add some to its `scorers`"));
+    }
+    Ok(&scorer.scorers)
 }
 
 fn shortened(reason: &str) -> String {

@@ -5,6 +5,7 @@
 //! one, and each takes time that grows with its length, or has a limit.
 
 mod aggregate;
+mod check;
 mod javascript;
 mod json;
 mod markup;
@@ -25,7 +26,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 pub use self::aggregate::{aggregate, case_verdict};
-pub use self::value::fill;
+pub use self::check::check;
+pub use self::value::{fill, is_template};
 use crate::model::content::Content;
 use crate::model::evaluation::Answer;
 use crate::model::suite::{Case, CheckKind, Scorer};

@@ -2,8 +2,18 @@
 
 use super::{Input, Score, ScoreError, needs};
 
+/// The threshold of `latency`.
+pub(super) fn milliseconds(input: &Input<'_>) -> Result<f64, ScoreError> {
+    input.scorer.threshold.ok_or_else(|| needs("a threshold, in milliseconds"))
+}
+
+/// The threshold of `cost`.
+pub(super) fn dollars(input: &Input<'_>) -> Result<f64, ScoreError> {
+    input.scorer.threshold.ok_or_else(|| needs("a threshold, in US dollars"))
+}
+
 pub(super) fn latency(input: &Input<'_>) -> Result<Score, ScoreError> {
-    let threshold = input.scorer.threshold.ok_or_else(|| needs("a threshold, in milliseconds"))?;
+    let threshold = milliseconds(input)?;
     let answer = input.scoring.answer;
     if answer.cached {
         return Err(ScoreError(
@@ -18,7 +28,7 @@ pub(super) fn latency(input: &Input<'_>) -> Result<Score, ScoreError> {
 }
 
 pub(super) fn cost(input: &Input<'_>) -> Result<Score, ScoreError> {
-    let threshold = input.scorer.threshold.ok_or_else(|| needs("a threshold, in US dollars"))?;
+    let threshold = dollars(input)?;
     let cost = input.scoring.answer.usage.cost;
     let cost = cost.ok_or_else(|| ScoreError("no price of the model is known, so neither is the cost".to_owned()))?;
     let dollars = cost.dollars();

@@ -56,13 +56,19 @@ const fn compares(kind: CheckKind) -> bool {
     )
 }
 
+/// Whether variables may be filled into a text.
+#[must_use]
+pub fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
+}
+
 /// Fills variables into a text. References such as `{{name}}` and `{{user.name}}` print values as Nunjucks does, and
 /// nothing if there is no value; a text with anything more is rendered as Jinja.
 ///
 /// # Errors
 /// The text is not a valid template, or fails with these variables.
 pub fn fill(text: &str, variables: &Map<String, Value>) -> Result<String, ScoreError> {
-    if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+    if !is_template(text) {
         return Ok(text.to_owned());
     }
     if let Some(filled) = fill_references(text, variables) {

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::super::types::{check, short};
-use super::super::{Findings, ImportError};
+use super::super::{Findings, ImportError, ImportOptions};
 use super::files::{Files, extension, is_plain};
 use super::provider;
+use crate::check::check_scorer;
 use crate::model::suite::{CheckKind, ModelName, Scorer};
 use crate::yaml;
 
@@ -26,6 +27,8 @@ pub(super) struct Assertions<'a> {
     pub files: &'a Files<'a>,
     /// The model that judges, where an assertion names none.
     pub judge: Option<&'a Value>,
+    /// Names models where the file names none.
+    pub options: ImportOptions<'a>,
 }
 
 impl Assertions<'_> {
@@ -116,6 +119,9 @@ impl Assertions<'_> {
                 "select-best compares with the answer of the baseline here; promptfoo compares its providers",
             ),
             _ => {}
+        }
+        if let Err(why) = check_scorer(&scorer) {
+            return Ok(Err(format!("`{}`: {why}", short(name))));
         }
         Ok(Ok(scorer))
     }
@@ -209,7 +215,20 @@ impl Assertions<'_> {
             None => (asks == "text").then_some(judge),
         });
         let own = own.map(|own| own.get(asks).unwrap_or(own));
-        let Some(named) = own.or(shared) else { return Ok(None) };
+        let Some(named) = own.or(shared) else {
+            let (given, option) = match asks {
+                "text" => (self.options.judge, "--judge"),
+                _ => (self.options.embeddings, "--embeddings"),
+            };
+            let missing = || {
+                format!(
+                    "`{}` names no model: add `provider` to it or to the `options` of `defaultTest`, or import with {option} \
+                     PROVIDER:MODEL",
+                    kind.as_str()
+                )
+            };
+            return given.cloned().map(Some).ok_or_else(missing);
+        };
         let id = provider::id(named).map(|(id, _)| id);
         match id.and_then(provider::model) {
             Some(model) => Ok(Some(model)),

@@ -37,7 +37,7 @@ struct Defaults {
 pub(in super::super) struct Builder<'a> {
     files: &'a Files<'a>,
     findings: Findings,
-    options: ImportOptions,
+    options: ImportOptions<'a>,
     names: Names,
     cases: Vec<Case>,
     left_out: usize,
@@ -45,7 +45,7 @@ pub(in super::super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    pub(in super::super) fn new(files: &'a Files<'a>, findings: Findings, options: ImportOptions) -> Self {
+    pub(in super::super) fn new(files: &'a Files<'a>, findings: Findings, options: ImportOptions<'a>) -> Self {
         let names = Names::default();
         Self { files, findings, options, names, cases: Vec::new(), left_out: 0, defaults: Defaults::default() }
     }
@@ -77,7 +77,7 @@ impl<'a> Builder<'a> {
         let shared = if tests.iter().any(own) || options.get("disableDefaultAsserts") == Some(&Value::Bool(true)) {
             None
         } else {
-            let reader = Assertions { files: self.files, judge };
+            let reader = Assertions { files: self.files, judge, options: self.options };
             Some(reader.list(&assertions, "defaultTest.assert", &mut self.findings)?)
         };
         if let Some(scorers) = &shared {
@@ -197,7 +197,7 @@ impl<'a> Builder<'a> {
         options: &Map<String, Value>,
         place: &str,
     ) -> Result<Option<Vec<Scorer>>, ImportError> {
-        let assertions = Assertions { files: self.files, judge: options.get("provider") };
+        let assertions = Assertions { files: self.files, judge: options.get("provider"), options: self.options };
         let own = test.get("assert").unwrap_or(&Value::Null);
         let own = assertions.list(own, &format!("{place}.assert"), &mut self.findings)?;
         let allow = self.options.allow_unsupported;

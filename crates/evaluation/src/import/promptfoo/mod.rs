@@ -44,7 +44,7 @@ const OF_NO_EFFECT: [&str; 9] = [
 pub fn promptfoo(
     config: &str,
     read: &dyn Fn(&str) -> io::Result<String>,
-    options: ImportOptions,
+    options: ImportOptions<'_>,
 ) -> Result<Imported, ImportError> {
     within_limit(config, "the configuration")?;
     let root = yaml::read_any(config).map_err(|reason| ImportError::invalid("configuration", reason))?;

@@ -17,7 +17,7 @@ const OBJECT_UNITS_MAX: usize = 100_000;
 const WORK_CHARACTERS_MAX: usize = 20_000_000;
 
 /// The schema of a scorer: JSON, or YAML in a text.
-fn schema(input: &Input<'_>) -> Result<Option<Schema>, ScoreError> {
+pub(super) fn schema(input: &Input<'_>) -> Result<Option<Schema>, ScoreError> {
     let Some(value) = input.value.as_ref().filter(|value| is_truthy(value)) else { return Ok(None) };
     let value = match value {
         Value::String(text) => {

@@ -7,4 +7,4 @@ mod tree;
 mod xml;
 
 pub(super) use self::html::{contains_html, is_html};
-pub(super) use self::xml::{contains_xml, is_xml};
+pub(super) use self::xml::{contains_xml, is_xml, required};

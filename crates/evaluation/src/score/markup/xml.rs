@@ -22,7 +22,7 @@ const NODES_MAX: u32 = 1_000_000;
 static ENTITY: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("&[^&;#<\"'\\s]+;").ok());
 
 /// The paths of elements that are required, such as `book.title`.
-fn required(input: &Input<'_>) -> Result<Vec<String>, ScoreError> {
+pub(in super::super) fn required(input: &Input<'_>) -> Result<Vec<String>, ScoreError> {
     let texts = |items: &[Value]| items.iter().map(|item| string(item).into_owned()).collect();
     match &input.value {
         Some(Value::String(text)) => Ok(text.split(',').map(|path| trim(path).to_owned()).collect()),

@@ -8,7 +8,7 @@ mod translate;
 
 use std::borrow::Cow;
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 
 use self::translate::PatternError::{Invalid, Unsupported};
 use self::translate::{translate, unit};
@@ -19,31 +19,52 @@ const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest expression, in bytes.
 const PATTERN_BYTES_MAX: usize = 64 * 1024;
 
-pub(super) fn regex(input: &Input<'_>) -> Result<Score, ScoreError> {
-    let pattern = input.text_value()?;
+/// Why an expression cannot be run.
+enum Fault {
+    /// JavaScript does not accept it either; the reason.
+    Invalid(String),
+    /// It is not run here.
+    Scorer(ScoreError),
+}
+
+/// The expression of a scorer.
+fn compiled(input: &Input<'_>) -> Result<Regex, Fault> {
+    let fault = |reason: String| Fault::Scorer(ScoreError(reason));
+    let pattern = input.text_value().map_err(Fault::Scorer)?;
     if pattern.is_empty() {
-        return Err(needs("a regular expression as its value"));
+        return Err(Fault::Scorer(needs("a regular expression as its value")));
     }
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(ScoreError(format!("the regular expression is longer than {PATTERN_BYTES_MAX} bytes")));
+        return Err(fault(format!("the regular expression is longer than {PATTERN_BYTES_MAX} bytes")));
     }
-    let translated = match translate(pattern) {
-        Ok(translated) => translated,
-        // promptfoo fails such an assertion, and its opposite, too.
-        Err(Invalid(why)) => {
-            let reason = format!("invalid regular expression `{}`: {why}", excerpt(pattern));
-            return Ok(Score { pass: false, score: 0.0, reason });
-        }
-        Err(Unsupported(what)) => {
-            let pattern = excerpt(pattern);
-            return Err(ScoreError(format!("unsupported in the regular expression `{pattern}`: {what}")));
-        }
-    };
-    let mut builder = RegexBuilder::new(&translated);
-    let compiled = builder.size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build().map_err(|_| {
-        ScoreError(format!("the regular expression `{}` is too large or nested too deeply", excerpt(pattern)))
+    let translated = translate(pattern).map_err(|error| match error {
+        Invalid(why) => Fault::Invalid(format!("invalid regular expression `{}`: {why}", excerpt(pattern))),
+        Unsupported(what) => fault(format!("unsupported in the regular expression `{}`: {what}", excerpt(pattern))),
     })?;
+    let mut builder = RegexBuilder::new(&translated);
+    let compiled = builder.size_limit(COMPILED_BYTES_MAX).dfa_size_limit(COMPILED_BYTES_MAX).build();
+    compiled
+        .map_err(|_| fault(format!("the regular expression `{}` is too large or nested too deeply", excerpt(pattern))))
+}
+
+/// Checks that the expression can be run.
+pub(super) fn check(input: &Input<'_>) -> Result<(), ScoreError> {
+    match compiled(input) {
+        Ok(_) => Ok(()),
+        Err(Fault::Invalid(reason)) => Err(ScoreError(reason)),
+        Err(Fault::Scorer(error)) => Err(error),
+    }
+}
+
+pub(super) fn regex(input: &Input<'_>) -> Result<Score, ScoreError> {
+    let compiled = match compiled(input) {
+        Ok(compiled) => compiled,
+        // promptfoo fails such an assertion, and its opposite, too.
+        Err(Fault::Invalid(reason)) => return Ok(Score { pass: false, score: 0.0, reason }),
+        Err(Fault::Scorer(error)) => return Err(error),
+    };
     let found = compiled.is_match(&units(&input.text));
+    let pattern = input.text_value()?;
     Ok(input.decide(found, |not| format!("expected the answer {not}to match `{}`", excerpt(pattern))))
 }
 

@@ -56,8 +56,8 @@ fn check_calls(input: &Input<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// The harmonic mean of precision and recall of the tools that were called. A `not-` scorer has the same score.
-pub(super) fn tool_call_f1(input: &Input<'_>) -> Result<Score, ScoreError> {
+/// The names of the tools that `tool-call-f1` expects.
+pub(super) fn expected_tools(input: &Input<'_>) -> Result<BTreeSet<String>, ScoreError> {
     let trimmed = |name: &str| trim(name).to_owned();
     let expected: BTreeSet<String> = match &input.value {
         Some(Value::Array(items)) => items.iter().map(|item| trimmed(&string(item))).collect(),
@@ -68,6 +68,12 @@ pub(super) fn tool_call_f1(input: &Input<'_>) -> Result<Score, ScoreError> {
     if expected.is_empty() {
         return Err(needs("at least one name of a tool as its value"));
     }
+    Ok(expected)
+}
+
+/// The harmonic mean of precision and recall of the tools that were called. A `not-` scorer has the same score.
+pub(super) fn tool_call_f1(input: &Input<'_>) -> Result<Score, ScoreError> {
+    let expected = expected_tools(input)?;
     let called = if input.output.is_null() { names::in_text(&input.text) } else { Ok(names::in_value(&input.output)) };
     let called = match called {
         Ok(called) => called,
