@@ -273,15 +273,26 @@ pub(super) async fn keep(State(app): State<App>, mut sent: SubmittedForm) -> Res
     let (_, actor) = sent.writer(&app)?;
     let mut case = kept_case(&mut sent)?;
     let (suite, message) = (field(&mut sent.form, "suite")?, field(&mut sent.form, "message")?);
-    let given = sent.form.all("var.");
-    sent.form.finish(&["form", "suite", "name", "message", "expected", "contains"])?;
-    case.variables = given.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
+    let (reference, typed) = (field(&mut sent.form, "prompt")?, typed_variables(&mut sent));
+    let (held, visitor) = (app.clone(), sent.visitor());
+    sent.form.finish(&["form", "prompt", "suite", "name", "message", "expected", "contains"])?;
+    let read = move || -> Result<_, Failure> {
+        let opened = open(&visitor.view(&held)?, &reference)?;
+        Ok(values(&opened.content, &typed))
+    };
+    case.variables = blocking(read).await??;
     if !message.trim().is_empty() {
         case.messages.push(serde_json::json!({ "role": "user", "content": message.trim() }));
     }
     let suite = suite.trim().to_owned();
     evaluations(&app)?.keep_case(&actor, suite.clone(), case).await?;
     Ok(redirect(&format!("{}{}", suite_path(&suite), query(&[("done", "kept")]))))
+}
+
+/// The fields of variables.
+pub(super) fn typed_variables(sent: &mut SubmittedForm) -> FormValues {
+    let given = sent.form.all("var.");
+    FormValues::new(given.into_iter().map(|(name, value)| (format!("var.{name}"), value)).collect())
 }
 
 /// The case of a form: its name, what is expected, and what the answer must contain.
@@ -312,7 +323,7 @@ fn open(view: &CatalogueView, reference: &str) -> Result<Opened, Failure> {
 }
 
 /// Values as typed: JSON where the variable is not a text.
-fn values(content: &Content, typed: &FormValues) -> Map<String, Value> {
+pub(super) fn values(content: &Content, typed: &FormValues) -> Map<String, Value> {
     let mut values = Map::new();
     for variable in &content.variables {
         let text = typed.get(&format!("var.{}", variable.name));
@@ -333,7 +344,7 @@ fn models(evaluations: &Evaluations, content: Option<&Content>) -> Vec<String> {
     content.map(|content| evaluations.models_for(content)).unwrap_or_default().iter().map(ToString::to_string).collect()
 }
 
-fn wrong(field: &'static str, reason: &str) -> Failure {
+pub(super) fn wrong(field: &'static str, reason: &str) -> Failure {
     RequestError::FormValue { field, reason: reason.to_owned() }.into()
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::super::error::Failure;
 use super::super::evaluations::evaluations;
@@ -11,14 +11,19 @@ use super::super::request::RequestError;
 use super::super::responses::readable;
 use super::super::state::{App, Shared};
 use super::html;
-use super::playground::kept_case;
+use super::playground::{kept_case, typed_variables, values, wrong};
 use super::visitor::{SubmittedForm, Visitor, field, redirect};
 use crate::api::read::{DiffAnswer, VersionView};
 use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedResponses};
+use crate::evaluation::run::request;
 use crate::ingest::{IngestError, Recorder};
-use crate::model::content::{Body, Message, Role};
+use crate::model::content::{Content, Syntax};
+use crate::model::principal::Permission;
 use crate::model::reference::Selector;
+use crate::model::suite::{Case, Suite};
 use crate::resolve::{CatalogueView, ResolveError};
+use crate::template::extract::{Extracted, extract};
+use crate::web::form::FormValues;
 use crate::web::layout::{query, response_path, session_path};
 use crate::web::pages::gates::suite_path;
 use crate::web::pages::response::{self, ResponsePageData};
@@ -80,39 +85,50 @@ pub(super) async fn keep(
     let id = segments.text("id").to_owned();
     let mut case = kept_case(&mut sent)?;
     let suite = field(&mut sent.form, "suite")?.trim().to_owned();
-    let (held, visitor, sent_by) = (app.clone(), sent.visitor(), sent.visitor());
+    let (held, visitor) = (app.clone(), sent.visitor());
+    let typed = typed_variables(&mut sent);
     sent.form.finish(&["form", "suite", "name", "contains", "expected"])?;
+    case.metadata.insert("response".to_owned(), id.clone().into());
+    let evaluations = evaluations(&app)?;
+    let (here, by, of) = (evaluations.clone(), actor.clone(), suite.clone());
     let read = move || {
         let view = visitor.view(&held)?;
-        look(&held, &visitor, &view, "response", &id, Recorder::response)
+        let found = look(&held, &visitor, &view, "response", &id, Recorder::response)?;
+        let Some(response) = found.responses.into_iter().find(|response| response.input.is_some()) else {
+            return Err(RequestError::NoRecord { what: "recorded content".to_owned() }.into());
+        };
+        here.registry().may_look(&by, Permission::Suites)?;
+        let of_suite = here.registry().suite(&of, None).map(|(_, suite)| suite.variables).unwrap_or_default();
+        filled(&view, &response, &typed, of_suite, case)
     };
-    let found = blocking(read).await??;
-    let Some(response) = found.responses.into_iter().find(|response| response.input.is_some()) else {
-        return Err(RequestError::NoRecord { what: "recorded content".to_owned() }.into());
-    };
-    let of_prompt = of_prompt(&app, &sent_by, &response)?;
-    let is_said =
-        |message: &&Value| !matches!(message.get("role").and_then(Value::as_str), Some("system" | "developer"));
-    let messages = response.input.as_ref().and_then(Value::as_array).into_iter().flatten().filter(is_said);
-    // The run renders the prompt's own messages again.
-    case.messages = messages.skip(of_prompt).cloned().collect();
-    case.metadata.insert("response".to_owned(), segments.text("id").into());
-    evaluations(&app)?.keep_case(&actor, suite.clone(), case).await?;
+    let case = blocking(read).await??;
+    evaluations.keep_case(&actor, suite.clone(), case).await?;
     Ok(redirect(&format!("{}{}", suite_path(&suite), query(&[("done", "kept")]))))
 }
 
-/// How many messages of the version of a response are not system messages.
-fn of_prompt(app: &Shared, visitor: &Visitor, response: &RecordedResponse) -> Result<usize, Failure> {
-    let Some(by) = &response.version else { return Ok(0) };
-    let view = visitor.view(app)?;
-    let Some(version) = there(view.version(&by.prompt, &Selector::Version(by.version)))? else { return Ok(0) };
-    Ok(match &version.content.body {
-        Body::Text(_) => 0,
-        Body::Messages(messages) => messages
-            .iter()
-            .filter(|message| matches!(message, Message::Said(said) if said.role != Role::System))
-            .count(),
-    })
+/// A case with what was said before a response, and the values of the variables of its version; one that a run can ask.
+fn filled(
+    view: &CatalogueView,
+    response: &RecordedResponse,
+    typed: &FormValues,
+    of_suite: Map<String, Value>,
+    mut case: Case,
+) -> Result<Case, Failure> {
+    let sent = response.input.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let version = match &response.version {
+        Some(by) => there(view.version(&by.prompt, &Selector::Version(by.version)))?,
+        None => None,
+    };
+    let content = version.map_or_else(|| Content::text(Syntax::Plain, ""), |version| version.content);
+    // The run renders the prompt's own messages again.
+    let Extracted { placeholders, messages, .. } = extract(&content, sent);
+    (case.placeholders, case.messages) = (placeholders, messages);
+    case.variables = values(&content, typed);
+    let suite = Suite { variables: of_suite, ..Suite::default() };
+    match request(&content, &suite, &case) {
+        Ok(_) => Ok(case),
+        Err(error) => Err(wrong("var", &format!("{error}; fill in the fields of the variables"))),
+    }
 }
 
 /// Shows the responses of a session.

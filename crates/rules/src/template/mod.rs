@@ -11,6 +11,7 @@ mod calls;
 mod calls_tests;
 mod engine_error;
 pub mod error;
+pub mod extract;
 mod guards;
 pub mod include;
 mod jinja;

@@ -159,6 +159,7 @@ pub fn keep(frame: &Frame, playground: &Playground<'_>, answer: &str) -> String 
             h2 #keep { "Keep as a case" }
             form.stack method="post" action="/ui/playground/keep" {
                 (session(form))
+                (hidden("prompt", playground.reference))
                 @for variable in &content.variables {
                     @let id = format!("var.{}", variable.name);
                     (hidden(&id, playground.typed.get(&id)))

@@ -12,7 +12,9 @@ use crate::figures::{UNKNOWN, duration};
 use crate::form::session;
 use crate::format::{Escaped, counted, moment, sentence, when};
 use crate::layout::{Frame, Page, Part, diff_path, path_about, request_path, response_path, session_path};
+use crate::model::content::{Content, Syntax};
 use crate::model::deployment::Deployment;
+use crate::template::extract::{Extracted, extract};
 use crate::traced::{self, cost_source, failure, other_model};
 
 /// The contents of the page.
@@ -47,7 +49,7 @@ pub fn page(frame: &Frame, data: &ResponsePageData) -> String {
                 h2 #content { "Recorded content" }
                 @if let Some(input) = &one.input { (json("Input", input)) }
                 @if let Some(output) = &one.output { (json("Output", output)) }
-                (keep(frame, one, &id))
+                (keep(frame, one, &id, data.version.as_ref()))
             }
         }
         @if let Some(by) = &one.version { (version(data, by)) }
@@ -64,16 +66,35 @@ pub fn page(frame: &Frame, data: &ResponsePageData) -> String {
 }
 
 /// The form that keeps what the user said as a case of a suite.
-fn keep(frame: &Frame, one: &RecordedResponse, id: &str) -> Markup {
+fn keep(frame: &Frame, one: &RecordedResponse, id: &str, version: Option<&VersionView>) -> Markup {
     let Some((form, input)) = frame.form().zip(one.input.as_ref()).filter(|_| one.version.is_some()) else {
         return html! {};
     };
+    let sent = input.as_array().map(Vec::as_slice).unwrap_or_default();
+    let content = version.map_or_else(|| Content::text(Syntax::Plain, ""), |version| version.content.clone());
+    let Extracted { variables, messages, .. } = extract(&content, sent);
     html! {
         details {
             summary { "This went wrong: keep it as a case" }
             form.stack method="post" action=(response_path(id)) {
                 (session(form))
-                p.quiet { (counted(said_by_user(input), "message")) " after the prompt: the input of the case." }
+                p.quiet {
+                    (counted(u64::try_from(messages.len()).unwrap_or(u64::MAX), "message"))
+                    " after the prompt: the input of the case."
+                    @if !content.variables.is_empty() {
+                        " The values of the variables are read from what was sent; check them, and fill in what is missing."
+                    }
+                }
+                @for variable in &content.variables {
+                    @let id = format!("var.{}", variable.name);
+                    label for=(id) {
+                        code { (Escaped(&variable.name)) }
+                        @if variable.required { " " span.quiet { "required, unless the suite sets it" } }
+                    }
+                    textarea id=(id) name=(id) rows="2" {
+                        (Escaped(variables.get(&variable.name).map_or("", String::as_str)))
+                    }
+                }
                 label for="keep-suite" { "Suite" }
                 input #keep-suite name="suite" required maxlength="64" autocomplete="off" spellcheck="false"
                     placeholder="regress";
@@ -87,13 +108,6 @@ fn keep(frame: &Frame, one: &RecordedResponse, id: &str) -> Markup {
             }
         }
     }
-}
-
-/// The number of messages that are not system messages.
-fn said_by_user(input: &serde_json::Value) -> u64 {
-    let messages = input.as_array().into_iter().flatten();
-    let said = messages.filter(|message| message.get("role").and_then(|role| role.as_str()) != Some("system"));
-    u64::try_from(said.count()).unwrap_or(u64::MAX)
 }
 
 /// The response among the others, oldest first.
