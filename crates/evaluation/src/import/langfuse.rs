@@ -30,7 +30,7 @@ pub fn langfuse(text: &str, file: &str) -> Result<Imported, ImportError> {
             return Err(ImportError::invalid(place, "is not an item; use an object with `input`"));
         };
         if item.get("status").and_then(Value::as_str) == Some("ARCHIVED") {
-            builder.findings().remark(&place, "the item is archived, so it is no case");
+            builder.findings().remark(&place, "the item is archived, so it is left out");
             continue;
         }
         let mut case = case_of(item.shift_remove("input").unwrap_or_default());

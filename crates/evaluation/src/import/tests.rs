@@ -317,7 +317,7 @@ fn langfuse_items_are_cases_that_compare_with_what_is_expected() {
     assert_eq!(case(suite, "case 3").messages, [json!({"role": "user", "content": "Only a text"})]);
     assert_eq!(imported.left_out, 0, "an archived item does not stop the import");
     let says = says(&imported);
-    assert!(says.contains("items[3]: the item is archived, so it is no case\n"), "{says}");
+    assert!(says.contains("items[3]: the item is archived, so it is left out\n"), "{says}");
     assert!(says.contains("1 cases have no scorer") && says.contains("compared with `equals`"), "{says}");
 }
 

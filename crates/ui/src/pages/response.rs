@@ -82,7 +82,7 @@ fn keep(frame: &Frame, one: &RecordedResponse, id: &str, version: Option<&Versio
                     (counted(u64::try_from(messages.len()).unwrap_or(u64::MAX), "message"))
                     " after the prompt: the input of the case."
                     @if !content.variables.is_empty() {
-                        " The values of the variables are read from what was sent; check them, and fill in what is missing."
+                        " The values of the variables are read from what was sent: check them, and fill in the rest."
                     }
                 }
                 @for variable in &content.variables {
