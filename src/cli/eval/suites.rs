@@ -1,5 +1,6 @@
 //! Suites: pushed from files, converted from other tools, listed, shown and removed.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -235,6 +236,10 @@ pub fn import(args: &ImportArgs, context: &Context) -> Result<Verdict, CliError>
 
 pub async fn import_results(args: ImportResultsArgs, context: &Context) -> Result<Verdict, CliError> {
     let path = &args.file;
+    let mut seen = HashSet::new();
+    if let Some((twice, _)) = args.provider.iter().find(|(from, _)| !seen.insert(from)) {
+        return Err(CliError::usage(format!("--provider {twice} is there twice; say once what it means")));
+    }
     let text = disk::read_text(path, import::RESULTS_BYTES_MAX)?;
     let imported = import::promptfoo_results(&text, args.only.as_deref(), &args.provider)
         .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;

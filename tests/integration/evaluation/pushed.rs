@@ -78,6 +78,8 @@ fn imported_results_count_for_the_model_that_their_provider_means() {
     meant.extend(["--provider", "http://localhost:8080=local:sum"]);
     let _said = story.line(&meant).ok().says("passed");
     assert_eq!(gates()[0]["state"], "passed", "{}", gates());
+    meant.extend(["--provider", "http://localhost:8080=local:echo"]);
+    let _said = story.line(&meant).fails(2).says("--provider http://localhost:8080 is there twice");
     let file = story.file("other.json", &results("b"));
     let line = ["eval", "import-results", &file, "--prompt", "support/sums@1", "--suite", "js"];
     let _said = story.line(&line).fails(1).says("the suite `js` has no case `b`; add a case of this name to the suite");
