@@ -213,7 +213,7 @@ fn damaged_page_of_the_telemetry_file_costs_what_is_on_it_and_the_log_says_what_
     /// Bytes of a page of redb.
     const PAGE: usize = 4_096;
     /// Pages that are damaged, one after the other.
-    const PAGES: usize = 12;
+    const PAGES: usize = 48;
     let mut node = Node::primary();
     node.publish("support/agent", "text");
     for number in 0..40 {

@@ -164,6 +164,8 @@ struct Shared {
     tallies: OnceLock<SharedTallies>,
     /// How often a damaged page was met.
     damages: AtomicU64,
+    /// Whether the writer has ended.
+    has_stopped: AtomicBool,
 }
 
 impl Shared {
@@ -226,8 +228,21 @@ impl TelemetryStore {
         let inconsistent = |_| TelemetryError::File(FileError::inconsistent(&path));
         let replicas = guarded(|| replicas::Replicas::load(&database)).map_err(inconsistent).flatten()?;
         let database = RwLock::new(Arc::new(database));
-        let (open, tallies, damages) = (Box::new(open), OnceLock::new(), AtomicU64::default());
-        let shared = Arc::new(Shared { path, role, database, open, replicas, tallies, damages });
+        let shared = Arc::new(Shared {
+            path,
+            role,
+            database,
+            open: Box::new(open),
+            replicas,
+            tallies: OnceLock::new(),
+            damages: AtomicU64::default(),
+            retention: OnceLock::new(),
+            too_old: AtomicU64::default(),
+            has_stopped: AtomicBool::default(),
+            is_failed: AtomicBool::default(),
+            noticed: Mutex::default(),
+            is_over: AtomicBool::default(),
+        });
         let (queue, jobs) = sync_channel(QUEUE_JOBS_MAX);
         let writer = shared.guarded(|| writer::Writer::new(Arc::clone(&shared)))?;
         std::thread::Builder::new()
@@ -362,9 +377,9 @@ impl TelemetryStore {
             TrySendError::Full(_) => TelemetryError::Busy,
             TrySendError::Disconnected(_) => TelemetryError::Stopped,
         })?;
-        // What met a damaged page is not answered.
-        let is_damaged = || self.shared.damages.load(Ordering::Relaxed) > 0;
-        let unanswered = || if is_damaged() { TelemetryError::Damaged } else { TelemetryError::Stopped };
+        // A writer that lives on without an answer met a damaged page.
+        let has_stopped = || self.shared.has_stopped.load(Ordering::SeqCst);
+        let unanswered = || if has_stopped() { TelemetryError::Stopped } else { TelemetryError::Damaged };
         answer.await.map_err(|_| unanswered())?
     }
 

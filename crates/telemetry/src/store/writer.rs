@@ -63,6 +63,12 @@ pub(super) struct Writer {
     tried: Option<Instant>,
 }
 
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.has_stopped.store(true, Ordering::SeqCst);
+    }
+}
+
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Result<Self, TelemetryError> {
         if let Role::Spool { .. } = shared.role {
