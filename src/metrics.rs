@@ -406,7 +406,7 @@ fn catalogue(role: Role) -> Instruments {
         resolve_composed: c.count("resolve_composed", "Resolves answered from the database or by subject"),
         resolve_errors: c.count("resolve_errors", "Resolves that failed"),
         resolve_seconds: c.seconds("resolve_seconds", "Duration of resolves not answered from memory", 1e-6),
-        telemetry_rejected: c.add("telemetry_rejected", "What was left out of reports of OpenTelemetry, by reason", Family::default()),
+        telemetry_rejected: c.add("telemetry_rejected", "What was left out of reports, by reason", Family::default()),
         telemetry_damaged: c.count("telemetry_damaged", "Reads and writes of recorded telemetry that met a damaged page"),
         event_listeners: c.gauge("event_listeners", "Open event streams"),
         commits: c.only(Role::Primary).count("commits", "Commits since this process started"),

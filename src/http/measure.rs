@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::state::Shared;
 use crate::api::status::{Freshness, Status};
-use crate::metrics::{Metrics, ReplicaName, State};
+use crate::metrics::{Metrics, Reason, ReplicaName, State};
 use crate::replication::publisher::Publisher;
+use crate::telemetry::otlp::Reason as Rejection;
 
 /// Most replicas whose lag is reported individually.
 const REPLICAS_SHOWN_MAX: usize = 100;
@@ -23,6 +24,8 @@ pub(super) fn all(app: &Shared) {
     metrics.contents_refused.inc_by(condition.contents_refused().saturating_sub(counted));
     if let Some(recorder) = &app.recorder {
         let counted = metrics.telemetry_damaged.get();
+        let too_old = metrics.telemetry_rejected.get_or_create(&Reason { reason: Rejection::TooOld.name() });
+        too_old.inc_by(recorder.store().take_too_old());
         metrics.telemetry_damaged.inc_by(recorder.store().damages().saturating_sub(counted));
     }
     if let Some(bytes) = app.catalogue.database_bytes() {

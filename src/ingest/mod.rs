@@ -87,6 +87,7 @@ impl Recorder {
         clock: Arc<dyn Clock>,
         options: RecordingOptions,
     ) -> Result<Self, TelemetryError> {
+        store.keep_for(options.retention);
         let traces = Mutex::new(otlp::Traces::after(store.parked()?));
         let texts = resolver.texts();
         let prices = prices::Prices::new(options.prices.clone());
@@ -256,7 +257,8 @@ impl Recorder {
 }
 
 fn answer(outcome: Outcome) -> ReportAnswer {
-    ReportAnswer { recorded: outcome.recorded, duplicates: outcome.duplicates }
+    let Outcome { recorded, duplicates, too_old } = outcome;
+    ReportAnswer { recorded, duplicates, too_old }
 }
 
 fn repeat_key(request: &str, index: usize) -> [u8; 16] {

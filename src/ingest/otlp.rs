@@ -10,7 +10,7 @@ use super::content::Texts;
 use super::{IngestError, Recorder};
 use crate::telemetry::event::Event;
 use crate::telemetry::otlp::{self, Encoding, Options, Rejected, Settled, Signal, TraceMemory};
-use crate::telemetry::store::{EVENTS_MAX, Parking, Recorded, TelemetryError};
+use crate::telemetry::store::{EVENTS_MAX, Parking, Recorded, Role, TelemetryError};
 
 /// Most calls that are kept while the store takes none; those above it come back at the next start.
 const HELD_MAX: usize = 20_000;
@@ -54,11 +54,14 @@ impl Recorder {
     pub fn read_otlp(&self, signal: Signal, encoding: Encoding, body: &[u8]) -> Result<Received, IngestError> {
         let now_ms = self.now_ms();
         let options = Options { now_ms, record_content: self.0.options.content.takes_any() };
-        let batch = match signal {
+        let mut batch = match signal {
             Signal::Traces => otlp::read_traces(body, encoding, &options)?,
             Signal::Logs => otlp::read_logs(body, encoding, &options)?,
             Signal::Metrics => otlp::read_metrics(body, encoding)?,
         };
+        if self.0.store.role() == Role::Keep {
+            batch.reject_before(self.0.options.retention.oldest_event_ms(now_ms));
+        }
         let answer = otlp::answer(signal, encoding, &batch);
         let rejected = batch.rejected();
         let mut settled = self.traces().memory.settle(batch, now_ms);

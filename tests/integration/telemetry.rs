@@ -13,6 +13,7 @@ mod tour;
 mod tracing;
 mod upkeep;
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -25,7 +26,7 @@ use prost::Message;
 use serde_json::{Value, json};
 
 use crate::support::answer::Answer;
-use crate::support::node::Node;
+use crate::support::node::{Launch, Node};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json";
@@ -61,6 +62,14 @@ fn of_this_registry(node: &Node, mut body: Vec<u8>) -> Vec<u8> {
         body[at..at + id.len()].copy_from_slice(id);
     }
     body
+}
+
+/// A primary that records what is as old as the recordings.
+fn primary_for_recordings() -> Launch {
+    let launch = Launch::primary();
+    let settings = launch.data.with_file_name("recordings.toml");
+    fs::write(&settings, "telemetry_events_days = 36500\n").expect("written");
+    launch.args([OsString::from("--config"), settings.into()])
 }
 
 /// Sends a body as an exporter on the same machine does: without an access token.

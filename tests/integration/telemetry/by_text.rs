@@ -4,7 +4,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message;
 use serde_json::{Value, json};
 
-use super::{JSON, PROTOBUF, call, export, fixture, recorded, traces, traces_as_protobuf};
+use super::{JSON, PROTOBUF, call, export, fixture, primary_for_recordings, recorded, traces, traces_as_protobuf};
 use crate::support::node::{Launch, Node};
 
 const AGENT: &str = "You are the support agent of Globe. Be kind.";
@@ -90,7 +90,7 @@ fn claim_of_a_prompt_counts_more_than_the_text() {
 
 #[test]
 fn real_instrumentation_that_records_content_is_attributed_at_a_replica_by_text_alone() {
-    let primary = Node::primary();
+    let primary = primary_for_recordings().start();
     primary.publish("support/agent", AGENT);
     let replica = Node::replica(&primary);
     for number in 1..=3 {

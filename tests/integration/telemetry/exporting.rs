@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::json;
 
-use super::{JSON, call, export, fixture, recorded, traces};
+use super::{JSON, call, export, fixture, primary_for_recordings, recorded, traces};
 use crate::support::node::{Launch, Node};
 
 /// What a collector received.
@@ -109,7 +109,7 @@ fn text(span: &Span, key: &str) -> Option<String> {
 }
 
 fn forwarding(collector: &Collector) -> Node {
-    let launch = Launch::primary().args(["--forward-otlp", &collector.url]);
+    let launch = primary_for_recordings().args(["--forward-otlp", &collector.url]);
     launch.env("BOOKHOLDER_FORWARD_OTLP_HEADERS", "x-api-key=abc").start()
 }
 

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::{JSON, PROTOBUF, call, export, fixture, recorded, traces, traces_as_protobuf};
+use super::{JSON, PROTOBUF, call, export, fixture, primary_for_recordings, recorded, traces, traces_as_protobuf};
 use crate::support::node::{Launch, Node};
 
 #[test]
 fn reports_at_a_replica_arrive_at_the_primary_attributed_priced_and_once() {
-    let primary = Node::primary();
+    let primary = primary_for_recordings().start();
     primary.publish("support/agent", "You are a support agent of Globe.");
     let replica = Node::replica(&primary);
     let spans = traces(&[call(1, 1, 0, "support/agent"), call(1, 2, 0, "support/agent"), call(1, 3, 0, "no/such")]);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{JSON, PROTOBUF, export, of_this_registry};
+use super::{JSON, PROTOBUF, export, of_this_registry, primary_for_recordings};
 use crate::support::node::Node;
 
 /// Input tokens of the nine calls that succeeded, from 1,100 up by one.
@@ -64,7 +64,7 @@ fn counts(primary: &Node) -> [u64; 5] {
 
 #[test]
 fn ten_calls_count_the_same_at_a_replica_from_every_real_instrumentation() {
-    let primary = Node::primary();
+    let primary = primary_for_recordings().start();
     for version in 1..=7 {
         primary.publish("support/agent", &format!("Text {version}."));
     }

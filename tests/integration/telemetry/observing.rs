@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use super::by_text::{call_with, found, without_prompt};
-use super::{JSON, PROTOBUF, call, export, fixture, recorded, traces};
+use super::{JSON, PROTOBUF, call, export, fixture, primary_for_recordings, recorded, traces};
 use crate::support::command::{Bookholder, bookholder};
 use crate::support::node::{ADMIN, Launch, Node};
 use crate::ui::{Browser, form_token};
 
 fn recording() -> Node {
-    Launch::primary().args(["--record-content"]).start()
+    primary_for_recordings().args(["--record-content"]).start()
 }
 
 fn line(node: &Node, line: &str) -> Bookholder {

@@ -2,10 +2,12 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bookholder::clock::{Clock, SystemClock};
 use serde_json::{Value, json};
 
 use super::{
-    JSON, PROTOBUF, call, export, fixture, gzip, logs_as_protobuf, recorded, span_with, traces, traces_as_protobuf,
+    JSON, PROTOBUF, call, export, fixture, gzip, logs_as_protobuf, primary_for_recordings, recorded, span_with, traces,
+    traces_as_protobuf,
 };
 use crate::support::node::{ADMIN, Launch, Node};
 
@@ -14,7 +16,7 @@ const TOO_LARGE: usize = 65 * 1024 * 1024;
 
 #[test]
 fn traces_in_both_encodings_are_recorded_once_and_answered_in_the_same() {
-    let node = Node::primary();
+    let node = primary_for_recordings().start();
     node.publish("support/agent", "You are a support agent of Globe.");
     let json = fixture("otel-new.traces.json");
     let answer = export(&node, "/v1/traces", JSON, &json);
@@ -154,13 +156,32 @@ fn wrong_spans_are_counted_and_the_others_recorded() {
 }
 
 #[test]
+fn report_from_before_reports_are_kept_is_counted_as_too_old_and_makes_nothing_slower() {
+    let node = Node::primary();
+    node.publish("support/agent", "text");
+    let mut old = call(2, 1, 0, "support/agent");
+    old["endTimeUnixNano"] = json!("1000000000000000000");
+    let answer = export(&node, "/v1/traces", JSON, &traces(&[old, call(2, 2, 0, "support/agent")])).ok();
+    assert_eq!(answer["partialSuccess"]["rejectedSpans"], "1", "{answer}");
+    assert!(answer["partialSuccess"]["errorMessage"].as_str().is_some_and(|text| text.contains("older")), "{answer}");
+    let response = json!({"id": "old", "prompt": "support/agent", "ended": "2001-09-09T01:46:40Z"});
+    let answer = node.change("POST", "/v1/responses", &json!({"responses": [response, {"id": "new"}]})).ok();
+    assert_eq!(answer, json!({"recorded": 1, "duplicates": 0, "too_old": 1}));
+    let counted = "\nbookholder_telemetry_rejected_total{reason=\"too_old\"} 2\n";
+    assert!(node.get("/metrics").text().contains(counted), "{}", node.get("/metrics").text());
+    assert_eq!(node.get("/v1/responses/old").status, 404);
+    let _found = recorded(&node, "r-2-2");
+}
+
+#[test]
 fn evaluations_in_log_records_become_scores_of_the_response() {
     let node = Node::primary();
     node.publish("support/agent", "text");
     let _spans = export(&node, "/v1/traces", JSON, &traces(&[call(3, 1, 0, "support/agent")])).ok();
     let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let now = (SystemClock::new().now_ms() * 1_000_000).to_string();
     let logs = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{
-        "timeUnixNano": "1700000000000000000", "eventName": "gen_ai.evaluation.result", "attributes": [
+        "timeUnixNano": now, "eventName": "gen_ai.evaluation.result", "attributes": [
             text("gen_ai.evaluation.name", "helpfulness"), text("gen_ai.response.id", "r-3-1"),
             json!({"key": "gen_ai.evaluation.score.value", "value": {"doubleValue": 0.25}}),
         ],
@@ -209,8 +230,8 @@ fn content_is_recorded_only_if_the_setting_allows_it() {
         assert!(without["responses"][0]["output"].is_null(), "not without an access token: {without}");
         with_token["responses"][0]["output"].clone()
     };
-    assert!(content(&Node::primary()).is_null());
-    let told = Launch::primary().env("BOOKHOLDER_RECORD_CONTENT", "true").start();
+    assert!(content(&primary_for_recordings().start()).is_null());
+    let told = primary_for_recordings().env("BOOKHOLDER_RECORD_CONTENT", "true").start();
     assert_eq!(content(&told), json!([{"role": "assistant", "content": "On its way."}]));
 }
 

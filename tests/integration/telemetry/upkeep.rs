@@ -110,7 +110,7 @@ fn erased_user_is_gone_from_responses_and_from_what_arrives_later_and_counts_sta
     assert_eq!(total(&primary.get("/v1/stats").ok()), total(&before));
     // What ended before, and arrives now, as from a replica.
     let late = json!({"responses": [{"id": "r-3", "prompt": "support/agent", "user": "ada", "output": "Hello again",
-        "ended": "2026-01-01T00:00:00Z"}]});
+        "ended": Timestamp::from_ms(SystemClock::new().now_ms() - 86_400_000)}]});
     assert_eq!(primary.change("POST", "/v1/responses", &late).status, 200);
     let response = recorded(&primary, "r-3")["responses"][0].clone();
     assert_eq!((&response["user"], &response["output"]), (&Value::Null, &Value::Null), "{response}");

@@ -187,6 +187,15 @@ pub struct ReportAnswer {
     pub recorded: u64,
     /// Reports that were recorded already. A replica leaves this to its primary and counts them as recorded.
     pub duplicates: u64,
+    /// Reports of what happened longer ago than single responses and scores are kept for (`telemetry_events_days`): not
+    /// recorded. A replica leaves this to its primary, too.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub too_old: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The answer to an exporter of OpenTelemetry.

@@ -49,6 +49,8 @@ pub enum Reason {
     ScoreOutOfRange,
     /// More scores than one span may have.
     TooManyScores,
+    /// A call or a score from before single events are kept: not recorded.
+    TooOld,
     /// A time before 2000 or in the future: replaced by that of arrival.
     TimeClamped,
     /// A duration that is negative or longer than a day: left out.
@@ -69,7 +71,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, for metrics that begin at 0.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidId,
         Self::WrongSignal,
         Self::Malformed,
@@ -79,6 +81,7 @@ impl Reason {
         Self::ScoreWithoutValue,
         Self::ScoreOutOfRange,
         Self::TooManyScores,
+        Self::TooOld,
         Self::TimeClamped,
         Self::BadDuration,
         Self::BadTokens,
@@ -102,6 +105,7 @@ impl Reason {
             Self::ScoreWithoutValue => "score_without_value",
             Self::ScoreOutOfRange => "score_out_of_range",
             Self::TooManyScores => "too_many_scores",
+            Self::TooOld => "too_old",
             Self::TimeClamped => "time_clamped",
             Self::BadDuration => "bad_duration",
             Self::BadTokens => "bad_tokens",
@@ -125,6 +129,7 @@ impl Reason {
             Self::ScoreWithoutValue => "scores without a value or a label",
             Self::ScoreOutOfRange => "scores that are not finite or too large",
             Self::TooManyScores => "scores above the limit of one span",
+            Self::TooOld => "older than single events are kept here",
             Self::TimeClamped => "times before 2000 or in the future, replaced by the time of arrival",
             Self::BadDuration => "durations below zero or above a day, left out",
             Self::BadTokens => "invalid numbers of tokens, left out",
@@ -192,6 +197,23 @@ impl Batch {
         let reasons: Vec<_> =
             self.reasons.0.iter().map(|(reason, count)| format!("{count} {}", reason.text())).collect();
         (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// Rejects calls and scores from before a moment.
+    pub fn reject_before(&mut self, oldest_ms: i64) {
+        let mut too_old = 0_u64;
+        for node in &mut self.nodes {
+            if node.call.take_if(|call| call.response.ended_ms < oldest_ms).is_some() {
+                too_old = too_old.saturating_add(1);
+            }
+        }
+        let scores = self.scores.len();
+        self.scores.retain(|score| score.at_ms >= oldest_ms);
+        too_old = too_old.saturating_add(u64::try_from(scores.saturating_sub(self.scores.len())).unwrap_or(u64::MAX));
+        if too_old > 0 {
+            self.reasons.add(Reason::TooOld, too_old);
+            self.rejected_items = self.rejected_items.saturating_add(too_old).min(self.items);
+        }
     }
 
     /// The scores of it, as events; [`super::TraceMemory::settle`] gives the responses.

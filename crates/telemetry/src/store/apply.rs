@@ -87,6 +87,8 @@ pub(super) struct Changes<'t> {
     /// Tallies of the calls; none if nothing reads them.
     calls: Option<FreshCalls>,
     now_ms: i64,
+    /// Events from before it are not recorded.
+    oldest_ms: i64,
 }
 
 impl<'t> Changes<'t> {
@@ -119,6 +121,7 @@ impl<'t> Changes<'t> {
             rollups: BTreeMap::new(),
             calls: None,
             now_ms,
+            oldest_ms: i64::MIN,
         })
     }
 
@@ -133,6 +136,12 @@ impl<'t> Changes<'t> {
         self
     }
 
+    /// With what follows being too old if it happened before this time.
+    pub(super) fn since(&mut self, oldest_ms: i64) -> &mut Self {
+        self.oldest_ms = oldest_ms;
+        self
+    }
+
     /// The transaction, for tables that are not of events, and the numbers.
     pub(super) fn parts(&mut self) -> (&'t WriteTransaction, &mut Meta<'t>) {
         (self.txn, &mut self.meta)
@@ -142,6 +151,10 @@ impl<'t> Changes<'t> {
     pub(super) fn record(&mut self, events: Vec<Recorded>) -> Result<Outcome, TelemetryError> {
         let mut outcome = Outcome::default();
         for Recorded { event, repeat } in events {
+            if time_of(&event) < self.oldest_ms {
+                outcome.too_old = outcome.too_old.saturating_add(1);
+                continue;
+            }
             let new = match event {
                 Event::Response(response) => self.response(response, repeat)?,
                 Event::Score(score) => self.score(score, repeat)?,

@@ -14,7 +14,7 @@ use super::expire::less_bytes;
 use super::marks::{scrub_response, scrub_score};
 use super::observed;
 use super::tables::{
-    BLOCKS, BODIES, ERASED, INDEX, INDEX_KEY_BYTES, Kind, Place, day_of, hash, index_key, index_range, place_of,
+    BLOCKS, BODIES, ERASED, INDEX, INDEX_KEY_BYTES, Kind, Place, hash, index_key, index_range, indexed_days, place_of,
 };
 use crate::event::{Event, ScoreTarget};
 
@@ -104,12 +104,8 @@ fn some_places(
     let txn = database.begin_read()?;
     let index = txn.open_table(INDEX)?;
     let mut found: BTreeMap<(u16, u64), Vec<u8>> = BTreeMap::new();
-    let days = match (index.first()?, index.last()?) {
-        (Some((first, _)), Some((last, _))) => day_of(first.value())..=day_of(last.value()),
-        _ => return Ok((found, None)),
-    };
     let mut number = 0;
-    for day in days.skip_while(|day| after.is_some_and(|(done, _)| *day < done)) {
+    for day in indexed_days(&index)?.into_iter().skip_while(|day| after.is_some_and(|(done, _)| *day < done)) {
         let range = index_range(day, kind, hash);
         for entry in index.range::<&[u8; INDEX_KEY_BYTES]>(range.start()..=range.end())? {
             let place = place_of(entry?.0.value());
@@ -174,12 +170,8 @@ impl Erasing<'_> {
     /// Erases what was written about the scores of a target.
     fn scores(&mut self, target: &ScoreTarget) -> Result<(), TelemetryError> {
         let hash = target_hash(target);
-        let days = match (self.index.first()?, self.index.last()?) {
-            (Some((first, _)), Some((last, _))) => day_of(first.value())..=day_of(last.value()),
-            _ => return Ok(()),
-        };
         let mut places: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
-        for day in days {
+        for day in indexed_days(&self.index)? {
             let range = index_range(day, Kind::Target, &hash);
             for entry in self.index.range::<&[u8; INDEX_KEY_BYTES]>(range.start()..=range.end())? {
                 let place = place_of(entry?.0.value());

@@ -56,6 +56,14 @@ impl Default for Retention {
     }
 }
 
+impl Retention {
+    /// The first moment whose events are kept at a time: days are kept as a whole.
+    #[must_use]
+    pub fn oldest_event_ms(&self, now_ms: i64) -> i64 {
+        days_before(now_ms, self.events_days).div_euclid(DAY_MS).saturating_mul(DAY_MS)
+    }
+}
+
 /// What was removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expired {
@@ -95,7 +103,7 @@ pub(super) struct Expiry {
 
 impl Expiry {
     fn before(&self, days: u16) -> i64 {
-        self.now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS))
+        days_before(self.now_ms, days)
     }
 
     /// Does one step in one transaction; the next one, if there is any.
@@ -296,6 +304,11 @@ impl Expiry {
         let next = if u64::from(end) > series { Step::Spend { level } } else { Step::Rollups { level, from: end } };
         Ok((expired, Some(next)))
     }
+}
+
+/// The moment so many days before another one.
+fn days_before(now_ms: i64, days: u16) -> i64 {
+    now_ms.saturating_sub(i64::from(days).saturating_mul(DAY_MS))
 }
 
 /// How much single events take of the file.

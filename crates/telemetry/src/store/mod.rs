@@ -143,6 +143,8 @@ pub struct Outcome {
     pub recorded: u64,
     /// Events that were there already.
     pub duplicates: u64,
+    /// Events that happened longer ago than single events are kept for, and are not recorded.
+    pub too_old: u64,
 }
 
 /// A handle to the file; clones share it.
@@ -164,6 +166,10 @@ struct Shared {
     tallies: OnceLock<SharedTallies>,
     /// How often a damaged page was met.
     damages: AtomicU64,
+    /// How long telemetry is kept; set once.
+    retention: OnceLock<Retention>,
+    /// Events that were too old, since they were last asked for.
+    too_old: AtomicU64,
     /// Whether the writer has ended.
     has_stopped: AtomicBool,
 }
@@ -185,6 +191,10 @@ impl Shared {
             tracing::error!(error = &error as &dyn std::error::Error, reason, "recorded telemetry is damaged");
         }
         TelemetryError::Damaged
+    }
+
+    fn count_too_old(&self, events: u64) {
+        self.too_old.fetch_add(events, Ordering::Relaxed);
     }
 
     fn database(&self) -> Arc<Handle> {
@@ -381,6 +391,18 @@ impl TelemetryStore {
         let has_stopped = || self.shared.has_stopped.load(Ordering::SeqCst);
         let unanswered = || if has_stopped() { TelemetryError::Stopped } else { TelemetryError::Damaged };
         answer.await.map_err(|_| unanswered())?
+    }
+
+    /// Sets how long telemetry is kept, once: older events are not recorded from then on. Those of a replica count by
+    /// when it recorded them.
+    pub fn keep_for(&self, retention: Retention) {
+        let _set_before = self.shared.retention.set(retention);
+    }
+
+    /// How many events were too old to be recorded, since this was last asked for.
+    #[must_use]
+    pub fn take_too_old(&self) -> u64 {
+        self.shared.too_old.swap(0, Ordering::Relaxed)
     }
 
     /// How often a damaged page was met since the file was opened.

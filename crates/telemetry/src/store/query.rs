@@ -9,7 +9,7 @@ use super::apply::{target_hash, targets_of};
 use super::codec::{decode_rollup, decode_series, decode_spend, decode_total, decode_volume, unpack};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, SERIES, SPEND,
-    TOTAL_OF_ALL, TOTALS, bucket, day_of, hash, index_bytes, index_range, place_of, prompt_prefix, span_hash,
+    TOTAL_OF_ALL, TOTALS, bucket, hash, index_bytes, index_range, indexed_days, place_of, prompt_prefix, span_hash,
 };
 use super::{TelemetryError, TelemetryStore};
 use crate::event::{Event, Response, Score, SpanContext};
@@ -120,7 +120,7 @@ impl TelemetryStore {
     /// The file cannot be read.
     pub fn response(&self, id: &str) -> Result<Option<Found>, TelemetryError> {
         self.read(|txn| {
-            let reading = Reading { txn };
+            let reading = Reading::new(txn)?;
             let found = reading.responses(Kind::Response, &hash(&[id.as_bytes()]), 1)?;
             found.into_iter().next_back().map(|response| reading.scored(response)).transpose()
         })
@@ -132,7 +132,7 @@ impl TelemetryStore {
     /// The file cannot be read.
     pub fn span(&self, span: &SpanContext) -> Result<Option<Found>, TelemetryError> {
         self.read(|txn| {
-            let reading = Reading { txn };
+            let reading = Reading::new(txn)?;
             let found = reading.responses(Kind::Span, &span_hash(span), 1)?;
             found.into_iter().next().map(|response| reading.scored(response)).transpose()
         })
@@ -144,7 +144,7 @@ impl TelemetryStore {
     /// The file cannot be read.
     pub fn trace(&self, trace: &[u8; 16]) -> Result<Vec<Found>, TelemetryError> {
         self.read(|txn| {
-            let reading = Reading { txn };
+            let reading = Reading::new(txn)?;
             let found = reading.responses(Kind::Trace, &hash(&[trace]), RESPONSES_MAX)?;
             found.into_iter().map(|response| reading.scored(response)).collect()
         })
@@ -156,7 +156,7 @@ impl TelemetryStore {
     /// The file cannot be read.
     pub fn session(&self, id: &str) -> Result<Vec<Found>, TelemetryError> {
         self.read(|txn| {
-            let reading = Reading { txn };
+            let reading = Reading::new(txn)?;
             let found = reading.responses(Kind::Session, &hash(&[id.as_bytes()]), RESPONSES_MAX)?;
             found.into_iter().map(|response| reading.scored(response)).collect()
         })
@@ -175,7 +175,7 @@ impl TelemetryStore {
         /// Blocks that are looked at.
         const BLOCKS_MAX: usize = 400;
         self.read(|txn| {
-            let reading = Reading { txn };
+            let reading = Reading::new(txn)?;
             let blocks = reading.txn.open_table(BLOCKS)?;
             let mut found = Vec::new();
             for entry in blocks.iter()?.rev().take(BLOCKS_MAX) {
@@ -489,19 +489,21 @@ impl OpenStretches {
 /// One state of the file.
 struct Reading<'t> {
     txn: &'t ReadTransaction,
+    /// The days that have entries in the index.
+    days: Vec<u16>,
 }
 
-impl Reading<'_> {
+impl<'t> Reading<'t> {
+    fn new(txn: &'t ReadTransaction) -> Result<Self, TelemetryError> {
+        Ok(Self { txn, days: indexed_days(&txn.open_table(INDEX)?)? })
+    }
+
     /// The places of a hash, days from the newest, until there are enough.
     fn places(&self, kind: Kind, hash: &[u8; 16], most: usize) -> Result<Vec<Place>, TelemetryError> {
         let index = self.txn.open_table(INDEX)?;
-        let days = match (index.first()?, index.last()?) {
-            (Some((first, _)), Some((last, _))) => day_of(first.value())..=day_of(last.value()),
-            _ => return Ok(Vec::new()),
-        };
         let mut places = Vec::new();
-        for day in days.rev() {
-            let keys = index_range(day, kind, hash);
+        for day in self.days.iter().rev() {
+            let keys = index_range(*day, kind, hash);
             let entries = index.range::<&[u8; INDEX_KEY_BYTES]>(keys.start()..=keys.end())?;
             for entry in entries.take(most.saturating_sub(places.len())) {
                 places.push(place_of(entry?.0.value()));

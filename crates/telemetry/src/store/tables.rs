@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use redb::TableDefinition;
+use redb::{ReadableTable, TableDefinition};
 
 use crate::event::SpanContext;
 use crate::rollup::{Series, SeriesOf, Total};
@@ -166,6 +166,23 @@ pub(super) fn index_key(day: u16, kind: Kind, hash: &[u8; 16], place: Place) -> 
 /// The keys of the index that begin with a day, a kind and a hash.
 pub(super) fn index_range(day: u16, kind: Kind, hash: &[u8; 16]) -> RangeInclusive<[u8; INDEX_KEY_BYTES]> {
     index_key(day, kind, hash, Place::FIRST)..=index_key(day, kind, hash, Place::LAST)
+}
+
+/// The days that have entries in the index, in order. Days without any cost nothing: one report with a wrong date must not
+/// make others slower to find.
+pub(super) fn indexed_days(
+    index: &impl ReadableTable<&'static [u8; INDEX_KEY_BYTES], u32>,
+) -> Result<Vec<u16>, redb::Error> {
+    let mut days = Vec::new();
+    let mut newest = index.last()?.map(|(key, _)| day_of(key.value()));
+    while let Some(day) = newest {
+        days.push(day);
+        let begin = index_key(day, Kind::Span, &[0; 16], Place::FIRST);
+        let before = index.range::<&[u8; INDEX_KEY_BYTES]>(..&begin)?.next_back().transpose()?;
+        newest = before.map(|(key, _)| day_of(key.value()));
+    }
+    days.reverse();
+    Ok(days)
 }
 
 /// Bytes that entries of the index take in the file: keys and values, in pages that are two thirds full.

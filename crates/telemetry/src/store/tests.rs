@@ -164,6 +164,10 @@ pub(super) fn record(store: &TelemetryStore, events: Vec<Recorded>) -> Outcome {
     block_on(store.record(events, NOON)).expect("recorded")
 }
 
+fn outcome(recorded: u64, duplicates: u64) -> Outcome {
+    Outcome { recorded, duplicates, too_old: 0 }
+}
+
 /// Merges a batch as it is sent.
 fn merge(primary: &TelemetryStore, sent: &Spooled, first: u64) -> Result<u64, TelemetryError> {
     let batch = SentBatch::decode(first, sent.number, &sent.batch).expect("a batch");
@@ -226,11 +230,11 @@ fn duplicate_event_counts_once() {
     let (_directory, store) = keep();
     let judged = score(ScoreTarget::Response("a".to_owned()), 1.0, NOON);
     let events = || vec![recorded(response("a", 1, NOON)), recorded(judged.clone())];
-    assert_eq!(record(&store, events()), Outcome { recorded: 2, duplicates: 0 });
+    assert_eq!(record(&store, events()), outcome(2, 0));
     let before = counts(&store);
-    assert_eq!(record(&store, events()), Outcome { recorded: 0, duplicates: 2 });
+    assert_eq!(record(&store, events()), outcome(0, 2));
     let nameless = Recorded { event: Response { id: None, ..response("", 1, NOON) }.into(), repeat: Some([3; 16]) };
-    assert_eq!(record(&store, vec![nameless.clone(), nameless]), Outcome { recorded: 1, duplicates: 1 });
+    assert_eq!(record(&store, vec![nameless.clone(), nameless]), outcome(1, 1));
     assert_ne!(counts(&store), before);
 }
 

@@ -164,23 +164,33 @@ impl Writer {
             requests.push(request);
             replies.push(reply);
         }
-        let done = self.commit(|changes, role| match role {
-            Role::Keep => {
-                for Request { events, parking, now_ms } in requests {
-                    parked::note(changes.parts().0, &events, &parking)?;
-                    outcomes.push(changes.at(now_ms).record(events)?);
+        let retention = self.shared.retention.get().copied();
+        let room = self.check_room(RECORD_FREE_BYTES_MIN);
+        if room.is_err() || !self.is_failed() {
+            self.shared.note(room.as_ref().err());
+        }
+        let done = room.and_then(|()| {
+            self.commit(|changes, role| match role {
+                Role::Keep => {
+                    for Request { events, parking, now_ms } in requests {
+                        parked::note(changes.parts().0, &events, &parking)?;
+                        let oldest_ms = retention.map_or(i64::MIN, |kept| kept.oldest_event_ms(now_ms));
+                        outcomes.push(changes.at(now_ms).since(oldest_ms).record(events)?);
+                    }
+                    Ok(())
                 }
-                Ok(())
-            }
-            Role::Spool { bytes_max } => {
-                let mut spooled = Vec::new();
-                let mut at_ms = i64::MAX;
-                for Request { events, parking, now_ms } in requests {
-                    at_ms = at_ms.min(now_ms);
-                    parked::note(changes.parts().0, &events, &parking)?;
-                    let recorded = u64::try_from(events.len()).unwrap_or(u64::MAX);
-                    outcomes.push(Outcome { recorded, duplicates: 0 });
-                    spooled.extend(events);
+                Role::Spool { bytes_max } => {
+                    let mut spooled = Vec::new();
+                    let mut at_ms = i64::MAX;
+                    for Request { events, parking, now_ms } in requests {
+                        at_ms = at_ms.min(now_ms);
+                        parked::note(changes.parts().0, &events, &parking)?;
+                        let recorded = u64::try_from(events.len()).unwrap_or(u64::MAX);
+                        outcomes.push(Outcome { recorded, ..Outcome::default() });
+                        spooled.extend(events);
+                    }
+                    let (txn, meta) = changes.parts();
+                    if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max, at_ms) }
                 }
                 let (txn, meta) = changes.parts();
                 if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max, at_ms) }
@@ -190,6 +200,9 @@ impl Writer {
             self.look_at(error);
         }
         let done = self.shared.guarded(|| done);
+        if done.is_ok() {
+            self.shared.count_too_old(outcomes.iter().map(|outcome| outcome.too_old).sum());
+        }
         let mut outcomes = outcomes.into_iter();
         for reply in replies {
             let outcome = match &done {
@@ -203,12 +216,16 @@ impl Writer {
     }
 
     fn merge(&mut self, from: SpoolId, mut sent: SentBatch, now_ms: i64) -> Result<u64, TelemetryError> {
-        let mut merged = sent.number;
+        let (mut merged, mut too_old) = (sent.number, 0);
+        // What was recorded in time counts, however long it waited for the way here.
+        let arrived_ms = sent.batch.at_ms.min(now_ms);
+        let oldest_ms = self.shared.retention.get().map_or(i64::MIN, |kept| kept.oldest_event_ms(arrived_ms));
         self.commit(|changes, _| {
             let (txn, _) = changes.parts();
             match spool::turn(txn, from, &sent)? {
                 Turn::Next => {
-                    changes.at(now_ms).record(std::mem::take(&mut sent.batch.events))?;
+                    let events = std::mem::take(&mut sent.batch.events);
+                    too_old = changes.at(now_ms).since(oldest_ms).record(events)?.too_old;
                     spool::advance(txn, from, &sent, now_ms)
                 }
                 Turn::Merged(through) => {
@@ -217,6 +234,7 @@ impl Writer {
                 }
             }
         })?;
+        self.shared.count_too_old(too_old);
         Ok(merged)
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::codec::BATCH_EVENTS_MAX;
+use crate::store::tables::{INDEX, day, indexed_days};
 
 const DAY: i64 = 86_400_000;
 
@@ -39,6 +40,49 @@ fn expiry_of_more_than_one_step_holds_requires_several_and_frees_all() {
     assert_eq!(days(&counts(&store)), days(&before), "days are kept for longer");
     let again = block_on(store.expire(Retention::default(), NOON)).expect("expired");
     assert_eq!(again, Expired::default());
+}
+
+#[test]
+fn days_without_entries_are_not_looked_at() {
+    let (_directory, store) = keep();
+    let in_2001 = 365 * 31 * DAY;
+    record(&store, vec![with_body("old", "ada", in_2001), with_body("new", "ada", NOON)]);
+    record(&store, vec![recorded(score(ScoreTarget::Session("chat of ada".to_owned()), 1.0, NOON))]);
+    let days = store.read(|txn| Ok(indexed_days(&txn.open_table(INDEX)?)?)).expect("days");
+    assert_eq!(days, [day(in_2001), day(NOON)]);
+    let session = store.session("chat of ada").expect("a read");
+    assert_eq!(
+        session.iter().map(|found| found.response.id.as_deref()).collect::<Vec<_>>(),
+        [Some("old"), Some("new")]
+    );
+    assert!(session.iter().all(|found| found.scores.len() == 1), "{session:?}");
+    assert_eq!(block_on(store.erase(Erase::User("ada".to_owned()), NOON)).expect("erased"), 2);
+    assert!(store.read(|txn| Ok(indexed_days(&txn.open_table(INDEX)?)?)).is_ok());
+}
+
+#[test]
+fn event_from_before_events_are_kept_is_counted_as_too_old_and_not_recorded() {
+    let (_directory, store) = keep();
+    let retention = Retention::default();
+    store.keep_for(retention);
+    let kept = retention.oldest_event_ms(NOON);
+    let late = score(ScoreTarget::Response("new".to_owned()), 0.5, kept - 1);
+    let outcome =
+        record(&store, vec![with_body("old", "ada", kept - 1), with_body("new", "ada", kept), recorded(late)]);
+    assert_eq!(outcome, Outcome { recorded: 1, duplicates: 0, too_old: 2 });
+    assert!(store.response("old").expect("a read").is_none() && store.response("new").expect("a read").is_some());
+    assert_eq!((store.take_too_old(), store.take_too_old()), (2, 0));
+    // A replica recorded one in time and was offline for weeks; it never should have had the other one.
+    let directory = tempfile::tempdir().expect("a directory");
+    let spool = reopen(directory.path(), SPOOL);
+    let at_ms = NOON - 40 * DAY;
+    let events = vec![with_body("in time", "bob", at_ms - DAY), with_body("too late", "bob", at_ms - 40 * DAY)];
+    block_on(spool.record(events, at_ms)).expect("recorded");
+    for sent in spool.spooled().expect("batches") {
+        merge(&store, &sent, 1).expect("merged");
+    }
+    let found = |id: &str| store.response(id).expect("a read").is_some();
+    assert_eq!((found("in time"), found("too late"), store.take_too_old()), (true, false, 1));
 }
 
 #[test]
