@@ -95,6 +95,39 @@ fn basic_credentials_report_with_an_access_token_as_their_password() {
 }
 
 #[test]
+fn replica_takes_reports_of_its_machine_with_any_credentials_and_others_with_its_own_token() {
+    const TOKEN: &str = "bh_read-0123456789abcdef0123456789abcdef";
+    let primary = Node::primary();
+    primary.publish("support/agent", "text");
+    let of_role = primary.change("POST", "/v1/tokens", &json!({"name": "reports", "role": "reporter"})).ok();
+    let of_role = of_role["token"].as_str().expect("a token").to_owned();
+    let send = |node: &Node, path: &str, scheme: &str, proxied: bool| {
+        let mut headers = vec![("authorization", scheme), ("content-type", JSON)];
+        headers.extend(proxied.then_some(("x-forwarded-for", "9.9.9.9")));
+        node.send("POST", path, &headers, &traces(&[call(1, 1, 0, "support/agent")])).status
+    };
+    let basic = |password: &str| format!("Basic {}", STANDARD.encode(format!("pk-lf-1:{password}")));
+    let path = "/api/public/otel/v1/traces";
+    let credentials = [basic("sk-lf-1"), basic(&of_role), format!("Bearer {of_role}"), basic(TOKEN), String::new()];
+    let replica = Launch::replica_of(&primary).env("BOOKHOLDER_READ_TOKEN", TOKEN).start();
+    replica.follow(&primary);
+    for scheme in &credentials {
+        assert_eq!(send(&replica, path, scheme, false), 200, "{scheme}");
+        let expected = if *scheme == basic(TOKEN) { 200 } else { 401 };
+        assert_eq!(send(&replica, path, scheme, true), expected, "from elsewhere: {scheme}");
+    }
+    let unknown = [("authorization", "Bearer bh_unknown")];
+    assert_eq!(replica.send("GET", "/v1/resolve/support/agent", &unknown, b"").status, 401, "reports alone");
+    assert_eq!(send(&primary, path, &basic("sk-lf-1"), false), 401, "a primary knows all tokens");
+    let closed = Launch::replica_of(&primary).env("BOOKHOLDER_OPEN_READS", "false");
+    let closed = closed.env("BOOKHOLDER_READ_TOKEN", TOKEN).start();
+    for scheme in &credentials {
+        let expected = if *scheme == basic(TOKEN) { 200 } else { 401 };
+        assert_eq!(send(&closed, path, scheme, false), expected, "reading is closed: {scheme}");
+    }
+}
+
+#[test]
 fn times_that_cannot_be_are_now_and_wrong_numbers_are_refused_by_their_field() {
     let node = Node::primary();
     node.publish("support/agent", "text");
