@@ -149,12 +149,6 @@ pub struct Target {
 }
 
 impl Target {
-    /// The server and certificates that flags or the environment name; contexts do not count.
-    pub fn named(globals: &Globals) -> (Option<String>, Option<PathBuf>) {
-        let environment = Environment::of_process();
-        (globals.server.clone().or(environment.server), globals.ca_file.clone().or(environment.ca_file))
-    }
-
     /// What these flags, the environment and the contexts of this user choose.
     pub fn of(globals: &Globals) -> Result<Self, CliError> {
         let read = || ContextFile::of_user().map_or_else(|| Ok(Contexts::default()), |file| file.read());

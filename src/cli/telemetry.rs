@@ -123,8 +123,9 @@ pub fn export(args: &ExportArgs, globals: &Globals, output: Output) -> Result<Ve
         match telemetry_export::export(&data, clock, &mut out).await? {
             Exported::Written(header) => Ok(header),
             Exported::Running { address, token } => {
-                let (server, ca_file) = Target::named(globals);
-                let server = server.unwrap_or_else(|| format!("http://{address}"));
+                // The variables name the primary, which must not see what proves access to this directory.
+                let server = globals.server.clone().unwrap_or_else(|| format!("http://{address}"));
+                let ca_file = globals.ca_file.clone();
                 let client = client(Target { context: None, server, token: TokenSource::Context(token), ca_file })?;
                 let mut told = |so_far: u64, total: Option<u64>| progress::set(&bar, so_far, total);
                 client.export_telemetry(replacement.writer(), &mut told).await?;

@@ -53,8 +53,10 @@ fn telemetry_of_a_replica_without_a_network_arrives_in_files_once_in_any_order()
     let (primary, mut replica, inbox) = apart();
     let [one, two, three] = ["one", "two", "three"].map(|name| primary.home().join(name));
     report(&replica, 1..11);
-    // The node runs: it writes the file itself.
-    let header = write(&replica, &one);
+    // The node runs: it writes the file itself, and no other server hears of it.
+    let other = Node::primary();
+    let said = bookholder(["telemetry", "export", "--json"]).arg(&one).arg("--data").arg(replica.data());
+    let header = said.env("BOOKHOLDER_SERVER", other.url()).ok().json()["header"].clone();
     assert_eq!(header["replica"], "plant-7");
     let key = header["key"].as_str().expect("a key").to_owned();
     report(&replica, 11..21);
