@@ -143,20 +143,26 @@ pub(super) fn alerts(registry: &Registry, recorder: &Recorder) -> Job {
 }
 
 /// The jobs of a node that keeps telemetry: recording calls that waited, and removing what is older than it is kept for.
-pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 3] {
+pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 4] {
     let kept = recorder.clone();
     let expire = move || {
         let recorder = kept.clone();
         async move {
-            let expired = recorder.store().expire(recorder.retention(), recorder.now_ms()).await?;
-            if expired != Expired::default() {
-                let Expired { blocks, bodies, rollups } = expired;
-                tracing::info!(blocks, bodies, rollups, "removed old telemetry");
-            }
+            log_expired(recorder.store().expire(recorder.retention(), recorder.now_ms()).await?);
             Ok::<_, TelemetryError>(())
         }
     };
-    let expiry = Job::new("telemetry", HOUR, "old telemetry was not removed; trying again later", expire);
+    let failure = "old telemetry was not removed; trying again later";
+    let expiry = Job::new("telemetry", HOUR, failure, expire);
+    let full = recorder.clone();
+    let expire_if_over = move || {
+        let recorder = full.clone();
+        async move {
+            log_expired(recorder.store().expire_if_over(recorder.now_ms()).await?);
+            Ok::<_, TelemetryError>(())
+        }
+    };
+    let cap = Job::new("telemetry size", SECOND, failure, expire_if_over);
     let noted = recorder.clone();
     let write = move || {
         let recorder = noted.clone();
@@ -164,7 +170,14 @@ pub(super) fn of_telemetry(recorder: &Recorder) -> [Job; 3] {
     };
     let failure = "the progress of replicas is written the next time";
     let progress = Job::new("replica progress", 30 * SECOND, failure, write).and_at_stop();
-    [waiting_calls(recorder), expiry, progress]
+    [waiting_calls(recorder), expiry, cap, progress]
+}
+
+fn log_expired(expired: Expired) {
+    if expired != Expired::default() {
+        let Expired { blocks, bodies, rollups } = expired;
+        tracing::info!(blocks, bodies, rollups, "removed old telemetry");
+    }
 }
 
 /// Removes answers and results of evaluations that are older than they are kept for.

@@ -1,5 +1,9 @@
 //! Up to when numbers are complete, and what is erased.
 
+use std::ffi::OsString;
+
+use bookholder::clock::{Clock, SystemClock};
+use bookholder::model::time::Timestamp;
 use redb::TableDefinition;
 use serde_json::{Value, json};
 
@@ -166,6 +170,29 @@ fn credentials_and_personal_data_are_replaced_before_content_is_recorded_or_sent
         assert_eq!(response["output"], json!({"text": [expected]}), "{id}");
         assert_eq!(response["scores"][0]["explanation"], json!(expected), "{id}");
     }
+}
+
+#[test]
+fn events_beyond_the_bytes_that_they_may_take_go_within_seconds() {
+    let launch = Launch::primary();
+    let settings = launch.data.with_file_name("small.toml");
+    std::fs::write(&settings, "telemetry_events_mib = 1\n").expect("written");
+    let node = launch.args([OsString::from("--config"), settings.into()]).start();
+    node.publish("support/agent", "text");
+    for request in 0..15 {
+        let response = |number: u32| {
+            let id = format!("{request}-{number}");
+            json!({"prompt": "support/agent", "session": format!("s-{id}"), "user": format!("u-{id}"), "id": id})
+        };
+        let responses: Vec<Value> = (0..1_000).map(response).collect();
+        assert_eq!(node.change("POST", "/v1/responses", &json!({"responses": responses})).status, 200);
+    }
+    node.until("the oldest are gone", || {
+        let is_within = node.status()["telemetry"]["bytes"].as_u64().expect("bytes") <= 1024 * 1024;
+        (is_within && node.get("/v1/responses/0-0").status == 404).then_some(())
+    });
+    let _newest = recorded(&node, "14-999");
+    assert_eq!(node.get("/v1/stats").ok()["total"]["calls"], 15_000, "counts stay");
 }
 
 #[test]

@@ -13,8 +13,8 @@ use super::marks::Marks;
 use super::observed::{self, Observed};
 use super::tables::{
     BLOCK_ENDS, BLOCKS, BODIES, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, Place, ROLLUPS, RollupKey, SERIES,
-    SERIES_TOTALS, SPEND, TOTAL_OF_ALL, TOTALS, WAITING, bucket, day, hash, index_key, index_range, series_key,
-    series_prefix, span_hash, total_prefix,
+    SERIES_TOTALS, SPEND, TOTAL_OF_ALL, TOTALS, WAITING, bucket, day, hash, index_bytes, index_key, index_range,
+    series_key, series_prefix, span_hash, total_prefix,
 };
 use super::{Outcome, Recorded, TelemetryError};
 use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
@@ -426,8 +426,8 @@ impl<'t> Changes<'t> {
         Ok(())
     }
 
-    /// Writes the last block and the rollups; returns the tallies of the calls, to be counted once this is durable.
-    pub(super) fn finish(mut self) -> Result<FreshCalls, TelemetryError> {
+    /// Writes the last block and the rollups.
+    pub(super) fn finish(mut self) -> Result<Finished, TelemetryError> {
         self.write_block()?;
         observed::write(&mut self.remembered.observed, self.txn)?;
         let rollups = std::mem::take(&mut self.rollups);
@@ -444,8 +444,17 @@ impl<'t> Changes<'t> {
                 spend.insert((key.bucket, key.series), encode_spend(&merged)?.as_slice())?;
             }
         }
-        Ok(self.calls.unwrap_or_default())
+        let bytes = self.meta.get("bytes")?.saturating_add(index_bytes(self.index.len()?));
+        Ok(Finished { calls: self.calls.unwrap_or_default(), bytes })
     }
+}
+
+/// What a transaction wrote.
+pub(super) struct Finished {
+    /// Tallies of the calls, to be counted once they are durable.
+    pub(super) calls: FreshCalls,
+    /// What single events take in the file now, in bytes.
+    pub(super) bytes: u64,
 }
 
 /// What is stored in a bucket, and what comes to it.

@@ -11,6 +11,8 @@ use super::tables::{
 
 /// Most blocks that are removed in one transaction.
 const BLOCKS_PER_STEP: usize = 200;
+/// Most bytes of blocks, inputs and outputs that are removed in one transaction, apart from the last block.
+const BYTES_PER_STEP: u64 = 16 * 1024 * 1024;
 /// Most inputs and outputs that are removed in one transaction.
 const BODIES_PER_STEP: usize = 1_000;
 /// Most entries of the index that are looked at in one transaction.
@@ -39,7 +41,7 @@ pub struct Retention {
     pub hours_days: u16,
     /// Counts by day.
     pub days_days: u16,
-    /// Single events, inputs and outputs together, in bytes; beyond it the oldest go first.
+    /// Single events, inputs and outputs together, in bytes; beyond it the oldest go first, until an eighth is free.
     pub events_bytes: u64,
 }
 
@@ -76,10 +78,10 @@ pub struct Expired {
 }
 
 /// What is removed in the next transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Blocks that are too old, or too many.
-    Blocks { was_over: bool },
+    /// Blocks that are too old, or too many; with the bytes of the index that lead to those which are gone already.
+    Blocks { was_over: bool, unpruned: u64 },
     /// Entries of the index that lead to blocks which are gone, from a key on.
     Prune { from: [u8; INDEX_KEY_BYTES] },
     /// Entries of the index that are too old.
@@ -99,6 +101,8 @@ pub(super) enum Step {
 pub(super) struct Expiry {
     pub(super) retention: Retention,
     pub(super) now_ms: i64,
+    /// Whether only what exceeds the bytes that single events may take is removed.
+    pub(super) only_over: bool,
 }
 
 impl Expiry {
@@ -109,8 +113,11 @@ impl Expiry {
     /// Does one step in one transaction; the next one, if there is any.
     pub(super) fn step(&self, database: &Database, step: Step) -> Result<(Expired, Option<Step>), TelemetryError> {
         match step {
-            Step::Blocks { was_over } => self.blocks(database, was_over),
-            Step::Prune { from } => Ok((Expired::default(), Some(prune(database, &from)?))),
+            Step::Blocks { was_over, unpruned } => self.blocks(database, was_over, unpruned),
+            Step::Prune { from } => {
+                let next = prune(database, &from)?;
+                Ok((Expired::default(), next.or_else(|| (!self.only_over).then_some(Step::Index))))
+            }
             Step::Index => Ok((Expired::default(), Some(self.index(database)?))),
             Step::Bodies => self.bodies(database),
             Step::Small => {
@@ -122,8 +129,16 @@ impl Expiry {
         }
     }
 
-    fn blocks(&self, database: &Database, was_over: bool) -> Result<(Expired, Option<Step>), TelemetryError> {
-        let mut used = Used::of(database)?;
+    fn blocks(
+        &self,
+        database: &Database,
+        was_over: bool,
+        unpruned: u64,
+    ) -> Result<(Expired, Option<Step>), TelemetryError> {
+        let mut used = Used::of(database, unpruned)?;
+        // Finding what leads to removed blocks reads the whole index, so that is not done for each block above the limit.
+        let (most, enough) = (self.retention.events_bytes, self.retention.events_bytes / 8 * 7);
+        let (mut unpruned, mut in_step, mut is_more) = (unpruned, 0, true);
         let oldest_ms = self.before(self.retention.events_days);
         let mut expired = Expired::default();
         let (mut removed, mut over) = (0, was_over);
@@ -134,12 +149,14 @@ impl Expiry {
             let mut blocks = txn.open_table(BLOCKS)?;
             let mut ends = txn.open_table(BLOCK_ENDS)?;
             let mut bodies = txn.open_table(BODIES)?;
-            while removed < BLOCKS_PER_STEP {
-                let Some((block, end)) = ends.first()?.map(|(block, end)| (block.value(), end.value())) else { break };
-                let is_over = used.bytes > self.retention.events_bytes;
-                if end >= oldest_ms && !is_over {
+            while removed < BLOCKS_PER_STEP && in_step < BYTES_PER_STEP {
+                let first = ends.first()?.map(|(block, end)| (block.value(), end.value()));
+                let is_over = used.bytes > if over { enough } else { most };
+                let is_old = |end| end < oldest_ms && !self.only_over;
+                let Some((block, _)) = first.filter(|(_, end)| is_old(*end) || is_over) else {
+                    is_more = false;
                     break;
-                }
+                };
                 over |= is_over;
                 ends.remove(block)?;
                 let mut freed = blocks.remove(block)?.map_or(0, |bytes| bytes.value().len());
@@ -149,6 +166,8 @@ impl Expiry {
                 }
                 let freed = u64::try_from(freed).unwrap_or(u64::MAX);
                 bytes = bytes.saturating_sub(freed);
+                in_step = in_step.saturating_add(freed);
+                unpruned = unpruned.saturating_add(used.index_of_block);
                 used.bytes = used.bytes.saturating_sub(freed.saturating_add(used.index_of_block));
                 removed += 1;
             }
@@ -158,12 +177,12 @@ impl Expiry {
             txn.commit()?;
         }
         expired.blocks = u64::try_from(removed).unwrap_or(u64::MAX);
-        let next = match (removed == BLOCKS_PER_STEP, over) {
-            (true, _) => Step::Blocks { was_over: over },
-            (false, true) => Step::Prune { from: [0; INDEX_KEY_BYTES] },
-            (false, false) => Step::Index,
+        let next = match (is_more, over) {
+            (true, _) => Some(Step::Blocks { was_over: over, unpruned }),
+            (false, true) => Some(Step::Prune { from: [0; INDEX_KEY_BYTES] }),
+            (false, false) => (!self.only_over).then_some(Step::Index),
         };
-        Ok((expired, Some(next)))
+        Ok((expired, next))
     }
 
     fn index(&self, database: &Database) -> Result<Step, TelemetryError> {
@@ -320,10 +339,11 @@ struct Used {
 }
 
 impl Used {
-    fn of(database: &Database) -> Result<Self, TelemetryError> {
+    /// Without so many bytes of the index that lead to blocks which are gone.
+    fn of(database: &Database, unpruned: u64) -> Result<Self, TelemetryError> {
         let txn = database.begin_read()?;
         let events = txn.open_table(META)?.get("bytes")?.map_or(0, |value| value.value());
-        let index = index_bytes(txn.open_table(INDEX)?.len()?);
+        let index = index_bytes(txn.open_table(INDEX)?.len()?).saturating_sub(unpruned);
         let blocks = txn.open_table(BLOCK_ENDS)?.len()?;
         let index_of_block = index.checked_div(blocks).unwrap_or(0);
         Ok(Self { bytes: events.saturating_add(index), index_of_block })
@@ -339,7 +359,7 @@ pub(super) fn less_bytes(txn: &redb::WriteTransaction, freed: usize) -> Result<(
 }
 
 /// Removes entries of the index that lead to blocks which are gone, among those from a key on.
-fn prune(database: &Database, from: &[u8; INDEX_KEY_BYTES]) -> Result<Step, TelemetryError> {
+fn prune(database: &Database, from: &[u8; INDEX_KEY_BYTES]) -> Result<Option<Step>, TelemetryError> {
     let txn = database.begin_read()?;
     let first_block = txn.open_table(BLOCK_ENDS)?.first()?.map_or(u64::MAX, |(block, _)| block.value());
     let index = txn.open_table(INDEX)?;
@@ -362,5 +382,5 @@ fn prune(database: &Database, from: &[u8; INDEX_KEY_BYTES]) -> Result<Step, Tele
         }
         txn.commit()?;
     }
-    Ok(to.map_or(Step::Index, |from| Step::Prune { from }))
+    Ok(to.map(|from| Step::Prune { from }))
 }

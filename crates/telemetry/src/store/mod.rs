@@ -172,6 +172,8 @@ struct Shared {
     too_old: AtomicU64,
     /// Whether the writer has ended.
     has_stopped: AtomicBool,
+    /// Whether single events take more than they may.
+    is_over: AtomicBool,
 }
 
 impl Shared {

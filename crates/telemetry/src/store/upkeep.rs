@@ -1,5 +1,6 @@
 //! Expiry and erasing, one small transaction after the other: reports are recorded between them.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::erase::Erase;
@@ -15,17 +16,41 @@ impl TelemetryStore {
     /// # Errors
     /// The disk does not take it.
     pub async fn expire(&self, retention: Retention, now_ms: i64) -> Result<Expired, TelemetryError> {
-        let (run, mut expired) = (Expiry { retention, now_ms }, Expired::default());
-        let mut next = Some(Step::Blocks { was_over: false });
+        self.run(Expiry { retention, now_ms, only_over: false }).await
+    }
+
+    /// Removes the oldest events if they take more bytes than they may, as recording noticed. Costs nothing otherwise.
+    ///
+    /// # Errors
+    /// The disk does not take it.
+    pub async fn expire_if_over(&self, now_ms: i64) -> Result<Expired, TelemetryError> {
+        let Some(retention) = self.shared.retention.get().copied() else { return Ok(Expired::default()) };
+        if !self.shared.is_over.swap(false, Ordering::Relaxed) {
+            return Ok(Expired::default());
+        }
+        let done = self.run(Expiry { retention, now_ms, only_over: true }).await;
+        if done.is_err() {
+            self.shared.is_over.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
+    async fn run(&self, run: Expiry) -> Result<Expired, TelemetryError> {
+        let mut expired = Expired::default();
+        let mut next = Some(Step::Blocks { was_over: false, unpruned: 0 });
         while let Some(step) = next {
-            match self.ask(|reply| writer::Job::Expire { run, step, reply }).await {
+            let asked = step.clone();
+            match self.ask(|reply| writer::Job::Expire { run, step: asked, reply }).await {
                 Ok((removed, then)) => {
                     expired.blocks = expired.blocks.saturating_add(removed.blocks);
                     expired.bodies = expired.bodies.saturating_add(removed.bodies);
                     expired.rollups = expired.rollups.saturating_add(removed.rollups);
                     next = then;
                 }
-                Err(TelemetryError::Busy) => tokio::time::sleep(BUSY_PAUSE).await,
+                Err(TelemetryError::Busy) => {
+                    tokio::time::sleep(BUSY_PAUSE).await;
+                    next = Some(step);
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use redb::Durability;
 use tokio::sync::oneshot;
 
-use super::apply::{Changes, Remembered};
+use super::apply::{Changes, Finished, Remembered};
 use super::erase::{Erase, Erased, erase};
 use super::expire::{Expired, Expiry, Step};
 use super::exports::{ExportCursor, set_cursor};
@@ -303,10 +303,13 @@ impl Writer {
                 changes.tally_calls();
             }
             work(&mut changes, self.shared.role)?;
-            let calls = changes.finish()?;
+            let Finished { calls, bytes } = changes.finish()?;
             txn.commit()?;
             if let Some(tallies) = tallies {
                 tallies.add(calls);
+            }
+            if self.shared.retention.get().is_some_and(|kept| bytes > kept.events_bytes) {
+                self.shared.is_over.store(true, Ordering::Relaxed);
             }
             Ok(())
         })();

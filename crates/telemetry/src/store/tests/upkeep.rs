@@ -61,6 +61,34 @@ fn days_without_entries_are_not_looked_at() {
 }
 
 #[test]
+fn events_beyond_their_bytes_go_when_recording_notices_it_and_the_newest_stay() {
+    let (_directory, store) = keep();
+    let retention = Retention { events_bytes: 200_000, ..Retention::default() };
+    store.keep_for(retention);
+    let mut expired = Expired::default();
+    for round in 0..60 {
+        let events = (0..50).map(|number| with_body(&format!("{round} {number}"), "ada", NOON + round));
+        record(&store, events.collect());
+        let now = block_on(store.expire_if_over(NOON)).expect("expired");
+        expired.blocks += now.blocks;
+        let bytes = store.holdings().expect("holdings").bytes;
+        assert!(bytes <= retention.events_bytes, "{bytes} in round {round}");
+        assert!(
+            now.blocks == 0 || bytes > retention.events_bytes / 2,
+            "no more than an eighth: {bytes} in round {round}"
+        );
+    }
+    assert!((10..60).contains(&expired.blocks), "{expired:?}");
+    assert!(store.response("59 49").expect("a read").is_some() && store.response("0 0").expect("a read").is_none());
+    assert_eq!(store.session("chat of ada").expect("a read").len().min(300), 300);
+    // What is too old stays for the run that removes that.
+    let (_directory, store) = keep();
+    store.keep_for(Retention::default());
+    record(&store, vec![with_body("old", "bob", NOON - 29 * DAY)]);
+    assert_eq!(block_on(store.expire_if_over(NOON + 30 * DAY)).expect("expired").blocks, 0);
+}
+
+#[test]
 fn event_from_before_events_are_kept_is_counted_as_too_old_and_not_recorded() {
     let (_directory, store) = keep();
     let retention = Retention::default();
