@@ -207,6 +207,7 @@ pub struct Instruments {
     pub alerts_firing: OptionalGauge,
     pub telemetry_rejected: Family<Reason, Counter>,
     pub telemetry_damaged: Counter,
+    pub telemetry_writable: Gauge,
     pub telemetry_exported: Family<Kind, Counter>,
     pub telemetry_export_lost: Family<Kind, Counter>,
     pub telemetry_export_failures: Family<Kind, Counter>,
@@ -408,6 +409,7 @@ fn catalogue(role: Role) -> Instruments {
         resolve_seconds: c.seconds("resolve_seconds", "Duration of resolves not answered from memory", 1e-6),
         telemetry_rejected: c.add("telemetry_rejected", "What was left out of reports, by reason", Family::default()),
         telemetry_damaged: c.count("telemetry_damaged", "Reads and writes of recorded telemetry that met a damaged page"),
+        telemetry_writable: c.gauge("telemetry_writable", "1 while reports of applications are recorded"),
         event_listeners: c.gauge("event_listeners", "Open event streams"),
         commits: c.only(Role::Primary).count("commits", "Commits since this process started"),
         commit_group_seconds: c.seconds("commit_group_seconds", "Time to write a group of commits to disk; concurrent \

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::{ACCENT, BAD, Cell, DIM, GOOD, Output, STRONG, Table, WARN, moment, one_line, paint, zoned};
 use super::progress::size;
-use crate::api::completeness::{ExportFailure, ExportStatus, TelemetryRetention, TelemetryStatus};
+use crate::api::completeness::{ExportFailure, ExportStatus, TelemetryPause, TelemetryRetention, TelemetryStatus};
 use crate::api::status::{Freshness, NodeRole, SkippedFile, Status};
 use crate::client::ClientError;
 use crate::model::count::count;
@@ -153,6 +153,10 @@ fn telemetry(kept: &TelemetryStatus) -> Vec<(&'static str, String)> {
         );
         rows.push(("telemetry", format!("{} of {}", size(bytes), size(*events_bytes_max))));
         rows.push(("kept", days));
+    }
+    if let Some(TelemetryPause { reason, detail, since }) = &kept.paused {
+        let what = one_line(&format!("{reason}: {detail}"));
+        rows.push(("telemetry", format!("{} {}", paint(BAD, what), paint(DIM, format!("since {}", zoned(*since))))));
     }
     if let Some(spool) = &kept.spool {
         let since = spool.oldest.map(|oldest| format!(" since {}", zoned(oldest))).unwrap_or_default();

@@ -62,6 +62,7 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::DiskFailed
         | ErrorCode::DataDamaged
         | ErrorCode::TelemetryOff
+        | ErrorCode::TelemetryPaused
         | ErrorCode::ClockUntrusted => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::Internal | ErrorCode::Unknown => StatusCode::INTERNAL_SERVER_ERROR,
@@ -121,6 +122,7 @@ pub(super) const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::Busy => "Busy",
         ErrorCode::StorageFull => "Disk full",
         ErrorCode::TelemetryOff => "Telemetry is off",
+        ErrorCode::TelemetryPaused => "Telemetry is paused",
         ErrorCode::BatchOutOfTurn => "Batch out of turn",
         ErrorCode::DiskFailed => "Disk failed",
         ErrorCode::DataDamaged => "Stored data damaged",

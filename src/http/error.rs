@@ -36,7 +36,6 @@ use crate::signing::primary_clock::CLOCK_HINT;
 use crate::signing::signer::SealError;
 use crate::store::StoreError;
 use crate::telemetry::otlp::{Encoding, refused};
-use crate::telemetry::store::TelemetryError;
 use crate::template::render::{Problems, RenderError};
 use crate::web::form::FormError;
 use crate::web::layout::Frame;
@@ -45,7 +44,7 @@ use crate::web::pages::problem;
 /// `Retry-After` if a queue was full, in seconds.
 const RETRY_AFTER_S: u64 = 1;
 /// `Retry-After` if a replica can keep no more telemetry for its primary, in seconds.
-const SPOOL_FULL_RETRY_AFTER_S: u64 = 60;
+const FULL_RETRY_AFTER_S: u64 = 60;
 /// The message about a label that a prompt does not have.
 const LABEL_HINT: &str = "a label exists once something is deployed to it";
 
@@ -126,7 +125,7 @@ impl Failure {
             )
             | Self::Registry(RegistryError::TooFast { retry_after_s, .. })
             | Self::Publish(PublishError::Busy { retry_after_s }) => Some(*retry_after_s),
-            Self::Ingest(IngestError::Telemetry(TelemetryError::Full)) => Some(SPOOL_FULL_RETRY_AFTER_S),
+            Self::Ingest(IngestError::Telemetry(error)) if error.lacks_room() => Some(FULL_RETRY_AFTER_S),
             _ => (self.saying().0 == ErrorCode::Busy).then_some(RETRY_AFTER_S),
         }
     }

@@ -22,6 +22,8 @@ pub(super) fn all(app: &Shared) {
     metrics.storage_damaged.set(health.damaged.into());
     let counted = metrics.contents_refused.get();
     metrics.contents_refused.inc_by(condition.contents_refused().saturating_sub(counted));
+    let is_recording = app.recorder.as_ref().is_some_and(|recorder| recorder.pause().is_none());
+    metrics.telemetry_writable.set(is_recording.into());
     if let Some(recorder) = &app.recorder {
         let counted = metrics.telemetry_damaged.get();
         let too_old = metrics.telemetry_rejected.get_or_create(&Reason { reason: Rejection::TooOld.name() });

@@ -77,6 +77,9 @@ pub(super) async fn readyz(State(app): State<App>, mut params: Params) -> Result
     match max_age_s.filter(|max_age_s| age_s > *max_age_s) {
         Some(max_age_s) => Err(RequestError::TooOld { age_s, max_age_s }.into()),
         None if condition.fault().is_some() => Ok("ready, read-only: the disk cannot be written\n"),
+        None if app.recorder.as_ref().is_some_and(|recorder| recorder.pause().is_some()) => {
+            Ok("ready, without telemetry: see the status\n")
+        }
         None => Ok("ready\n"),
     }
 }

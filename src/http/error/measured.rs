@@ -6,6 +6,9 @@ use crate::evaluate::EvaluationError;
 use crate::ingest::IngestError;
 use crate::telemetry::store::TelemetryError;
 
+/// What to know about a failed disk.
+const DISK: &str = "telemetry is read and recorded again as soon as the disk works; the log has the cause";
+
 pub(super) fn ingest(error: &IngestError) -> ErrorFormat {
     match error {
         IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
@@ -48,6 +51,11 @@ pub(super) fn evaluation(error: &EvaluationError) -> ErrorFormat {
 fn telemetry(error: &TelemetryError) -> ErrorFormat {
     match error {
         TelemetryError::Busy | TelemetryError::Write(_) | TelemetryError::Full => (ErrorCode::Busy, None),
+        TelemetryError::Paused { .. } => {
+            (ErrorCode::TelemetryPaused, hint("what is recorded can be read, and everything else works"))
+        }
+        TelemetryError::DiskFailed => (ErrorCode::DiskFailed, hint(DISK)),
+        TelemetryError::Database(_) if error.is_of_disk() => (ErrorCode::DiskFailed, hint(DISK)),
         TelemetryError::TooMany(_) => (ErrorCode::TooLarge, None),
         TelemetryError::Encoding(_) => (ErrorCode::BadRequest, None),
         TelemetryError::Gap { .. } | TelemetryError::Conflict(_) => (ErrorCode::BatchOutOfTurn, None),

@@ -51,6 +51,7 @@ const SERIES: &[Series] = &[
     ("bookholder_resolve_seconds", "histogram", &[], Both, Up("")),
     ("bookholder_telemetry_rejected_total", "counter", &["reason"], Both, Elsewhere),
     ("bookholder_telemetry_damaged_total", "counter", &[], Both, There),
+    ("bookholder_telemetry_writable", "gauge", &[], Both, Up("")),
     ("bookholder_event_listeners", "gauge", &[], Both, Up("")),
     ("bookholder_commits_total", "counter", &[], Primary, Up("")),
     ("bookholder_commit_group_seconds", "histogram", &[], Primary, Up("")),

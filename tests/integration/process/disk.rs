@@ -95,15 +95,16 @@ fn full_disk_refuses_writes_and_keeps_serving_until_there_is_space() {
 }
 
 #[test]
-fn full_disk_refuses_reports_and_takes_them_again_once_there_is_space() {
+fn nearly_full_disk_refuses_reports_leaves_room_for_a_rollback_and_takes_reports_once_there_is_space() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 32) else {
+    let Some(disk) = SmallDisk::mount(&folder.path().join("disk"), 112) else {
         println!("skipped: this user may not mount a small file system");
         return;
     };
     let ballast = disk.0.join("ballast");
-    std::fs::write(&ballast, vec![1; 8 * 1024 * 1024]).expect("room");
+    std::fs::write(&ballast, vec![1; 32 * 1024 * 1024]).expect("room");
     let node = Launch::primary().data(disk.0.join("data")).start();
+    node.publish("support/agent", "text of before");
     node.publish("support/agent", "text");
     let report = |request: u64| {
         let response = |number| {
@@ -119,11 +120,24 @@ fn full_disk_refuses_reports_and_takes_them_again_once_there_is_space() {
     };
     let taken = (0..WRITES).find(|request| report(*request).status != 200).expect("the disk is full");
     let refused = report(taken);
-    assert!([503, 507].contains(&refused.status), "{} {}", refused.status, refused.text());
-    // Everything else goes on.
-    assert_eq!(node.text("support/agent"), "text");
+    assert_eq!(refused.header("retry-after"), Some("60"));
+    let message = refused.problem(503, "telemetry_paused");
+    assert!(message.contains("the disk is nearly full"), "{message}");
+    // Everything else goes on: what is recorded is read, and what is wrong is rolled back.
+    assert_eq!(node.get("/v1/stats").ok()["total"]["calls"], json!(taken * 1_000));
+    assert_eq!(node.get("/v1/responses/0-7").ok()["responses"][0]["id"], json!("0-7"));
+    assert_eq!(node.status()["telemetry"]["paused"]["reason"], "disk_full");
+    let _said = bookholder(["status"]).server(&node).ok().says("disk_full: the disk is nearly full");
+    let _said = bookholder(["status", "--ready"]).server(&node).ok();
+    assert!(node.get("/readyz").text().contains("without telemetry"), "{}", node.get("/readyz").text());
+    assert!(node.get("/metrics").text().contains("\nbookholder_telemetry_writable 0\n"));
+    let reason = "the answers are wrong";
+    let _said = bookholder(["rollback", "support/agent", "-l", "production", "-m", reason]).server(&node).ok();
+    assert_eq!(node.text("support/agent"), "text of before");
     std::fs::remove_file(&ballast).expect("room is made");
     node.until("reports are taken again", || (report(taken).status == 200).then_some(()));
+    assert!(node.status()["telemetry"]["paused"].is_null());
+    assert!(node.get("/metrics").text().contains("\nbookholder_telemetry_writable 1\n"));
     let total = node.get("/v1/stats").ok()["total"]["calls"].clone();
     assert_eq!(total, json!((taken + 1) * 1_000), "each call counts once");
     assert_eq!(node.get("/v1/responses/0-7").ok()["responses"][0]["id"], json!("0-7"));

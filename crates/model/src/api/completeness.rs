@@ -49,6 +49,9 @@ pub struct ReplicaTelemetry {
 pub struct TelemetryStatus {
     /// Whether inputs and outputs are recorded, and of how many calls of 1,000.
     pub content_per_mille: u16,
+    /// Why nothing is recorded now; absent if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<TelemetryPause>,
     /// Up to when the numbers are complete; only on a primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completeness: Option<Completeness>,
@@ -64,6 +67,17 @@ pub struct TelemetryStatus {
     /// Where a primary sends what it records on to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exports: Vec<ExportStatus>,
+}
+
+/// Why a node records no telemetry now; it begins again by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TelemetryPause {
+    /// `disk_full` (what is recorded can be read) or `disk_failed`.
+    pub reason: String,
+    /// What is wrong.
+    pub detail: String,
+    /// When that was noticed.
+    pub since: Timestamp,
 }
 
 /// Whether recorded telemetry is sent on.

@@ -130,6 +130,8 @@ pub enum ErrorCode {
     StorageFull,
     /// This node does not record telemetry; its log says why.
     TelemetryOff,
+    /// No telemetry is recorded now, because the disk is nearly full; what is recorded can be read.
+    TelemetryPaused,
     /// A batch of telemetry came before the one that must come next, or came twice with different contents.
     BatchOutOfTurn,
     /// The disk of this node failed; nothing was written. Stored data is still served if the disk allows it.

@@ -22,6 +22,7 @@ mod parked;
 mod query;
 mod recost;
 mod replicas;
+mod room;
 mod spool;
 mod tables;
 mod tallies;
@@ -32,9 +33,10 @@ mod writer;
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use bookholder_database::{FileError, FileForm, guarded};
 use redb::{Database, ReadTransaction, ReadableDatabase, StorageBackend};
@@ -48,6 +50,7 @@ pub use parked::Parking;
 pub use query::{Bucket, Found, Holdings, Level, RESPONSES_MAX, SeriesBuckets, Stretch, Which};
 pub use recost::{Recost, Recosted, Spent};
 pub use replicas::{ReplicaProgress, SILENT_DAYS_MAX};
+pub use room::Obstacle;
 pub use spool::{SentBatch, SpoolId, SpoolReading, SpoolState, Spooled};
 pub use tables::LEVEL_MS;
 
@@ -86,6 +89,13 @@ pub enum TelemetryError {
     Busy,
     #[error("telemetry is not recorded: the writer has stopped")]
     Stopped,
+    #[error(
+        "the disk is nearly full: {free_bytes} bytes are free, and telemetry leaves {needed_bytes} to the registry; free \
+         space, and send it again"
+    )]
+    Paused { free_bytes: u64, needed_bytes: u64 },
+    #[error("the disk of the telemetry failed; it is opened again as soon as that is possible")]
+    DiskFailed,
     #[error("telemetry cannot be stored: {0}")]
     Database(Box<redb::Error>),
     #[error("{0}")]
@@ -115,6 +125,12 @@ impl TelemetryError {
 }
 
 impl TelemetryError {
+    /// Whether reports are refused until there is more room on the disk or in the spool.
+    #[must_use]
+    pub fn lacks_room(&self) -> bool {
+        matches!(self, Self::Full | Self::Paused { .. })
+    }
+
     /// Whether the file does not hold what was written.
     fn is_of_damage(&self) -> bool {
         match self {
@@ -125,7 +141,8 @@ impl TelemetryError {
     }
 
     /// Whether the disk failed: the database refuses everything then until it is opened again.
-    fn is_of_disk(&self) -> bool {
+    #[must_use]
+    pub fn is_of_disk(&self) -> bool {
         matches!(self, Self::Database(error) if matches!(**error, redb::Error::Io(_) | redb::Error::PreviousIo))
     }
 }
@@ -172,6 +189,10 @@ struct Shared {
     too_old: AtomicU64,
     /// Whether the writer has ended.
     has_stopped: AtomicBool,
+    /// Whether the disk failed, and the file is not open again.
+    is_failed: AtomicBool,
+    /// Since when nothing is recorded, as far as that was noticed.
+    noticed: Mutex<Option<Instant>>,
     /// Whether single events take more than they may.
     is_over: AtomicBool,
 }

@@ -1,10 +1,11 @@
 //! The thread that writes: what waits is done in one transaction, and answered when that is durable.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use redb::Durability;
+use redb::{Database, Durability};
 use tokio::sync::oneshot;
 
 use super::apply::{Changes, Finished, Remembered};
@@ -15,6 +16,7 @@ use super::observed;
 use super::parked::{self, Parking};
 use super::recost::{Recost, Recosted, recost};
 use super::replicas;
+use super::room::{RECORD_FREE_BYTES_MIN, UPKEEP_FREE_BYTES_MIN, check_room};
 use super::spool::{self, SentBatch, SpoolId, Turn};
 use super::tables::Place;
 use super::{Outcome, Recorded, Role, Shared, TelemetryError};
@@ -57,8 +59,6 @@ pub(super) enum Job {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     remembered: Remembered,
-    /// Whether the disk failed, and the file is not open again.
-    is_failed: bool,
     /// When it was tried last to open it again.
     tried: Option<Instant>,
 }
@@ -74,15 +74,15 @@ impl Writer {
         if let Role::Spool { .. } = shared.role {
             spool::begin_epoch(&shared.database())?;
         }
-        Ok(Self { shared, remembered: Remembered::default(), is_failed: false, tried: None })
+        Ok(Self { shared, remembered: Remembered::default(), tried: None })
     }
 
     /// Works until every handle is dropped.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         lower_priority();
         let mut held = None;
-        while let Some(job) = held.take().or_else(|| jobs.recv().ok()) {
-            if self.is_failed {
+        while let Some(job) = held.take().or_else(|| self.next(jobs)) {
+            if self.is_failed() {
                 self.reopen();
             }
             let shared = Arc::clone(&self.shared);
@@ -96,6 +96,35 @@ impl Writer {
                 self.remembered = Remembered::default();
             }
         }
+    }
+
+    /// The next job; until there is one, a file whose disk failed is opened again.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        loop {
+            if !self.is_failed() {
+                return jobs.recv().ok();
+            }
+            match jobs.recv_timeout(REOPEN_EVERY) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Timeout) => self.reopen(),
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    fn is_failed(&self) -> bool {
+        self.shared.is_failed.load(Ordering::Relaxed)
+    }
+
+    /// Refuses what may leave too little space for the registry.
+    fn check_room(&self, needed_bytes: u64) -> Result<(), TelemetryError> {
+        check_room(&self.shared.path, needed_bytes)
+    }
+
+    /// Does a small write on the file, if there is room for it.
+    fn with_room<T>(&self, work: impl FnOnce(&Database) -> Result<T, TelemetryError>) -> Result<T, TelemetryError> {
+        self.check_room(UPKEEP_FREE_BYTES_MIN)?;
+        work(&self.shared.database())
     }
 
     /// Does what it is asked for; what can be done in the same transaction as well, and the job behind that is left in
@@ -121,7 +150,8 @@ impl Writer {
                 self.record(group);
             }
             Job::Merge { from, sent, now_ms, reply } => {
-                let merged = self.merge(from, sent, now_ms);
+                let room = self.check_room(RECORD_FREE_BYTES_MIN);
+                let merged = room.and_then(|()| self.merge(from, sent, now_ms));
                 self.answer(reply, merged);
             }
             Job::Expire { run, step, reply } => {
@@ -130,11 +160,11 @@ impl Writer {
             }
             Job::Erase { what, after, now_ms, reply } => {
                 self.remembered.observed = None;
-                self.answer(reply, erase(&self.shared.database(), &what, after, now_ms));
+                self.answer(reply, self.with_room(|database| erase(database, &what, after, now_ms)));
             }
             Job::Adopt { id, adopted, reply } => {
                 self.remembered.observed = None;
-                self.answer(reply, observed::adopt(&self.shared.database(), id, &adopted));
+                self.answer(reply, self.with_room(|database| observed::adopt(database, id, &adopted)));
             }
             Job::Renew { reply } => self.answer(reply, spool::renew(&self.shared.database())),
             Job::Forget { merged, reply } => self.answer(reply, spool::forget(&self.shared.database(), &merged)),
@@ -143,7 +173,7 @@ impl Writer {
                 self.answer(reply, marked);
             }
             Job::Trust { node, key, reply } => {
-                self.answer(reply, replicas::trust(&self.shared.database(), &node, &key));
+                self.answer(reply, self.with_room(|database| replicas::trust(database, &node, &key)));
             }
             Job::WriteReplicas { now_ms, reply } => self.answer(reply, self.write_replicas(now_ms)),
             Job::Exported { cursor, number, reply } => {
@@ -151,7 +181,7 @@ impl Writer {
             }
             Job::Recost { task, reply } => {
                 self.remembered.observed = None;
-                self.answer(reply, recost(&self.shared.database(), &task));
+                self.answer(reply, self.with_room(|database| recost(database, &task)));
             }
         }
     }
@@ -192,9 +222,7 @@ impl Writer {
                     let (txn, meta) = changes.parts();
                     if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max, at_ms) }
                 }
-                let (txn, meta) = changes.parts();
-                if spooled.is_empty() { Ok(()) } else { spool::append(txn, meta, spooled, bytes_max, at_ms) }
-            }
+            })
         });
         if let Err(error) = &done {
             self.look_at(error);
@@ -209,6 +237,9 @@ impl Writer {
                 Ok(()) => Ok(outcomes.next().unwrap_or_default()),
                 Err(TelemetryError::Full) => Err(TelemetryError::Full),
                 Err(TelemetryError::Damaged) => Err(TelemetryError::Damaged),
+                Err(TelemetryError::Paused { free_bytes, needed_bytes }) => {
+                    Err(TelemetryError::Paused { free_bytes: *free_bytes, needed_bytes: *needed_bytes })
+                }
                 Err(error) => Err(TelemetryError::Write(error.to_string())),
             };
             self.answer(reply, outcome);
@@ -264,10 +295,9 @@ impl Writer {
     /// Opens the file again if its disk failed.
     fn look_at(&mut self, error: &TelemetryError) {
         if error.is_of_disk() {
-            if !self.is_failed {
+            if !self.shared.is_failed.swap(true, Ordering::Relaxed) {
                 tracing::error!(error = error as &dyn std::error::Error, "the disk of the telemetry failed");
             }
-            self.is_failed = true;
             self.reopen();
         }
     }
@@ -280,7 +310,7 @@ impl Writer {
         self.remembered = Remembered::default();
         match self.shared.reopen() {
             Ok(()) => {
-                self.is_failed = false;
+                self.shared.is_failed.store(false, Ordering::Relaxed);
                 tracing::info!("the telemetry was opened again");
             }
             Err(error) => {
