@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Attributed, Attribution, Event, Response, ScoreValue, Unattributed, cut};
-use crate::model::name::{Label, PromptName};
+use crate::model::name::PromptName;
 use crate::moments::{Millionths, Moments};
 use crate::sketch::Sketch;
 
@@ -18,6 +18,8 @@ pub const SCORE_NAMES_MAX: usize = 32;
 pub const CATEGORIES_MAX: usize = 32;
 /// What exceeds a limit is counted under this name.
 pub const OTHER: &str = "_other";
+/// The same for rules: no policy has so many.
+pub const OTHER_RULE: u16 = u16::MAX;
 
 /// What is counted apart from the rest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -28,9 +30,9 @@ pub struct Series {
     pub model: String,
     /// Where the application ran; empty if it did not say.
     pub environment: String,
-    /// The label that was asked for.
-    pub label: Option<Label>,
-    /// Index of the rule that chose the version, from 0; none for the default.
+    /// The label that was asked for; empty if the application did not say.
+    pub label: String,
+    /// Index of the rule that chose the version, from 0; none for the default, and [`OTHER_RULE`] for all others.
     pub rule: Option<u16>,
 }
 
@@ -55,20 +57,21 @@ impl Series {
         let (of, label, rule) = match &response.attribution {
             Attribution::Version(Attributed { prompt, version, label, arm, .. }) => (
                 SeriesOf::Version { prompt: prompt.clone(), version: *version },
-                label.clone(),
+                label.as_ref().map(ToString::to_string).unwrap_or_default(),
                 arm.and_then(|arm| arm.rule),
             ),
-            Attribution::Unattributed(reason) => (SeriesOf::Unattributed(*reason), None, None),
-            Attribution::Pending => (SeriesOf::Unattributed(Unattributed::NoPrompt), None, None),
+            Attribution::Unattributed(reason) => (SeriesOf::Unattributed(*reason), String::new(), None),
+            Attribution::Pending => (SeriesOf::Unattributed(Unattributed::NoPrompt), String::new(), None),
         };
         let model = response.model_used.as_ref().or(response.model_requested.as_ref()).cloned().unwrap_or_default();
         Self { of, model, environment: response.environment.clone().unwrap_or_default(), label, rule }
     }
 
-    /// The series that counts what exceeds the limit of series for one version.
+    /// The series that counts what exceeds the limit of series: each version has its own.
     #[must_use]
     pub fn other(&self) -> Self {
-        Self { of: self.of.clone(), model: OTHER.to_owned(), environment: OTHER.to_owned(), label: None, rule: None }
+        let other = || OTHER.to_owned();
+        Self { of: self.of.clone(), model: other(), environment: other(), label: other(), rule: Some(OTHER_RULE) }
     }
 }
 

@@ -13,7 +13,7 @@ use crate::api::stats::{
 use crate::event::Unattributed;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
-use crate::rollup::{Rollup, Series, SeriesOf, Spend};
+use crate::rollup::{OTHER, OTHER_RULE, Rollup, Series, SeriesOf, Spend};
 use crate::sketch::Sketch;
 
 /// Milliseconds of a day.
@@ -200,9 +200,10 @@ pub fn key_of(series: &Series, by: StatsBy) -> Option<String> {
     match by {
         StatsBy::Version => Some(version.to_string()),
         StatsBy::Model => known(&series.model),
-        StatsBy::Label => series.label.as_ref().map(ToString::to_string),
+        StatsBy::Label => known(&series.label),
         StatsBy::Arm => Some(match series.rule {
             None => format!("default: v{version}"),
+            Some(OTHER_RULE) => format!("{OTHER}: v{version}"),
             Some(rule) => format!("rule {rule}: v{version}"),
         }),
         StatsBy::Environment => known(&series.environment),

@@ -14,7 +14,7 @@ fn series(version: u64, model: &str) -> Series {
         of: SeriesOf::Version { prompt: "a".parse().expect("a name"), version },
         model: model.to_owned(),
         environment: String::new(),
-        label: None,
+        label: String::new(),
         rule: (version == 8).then_some(0),
     }
 }

@@ -33,7 +33,7 @@ impl PromptLabel {
     #[must_use]
     pub fn of(series: Series) -> Option<Self> {
         match series.of {
-            SeriesOf::Version { prompt, .. } => Some(Self { prompt, label: series.label }),
+            SeriesOf::Version { prompt, .. } => Some(Self { prompt, label: series.label.parse().ok() }),
             SeriesOf::Unattributed(_) => None,
         }
     }

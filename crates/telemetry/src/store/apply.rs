@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use redb::{ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
+use super::cardinality::{CountedApart, RECENT_DAYS};
 use super::codec::{
     decode, decode_rollup, decode_series, decode_total, encode, encode_rollup, encode_series, encode_spend,
     encode_total, pack, split_bodies,
@@ -16,17 +17,17 @@ use super::tables::{
     SERIES_TOTALS, SPEND, TOTAL_OF_ALL, TOTALS, WAITING, bucket, day, hash, index_bytes, index_key, index_range,
     series_key, series_prefix, span_hash, total_prefix,
 };
-use super::{Outcome, Recorded, TelemetryError};
-use crate::event::{Event, Response, Score, ScoreTarget, Unattributed};
+use super::{Level, Outcome, Recorded, TelemetryError};
+use crate::event::{Event, Response, Score, ScoreTarget};
 use crate::rollup::{Rollup, Series, SeriesOf, Total};
 use crate::tally::{FreshCalls, PromptLabel};
 
 /// Events of one block: few enough that one is read in a fraction of a millisecond, and that a byte is their index.
 const BLOCK_EVENTS: usize = 256;
-/// Most series of one version; what exceeds it is counted together.
-pub(super) const SERIES_PER_VERSION_MAX: usize = 64;
-/// Most series of the file.
-const SERIES_MAX: u64 = 100_000;
+/// Most series of the file; above it, a version that has none yet gets one for everything.
+const SERIES_MAX: u64 = if cfg!(test) { 1_000 } else { 100_000 };
+/// Most versions whose values are remembered between transactions.
+const VERSIONS_REMEMBERED_MAX: usize = 1_000;
 /// Most series that are remembered between transactions.
 const SERIES_REMEMBERED_MAX: usize = 20_000;
 /// Most responses of a trace or a conversation that one score is counted for.
@@ -41,6 +42,8 @@ pub(super) const LOOK_BACK_DAYS: u16 = 32;
 pub(super) struct Remembered {
     /// Numbers of series that were used before.
     numbers: HashMap<Series, u32>,
+    /// What is counted apart, by version.
+    apart: HashMap<SeriesOf, CountedApart>,
     /// Numbers of the totals of series, by the numbers of those.
     totals: HashMap<u32, u32>,
     /// Groups of texts that belong to no version.
@@ -284,17 +287,20 @@ impl<'t> Changes<'t> {
             ScoreTarget::Session(id) => (Kind::Session, hash(&[id.as_bytes()])),
             ScoreTarget::Version { prompt, version } => {
                 let of = SeriesOf::Version { prompt: prompt.clone(), version: *version };
-                let series = Series { of, model: String::new(), environment: String::new(), label: None, rule: None };
+                let unsaid = String::new;
+                let series = Series { of, model: unsaid(), environment: unsaid(), label: unsaid(), rule: None };
                 return Ok(vec![self.number(&series)?]);
             }
         };
         let today = day(self.now_ms).saturating_add(1);
         let mut series = Vec::new();
+        let totals = self.txn.open_table(SERIES_TOTALS)?;
         for day in (today.saturating_sub(LOOK_BACK_DAYS)..=today).rev() {
             let keys = index_range(day, kind, &hash);
             for entry in self.index.range::<&[u8; INDEX_KEY_BYTES]>(keys.start()..=keys.end())?.take(SCORED_MAX) {
                 let number = entry?.1.value();
-                if !series.contains(&number) {
+                // One whose counts have expired is no longer there.
+                if !series.contains(&number) && totals.get(number)?.is_some() {
                     series.push(number);
                 }
             }
@@ -318,31 +324,65 @@ impl<'t> Changes<'t> {
         if let Some(number) = self.remembered.numbers.get(series) {
             return Ok(*number);
         }
-        let number = if let Some(number) = self.known(series)? {
-            number
-        } else {
-            let all = self.series.len()?;
-            let prefix = series_prefix(&series.of);
-            let of_version = self.series.range(prefix.as_slice()..)?;
-            let of_version = of_version
-                .take(SERIES_PER_VERSION_MAX)
-                .take_while(|entry| entry.as_ref().is_ok_and(|(key, _)| key.value().starts_with(&prefix)))
-                .count();
-            let series = if all >= SERIES_MAX {
-                let of = SeriesOf::Unattributed(Unattributed::NoPrompt);
-                Series { of, ..series.other() }
-            } else if of_version >= SERIES_PER_VERSION_MAX {
-                series.other()
-            } else {
-                series.clone()
-            };
-            match self.known(&series)? {
-                Some(number) => number,
-                None => self.new_series(&series)?,
-            }
+        let series = match self.known(series)? {
+            Some(_) => series.clone(),
+            None => self.place_of_new(series)?,
         };
-        self.remembered.numbers.insert(series.clone(), number);
+        if let Some(number) = self.remembered.numbers.get(&series) {
+            return Ok(*number);
+        }
+        let number = match self.known(&series)? {
+            Some(number) => number,
+            None => self.new_series(&series)?,
+        };
+        self.remembered.numbers.insert(series, number);
         Ok(number)
+    }
+
+    /// The series that one which is not there yet is counted in.
+    fn place_of_new(&mut self, series: &Series) -> Result<Series, TelemetryError> {
+        let day = day(self.now_ms);
+        if self.remembered.apart.get(&series.of).is_none_or(|apart| apart.day() != day) {
+            let apart = self.counted_apart(&series.of, day)?;
+            if self.remembered.apart.len() >= VERSIONS_REMEMBERED_MAX {
+                self.remembered.apart.clear();
+            }
+            self.remembered.apart.insert(series.of.clone(), apart);
+        }
+        let Some(apart) = self.remembered.apart.get(&series.of) else { return Ok(series.other()) };
+        let placed = apart.place(series);
+        if self.known(&placed)?.is_some() {
+            return Ok(placed);
+        }
+        if self.series.len()? >= SERIES_MAX {
+            return Ok(series.other());
+        }
+        if let Some(apart) = self.remembered.apart.get_mut(&series.of) {
+            apart.add(&placed);
+        }
+        Ok(placed)
+    }
+
+    /// What is counted apart for a version, and had calls in the days before this one.
+    fn counted_apart(&self, of: &SeriesOf, day: u16) -> Result<CountedApart, TelemetryError> {
+        const BY_DAY: usize = Level::Day as usize;
+        let [_, _, by_day] = ROLLUPS;
+        let (by_day, since) = (self.txn.open_table(by_day)?, u32::from(day.saturating_sub(RECENT_DAYS)));
+        let mut apart = CountedApart::on(day);
+        let prefix = series_prefix(of);
+        for entry in self.series.range(prefix.as_slice()..)? {
+            let (key, value) = entry?;
+            if !key.value().starts_with(&prefix) {
+                break;
+            }
+            let (number, series) = decode_series(value.value())?;
+            let now = self.rollups.range(RollupKey { level: BY_DAY, series: number, bucket: since }..).next();
+            let is_counted_now = now.is_some_and(|(key, _)| key.level == BY_DAY && key.series == number);
+            if is_counted_now || by_day.range((number, since)..=(number, u32::MAX))?.next().is_some() {
+                apart.add(&series);
+            }
+        }
+        Ok(apart)
     }
 
     fn known(&self, series: &Series) -> Result<Option<u32>, TelemetryError> {

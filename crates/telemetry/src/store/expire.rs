@@ -3,10 +3,11 @@
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
 use super::TelemetryError;
+use super::codec::decode_series;
 use super::observed;
 use super::tables::{
-    BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, ERASED, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, SPEND,
-    WAITING, bucket, day, index_bytes, index_key, place_of,
+    BLOCK_ENDS, BLOCKS, BODIES, CURSORS, DAY_MS, ERASED, INDEX, INDEX_KEY_BYTES, Kind, META, Place, ROLLUPS, SERIES,
+    SERIES_TOTALS, SPEND, WAITING, bucket, day, index_bytes, index_key, place_of,
 };
 
 /// Most blocks that are removed in one transaction.
@@ -94,6 +95,8 @@ pub(super) enum Step {
     Rollups { level: usize, from: u32 },
     /// Calls and cost of totals of a level.
     Spend { level: usize },
+    /// Series without counts, from a key on.
+    Series { from: Vec<u8> },
 }
 
 /// One run of expiry.
@@ -126,6 +129,7 @@ impl Expiry {
             }
             Step::Rollups { level, from } => self.rollups(database, level, from),
             Step::Spend { level } => Ok((Expired::default(), Some(self.spend(database, level)?))),
+            Step::Series { from } => Ok((Expired::default(), series(database, &from)?)),
         }
     }
 
@@ -293,7 +297,7 @@ impl Expiry {
 
     fn rollups(&self, database: &Database, level: usize, from: u32) -> Result<(Expired, Option<Step>), TelemetryError> {
         let (Some(rollups), Some(oldest)) = (ROLLUPS.get(level).copied(), self.oldest_bucket(level)) else {
-            return Ok((Expired::default(), None));
+            return Ok((Expired::default(), Some(Step::Series { from: Vec::new() })));
         };
         let end = from.saturating_add(SERIES_PER_STEP);
         let txn = database.begin_read()?;
@@ -348,6 +352,42 @@ impl Used {
         let index_of_block = index.checked_div(blocks).unwrap_or(0);
         Ok(Self { bytes: events.saturating_add(index), index_of_block })
     }
+}
+
+/// Removes series that have no counts, so that others have room, among those from a key on.
+fn series(database: &Database, from: &[u8]) -> Result<Option<Step>, TelemetryError> {
+    let txn = database.begin_read()?;
+    let mut empty = Vec::new();
+    let mut next = None;
+    let rollups = ROLLUPS.iter().map(|table| txn.open_table(*table)).collect::<Result<Vec<_>, _>>()?;
+    for (looked, entry) in txn.open_table(SERIES)?.range(from..)?.enumerate() {
+        let (key, value) = entry?;
+        if looked >= SERIES_PER_STEP as usize {
+            next = Some(Step::Series { from: key.value().to_vec() });
+            break;
+        }
+        let (number, _) = decode_series(value.value())?;
+        let mut has_counts = false;
+        for table in &rollups {
+            has_counts = has_counts || table.range((number, 0)..=(number, u32::MAX))?.next().is_some();
+        }
+        if !has_counts {
+            empty.push((key.value().to_vec(), number));
+        }
+    }
+    drop((rollups, txn));
+    if !empty.is_empty() {
+        let txn = database.begin_write()?;
+        {
+            let (mut series, mut totals) = (txn.open_table(SERIES)?, txn.open_table(SERIES_TOTALS)?);
+            for (key, number) in empty {
+                series.remove(key.as_slice())?;
+                totals.remove(number)?;
+            }
+        }
+        txn.commit()?;
+    }
+    Ok(next)
 }
 
 /// Counts bytes of events that are gone.

@@ -8,6 +8,7 @@
 //! An answer of [`TelemetryStore::record`] means durable.
 
 mod apply;
+mod cardinality;
 mod chains;
 mod codec;
 mod disk;

@@ -10,17 +10,16 @@ use std::sync::Arc;
 use redb::{Database, Durability, ReadableTable, WriteTransaction};
 
 use super::TelemetryError;
-use super::apply::total_of;
 use super::codec::{decode_rollup, decode_series, encode_rollup, encode_spend, pack, unpack};
 use super::tables::{
-    BLOCK_ENDS, BLOCKS, LEVEL_MS, META, OBSERVED, ROLLUPS, RollupKey, SERIES, SERIES_TOTALS, SPEND, TOTAL_OF_ALL,
-    bucket, series_key,
+    BLOCK_ENDS, BLOCKS, INDEX, INDEX_KEY_BYTES, Kind, LEVEL_MS, META, OBSERVED, Place, ROLLUPS, RollupKey, SERIES,
+    SERIES_TOTALS, SPEND, TOTAL_OF_ALL, bucket, day, hash, index_key, series_key, span_hash,
 };
-use crate::event::{Attribution, Cost, Event, Response, Unattributed};
+use crate::event::{Attribution, Cost, Event, Response};
 use crate::model::name::PromptName;
 use crate::observed::ObservedCounts;
 use crate::price::PriceBook;
-use crate::rollup::{Series, SeriesOf};
+use crate::rollup::Series;
 
 /// Blocks of one step: few enough that recording waits for some hundredths of a second.
 const BLOCKS_PER_STEP: usize = 32;
@@ -162,13 +161,13 @@ fn rewrite(
     let mut stored = txn.open_table(BLOCKS)?;
     let mut meta = txn.open_table(META)?;
     let mut bytes = meta.get("bytes")?.map_or(0, |value| value.value());
-    let mut numbers: BTreeMap<Series, Option<u32>> = BTreeMap::new();
+    let index = txn.open_table(INDEX)?;
     let mut differences = Differences::default();
     for block in blocks {
         let Some(packed) = stored.get(*block)?.map(|packed| packed.value().to_vec()) else { continue };
         let mut events: Vec<Event> = unpack(&packed)?;
         let mut is_changed = false;
-        for event in &mut events {
+        for (at, event) in events.iter_mut().enumerate() {
             let Event::Response(response) = event else { continue };
             if !is_meant(task, response) {
                 continue;
@@ -180,17 +179,15 @@ fn rewrite(
                 done.after.add(before);
                 continue;
             }
-            let of = Series::of(response);
-            let number = match numbers.get(&of) {
-                Some(number) => *number,
-                None => *numbers.entry(of.clone()).or_insert(number_of(&series, &of)?),
-            };
+            let place = Place { block: *block, index: u8::try_from(at).unwrap_or(u8::MAX) };
+            let number = number_of(&index, &series, response, place)?;
+            let total = number.map(|number| totals.get(number)).transpose()?.flatten().map(|total| total.value());
             // What is counted nowhere is not corrected anywhere.
-            let Some(number) = number else {
+            let (Some(number), Some(total)) = (number, total) else {
                 done.after.add(before);
                 continue;
             };
-            for series in [number, total_of(&totals, number)?, TOTAL_OF_ALL] {
+            for series in [number, total, TOTAL_OF_ALL] {
                 for level in 0..LEVEL_MS.len() {
                     let key = RollupKey { level, series, bucket: bucket(response.ended_ms, level) };
                     differences.rollups.entry(key).or_default().add(before, after);
@@ -223,13 +220,37 @@ fn is_meant(task: &Recost, response: &Response) -> bool {
     task.since_ms.is_none_or(|since_ms| response.ended_ms >= since_ms) && task.prompt.as_ref().is_none_or(of_prompt)
 }
 
-/// The number of the series that a call was counted in: its own, or what exceeded a limit then.
+/// The number of the series that a response was counted in, as the index has it; one that the index does not have was
+/// counted in a series with its values, or with some of them as others.
 fn number_of(
+    index: &impl ReadableTable<&'static [u8; INDEX_KEY_BYTES], u32>,
     table: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    series: &Series,
+    response: &Response,
+    place: Place,
 ) -> Result<Option<u32>, TelemetryError> {
-    let unattributed = || Series { of: SeriesOf::Unattributed(Unattributed::NoPrompt), ..series.other() };
-    for series in [series.clone(), series.other(), unattributed()] {
+    let text = |text: &Option<String>| text.as_deref().map(|text| hash(&[text.as_bytes()]));
+    let keys = [
+        response.span.as_ref().map(|span| (Kind::Span, span_hash(span))),
+        text(&response.id).map(|hash| (Kind::Response, hash)),
+        text(&response.session).map(|hash| (Kind::Session, hash)),
+        text(&response.user).map(|hash| (Kind::User, hash)),
+    ];
+    for (kind, hash) in keys.into_iter().flatten() {
+        if let Some(number) = index.get(&index_key(day(response.ended_ms), kind, &hash, place))? {
+            return Ok(Some(number.value()));
+        }
+    }
+    let own = Series::of(response);
+    let other = own.other();
+    for others in 0_u8..16 {
+        let is_other = |bit: u8| others & bit != 0;
+        let series = Series {
+            of: own.of.clone(),
+            model: if is_other(1) { other.model.clone() } else { own.model.clone() },
+            label: if is_other(2) { other.label.clone() } else { own.label.clone() },
+            environment: if is_other(4) { other.environment.clone() } else { own.environment.clone() },
+            rule: if is_other(8) { other.rule } else { own.rule },
+        };
         if let Some(stored) = table.get(series_key(&series).as_slice())? {
             return Ok(Some(decode_series(stored.value())?.0));
         }

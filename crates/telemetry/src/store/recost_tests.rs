@@ -1,6 +1,6 @@
 use super::*;
 use crate::api::prices::PriceSource;
-use crate::event::{Attributed, AttributedBy, CostSource, Tokens};
+use crate::event::{Attributed, AttributedBy, CostSource, Tokens, Unattributed};
 use crate::model::content_id::ContentId;
 use crate::price::PriceTable;
 use crate::store::tests::counts;
@@ -197,4 +197,25 @@ fn costs_of_observed_prompts_are_corrected_with_those_of_their_calls() {
     assert_eq!(cost(), Some(3 * 3_000));
     assert_eq!(run(&store, &task(&new)).changed, 0);
     assert_eq!(cost(), Some(3 * 3_000));
+}
+
+#[test]
+fn call_that_was_counted_among_others_is_corrected_there() {
+    let (old, new) = (book(10, 20), book(30, 20));
+    // More environments than are counted apart; the last ones are counted together.
+    let of =
+        |number: i64| Response { environment: Some(format!("e{number}")), ..call(-1 - number, "a", "made-up", None) };
+    let again = |store: &TelemetryStore| {
+        let later = NOON + 10 * 86_400_000;
+        let mut response = Response { id: Some("again".to_owned()), ended_ms: later, ..of(39) };
+        response.cost = new.cost(&response);
+        let event = Event::Response(Box::new(response));
+        block_on(store.record(vec![Recorded { event, repeat: None }], later)).expect("recorded");
+    };
+    let (_one, recosted) = store_of((0..40).map(of), &old);
+    let (_other, expected) = store_of((0..40).map(of), &new);
+    again(&recosted);
+    again(&expected);
+    assert_eq!(run(&recosted, &task(&new)).changed, 40);
+    assert_eq!(counts(&recosted), counts(&expected), "not where the same values are counted now");
 }

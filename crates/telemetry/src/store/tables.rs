@@ -207,9 +207,7 @@ pub(super) fn place_of(key: &[u8; INDEX_KEY_BYTES]) -> Place {
 /// The key of a series: what it is of, in order, then the rest.
 pub(super) fn series_key(series: &Series) -> Vec<u8> {
     let mut key = series_prefix(&series.of);
-    for text in
-        [series.model.as_str(), series.environment.as_str(), series.label.as_ref().map_or("", |label| label.as_str())]
-    {
+    for text in [&series.model, &series.environment, &series.label] {
         key.extend_from_slice(text.replace('\0', " ").as_bytes());
         key.push(0);
     }

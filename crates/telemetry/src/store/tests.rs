@@ -1,3 +1,4 @@
+mod cardinality;
 mod merging;
 mod upkeep;
 
@@ -16,7 +17,7 @@ use crate::event::{
 };
 use crate::model::content_id::ContentId;
 use crate::moments::Millionths;
-use crate::rollup::{OTHER, Rollup, SeriesOf, Spend, Total, Volume};
+use crate::rollup::{Rollup, SeriesOf, Spend, Total, Volume};
 
 pub(super) const NOON: i64 = 1_790_000_000_000;
 pub(super) const SPOOL: Role = Role::Spool { bytes_max: 1 << 30 };
@@ -250,21 +251,6 @@ fn score_that_comes_before_its_response_is_counted_with_it() {
     assert_eq!(early.holdings().expect("holdings").waiting_scores, 0);
     assert_eq!(counts(&early), counts(&late));
     assert_eq!(early.response("a").expect("a read").expect("the response").scores.len(), 1);
-}
-
-#[test]
-fn what_exceeds_the_series_of_a_version_is_counted_together() {
-    let (_directory, store) = keep();
-    let events = (0..200)
-        .map(|n| recorded(Response { model_used: Some(format!("model-{n}")), ..response(&n.to_string(), 1, NOON) }));
-    record(&store, events.collect());
-    let series = store.counts(Which::Prompt("support/agent"), Level::Day, 0, NOON * 2).expect("counts");
-    let calls: u64 = series.iter().flat_map(|series| &series.buckets).map(|bucket| bucket.rollup.calls).sum();
-    let other = series.iter().find(|series| series.series.model == OTHER).expect("the rest");
-    let rest = other.buckets.iter().map(|bucket| bucket.rollup.calls).sum::<u64>();
-    assert_eq!((calls, series.len(), rest), (200, 65, 136));
-    assert_eq!(store.holdings().expect("holdings").series, 65, "totals are no series");
-    counts(&store);
 }
 
 #[test]

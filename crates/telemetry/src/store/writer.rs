@@ -156,7 +156,11 @@ impl Writer {
             }
             Job::Expire { run, step, reply } => {
                 self.remembered.observed = None;
-                self.answer(reply, run.step(&self.shared.database(), step));
+                if let Step::Series { .. } = step {
+                    self.remembered = Remembered::default();
+                }
+                let done = self.with_room(|database| run.step(database, step));
+                self.answer(reply, done);
             }
             Job::Erase { what, after, now_ms, reply } => {
                 self.remembered.observed = None;
