@@ -180,6 +180,13 @@ fn name(by: StatsBy, group: &StatsGroup) -> String {
 fn table(stats: &PromptStats, with_series: bool) -> Table {
     let mut headings =
         vec![heading(stats.by), "CALLS", "COST", "COST/CALL", "P50", "P90", "P99", "ERRORS", "IN", "OUT"];
+    // Only calls that stream their answer have it.
+    let with_first = stats.total.first_token_ms.is_some();
+    let first =
+        |counts: &StatsCounts| with_first.then(|| Cell::from(duration(counts.first_token_ms.map(|first| first.p50))));
+    if with_first {
+        headings.push("FIRST TOKEN P50");
+    }
     if with_series {
         headings.push("CALLS OVER TIME");
     }
@@ -187,11 +194,11 @@ fn table(stats: &PromptStats, with_series: bool) -> Table {
     for group in &stats.groups {
         let row = cells(Cell::new(ACCENT, name(stats.by, group)), &group.counts);
         let trend = with_series.then(|| Cell::new(ACCENT, trend(stats, group)));
-        table.push(row.into_iter().chain(trend).collect());
+        table.push(row.into_iter().chain(first(&group.counts)).chain(trend).collect());
     }
     if stats.groups.len() > 1 {
         let all = cells(Cell::new(STRONG, "total"), &stats.total);
-        table.push(all.into_iter().chain(with_series.then(|| "".into())).collect());
+        table.push(all.into_iter().chain(first(&stats.total)).chain(with_series.then(|| "".into())).collect());
     }
     table
 }
@@ -290,6 +297,8 @@ fn compared(before: &StatsCounts, after: &StatsCounts) -> Vec<Compared> {
     };
     let latency = |of: fn(StatsQuantiles) -> f64| move |counts: &StatsCounts| counts.latency_ms.map(of);
     let timed = |counts: &StatsCounts| counts.latency_ms.map_or(0, |latency| latency.n);
+    let first = |of: fn(StatsQuantiles) -> f64| move |counts: &StatsCounts| counts.first_token_ms.map(of);
+    let streamed = |counts: &StatsCounts| counts.first_token_ms.map_or(0, |first| first.n);
     let mut rows = vec![
         row("calls", &|counts| Some(float(counts.calls)), &|counts| counts.calls, plain),
         row("cost per call", &cost, &|counts| counts.priced_calls, dollars),
@@ -300,6 +309,10 @@ fn compared(before: &StatsCounts, after: &StatsCounts) -> Vec<Compared> {
         row("input tokens per call", &input, &|counts| counts.input_counted_calls, plain),
         row("output tokens per call", &output, &|counts| counts.output_counted_calls, plain),
     ];
+    if streamed(before) + streamed(after) > 0 {
+        rows.push(row("first token p50", &first(|first| first.p50), &streamed, duration));
+        rows.push(row("first token p90", &first(|first| first.p90), &streamed, duration));
+    }
     let names: std::collections::BTreeSet<&str> =
         before.scores.iter().chain(&after.scores).map(|one| one.name.as_str()).collect();
     for name in names {
@@ -399,7 +412,7 @@ fn rows_csv(stats: &PromptStats) -> Vec<Vec<String>> {
 }
 
 /// The columns of counts in tables for spreadsheets.
-pub const COUNT_COLUMNS: [&str; 15] = [
+pub const COUNT_COLUMNS: [&str; 17] = [
     "calls",
     "errors",
     "priced_calls",
@@ -415,15 +428,19 @@ pub const COUNT_COLUMNS: [&str; 15] = [
     "latency_p90_ms",
     "latency_p95_ms",
     "latency_p99_ms",
+    "first_token_p50_ms",
+    "first_token_p95_ms",
 ];
 
 /// Counts in those columns; empty where they are not known.
-pub fn count_cells(counts: &StatsCounts) -> [String; 15] {
+pub fn count_cells(counts: &StatsCounts) -> [String; 17] {
     let tokens = &counts.tokens;
     let known = |calls: u64, number: u64| if calls == 0 { String::new() } else { number.to_string() };
     let (inputs, outputs) = (counts.input_counted_calls, counts.output_counted_calls);
-    let ms =
-        |of: fn(StatsQuantiles) -> f64| counts.latency_ms.map(|latency| of(latency).to_string()).unwrap_or_default();
+    let of = |quantiles: Option<StatsQuantiles>, of: fn(StatsQuantiles) -> f64| {
+        quantiles.map(|quantiles| of(quantiles).to_string()).unwrap_or_default()
+    };
+    let ms = |part: fn(StatsQuantiles) -> f64| of(counts.latency_ms, part);
     [
         counts.calls.to_string(),
         counts.errors.to_string(),
@@ -440,6 +457,8 @@ pub fn count_cells(counts: &StatsCounts) -> [String; 15] {
         ms(|latency| latency.p90),
         ms(|latency| latency.p95),
         ms(|latency| latency.p99),
+        of(counts.first_token_ms, |first| first.p50),
+        of(counts.first_token_ms, |first| first.p95),
     ]
 }
 

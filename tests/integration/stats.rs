@@ -174,6 +174,25 @@ fn stats_on_the_command_line_are_a_table_a_comparison_csv_and_json() {
 }
 
 #[test]
+fn time_to_the_first_token_is_beside_latency_where_calls_stream() {
+    let node = Node::primary();
+    node.publish("support/agent", "text");
+    let plain = line(&node, "stats support/agent").ok().stdout;
+    assert!(!plain.contains("FIRST TOKEN"), "{plain}");
+    let call =
+        json!({"id": "c1", "prompt": "support/agent", "model": "gpt-5", "latency_ms": 900, "first_token_ms": 250});
+    let _recorded = node.change("POST", "/v1/responses", &json!({"responses": [call]})).ok();
+    let point = node.get("/v1/prompts/support/agent/stats").ok()["groups"][0]["series"][0].clone();
+    let first = point["first_token_p50_ms"].as_f64().expect("a median");
+    assert!((247.0..=253.0).contains(&first), "{point}");
+    let _said = line(&node, "stats support/agent").ok().says("FIRST TOKEN P50").says("250 ms");
+    let csv = line(&node, "stats support/agent --csv").ok().stdout;
+    assert!(csv.lines().next().is_some_and(|line| line.ends_with(",first_token_p50_ms,first_token_p95_ms")), "{csv}");
+    let page = node.get("/ui/prompts/support/agent").text();
+    assert!(page.contains("chart-first-token") && page.contains("First token p50"), "{page}");
+}
+
+#[test]
 fn costs_on_the_command_line_list_prompts_by_spend() {
     let node = node_with_calls();
     let said = line(&node, "costs").ok().says("unattributed").says("there is no prompt of the reported name");

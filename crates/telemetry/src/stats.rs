@@ -282,6 +282,8 @@ fn point(at_ms: i64, rollup: &Rollup) -> StatsPoint {
         output_tokens: rollup.tokens.output,
         latency_p50_ms: quantile_ms(&rollup.latency_us, 0.5),
         latency_p95_ms: quantile_ms(&rollup.latency_us, 0.95),
+        first_token_p50_ms: quantile_ms(&rollup.first_token_us, 0.5),
+        first_token_p95_ms: quantile_ms(&rollup.first_token_us, 0.95),
         scores: rollup.scores.iter().filter_map(score).collect(),
     }
 }

@@ -255,6 +255,12 @@ pub struct StatsPoint {
     pub latency_p50_ms: Option<f64>,
     /// The 95th percentile of how long calls took, in milliseconds.
     pub latency_p95_ms: Option<f64>,
+    /// Median time to the first token, in milliseconds; absent if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_p50_ms: Option<f64>,
+    /// 95th percentile of it; absent if it is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_p95_ms: Option<f64>,
     /// Means of scores that are numbers, by name.
     pub scores: Vec<StatsPointScore>,
 }

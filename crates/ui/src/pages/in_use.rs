@@ -124,11 +124,14 @@ pub(super) fn cost_per_call(counts: &StatsCounts) -> String {
 fn table(stats: &PromptStats) -> Markup {
     let latency =
         |counts: &StatsCounts, of: fn(crate::api::stats::StatsQuantiles) -> f64| duration(counts.latency_ms.map(of));
+    // Only calls that stream their answer have it.
+    let with_first = stats.total.first_token_ms.is_some();
     html! {
         table.list.cards.figures {
             thead { tr {
                 th scope="col" { "Version" } th scope="col" { "Calls" } th scope="col" { "Cost" }
                 th scope="col" { "Cost per call" } th scope="col" { "Latency p50" } th scope="col" { "Latency p95" }
+                @if with_first { th scope="col" { "First token p50" } }
                 th scope="col" { "Errors" } th scope="col" { "Scores" }
             } }
             tbody {
@@ -141,6 +144,9 @@ fn table(stats: &PromptStats) -> Markup {
                         td data-label="Cost per call" { (cost_per_call(counts)) }
                         td data-label="Latency p50" { (latency(counts, |one| one.p50)) }
                         td data-label="Latency p95" { (latency(counts, |one| one.p95)) }
+                        @if with_first {
+                            td data-label="First token p50" { (duration(counts.first_token_ms.map(|one| one.p50))) }
+                        }
                         td data-label="Errors" {
                             (percent(counts.error_rate()))
                             @if counts.errors > 0 { " " span.quiet { "(" (grouped(counts.errors)) ")" } }
@@ -204,12 +210,14 @@ fn charts(stats: &PromptStats) -> Markup {
         let chart = Chart { id: format!("chart-{id}"), title, unit, style, period, lines, marks: &marks };
         html! { @if !is_empty { (chart.render()) } }
     };
-    let mut latency = lines(&|point| point.latency_p50_ms);
-    for line in &mut latency {
-        line.name.push_str(" p50");
-    }
-    let slow = lines(&|point| point.latency_p95_ms);
-    latency.extend(slow.into_iter().map(|line| Line { name: format!("{} p95", line.name), is_dashed: true, ..line }));
+    let times = |median: &dyn Fn(&StatsPoint) -> Option<f64>, slow: &dyn Fn(&StatsPoint) -> Option<f64>| -> Vec<Line> {
+        let named =
+            |line: Line, part: &str, is_dashed| Line { name: format!("{} {part}", line.name), is_dashed, ..line };
+        let median = lines(median).into_iter().map(|line| named(line, "p50", false));
+        median.chain(lines(slow).into_iter().map(|line| named(line, "p95", true))).collect()
+    };
+    let latency = times(&|point| point.latency_p50_ms, &|point| point.latency_p95_ms);
+    let first = times(&|point| point.first_token_p50_ms, &|point| point.first_token_p95_ms);
     let calls = |point: &StatsPoint| (point.calls > 0).then(|| float(point.calls));
     let failed = |point: &StatsPoint| (point.calls > 0).then(|| float(point.errors) / float(point.calls));
     let names: Vec<(String, String)> = drawn.iter().map(|group| (name(group), colour(group))).collect();
@@ -223,6 +231,7 @@ fn charts(stats: &PromptStats) -> Markup {
             (chart("calls", "Calls", Unit::Count, Style::Bars, lines(&calls)))
             (chart("cost", "Cost", Unit::Usd, Style::Bars, lines(&spent)))
             (chart("latency", "Latency (solid p50, dashed p95)", Unit::Ms, Style::Lines, latency))
+            (chart("first-token", "Time to the first token (solid p50, dashed p95)", Unit::Ms, Style::Lines, first))
             @if stats.total.errors > 0 {
                 (chart("errors", "Share of calls that failed", Unit::Share, Style::Lines, lines(&failed)))
             }
