@@ -74,12 +74,16 @@ fn wanted(claim: &Claim) -> Result<Wanted<'_>, Unattributed> {
         return Ok(Wanted { reference: reference.to_owned(), by: AttributedBy::Stamp, content });
     }
     let Some(prompt) = &claim.prompt else { return Err(Unattributed::NoPrompt) };
-    // A version beside a reference says more than the label in it.
+    // A version beside a reference says more than the label in it, and that more than the label beside it.
     let (name, at) = prompt.split_once('@').map_or((prompt.as_str(), None), |(name, at)| (name, Some(at)));
-    let version = claim.version.as_deref().map(str::trim).filter(|version| !version.is_empty());
-    let (version, content) = match version.or(at).unwrap_or(PRODUCTION).split_once('+') {
+    let Some(version) = said(claim.version.as_deref()).or(at) else {
+        let label = said(claim.label.as_deref()).unwrap_or(PRODUCTION);
+        let label: Label = label.parse().map_err(|_| Unattributed::UnknownVersion)?;
+        return Ok(Wanted { reference: format!("{name}@{label}"), by: AttributedBy::Label, content: None });
+    };
+    let (version, content) = match version.split_once('+') {
         Some((version, content)) => (version, Some(content)),
-        None => (version.or(at).unwrap_or(PRODUCTION), None),
+        None => (version, None),
     };
     // `v7` is how some write a number.
     let number = version.strip_prefix(['v', 'V']).filter(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
@@ -109,6 +113,11 @@ mod tests {
     fn request_path_becomes_a_reference() {
         for (prompt, version, reference, by) in [
             ("a/b", "7", "a/b@7", AttributedBy::Version),
+/// A text that says something.
+fn said(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
             ("a/b", "v7", "a/b@7", AttributedBy::Version),
             ("a/b", "staging", "a/b@staging", AttributedBy::Label),
             ("a/b", " ", "a/b@production", AttributedBy::Label),
@@ -130,3 +139,23 @@ mod tests {
         assert_eq!(wanted(&odd).err(), Some(Unattributed::UnknownVersion));
     }
 }
+        for (label, reference) in [
+            (Some("staging"), Ok("a/b@staging")),
+            (Some(" "), Ok("a/b@production")),
+            (None, Ok("a/b@production")),
+            (Some("no label"), Err(Unattributed::UnknownVersion)),
+            (Some("7"), Err(Unattributed::UnknownVersion)),
+        ] {
+            let claim = Claim { prompt: Some("a/b".to_owned()), label: label.map(str::to_owned), ..Claim::default() };
+            let found = wanted(&claim).map(|found| found.reference);
+            assert_eq!(found.as_deref().map_err(|reason| *reason), reference, "{label:?}");
+        }
+        let beside = |prompt: &str, version: Option<&str>| Claim {
+            prompt: Some(prompt.to_owned()),
+            version: version.map(str::to_owned),
+            label: Some("staging".to_owned()),
+            ..Claim::default()
+        };
+        for (claim, reference) in [(beside("a/b@canary", None), "a/b@canary"), (beside("a/b", Some("7")), "a/b@7")] {
+            assert_eq!(wanted(&claim).map(|found| found.reference), Ok(reference.to_owned()));
+        }

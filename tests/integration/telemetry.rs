@@ -1,6 +1,7 @@
 //! What applications report about models, from the first request to the answer to somebody who asks.
 
 mod air_gap;
+mod attribution;
 mod by_text;
 mod exporting;
 mod forwarding;
