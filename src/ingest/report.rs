@@ -7,7 +7,7 @@ use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, Report
 use crate::model::time::Timestamp;
 use crate::telemetry::event::{
     Arm, Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation,
-    REFERENCE_BYTES_MAX, Response, Score, ScoreTarget, ScoreValue, SpanContext, Tokens, cut, hex,
+    REFERENCE_BYTES_MAX, Response, Score, ScoreTarget, ScoreValue, SpanContext, TOKENS_MAX, Tokens, cut, hex,
 };
 use crate::telemetry::moments::Millionths;
 use crate::telemetry::otlp::{BODY_BYTES_MAX, system_text_of_input};
@@ -50,13 +50,14 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
         model_requested: name(reported.model_requested),
         model_used: name(reported.model),
         tokens: Tokens {
-            input: reported.input_tokens,
-            cache_read: reported.cache_read_tokens,
-            cache_write: reported.cache_write_tokens,
-            output: reported.output_tokens,
-            reasoning: reported.reasoning_tokens,
+            input: tokens(reported.input_tokens),
+            cache_read: tokens(reported.cache_read_tokens),
+            cache_write: tokens(reported.cache_write_tokens),
+            output: tokens(reported.output_tokens),
+            reasoning: tokens(reported.reasoning_tokens),
             ..Tokens::default()
-        },
+        }
+        .with_cached_input(),
         latency_us: duration(&at("latency_ms"), reported.latency_ms)?,
         first_token_us: duration(&at("first_token_ms"), reported.first_token_ms)?,
         cost: cost(&at("cost_usd"), reported.cost_usd)?,
@@ -152,6 +153,10 @@ fn id(text: Option<String>) -> Option<String> {
 
 fn name(text: Option<String>) -> Option<String> {
     text.filter(|text| !text.is_empty()).map(|text| cut(text, NAME_BYTES_MAX))
+}
+
+fn tokens(number: Option<u64>) -> Option<u64> {
+    number.map(|number| number.min(TOKENS_MAX))
 }
 
 fn duration(field: &str, ms: Option<f64>) -> Result<Option<u64>, IngestError> {

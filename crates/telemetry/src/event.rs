@@ -126,6 +126,22 @@ pub struct Tokens {
     pub input_was_exclusive: bool,
 }
 
+impl Tokens {
+    /// The same with an input that includes what was cached: one that is smaller than its own parts leaves them out, as
+    /// Anthropic reports it.
+    #[must_use]
+    pub fn with_cached_input(self) -> Self {
+        let parts = [self.cache_read, self.cache_write, self.cache_write_1h];
+        let cached = parts.into_iter().flatten().fold(0, u64::saturating_add);
+        match self.input {
+            Some(input) if cached > input => {
+                Self { input: Some(input.saturating_add(cached)), input_was_exclusive: true, ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
 /// What a response cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cost {

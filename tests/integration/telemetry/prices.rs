@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::recorded;
+use super::{JSON, export, recorded, span_with, traces};
 use crate::support::command::{Bookholder, bookholder};
 use crate::support::node::Node;
 
@@ -186,4 +186,46 @@ fn recosting_that_a_kill_ended_is_completed_by_the_next_run() {
     assert_eq!(json!(priced), first["changed_calls"], "what was answered is durable");
     let _rest = line(&node, &["recost"]).ok().says(&format!("{} of 12000 calls cost something else", 12_000 - priced));
     assert_eq!(spend(&node), (12_000, "12".to_owned()));
+}
+
+#[test]
+fn input_without_its_cached_part_costs_and_counts_the_same_as_over_otlp() {
+    let node = Node::primary();
+    node.publish("support/agent", "text");
+    let usage = json!({"id": "plain", "prompt": "support/agent", "provider": "anthropic", "model": "claude-sonnet-4-5",
+        "input_tokens": 7, "cache_read_tokens": 16_399, "cache_write_tokens": 2_089, "output_tokens": 445});
+    let _answer = node.change("POST", "/v1/responses", &json!({"responses": [usage]})).ok();
+    let text = |key: &str, value: &str| json!({"key": key, "value": {"stringValue": value}});
+    let number = |key: &str, value: u64| json!({"key": key, "value": {"intValue": value.to_string()}});
+    let span = span_with(
+        31,
+        1,
+        0,
+        "chat",
+        &[
+            text("gen_ai.operation.name", "chat"),
+            text("gen_ai.provider.name", "anthropic"),
+            text("gen_ai.response.model", "claude-sonnet-4-5"),
+            text("gen_ai.response.id", "span"),
+            text("gen_ai.prompt.name", "support/agent"),
+            number("gen_ai.usage.input_tokens", 7),
+            number("gen_ai.usage.cache_read.input_tokens", 16_399),
+            number("gen_ai.usage.cache_creation.input_tokens", 2_089),
+            number("gen_ai.usage.output_tokens", 445),
+        ],
+    );
+    let _sent = export(&node, "/v1/traces", JSON, &traces(&[span])).ok();
+    let [plain, span] = ["plain", "span"].map(|id| recorded(&node, id)["responses"][0].clone());
+    assert_eq!((&plain["cost_usd"], &plain["input_tokens"]), (&json!("0.01944945"), &json!(18_495)), "{plain}");
+    for field in ["cost_usd", "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens"] {
+        assert_eq!(plain[field], span[field], "{field}");
+    }
+    // What is cached alone is no share above the whole.
+    let cached = json!({"prompt": "support/agent", "model": "claude-sonnet-4-5", "cache_read_tokens": 90_000});
+    let _answer = node.change("POST", "/v1/responses", &json!({"responses": [cached]})).ok();
+    let said = line(&node, &["costs"]).ok();
+    assert!(
+        said.stdout.contains("100.0 %") || said.stdout.contains("100 %") || said.stdout.contains("100%"),
+        "{said:#?}"
+    );
 }

@@ -176,7 +176,8 @@ impl StatsCounts {
 
     /// The share of input tokens that came from a cache; none without input.
     pub fn cached_share(&self) -> Option<f64> {
-        share(self.tokens.cache_read, self.tokens.input)
+        // A call can report what was cached and no input.
+        share(self.tokens.cache_read.min(self.tokens.input), self.tokens.input)
     }
 }
 

@@ -65,7 +65,8 @@ pub struct ReportedResponse {
     /// The model that was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_requested: Option<String>,
-    /// Tokens that the model read, cached ones included.
+    /// Tokens that the model read, cached ones included. A number smaller than those that were read from and written to
+    /// a cache leaves them out, as in the usage of Anthropic: they are added.
     #[serde(default, deserialize_with = "json::whole_option", skip_serializing_if = "Option::is_none")]
     pub input_tokens: Option<u64>,
     /// Input tokens that were read from a cache.

@@ -66,8 +66,7 @@ pub(super) fn tokens(attributes: &Attributes<'_>, reasons: &mut Reasons) -> Toke
     if !attributes.has(Field::Input) && is_disjoint(object) {
         include_parts(&mut tokens, object);
     }
-    include_cached(&mut tokens);
-    tokens
+    tokens.with_cached_input()
 }
 
 /// Whether the parts in the object of Langfuse are not in its `input` and `output`: their sum is then less than the total.
@@ -91,17 +90,6 @@ fn include_parts(tokens: &mut Tokens, object: &Json) {
 /// The first number under one of these keys.
 fn first(object: &Json, keys: &[&str]) -> Option<f64> {
     keys.iter().find_map(|key| at(object, key)?.as_f64())
-}
-
-/// Adds the cached part to an input that was reported without it: one smaller than its own parts.
-fn include_cached(tokens: &mut Tokens) {
-    let cached = [tokens.cache_read, tokens.cache_write, tokens.cache_write_1h].into_iter().flatten().sum::<u64>();
-    if let Some(input) = tokens.input
-        && cached > input
-    {
-        tokens.input = Some(input + cached);
-        tokens.input_was_exclusive = true;
-    }
 }
 
 /// Whether a span reports any usage.
