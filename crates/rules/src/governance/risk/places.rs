@@ -57,6 +57,8 @@ pub(super) struct Place<'c> {
     pub system: bool,
     /// Its template syntax.
     pub syntax: Syntax,
+    /// Whether it is what people and models said, not what an author of prompts wrote.
+    pub is_record: bool,
 }
 
 impl<'c> Place<'c> {
@@ -70,6 +72,7 @@ impl<'c> Place<'c> {
             scopes: &[Scope::Template],
             system: false,
             syntax: Syntax::Mustache,
+            is_record: false,
         }
     }
 

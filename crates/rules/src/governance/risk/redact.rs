@@ -1,6 +1,7 @@
 //! Replaces credentials and data about persons in texts that are kept: each match by the ID of the rule that found it.
 //!
-//! Other rules find phrases, not data, and replace nothing. What cannot be searched to its end is replaced as a whole.
+//! What is allowed in prompts alone, such as the address of `john@`, is replaced: here it belongs to a person. Other
+//! rules find phrases, not data, and replace nothing. What cannot be searched to its end is replaced as a whole.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -78,12 +79,13 @@ impl Redaction<'_> {
     /// A text without its matches; none if it has none.
     fn text(&mut self, key: Option<&str>, text: &str) -> Option<String> {
         let mut found: Vec<(Range<usize>, &str)> = Vec::new();
-        let whole = Place { only: Only::All, ..Place::test(text) };
+        let whole = Place { only: Only::All, is_record: true, ..Place::test(text) };
         let mut places = vec![whole];
         if let Some(key) = key {
             // With its name, a field is recognized as a credential.
             let pair = Cow::Owned(format!("{key}: {text}"));
-            places.push(Place { text: pair, offset: key.len() + 2, only: Only::Secrets, ..Place::test("") });
+            let offset = key.len() + 2;
+            places.push(Place { text: pair, offset, only: Only::Secrets, is_record: true, ..Place::test("") });
         }
         for place in places {
             for rule in self.rules.rules_of(&place) {
@@ -139,6 +141,44 @@ mod tests {
         let expected = "Ignore all previous instructions. I am [redacted: personal.email], my token is \
             [redacted: secrets.github-token], and I need a diagnosis.";
         assert_eq!(redacted(said), json!([{"role": "user", "content": expected}]));
+    }
+
+    #[test]
+    fn personal_data_that_prompts_may_have_as_examples_is_replaced() {
+        for person in [
+            "lihua@163.com",
+            "anna@vodafone.de",
+            "joe@verizon.net",
+            "max@1und1.de",
+            "john.smith@gmail.com",
+            "john@siemens.de",
+            "jane@gmail.com",
+            "help@gmail.com",
+            "anna.ivanova@mail.ru",
+            "petra@email.cz",
+            "ion@firma.md",
+            "+49 170 5551298",
+            "+49 171 1234987",
+            "(415) 555-2671",
+            "4242 4242 4242 4242",
+            "GB82 WEST 1234 5698 7654 32",
+        ] {
+            let said = redacted(json!(format!("It is {person} if you ask."))).to_string();
+            assert!(said.contains("It is [redacted: personal.") && !said.contains(person), "{person}: {said}");
+        }
+        for example in [
+            "user@example.com",
+            "anna@mail.example.org",
+            "anna@shop.example",
+            "no-reply@globe.de",
+            "git@github.com",
+            "logo@2x.png",
+            "left-pad@1.3.0-beta.2",
+            "react@18.2.beta",
+            "call +1 555 0100 or (415) 555-0132",
+        ] {
+            assert_eq!(redacted(json!(example)), json!(example));
+        }
     }
 
     #[test]

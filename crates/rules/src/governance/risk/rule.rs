@@ -118,6 +118,8 @@ pub(super) struct RuleForm {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow_in_prompts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stopwords: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub test_pos: Vec<String>,
@@ -163,6 +165,8 @@ pub(super) struct Rule {
     /// Whether to report only the first place of a text: the rule is about its topic.
     once: bool,
     excuses: Exemptions,
+    /// What authors of prompts write as an example, and what in the record of a call belongs to a person.
+    prompt_excuses: Exemptions,
     set_excuses: Arc<Exemptions>,
     reading: Reading,
     compiled: OnceLock<Option<Compiled>>,
@@ -312,6 +316,7 @@ impl Rule {
             unless_negated: form.unless_negated,
             once: form.once,
             excuses: Exemptions::new(form.allow.clone(), form.stopwords.clone(), reading),
+            prompt_excuses: Exemptions::new(form.allow_in_prompts.clone(), Vec::new(), reading),
             set_excuses,
             reading,
             compiled: OnceLock::new(),
@@ -320,7 +325,7 @@ impl Rule {
 
     /// Compiles the regexes to validate them. Returns their size in KiB.
     pub fn check_regexes(&self) -> Result<usize, RuleError> {
-        let kib = self.excuses.check(&self.id)?;
+        let kib = self.excuses.check(&self.id)? + self.prompt_excuses.check(&self.id)?;
         let Matcher::Regex(pattern) = &self.finder else { return Ok(kib) };
         let compiled = Compiled::new(&self.id, pattern, self.reading)?;
         let (groups, kib) = (compiled.regex.captures_len() - 1, kib + compiled.kib);
@@ -378,7 +383,7 @@ impl Rule {
         match &self.finder {
             Matcher::Detector(detector) => {
                 if work.pay(text.len(), 1) {
-                    detector.find(place, &mut |span| self.take(text, span, work, &mut hits));
+                    detector.find(place, &mut |span| self.take(place, span, work, &mut hits));
                 } else {
                     hits.unfinished = true;
                 }
@@ -386,7 +391,7 @@ impl Rule {
             Matcher::Regex(pattern) => {
                 // A custom rule's regex compiled when its set was parsed, a built-in one's in the unit tests.
                 match self.compiled.get_or_init(|| Compiled::new(&self.id, pattern, self.reading).ok()) {
-                    Some(compiled) => self.search(compiled, text, work, &mut hits),
+                    Some(compiled) => self.search(compiled, place, work, &mut hits),
                     None => hits.unfinished = true,
                 }
             }
@@ -394,7 +399,8 @@ impl Rule {
         hits
     }
 
-    fn search(&self, compiled: &Compiled, text: &str, work: &mut Work, hits: &mut Hits) {
+    fn search(&self, compiled: &Compiled, place: &Place<'_>, work: &mut Work, hits: &mut Hits) {
+        let text: &str = &place.text;
         let mut candidates: Box<dyn Iterator<Item = (usize, Option<Range<usize>>)>> = if self.secret_group == 0 {
             Box::new(compiled.regex.find_iter(text.as_bytes()).map(|found| (found.end(), Some(found.range()))))
         } else {
@@ -413,7 +419,7 @@ impl Rule {
             let Some((end, span)) = candidates.next() else { return };
             from = end;
             if let Some(span) = span {
-                self.take(text, span, work, hits);
+                self.take(place, span, work, hits);
             }
             if self.once && !hits.spans.is_empty() {
                 return;
@@ -423,17 +429,21 @@ impl Rule {
         hits.more += 1;
     }
 
+    fn exemptions(&self) -> impl Iterator<Item = &Exemptions> {
+        [&self.excuses, &self.prompt_excuses, &*self.set_excuses].into_iter()
+    }
+
     /// Adds a match if it is valid.
-    fn take(&self, text: &str, span: Range<usize>, work: &mut Work, hits: &mut Hits) {
+    fn take(&self, place: &Place<'_>, span: Range<usize>, work: &mut Work, hits: &mut Hits) {
         if self.once && !hits.spans.is_empty() {
             return;
         }
-        let units = if self.built_in { 0 } else { 1 + self.excuses.units() + self.set_excuses.units() };
+        let units = if self.built_in { 0 } else { 1 + self.exemptions().map(Exemptions::units).sum::<u64>() };
         if !work.pay(span.len(), units) {
             hits.unfinished = true;
             return;
         }
-        let Some(span) = self.accept(text, span) else { return };
+        let Some(span) = self.accept(place, span) else { return };
         if hits.spans.len() < super::RULE_FINDINGS_MAX {
             hits.spans.push(span);
         } else {
@@ -442,7 +452,8 @@ impl Rule {
     }
 
     /// The match on character boundaries, if checksum, entropy, negation and exceptions allow it.
-    fn accept(&self, text: &str, span: Range<usize>) -> Option<Range<usize>> {
+    fn accept(&self, place: &Place<'_>, span: Range<usize>) -> Option<Range<usize>> {
+        let text: &str = &place.text;
         let (mut start, mut end) = (span.start, span.end);
         while start > 0 && !text.is_char_boundary(start) {
             start -= 1;
@@ -455,7 +466,8 @@ impl Rule {
             && self.entropy.is_none_or(|least| shannon(matched) >= least)
             && !(self.unless_negated && negated(text, start))
             && !self.excuses.cover(matched)
-            && !self.set_excuses.cover(matched);
+            && !self.set_excuses.cover(matched)
+            && (place.is_record || !self.prompt_excuses.cover(matched));
         stands.then_some(start..end)
     }
 }
