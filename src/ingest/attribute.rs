@@ -1,22 +1,27 @@
 //! Which version produced a response, by what its application said.
 //!
-//! A stamp and a version number say it by themselves. A label says it by what it serves now: reports come seconds after
-//! the response. Where a label serves several versions, the subject that the split chose for says it, and without one
-//! nothing does.
+//! A stamp and a version number say it by themselves. A label says it by what it served when the call began, as far as
+//! this node knows the history of the label: reports come seconds or hours after the response. Where a label serves
+//! several versions, the subject that the split chose for says it, and without one nothing does.
 
 use crate::model::name::{Label, PRODUCTION};
 use crate::model::reference::Selector;
-use crate::resolve::{Query, ReadScope, ResolveError, Resolver};
+use crate::model::time::Timestamp;
+use crate::resolve::{Query, ReadScope, ResolveError, Resolver, SharedAnswer};
 use crate::telemetry::event::{Arm, Attributed, AttributedBy, Attribution, Claim, ScoreTarget, Unattributed};
 
-/// The version that a claim names.
-pub(super) fn attribute(resolver: &Resolver, claim: &Claim) -> Attribution {
+/// The version that a claim names, which a label served at a moment; now if absent.
+pub(super) fn attribute(resolver: &Resolver, claim: &Claim, at: Option<Timestamp>) -> Attribution {
     let Wanted { reference, by, content } = match wanted(claim) {
         Ok(wanted) => wanted,
         Err(reason) => return Attribution::Unattributed(reason),
     };
     let query = Query { subject: claim.subject.clone().filter(|subject| !subject.is_empty()), ..Query::default() };
-    let answer = match resolver.resolve(&reference, &query) {
+    let found = match at {
+        Some(at) if by == AttributedBy::Label => served_at(resolver, &reference, &query, at),
+        _ => resolver.resolve(&reference, &query),
+    };
+    let answer = match found {
         Ok(answer) => answer,
         // The primary knows, if this node does not yet.
         Err(ResolveError::NotReady) => return Attribution::Pending,
@@ -44,6 +49,18 @@ pub(super) fn attribute(resolver: &Resolver, claim: &Claim) -> Attribution {
     })
 }
 
+/// What a label served at a moment; what it serves now if it served nothing yet, as before an import without a history.
+fn served_at(resolver: &Resolver, reference: &str, query: &Query, at: Timestamp) -> Result<SharedAnswer, ResolveError> {
+    // One read tells what the history needs several for.
+    if resolver.served_since(reference)?.is_some_and(|since| since <= at) {
+        return resolver.resolve(reference, query);
+    }
+    match resolver.resolve(reference, &Query { at: Some(at), ..query.clone() }) {
+        Err(ResolveError::LabelNotFound { .. }) => resolver.resolve(reference, query),
+        found => found,
+    }
+}
+
 /// The label that a claim names, beside the version that it served.
 fn claimed_label(claim: &Claim) -> Option<Label> {
     let in_reference = || Some(claim.prompt.as_deref()?.split_once('@')?.1);
@@ -53,7 +70,7 @@ fn claimed_label(claim: &Claim) -> Option<Label> {
 /// What a score of a version as a whole is about: a stamp, or a reference to one version.
 pub(super) fn version_of(resolver: &Resolver, scope: &ReadScope, reference: &str) -> Option<ScoreTarget> {
     let claim = Claim { stamp: Some(reference.to_owned()), ..Claim::default() };
-    match attribute(resolver, &claim) {
+    match attribute(resolver, &claim, None) {
         Attribution::Version(Attributed { prompt, version, .. }) if scope.reads(prompt.as_str()) => {
             Some(ScoreTarget::Version { prompt, version })
         }
@@ -96,6 +113,11 @@ fn wanted(claim: &Claim) -> Result<Wanted<'_>, Unattributed> {
     Ok(Wanted { reference: format!("{name}@{version}"), by, content })
 }
 
+/// A text that says something.
+fn said(text: Option<&str>) -> Option<&str> {
+    text.map(str::trim).filter(|text| !text.is_empty())
+}
+
 fn reason_of(error: &ResolveError) -> Unattributed {
     match error {
         ResolveError::Name(_) | ResolveError::PromptNotFound { .. } | ResolveError::PromptRemoved { .. } => {
@@ -113,11 +135,6 @@ mod tests {
     fn request_path_becomes_a_reference() {
         for (prompt, version, reference, by) in [
             ("a/b", "7", "a/b@7", AttributedBy::Version),
-/// A text that says something.
-fn said(text: Option<&str>) -> Option<&str> {
-    text.map(str::trim).filter(|text| !text.is_empty())
-}
-
             ("a/b", "v7", "a/b@7", AttributedBy::Version),
             ("a/b", "staging", "a/b@staging", AttributedBy::Label),
             ("a/b", " ", "a/b@production", AttributedBy::Label),
@@ -135,10 +152,6 @@ fn said(text: Option<&str>) -> Option<&str> {
         let found = wanted(&stamp).expect("a reference");
         assert_eq!((found.reference.as_str(), found.content), ("a/b@7", Some("3f9a1c2b7d41")));
         assert_eq!(wanted(&Claim::default()).err(), Some(Unattributed::NoPrompt));
-        let odd = Claim { prompt: Some("a".to_owned()), version: Some("2025-05-01!".to_owned()), ..Claim::default() };
-        assert_eq!(wanted(&odd).err(), Some(Unattributed::UnknownVersion));
-    }
-}
         for (label, reference) in [
             (Some("staging"), Ok("a/b@staging")),
             (Some(" "), Ok("a/b@production")),
@@ -159,3 +172,7 @@ fn said(text: Option<&str>) -> Option<&str> {
         for (claim, reference) in [(beside("a/b@canary", None), "a/b@canary"), (beside("a/b", Some("7")), "a/b@7")] {
             assert_eq!(wanted(&claim).map(|found| found.reference), Ok(reference.to_owned()));
         }
+        let odd = Claim { prompt: Some("a".to_owned()), version: Some("2025-05-01!".to_owned()), ..Claim::default() };
+        assert_eq!(wanted(&odd).err(), Some(Unattributed::UnknownVersion));
+    }
+}

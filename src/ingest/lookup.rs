@@ -89,11 +89,12 @@ impl Reading<'_> {
         let (version, unattributed) = match response.attribution {
             Attribution::Version(attributed) => (Some(attributed), None),
             Attribution::Pending => (None, Some(AttributionFailure::UnknownPrompt)),
+        let began = Timestamp::from_ms(response.began_ms());
             Attribution::Unattributed(reason) => (None, Some(unattributed(reason))),
         };
         let deployments = version.as_ref().and_then(|by| {
             // What was deployed is told as far as it is known; a registry that cannot be read is told elsewhere.
-            self.view.deployments_serving(&by.prompt, by.version, by.label.as_ref(), ended).ok()
+            self.view.deployments_serving(&by.prompt, by.version, by.label.as_ref(), began).ok()
         });
         let model_of_version = version.as_ref().and_then(|by| {
             let version = self.view.version(&by.prompt, &Selector::Version(by.version)).ok()?;

@@ -25,6 +25,7 @@ use crate::api::completeness::SETTLING_MS;
 use crate::api::telemetry::{ReportAnswer, ReportedResponse, ReportedScore};
 use crate::clock::Clock;
 use crate::resolve::texts::VersionTexts;
+use crate::model::time::Timestamp;
 use crate::resolve::{ReadScope, Resolver};
 use crate::telemetry::event::{Attribution, Event, Response};
 use crate::telemetry::price::PriceTable;
@@ -37,6 +38,9 @@ use exports::state::ExportStates;
 pub use observed::Adoption;
 pub use otlp::Received;
 
+
+/// A call that began less than this before its report is about what is served now, in milliseconds: clocks differ.
+const CLOCKS_DIFFER_MS: i64 = 1_000;
 /// Records telemetry; clones share it.
 #[derive(Clone)]
 pub struct Recorder(Arc<Inner>);
@@ -201,7 +205,10 @@ impl Recorder {
     fn complete(&self, event: &mut Event) {
         let Event::Response(response) = event else { return };
         if !matches!(response.attribution, Attribution::Version(_)) {
-            response.attribution = attribute::attribute(&self.0.resolver, &response.claim);
+            let began_ms = response.began_ms();
+            let is_late = began_ms < self.now_ms().saturating_sub(CLOCKS_DIFFER_MS);
+            let at = is_late.then(|| Timestamp::from_ms(began_ms));
+            response.attribution = attribute::attribute(&self.0.resolver, &response.claim, at);
         }
         response.cost = self.0.prices.book().cost(response);
     }

@@ -240,6 +240,26 @@ impl Resolver {
         Ok(answer)
     }
 
+    /// Since when the label of a reference serves what it serves now; none if it serves nothing, or the reference names a
+    /// version.
+    ///
+    /// # Errors
+    /// The reference is invalid, or the store fails.
+    pub fn served_since(&self, reference: &str) -> Result<Option<Timestamp>, ResolveError> {
+        let Reference { name, selector } = reference.parse()?;
+        let Selector::Label(label) = selector else { return Ok(None) };
+        self.0.store.view(|txn| {
+            if !label.is_latest() {
+                return Ok(txn.label(&name, &label)?.map(|state| state.since));
+            }
+            let newest = match txn.prompt(&name)? {
+                Some(prompt) if prompt.removed.is_none() => txn.version(&name, prompt.latest)?,
+                _ => None,
+            };
+            Ok(newest.map(|version| version.created))
+        })
+    }
+
     fn check_ready(&self) -> Result<(), ResolveError> {
         if self.is_ready() { Ok(()) } else { Err(ResolveError::NotReady) }
     }

@@ -239,7 +239,7 @@ impl Arm {
 pub enum AttributedBy {
     /// Its number.
     Version,
-    /// A label, which served it when the response arrived.
+    /// A label, which served it when the call began.
     Label,
     /// A stamp.
     Stamp,
@@ -333,6 +333,13 @@ impl Event {
 }
 
 impl Response {
+    /// When the call began, as far as its duration says: the prompt was resolved before.
+    #[must_use]
+    pub fn began_ms(&self) -> i64 {
+        let latency_ms = self.latency_us.map_or(0, |us| i64::try_from(us / 1_000).unwrap_or(i64::MAX));
+        self.ended_ms.saturating_sub(latency_ms)
+    }
+
     fn limit(&mut self) {
         self.ended_ms = self.ended_ms.clamp(0, LATEST_MS);
         // The node that counts it says that.

@@ -10,7 +10,7 @@ use crate::figures::UNKNOWN;
 pub const fn found_by(how: FoundBy) -> &'static str {
     match how {
         FoundBy::Version => "by its number",
-        FoundBy::Label => "by what the label served when the report arrived",
+        FoundBy::Label => "by what the label served when the call began",
         FoundBy::Stamp => "by its stamp",
         FoundBy::ContentId => "by its content ID",
         FoundBy::Text => "by the system message",

@@ -1,9 +1,12 @@
 //! Which version a report belongs to that names a label instead of one.
 
+use bookholder::clock::{Clock as _, SystemClock};
+use bookholder::model::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::by_text::found;
-use super::{JSON, call, export, traces};
+use super::{JSON, call, export, recorded, traces};
+use crate::support::command::bookholder;
 use crate::support::node::Node;
 
 const PROMPT: &str = "support/agent";
@@ -69,4 +72,48 @@ fn label_beside_a_name_says_which_version_it_was() {
             }
         }
     }
+}
+
+#[test]
+fn late_report_belongs_to_what_the_label_served_when_the_call_began() {
+    let primary = Node::primary();
+    let _id = primary.publish_content(PROMPT, &json!({"text": "one"}), &["production"]);
+    let _id = primary.publish_content(PROMPT, &json!({"text": "two"}), &["production"]);
+    let replica = Node::replica(&primary);
+    let history = primary.get("/v1/deployments").ok();
+    let deployed = |index: usize| -> Timestamp {
+        let at = history["items"][index]["at"].as_str().expect("a time");
+        at.parse().expect("a time")
+    };
+    let (second, first) = (deployed(0), deployed(1));
+    // A report of the last second is about what is served now.
+    let settled = || (SystemClock::new().now_ms() > second.ms() + 2_000).then_some(());
+    primary.until("two seconds have passed", settled);
+    let report = |id: &str, ended: Timestamp, latency_ms: i64| json!({"id": id, "prompt": PROMPT, "ended": ended.to_string(), "latency_ms": latency_ms});
+    let before = Timestamp::from_ms(second.ms() - 1);
+    let after = Timestamp::from_ms(second.ms() + 500);
+    assert!(first <= before, "{first} {second}");
+    for (node, way) in [(&primary, "p"), (&replica, "r")] {
+        let reports = json!({"responses": [
+            report(&format!("{way}-before"), before, 0),
+            report(&format!("{way}-during"), after, 501),
+            report(&format!("{way}-after"), after, 100),
+            report(&format!("{way}-older"), Timestamp::from_ms(first.ms() - 60_000), 0),
+        ]});
+        let headers = [("authorization", ""), ("content-type", JSON)];
+        let _sent = node.send("POST", "/v1/responses", &headers, reports.to_string().as_bytes()).ok();
+        for (when, reference, deployments) in [
+            ("before", "support/agent@1", 1),
+            ("during", "support/agent@1", 1),
+            ("after", "support/agent@2", 1),
+            ("older", "support/agent@2", 0),
+        ] {
+            let id = format!("{way}-{when}");
+            assert_eq!(found(&primary, &id), by_label(reference), "{id}");
+            let response = recorded(&primary, &id)["responses"][0].clone();
+            assert_eq!(response["deployments"].as_array().map(Vec::len), Some(deployments), "{id}: {response}");
+        }
+    }
+    let said = bookholder(["trace", "p-before"]).server(&primary).ok();
+    assert!(said.stdout.contains("— → 1") && said.stdout.contains("served when the call began"), "{said:#?}");
 }

@@ -388,7 +388,7 @@ pub struct ProducedBy {
 pub enum FoundBy {
     /// By the version number.
     Version,
-    /// By the label, which served it when the response arrived.
+    /// By the label, which served it when the call began; if it served nothing then, when the report arrived.
     Label,
     /// By the stamp.
     Stamp,
