@@ -130,6 +130,9 @@ async fn responses(args: &TraceArgs, context: &Context, recorded: RecordedRespon
         }
         all => output.table(&table(all), "no responses")?,
     }
+    if recorded.truncated {
+        output.line(paint(WARN, "older responses are not listed: these are the newest 1,000"))?;
+    }
     Ok(())
 }
 

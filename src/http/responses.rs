@@ -13,7 +13,7 @@ use crate::api::telemetry::RecordedResponses;
 use crate::ingest::{IngestError, Recorder};
 use crate::resolve::CatalogueView;
 
-/// Returns one response with the others of its trace, or all responses of a trace.
+/// Returns one response with the others of its trace, or the responses of a trace: the newest 1,000, oldest first.
 ///
 /// A response can be read by whoever can read its prompt; one that belongs to no known version, by whoever can read
 /// every prompt. Recorded inputs and outputs are only shown to callers with an access token.
@@ -33,7 +33,7 @@ pub(super) async fn response(
     found(app, &reader, what, move |recorder, view, with_content| recorder.response(&id, view, with_content)).await
 }
 
-/// Returns all responses of a session, oldest first.
+/// Returns the responses of a session: the newest 1,000, oldest first.
 #[utoipa::path(
     get, path = "/v1/sessions/{id}", operation_id = "get_session", tag = "telemetry", security((), ("token" = [])),
     params(("id" = String, Path, description = "The ID of a session, as the application reports it.", example = "chat-4711", min_length = 1)),

@@ -17,10 +17,10 @@ use crate::telemetry::event::{
     self, Attributed, AttributedBy, Attribution, CostSource, Response, Score, ScoreTarget, ScoreValue, SpanContext,
     Unattributed,
 };
-use crate::telemetry::store::Found;
+use crate::telemetry::store::{Found, RESPONSES_MAX};
 
 impl Recorder {
-    /// The response with an id, or of a span, and the others of its trace; or all responses of a trace. None if there
+    /// The response with an id, or of a span, and the others of its trace; or the responses of a trace. None if there
     /// is none that can be read. Blocks.
     ///
     /// # Errors
@@ -39,14 +39,16 @@ impl Recorder {
         if let Some(found) = found.filter(|found| reading.can_read(&found.response)) {
             let span = found.response.span;
             let of_trace = span.map(|span| self.store().trace(&span.trace)).transpose()?.unwrap_or_default();
+            let (of_trace, truncated) = newest(of_trace);
             let others = of_trace.into_iter().filter(|other| other.response.span != span);
-            return Ok(Some(RecordedResponses { others: reading.all(others), responses: reading.all([found]) }));
+            let (others, responses) = (reading.all(others), reading.all([found]));
+            return Ok(Some(RecordedResponses { responses, others, truncated }));
         }
         let Some(trace) = event::hex(id) else { return Ok(None) };
         Ok(reading.non_empty(self.store().trace(&trace)?))
     }
 
-    /// All responses of a conversation; none if there is none that can be read. Blocks.
+    /// The responses of a conversation; none if there is none that can be read. Blocks.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -80,16 +82,17 @@ impl Reading<'_> {
     }
 
     fn non_empty(&self, found: Vec<Found>) -> Option<RecordedResponses> {
+        let (found, truncated) = newest(found);
         let responses = self.all(found);
-        (!responses.is_empty()).then_some(RecordedResponses { responses, others: Vec::new() })
+        (!responses.is_empty()).then_some(RecordedResponses { responses, others: Vec::new(), truncated })
     }
 
     fn recorded(&self, Found { response, scores }: Found) -> RecordedResponse {
         let ended = Timestamp::from_ms(response.ended_ms);
+        let began = Timestamp::from_ms(response.began_ms());
         let (version, unattributed) = match response.attribution {
             Attribution::Version(attributed) => (Some(attributed), None),
             Attribution::Pending => (None, Some(AttributionFailure::UnknownPrompt)),
-        let began = Timestamp::from_ms(response.began_ms());
             Attribution::Unattributed(reason) => (None, Some(unattributed(reason))),
         };
         let deployments = version.as_ref().and_then(|by| {
@@ -147,6 +150,13 @@ impl Reading<'_> {
             output: json(body.output),
         }
     }
+}
+
+/// The newest of responses that are in order, as many as are listed; and whether there are older ones.
+fn newest(mut found: Vec<Found>) -> (Vec<Found>, bool) {
+    let older = found.len().saturating_sub(RESPONSES_MAX);
+    found.drain(..older);
+    (found, older > 0)
 }
 
 fn produced_by(attributed: Attributed) -> ProducedBy {

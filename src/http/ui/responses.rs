@@ -61,16 +61,19 @@ pub(super) async fn response(
         let view = visitor.view(&app)?;
         let found = look(&app, &visitor, &view, "response or trace", &id, Recorder::response)?;
         let frame = visitor.frame(&app, &view);
-        let RecordedResponses { responses, others } = found;
+        let RecordedResponses { responses, others, truncated } = found;
         let response = match <[_; 1]>::try_from(responses) {
             Ok([response]) => response,
-            Err(several) => return Ok(responses::page(&frame, Of::Trace(&id), &several)),
+            Err(responses) => {
+                let several = RecordedResponses { responses, others, truncated };
+                return Ok(responses::page(&frame, Of::Trace(&id), &several));
+            }
         };
         let (version, changes) = match &response.version {
             Some(by) => version(&view, by)?,
             None => (None, None),
         };
-        Ok::<_, Failure>(response::page(&frame, &ResponsePageData { response, others, version, changes }))
+        Ok::<_, Failure>(response::page(&frame, &ResponsePageData { response, others, truncated, version, changes }))
     };
     Ok(html(held.work.heavy(show).await??))
 }
@@ -143,7 +146,7 @@ pub(super) async fn session(
     let show = move |_: &_| {
         let view = visitor.view(&app)?;
         let found = look(&app, &visitor, &view, "session", &id, Recorder::session)?;
-        Ok::<_, Failure>(responses::page(&visitor.frame(&app, &view), Of::Session(&id), &found.responses))
+        Ok::<_, Failure>(responses::page(&visitor.frame(&app, &view), Of::Session(&id), &found))
     };
     Ok(html(held.work.heavy(show).await??))
 }

@@ -242,6 +242,9 @@ pub struct RecordedResponses {
     pub responses: Vec<RecordedResponse>,
     /// The other responses of the same trace, oldest first, if one response was asked for.
     pub others: Vec<RecordedResponse>,
+    /// Whether the trace or session has older responses, which are not listed: the newest 1,000 are.
+    #[serde(default)]
+    pub truncated: bool,
 }
 
 /// A recorded response, the version that produced it, and its scores.

@@ -16,7 +16,7 @@ use crate::event::{Event, Response, Score, SpanContext};
 use crate::model::name::PromptName;
 use crate::rollup::{Rollup, Series, SeriesOf, Spend, Total, Volume};
 
-/// Most responses of one trace, conversation or stretch of time.
+/// Most responses of one trace or conversation: the newest. One more is read, which says that there are older ones.
 pub const RESPONSES_MAX: usize = 1_000;
 /// Most scores of one response.
 const SCORES_MAX: usize = 100;
@@ -138,26 +138,26 @@ impl TelemetryStore {
         })
     }
 
-    /// All responses of a trace, in order.
+    /// The responses of a trace, in order: the newest, and one more than [`RESPONSES_MAX`] if there are older ones.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn trace(&self, trace: &[u8; 16]) -> Result<Vec<Found>, TelemetryError> {
         self.read(|txn| {
             let reading = Reading::new(txn)?;
-            let found = reading.responses(Kind::Trace, &hash(&[trace]), RESPONSES_MAX)?;
+            let found = reading.responses(Kind::Trace, &hash(&[trace]), RESPONSES_MAX + 1)?;
             found.into_iter().map(|response| reading.scored(response)).collect()
         })
     }
 
-    /// All responses of a conversation, in order.
+    /// The same for a conversation.
     ///
     /// # Errors
     /// The file cannot be read.
     pub fn session(&self, id: &str) -> Result<Vec<Found>, TelemetryError> {
         self.read(|txn| {
             let reading = Reading::new(txn)?;
-            let found = reading.responses(Kind::Session, &hash(&[id.as_bytes()]), RESPONSES_MAX)?;
+            let found = reading.responses(Kind::Session, &hash(&[id.as_bytes()]), RESPONSES_MAX + 1)?;
             found.into_iter().map(|response| reading.scored(response)).collect()
         })
     }
@@ -498,14 +498,14 @@ impl<'t> Reading<'t> {
         Ok(Self { txn, days: indexed_days(&txn.open_table(INDEX)?)? })
     }
 
-    /// The places of a hash, days from the newest, until there are enough.
+    /// The places of a hash, from the newest, until there are enough.
     fn places(&self, kind: Kind, hash: &[u8; 16], most: usize) -> Result<Vec<Place>, TelemetryError> {
         let index = self.txn.open_table(INDEX)?;
         let mut places = Vec::new();
         for day in self.days.iter().rev() {
             let keys = index_range(*day, kind, hash);
             let entries = index.range::<&[u8; INDEX_KEY_BYTES]>(keys.start()..=keys.end())?;
-            for entry in entries.take(most.saturating_sub(places.len())) {
+            for entry in entries.rev().take(most.saturating_sub(places.len())) {
                 places.push(place_of(entry?.0.value()));
             }
             if places.len() >= most {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::conversation::{conversation, json};
 use super::diff::changes;
-use super::responses::{in_order, named, scores, version_path};
+use super::responses::{in_order, named, older, scores, version_path};
 use super::serving;
 use crate::api::read::{DiffAnswer, VersionView};
 use crate::api::telemetry::{ProducedBy, RecordedResponse};
@@ -24,6 +24,8 @@ pub struct ResponsePageData {
     pub response: RecordedResponse,
     /// The others of its trace, oldest first.
     pub others: Vec<RecordedResponse>,
+    /// Whether the trace has older responses, which are not among them.
+    pub truncated: bool,
     /// The version that produced it; none if that is not known, or its content is gone.
     pub version: Option<VersionView>,
     /// What differs from the version before.
@@ -56,6 +58,7 @@ pub fn page(frame: &Frame, data: &ResponsePageData) -> String {
         @if !data.others.is_empty() {
             section aria-labelledby="trace" {
                 h2 #trace { "In the same trace" }
+                (older(data.truncated))
                 (in_order(&whole_trace(data), Some(&id)))
             }
         }
@@ -256,6 +259,7 @@ mod tests {
         ResponsePageData {
             response: recorded("r<i>", &response),
             others: vec![recorded("r-0", &json!({"ended": "2026-03-20T14:59:00Z"}))],
+            truncated: false,
             version: Some(serde_json::from_value(view).expect("a version")),
             changes: None,
         }

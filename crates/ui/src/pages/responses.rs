@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedScore};
+use crate::api::telemetry::{ProducedBy, RecordedResponse, RecordedResponses, RecordedScore};
 use crate::figures::{UNKNOWN, duration};
 use crate::format::{Escaped, moment, start_of, when};
 use crate::layout::{Frame, Page, Part, path_about, response_path};
@@ -24,7 +24,8 @@ pub enum Of<'a> {
 
 /// Renders the page.
 #[must_use]
-pub fn page(frame: &Frame, of: Of<'_>, responses: &[RecordedResponse]) -> String {
+pub fn page(frame: &Frame, of: Of<'_>, recorded: &RecordedResponses) -> String {
+    let responses = &recorded.responses;
     let (heading, id) = match of {
         Of::Trace(id) => ("Trace", id),
         Of::Session(id) => ("Session", id),
@@ -34,6 +35,7 @@ pub fn page(frame: &Frame, of: Of<'_>, responses: &[RecordedResponse]) -> String
             h1 { (heading) }
             p.quiet { code.id { (Escaped(id)) } " " (count(responses.len(), "response")) ", oldest first" }
         }
+        (older(recorded.truncated))
         (in_order(&responses.iter().collect::<Vec<_>>(), None))
     };
     let above = [("Usage", "/ui/usage".to_owned())];
@@ -53,6 +55,11 @@ pub(super) fn search() -> Markup {
             button type="submit" { "Open" }
         }
     }
+}
+
+/// That there are older responses, which are not listed.
+pub(super) fn older(truncated: bool) -> Markup {
+    html! { @if truncated { p { "Older responses are not listed: these are the newest 1,000." } } }
 }
 
 /// Responses in a table; the one with this id is marked.
