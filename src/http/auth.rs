@@ -81,9 +81,9 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// What tells their requests from those of others.
-    pub(super) fn who(&self) -> &str {
-        self.shown.as_ref().map_or(LOCAL, |seat| seat.token())
+    /// The name of their access token, if they sent one.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.shown.as_ref().map(|seat| seat.token())
     }
 
     /// What they can read.

@@ -54,6 +54,7 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
         | ErrorCode::BumpTooSmall
         | ErrorCode::InvalidPolicy
         | ErrorCode::InvalidRules
+        | ErrorCode::IdempotencyKeyReused
         | ErrorCode::HoldsSecrets => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::NotReady
@@ -124,6 +125,7 @@ pub(super) const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::TelemetryOff => "Telemetry is off",
         ErrorCode::TelemetryPaused => "Telemetry is paused",
         ErrorCode::BatchOutOfTurn => "Batch out of turn",
+        ErrorCode::IdempotencyKeyReused => "Idempotency key reused",
         ErrorCode::DiskFailed => "Disk failed",
         ErrorCode::DataDamaged => "Stored data damaged",
         ErrorCode::Timeout => "Timed out",

@@ -9,7 +9,7 @@ use super::error::Failure;
 use super::extract::{Json, NoParams};
 use super::state::{App, Shared};
 use crate::api::telemetry::{ReportAnswer, ReportResponsesRequest, ReportScoresRequest};
-use crate::ingest::{IngestError, Recorder};
+use crate::ingest::{IngestError, Recorder, RequestKey};
 
 /// What tells a request that is sent again from another.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -21,11 +21,11 @@ pub(super) fn recorder(app: &Shared) -> Result<&Recorder, Failure> {
     app.recorder.as_ref().ok_or_else(|| IngestError::Off.into())
 }
 
-/// Records responses of models, each once: by its `id` or span, or else by `Idempotency-Key` and its place.
+/// Records responses of models, each once: by its `id` or span, or else by `Idempotency-Key`, its place and content.
 #[utoipa::path(
     post, path = "/v1/responses", operation_id = "report_responses", tag = "telemetry", security((), ("token" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "A unique text for this request; the same \
-        request with the same key is recorded once. 1 to 255 visible characters.", max_length = 255)),
+        request with the same key is recorded once, and another one refused. 1 to 255 visible characters.", max_length = 255)),
     request_body(content = ReportResponsesRequest, example = json!({"responses": [{"id": "chatcmpl-9x", "stamp": "support/agent@7+3f9a1c2b7d41", "model": "gpt-5-mini", "input_tokens": 812, "output_tokens": 95, "latency_ms": 1240.5}]})),
     responses((status = 200, body = ReportAnswer)),
 )]
@@ -37,14 +37,14 @@ pub(super) async fn responses(
     Json(request): Json<ReportResponsesRequest>,
 ) -> Result<Said<ReportAnswer>, Failure> {
     let key = idempotency_key(&reporter, &headers)?;
-    Ok(Said(recorder(&app)?.record_responses(request.responses, key.as_deref()).await?))
+    Ok(Said(recorder(&app)?.record_responses(request.responses, key.as_ref()).await?))
 }
 
-/// Records scores of responses, each once: by its `id`, or else by `Idempotency-Key` and its place, or its content.
+/// Records scores of responses, each once: by its `id`, or else by its content and, if there is one, `Idempotency-Key`.
 #[utoipa::path(
     post, path = "/v1/scores", operation_id = "report_scores", tag = "telemetry", security((), ("token" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "A unique text for this request; the same \
-        request with the same key is recorded once. 1 to 255 visible characters.", max_length = 255)),
+        request with the same key is recorded once, and another one refused. 1 to 255 visible characters.", max_length = 255)),
     request_body(content = ReportScoresRequest, example = json!({"scores": [{"response": "chatcmpl-9x", "name": "helpfulness", "value": 0.8, "evaluator": "gpt-5-judge"}]})),
     responses((status = 200, body = ReportAnswer)),
 )]
@@ -56,14 +56,14 @@ pub(super) async fn scores(
     Json(request): Json<ReportScoresRequest>,
 ) -> Result<Said<ReportAnswer>, Failure> {
     let key = idempotency_key(&reporter, &headers)?;
-    Ok(Said(recorder(&app)?.record_scores(request.scores, &reporter.scope(), key.as_deref()).await?))
+    Ok(Said(recorder(&app)?.record_scores(request.scores, &reporter.scope(), key.as_ref()).await?))
 }
 
 /// The idempotency key of a request, apart from those of others.
-fn idempotency_key(reporter: &Reporter, headers: &HeaderMap) -> Result<Option<String>, Failure> {
+fn idempotency_key(reporter: &Reporter, headers: &HeaderMap) -> Result<Option<RequestKey>, Failure> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let visible = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX);
     let reason = || "use 1 to 255 visible characters";
     let key = visible.ok_or_else(|| IngestError::Field { field: "Idempotency-Key".to_owned(), reason: reason() })?;
-    Ok(Some(format!("{}\n{key}", reporter.who())))
+    Ok(Some(RequestKey { caller: reporter.token().map(str::to_owned), key: key.to_owned() }))
 }

@@ -12,6 +12,10 @@ pub enum IngestError {
     Off,
     #[error("invalid `{field}`: {reason}")]
     Field { field: String, reason: &'static str },
+    #[error(
+        "this `Idempotency-Key` was sent with other reports: use a new key for each request, and the same for a repeat"
+    )]
+    KeyReused,
     #[error("the key that signs the telemetry files of this replica is not trusted here")]
     FileKey,
     #[error("the batch is not signed by the trusted key of its replica")]

@@ -14,6 +14,7 @@ mod lookup;
 mod observed;
 mod otlp;
 mod prices;
+mod repeats;
 mod report;
 pub mod stats;
 mod text_cost;
@@ -24,8 +25,8 @@ use std::sync::{Arc, Mutex};
 use crate::api::completeness::SETTLING_MS;
 use crate::api::telemetry::{ReportAnswer, ReportedResponse, ReportedScore};
 use crate::clock::Clock;
-use crate::resolve::texts::VersionTexts;
 use crate::model::time::Timestamp;
+use crate::resolve::texts::VersionTexts;
 use crate::resolve::{ReadScope, Resolver};
 use crate::telemetry::event::{Attribution, Event, Response};
 use crate::telemetry::price::PriceTable;
@@ -37,10 +38,12 @@ pub use error::IngestError;
 use exports::state::ExportStates;
 pub use observed::Adoption;
 pub use otlp::Received;
-
+pub use repeats::RequestKey;
+use repeats::{Request, RequestKeys};
 
 /// A call that began less than this before its report is about what is served now, in milliseconds: clocks differ.
 const CLOCKS_DIFFER_MS: i64 = 1_000;
+
 /// Records telemetry; clones share it.
 #[derive(Clone)]
 pub struct Recorder(Arc<Inner>);
@@ -54,6 +57,9 @@ struct Inner {
     options: RecordingOptions,
     traces: Mutex<otlp::Traces>,
     exports: ExportStates,
+    requests: RequestKeys,
+    /// What tells this node from others.
+    node: String,
 }
 
 /// What is recorded, and at which prices.
@@ -96,7 +102,9 @@ impl Recorder {
         let texts = resolver.texts();
         let prices = prices::Prices::new(options.prices.clone());
         let exports = ExportStates::new(Arc::clone(&clock));
-        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, prices, options, traces, exports })))
+        let node = store.spool()?.map(|spool| spool.id.node.escape_ascii().to_string()).unwrap_or_default();
+        let requests = RequestKeys::default();
+        Ok(Self(Arc::new(Inner { store, resolver, texts, clock, prices, options, traces, exports, requests, node })))
     }
 
     /// What is recorded, for reading.
@@ -123,52 +131,56 @@ impl Recorder {
         self.0.clock.now_ms()
     }
 
-    /// Records events; when it answers, they are durable. `request` tells a request that comes again from another: an
-    /// event is known by it and its place, where it has no id of its own.
-    ///
-    /// # Errors
-    /// Too many at once, or the disk does not take them.
-    pub async fn record(&self, events: Vec<Event>, request: Option<&str>) -> Result<Outcome, TelemetryError> {
-        let mut events = events;
+    /// Records the events of a request; when it answers, they are durable.
+    async fn record(&self, mut events: Vec<Event>, request: Option<Request>) -> Result<ReportAnswer, IngestError> {
+        if let Some(request) = &request {
+            self.0.requests.check(request)?;
+        }
         self.complete_all(events.iter_mut()).await;
-        let repeat = |index| request.map(|request| repeat_key(request, index));
+        let repeat = |index| request.as_ref().and_then(|request| request.items.get(index).copied());
         let events = events.into_iter().enumerate();
         let events = events.map(|(index, event)| Recorded { event, repeat: repeat(index) }).collect();
-        self.0.store.record(events, self.now_ms()).await
+        let recorded = self.0.store.record(events, self.now_ms()).await?;
+        if let Some(request) = &request {
+            self.0.requests.remember(request);
+        }
+        Ok(answer(recorded))
     }
 
     /// Records reported responses.
     ///
     /// # Errors
-    /// One of them is not as it must be, or as for [`Recorder::record`].
+    /// One of them is not as it must be, the key came with other responses, or the disk does not take them.
     pub async fn record_responses(
         &self,
         responses: Vec<ReportedResponse>,
-        request: Option<&str>,
+        key: Option<&RequestKey>,
     ) -> Result<ReportAnswer, IngestError> {
         report::check_number("responses", responses.len())?;
+        let request = key.map(|key| Request::new("responses", key, &self.0.node, &responses));
         let now_ms = self.now_ms();
         let event = |(index, reported)| Ok(Event::Response(Box::new(report::response(index, reported, now_ms)?)));
         let events = responses.into_iter().enumerate().map(event).collect::<Result<_, IngestError>>()?;
-        Ok(answer(self.record(events, request).await?))
+        self.record(events, request).await
     }
 
     /// Records reported scores. A version that is scored as a whole must be one that the scope can read.
     ///
     /// # Errors
-    /// One of them is not as it must be, or as for [`Recorder::record`].
+    /// One of them is not as it must be, the key came with other scores, or the disk does not take them.
     pub async fn record_scores(
         &self,
         scores: Vec<ReportedScore>,
         scope: &ReadScope,
-        request: Option<&str>,
+        key: Option<&RequestKey>,
     ) -> Result<ReportAnswer, IngestError> {
         report::check_number("scores", scores.len())?;
+        let request = key.map(|key| Request::new("scores", key, &self.0.node, &scores));
         let now_ms = self.now_ms();
         let version_of = |stamp: &str| attribute::version_of(&self.0.resolver, scope, stamp);
         let event = |(index, reported)| Ok(Event::Score(report::score(index, reported, now_ms, version_of)?));
         let events = scores.into_iter().enumerate().map(event).collect::<Result<_, IngestError>>()?;
-        Ok(answer(self.record(events, request).await?))
+        self.record(events, request).await
     }
 
     /// Merges a batch from a replica with this ID; answers how many of its spool are merged now.
@@ -266,12 +278,4 @@ impl Recorder {
 fn answer(outcome: Outcome) -> ReportAnswer {
     let Outcome { recorded, duplicates, too_old } = outcome;
     ReportAnswer { recorded, duplicates, too_old }
-}
-
-fn repeat_key(request: &str, index: usize) -> [u8; 16] {
-    let mut key = [0; 16];
-    let mut hasher = blake3::Hasher::new_derive_key("bookholder telemetry 2026 request");
-    hasher.update(request.as_bytes()).update(&u64::try_from(index).unwrap_or(u64::MAX).to_le_bytes());
-    hasher.finalize_xof().fill(&mut key);
-    key
 }

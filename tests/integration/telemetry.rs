@@ -10,6 +10,7 @@ mod observing;
 mod parquet_files;
 mod prices;
 mod receiving;
+mod repeats;
 mod sessions;
 mod tour;
 mod tracing;

@@ -13,6 +13,7 @@ pub(super) fn ingest(error: &IngestError) -> ErrorFormat {
     match error {
         IngestError::Off => (ErrorCode::TelemetryOff, hint("resolving and everything else work without it")),
         IngestError::Field { .. } => (ErrorCode::InvalidRequest, None),
+        IngestError::KeyReused => (ErrorCode::IdempotencyKeyReused, None),
         IngestError::Otlp(_) | IngestError::FileSignature => (ErrorCode::BadRequest, None),
         IngestError::FileKey => {
             let way = "compare the key with the one that the export printed, and import with `--trust KEY`";

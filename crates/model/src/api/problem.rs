@@ -134,6 +134,8 @@ pub enum ErrorCode {
     TelemetryPaused,
     /// A batch of telemetry came before the one that must come next, or came twice with different contents.
     BatchOutOfTurn,
+    /// The `Idempotency-Key` was used for a request with another body.
+    IdempotencyKeyReused,
     /// The disk of this node failed; nothing was written. Stored data is still served if the disk allows it.
     DiskFailed,
     /// Stored data of this node is damaged and not served; another node may have it.
