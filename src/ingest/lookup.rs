@@ -97,7 +97,9 @@ impl Reading<'_> {
         };
         let deployments = version.as_ref().and_then(|by| {
             // What was deployed is told as far as it is known; a registry that cannot be read is told elsewhere.
-            self.view.deployments_serving(&by.prompt, by.version, by.label.as_ref(), began).ok()
+            let serving = |at| self.view.deployments_serving(&by.prompt, by.version, by.label.as_ref(), at).ok();
+            // A stamp can be of a version that was deployed while the call was on its way.
+            serving(began).filter(|found| !found.is_empty()).or_else(|| serving(ended))
         });
         let model_of_version = version.as_ref().and_then(|by| {
             let version = self.view.version(&by.prompt, &Selector::Version(by.version)).ok()?;
