@@ -10,7 +10,7 @@ use crate::telemetry::event::{
     REFERENCE_BYTES_MAX, Response, Score, ScoreTarget, ScoreValue, SpanContext, TOKENS_MAX, Tokens, cut, hex,
 };
 use crate::telemetry::moments::Millionths;
-use crate::telemetry::otlp::{BODY_BYTES_MAX, system_text_of_input};
+use crate::telemetry::otlp::{recorded_content, system_text_of_input};
 
 /// Pico-dollars in a dollar.
 const PICO: f64 = 1e12;
@@ -37,8 +37,10 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
     let span = span(&at, reported.trace_id.as_deref(), reported.span_id.as_deref())?;
     let ended_ms = moment(reported.ended, now_ms);
     let system = reported.input.as_ref().and_then(system_text_of_input);
-    let json = |value: Option<Value>| value.filter(|value| !value.is_null()).map(|value| content(&value));
-    let (input, output) = (json(reported.input), json(reported.output));
+    let said = |content: Option<Value>, role| {
+        content.filter(|content| !content.is_null()).map(|content| recorded_content(&content, role))
+    };
+    let (input, output) = (said(reported.input, "user"), said(reported.output, "assistant"));
     let body = (input.is_some() || output.is_some()).then(|| Box::new(Body { input, output }));
     Ok(Response {
         id: id(reported.id),
@@ -80,16 +82,6 @@ pub(super) fn response(index: usize, reported: ReportedResponse, now_ms: i64) ->
         system_text: system.map(|system| system.text),
         ..Response::default()
     })
-}
-
-/// JSON of what was sent or answered; a text with its beginning, if it is too long.
-fn content(value: &Value) -> String {
-    let json = value.to_string();
-    if json.len() <= BODY_BYTES_MAX {
-        return json;
-    }
-    // A text in JSON is at most six times as long.
-    Value::String(cut(json, BODY_BYTES_MAX / 6)).to_string()
 }
 
 /// A reported score as an event; `version_of` looks up the version that a stamp names.

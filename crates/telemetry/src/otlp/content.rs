@@ -1,4 +1,6 @@
 //! What was sent to a model and what it answered, in every form that is recorded.
+//!
+//! What is too long is cut so that its beginning and its end stay, and says itself how much was left out.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -6,13 +8,17 @@ use super::BODY_BYTES_MAX;
 use super::attributes::{Attributes, ListPart};
 use super::names::{Field, List, Part};
 use super::value::Value;
-use crate::event::{Body, cut};
+use crate::event::Body;
 use crate::system_text::SystemText;
 
 /// Messages of one conversation that are looked at.
 const MESSAGES_MAX: usize = 2_048;
-/// Longest text of one message that is kept when the whole is too long, in bytes.
-const TEXT_BYTES_MAX: usize = 8_192;
+/// Longest texts of one message that are tried when the whole is too long, in bytes.
+const TEXT_BYTES_TRIED: [usize; 3] = [49_152, 24_576, 8_192];
+/// How far before or behind the place of a cut a space is looked for, in bytes: half a word can be part of an address.
+const CUT_SEARCH_BYTES: usize = 128;
+/// The role of a message that stands for those that were left out.
+const LEFT_OUT: &str = "left_out";
 
 /// The system text in the input of a call, which is JSON in one of the forms that are in use: a list of messages, or the
 /// body of a request to one of the large providers.
@@ -37,6 +43,10 @@ struct Message {
 impl Message {
     fn is_system(&self) -> bool {
         matches!(self.role.as_str(), "system" | "developer")
+    }
+
+    fn shortened(&self, bytes_max: usize) -> Self {
+        Self { role: self.role.clone(), text: shortened(&self.text, bytes_max), others: self.others.clone() }
     }
 
     fn to_json(&self) -> Json {
@@ -125,6 +135,36 @@ impl Conversation {
     }
 }
 
+/// What is recorded of an input (`user`) or an output (`assistant`) that was reported as JSON.
+#[must_use]
+pub fn recorded_content(content: &Json, role: &str) -> String {
+    let whole = content.to_string();
+    if whole.len() <= BODY_BYTES_MAX {
+        return whole;
+    }
+    let messages = messages_of_json(content, role);
+    let are_messages = |message: &Message| !message.text.is_empty() || !message.others.is_empty();
+    if !messages.is_empty() && messages.iter().all(are_messages) {
+        return kept(messages).unwrap_or_default();
+    }
+    // Another form: the same with its texts cut, or its beginning and end as a text.
+    let with_cut_texts = TEXT_BYTES_TRIED.iter().map(|bytes_max| with_cut_texts(content, *bytes_max).to_string());
+    let in_parts = TEXT_BYTES_TRIED.iter().map(|bytes_max| Json::String(shortened(&whole, *bytes_max)).to_string());
+    let mut forms = with_cut_texts.chain(in_parts);
+    forms.find(|form| form.len() <= BODY_BYTES_MAX).unwrap_or_else(|| Json::from(omission(whole.len())).to_string())
+}
+
+fn with_cut_texts(json: &Json, bytes_max: usize) -> Json {
+    match json {
+        Json::String(text) => Json::String(shortened(text, bytes_max)),
+        Json::Array(items) => items.iter().map(|item| with_cut_texts(item, bytes_max)).collect(),
+        Json::Object(fields) => {
+            fields.iter().map(|(key, value)| (key.clone(), with_cut_texts(value, bytes_max))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 /// JSON of messages, within the limit: long texts are cut first, then those behind the system text are left out.
 fn kept(mut messages: Vec<Message>) -> Option<String> {
     if messages.is_empty() {
@@ -136,17 +176,28 @@ fn kept(mut messages: Vec<Message>) -> Option<String> {
         return Some(whole);
     }
     for message in &mut messages {
-        message.text = cut(std::mem::take(&mut message.text), TEXT_BYTES_MAX);
-        message.others.clear();
+        if !message.others.is_empty() {
+            let others = std::mem::take(&mut message.others).len();
+            add_text(message, &format!("[… {others} parts left out: not text …]"));
+        }
+    }
+    for bytes_max in TEXT_BYTES_TRIED {
+        let cut: Vec<Message> = messages.iter().map(|message| message.shortened(bytes_max)).collect();
+        let json = write(&cut);
+        if json.len() <= BODY_BYTES_MAX {
+            return Some(json);
+        }
+        messages = cut;
     }
     let sizes: Vec<_> = messages.iter().map(|message| message.to_json().to_string().len() + 1).collect();
-    let mut size: usize = sizes.iter().sum::<usize>() + 2;
+    let room = BODY_BYTES_MAX.saturating_sub(gap(messages.len()).to_json().to_string().len() + 3);
+    let mut size: usize = sizes.iter().sum();
     let systems = messages.iter().take_while(|message| message.is_system()).count();
     // From the oldest behind the system text; if that alone is too long, the last of all go too.
     let oldest_first = (systems..messages.len()).chain((0..systems).rev());
     let mut left_out = vec![false; messages.len()];
     for index in oldest_first {
-        if size <= BODY_BYTES_MAX {
+        if size <= room {
             break;
         }
         size -= sizes.get(index).copied().unwrap_or(0);
@@ -154,9 +205,52 @@ fn kept(mut messages: Vec<Message>) -> Option<String> {
             *left_out = true;
         }
     }
+    let count = left_out.iter().filter(|left_out| **left_out).count();
+    let at = left_out.iter().position(|left_out| *left_out).unwrap_or(0);
     let mut left_out = left_out.into_iter();
     messages.retain(|_| !left_out.next().unwrap_or(false));
+    if count > 0 {
+        messages.insert(at.min(messages.len()), gap(count));
+    }
     Some(write(&messages))
+}
+
+/// What stands for messages that were left out.
+fn gap(messages: usize) -> Message {
+    let text = format!("[… messages left out: {messages} …]");
+    Message { role: LEFT_OUT.to_owned(), text, others: Vec::new() }
+}
+
+/// What stands for a part of a text that was left out.
+fn omission(bytes: usize) -> String {
+    format!(" [… {bytes} bytes left out …] ")
+}
+
+/// A text of at most so many bytes: its beginning and its end, and between them how much was left out.
+fn shortened(text: &str, bytes_max: usize) -> String {
+    if text.len() <= bytes_max {
+        return text.to_owned();
+    }
+    let room = bytes_max.saturating_sub(omission(text.len()).len());
+    let (mut start, mut end) = (room / 4 * 3, text.len() - room / 4);
+    while !text.is_char_boundary(start) {
+        start -= 1;
+    }
+    while !text.is_char_boundary(end) {
+        end += 1;
+    }
+    let (mut head, mut tail) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
+    if let Some((whole_words, _)) = head.rsplit_once(char::is_whitespace)
+        && head.len() - whole_words.len() <= CUT_SEARCH_BYTES
+    {
+        head = whole_words;
+    }
+    if let Some((_, whole_words)) = tail.split_once(char::is_whitespace)
+        && tail.len() - whole_words.len() <= CUT_SEARCH_BYTES
+    {
+        tail = whole_words;
+    }
+    format!("{head}{}{tail}", omission(text.len() - head.len() - tail.len()))
 }
 
 fn flattened(attributes: &Attributes<'_>, list: List) -> Vec<Message> {
@@ -317,20 +411,74 @@ mod tests {
         }
     }
 
+    fn message(role: &str, text: &str) -> Message {
+        Message { role: role.to_owned(), text: text.to_owned(), others: Vec::new() }
+    }
+
+    fn read(json: &str) -> Vec<Json> {
+        assert!(json.len() <= BODY_BYTES_MAX, "{}", json.len());
+        serde_json::from_str(json).unwrap()
+    }
+
     #[test]
     fn long_conversation_keeps_its_system_text_and_end() {
-        let message =
-            |role: &str, text: &str| Message { role: role.to_owned(), text: text.to_owned(), others: Vec::new() };
         let mut messages = vec![message("system", "Be kind.")];
         messages.extend((0..100).map(|index| message("user", &format!("{index} {}", "x".repeat(2_000)))));
-        let json = kept(messages).unwrap();
-        assert!(json.len() <= BODY_BYTES_MAX, "{}", json.len());
-        let list: Vec<Json> = serde_json::from_str(&json).unwrap();
+        let list = read(&kept(messages).unwrap());
         assert_eq!(list[0]["content"], "Be kind.");
         assert!(list.last().unwrap()["content"].as_str().unwrap().starts_with("99 "));
         assert!(list.len() > 20, "{}", list.len());
+        let left_out = 101 - (list.len() - 1);
+        let said = format!("[… messages left out: {left_out} …]");
+        assert_eq!(list[1], json!({"role": "left_out", "content": said}));
 
-        let json = kept(vec![message("user", &"é".repeat(100_000))]).unwrap();
-        assert!(json.len() <= BODY_BYTES_MAX && json.contains('é'), "{}", json.len());
+        let list = read(&kept(vec![message("user", &"é".repeat(100_000))]).unwrap());
+        assert!(list[0]["content"].as_str().unwrap().contains("bytes left out …] é"), "{list:?}");
+    }
+
+    #[test]
+    fn long_text_keeps_its_beginning_and_end_and_says_how_much_is_left_out() {
+        let text = format!("Question: {} What is it?", "word ".repeat(20_000));
+        let others =
+            Message { others: vec![json!({"type": "image", "data": "A".repeat(70_000)})], ..message("user", "Look.") };
+        let list = read(&kept(vec![message("system", "Be kind."), message("user", &text)]).unwrap());
+        let content = list[1]["content"].as_str().unwrap();
+        assert_eq!(list[0]["content"], "Be kind.");
+        assert!(content.starts_with("Question: word") && content.ends_with("word  What is it?"), "{content}");
+        let left_out: usize = content.split("[… ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(content.len() - omission(left_out).len() + left_out, text.len());
+        assert!(content.len() > 45_000, "{}", content.len());
+        for words in 18_405..18_430 {
+            let mail = format!("{}anna@example.com{}", "x ".repeat(words), " y".repeat(40_000));
+            let cut = shortened(&mail, 49_152);
+            assert!(!cut.contains("ann") && !cut.contains(".com") || cut.contains(" anna@example.com "), "cut in two");
+        }
+        let list = read(&kept(vec![others]).unwrap());
+        assert_eq!(list[0]["content"], "Look.\n[… 1 parts left out: not text …]");
+    }
+
+    #[test]
+    fn reported_content_that_is_too_long_keeps_its_form() {
+        let long = "word ".repeat(20_000);
+        let said = |content: &Json| -> Json {
+            let recorded = recorded_content(content, "user");
+            assert!(recorded.len() <= BODY_BYTES_MAX, "{}", recorded.len());
+            serde_json::from_str(&recorded).unwrap()
+        };
+        let chat = json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": long}]);
+        let recorded = said(&chat);
+        assert_eq!(recorded[0], chat[0]);
+        assert!(recorded[1]["content"].as_str().unwrap().contains("bytes left out"));
+        let recorded = said(&json!(long));
+        assert!(recorded.as_str().unwrap().starts_with("word word"), "{recorded}");
+        let recorded = said(&json!({"a": [long], "b": 7}));
+        assert_eq!(recorded["b"], 7);
+        assert!(recorded["a"][0].as_str().unwrap().contains("bytes left out"), "{recorded}");
+        let recorded = said(&json!({"a": (0..40_000).collect::<Vec<_>>()}));
+        assert!(recorded.as_str().unwrap().starts_with("{\"a\":[0,1,"), "{recorded}");
+        let recorded = said(&json!("\u{1}".repeat(70_000)));
+        assert!(recorded.as_str().unwrap().contains("bytes left out"));
+        let short = json!({"anything": [1, null]});
+        assert_eq!(said(&short), short);
     }
 }

@@ -29,7 +29,7 @@ mod write;
 
 pub use answer::{RpcCode, accepted, answer, refused};
 pub use batch::{Batch, DecodeError, Options, Reason, Rejected, Signal};
-pub use content::system_text_of_input;
+pub use content::{recorded_content, system_text_of_input};
 pub use export::{Export, export};
 pub use memory::{MemoryLimits, Settled, TraceMemory};
 pub use read::{Encoding, read_logs, read_metrics, read_traces};
