@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::error::IngestError;
-use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, ReportedValue};
+use crate::api::telemetry::{REPORTS_MAX, ReportedResponse, ReportedScore, ReportedValue, SCORE_CATEGORIES_MAX};
 use crate::model::time::Timestamp;
 use crate::telemetry::event::{
     Arm, Body, Claim, Cost, CostSource, EXPLANATION_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, Operation,
@@ -97,6 +97,7 @@ pub(super) fn score(
     if named.into_iter().flatten().count() != 1 {
         return Err(wrong("response", "use exactly one of `response`, `trace_id`, `session` and `stamp`"));
     }
+    check_range(&wrong, &reported)?;
     let target = if let Some(response) = reported.response {
         ScoreTarget::Response(cut(response, ID_BYTES_MAX))
     } else if let Some(session) = reported.session {
@@ -119,8 +120,11 @@ pub(super) fn score(
             let number = Millionths::try_from(number).map_err(|_| wrong("value", "use a number from -1e9 to 1e9"))?;
             ScoreValue::Number(number)
         }
-        ReportedValue::Category(text) if text.trim().is_empty() => return Err(wrong("value", "it is empty")),
-        ReportedValue::Category(text) => ScoreValue::Category(cut(text, NAME_BYTES_MAX)),
+        ReportedValue::Category(text) => match text.as_str() {
+            "true" => ScoreValue::Boolean(true),
+            "false" => ScoreValue::Boolean(false),
+            _ => ScoreValue::Category(cut(text, NAME_BYTES_MAX)),
+        },
     };
     Ok(Score {
         target,
@@ -131,6 +135,39 @@ pub(super) fn score(
         at_ms: moment(reported.at, now_ms),
         id: id(reported.id),
     })
+}
+
+/// Refuses a value that is not as the score declares.
+fn check_range(wrong: &impl Fn(&str, &'static str) -> IngestError, score: &ReportedScore) -> Result<(), IngestError> {
+    let ReportedScore { value, min, max, categories, .. } = score;
+    let has_bounds = min.is_some() || max.is_some();
+    if has_bounds && !categories.is_empty() {
+        return Err(wrong("categories", "a score has `min` and `max`, or `categories`"));
+    }
+    if min.zip(*max).is_some_and(|(min, max)| min > max) {
+        return Err(wrong("min", "it is above `max`"));
+    }
+    if categories.len() > SCORE_CATEGORIES_MAX {
+        return Err(wrong("categories", "use at most 100"));
+    }
+    match value {
+        ReportedValue::Number(_) if !categories.is_empty() => Err(wrong("value", "it is not one of `categories`")),
+        ReportedValue::Number(number) if min.is_some_and(|min| *number < min) => {
+            Err(wrong("value", "it is below `min`"))
+        }
+        ReportedValue::Number(number) if max.is_some_and(|max| *number > max) => {
+            Err(wrong("value", "it is above `max`"))
+        }
+        ReportedValue::Boolean(_) if has_bounds || !categories.is_empty() => {
+            Err(wrong("value", "`min`, `max` and `categories` are not for `true` and `false`"))
+        }
+        ReportedValue::Category(_) if has_bounds => Err(wrong("value", "use a number: the score has `min` or `max`")),
+        ReportedValue::Category(text) if text.trim().is_empty() => Err(wrong("value", "it is empty")),
+        ReportedValue::Category(text) if !categories.is_empty() && !categories.contains(text) => {
+            Err(wrong("value", "it is not one of `categories`"))
+        }
+        ReportedValue::Number(_) | ReportedValue::Boolean(_) | ReportedValue::Category(_) => Ok(()),
+    }
 }
 
 /// When something happened: now, where the report does not say, or cannot be right.

@@ -11,6 +11,7 @@ mod parquet_files;
 mod prices;
 mod receiving;
 mod repeats;
+mod scores;
 mod sessions;
 mod tour;
 mod tracing;

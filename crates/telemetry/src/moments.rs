@@ -162,6 +162,14 @@ impl Moments {
         (self.n > 0).then(|| float(self.sum) / float(self.n.into()) / MILLION)
     }
 
+    /// The number and the mean of the scores besides those that were `true` or `false` and count as 1 or 0.
+    #[must_use]
+    pub fn besides_flags(&self, passed: u64, failed: u64) -> (u64, Option<f64>) {
+        let n = self.n.saturating_sub(passed.saturating_add(failed));
+        let sum = self.sum.saturating_sub(i128::from(passed).saturating_mul(Millionths::ONE.0.into()));
+        (n, (n > 0).then(|| float(sum) / float(n.into()) / MILLION))
+    }
+
     /// The variance of a population that the scores are a sample of: divided by one less than their number.
     ///
     /// None with fewer than two scores.

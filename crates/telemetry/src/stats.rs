@@ -13,7 +13,7 @@ use crate::api::stats::{
 use crate::event::Unattributed;
 use crate::model::time::Timestamp;
 use crate::model::usd::Usd;
-use crate::rollup::{OTHER, OTHER_RULE, Rollup, Series, SeriesOf, Spend};
+use crate::rollup::{OTHER, OTHER_RULE, Rollup, ScoreRollup, Series, SeriesOf, Spend};
 use crate::sketch::Sketch;
 
 /// Milliseconds of a day.
@@ -240,13 +240,12 @@ pub const fn plus(one: SpendCounts, other: SpendCounts) -> SpendCounts {
 /// What a rollup says, as statistics.
 #[must_use]
 pub fn counts(rollup: &Rollup) -> StatsCounts {
-    let score = |(name, score): (&String, &crate::rollup::ScoreRollup)| StatsScore {
-        name: name.clone(),
-        n: score.moments.count(),
-        mean: score.moments.mean(),
-        min: score.moments.min(),
-        max: score.moments.max(),
-        categories: score.categories.clone(),
+    let score = |(name, score): (&String, &ScoreRollup)| {
+        let (n, mean) = numbers(score);
+        let has_flags_beside = n < score.moments.count();
+        let extremes = [score.moments.min(), score.moments.max()];
+        let [min, max] = extremes.map(|extreme| extreme.filter(|_| !has_flags_beside));
+        StatsScore { name: name.clone(), n, mean, min, max, categories: score.categories.clone() }
     };
     StatsCounts {
         calls: rollup.calls,
@@ -268,9 +267,20 @@ pub fn counts(rollup: &Rollup) -> StatsCounts {
     }
 }
 
+/// The number and mean of the scores that are numbers; `true` and `false` are not averaged with others.
+fn numbers(score: &ScoreRollup) -> (u64, Option<f64>) {
+    let flags = |name| score.categories.get(name).copied().unwrap_or_default();
+    let (passed, failed) = (flags("true"), flags("false"));
+    if passed.saturating_add(failed) < score.moments.count() {
+        return score.moments.besides_flags(passed, failed);
+    }
+    (score.moments.count(), score.moments.mean())
+}
+
 fn point(at_ms: i64, rollup: &Rollup) -> StatsPoint {
-    let score = |(name, score): (&String, &crate::rollup::ScoreRollup)| {
-        Some(StatsPointScore { name: name.clone(), n: score.moments.count(), mean: score.moments.mean()? })
+    let score = |(name, score): (&String, &ScoreRollup)| {
+        let (n, mean) = numbers(score);
+        Some(StatsPointScore { name: name.clone(), n, mean: mean? })
     };
     StatsPoint {
         at: Timestamp::from_ms(at_ms),

@@ -16,6 +16,7 @@ use crate::api::limits::{
     TOKEN_LIFE_S_MAX, UNUSED_DAYS_MAX, VIEWS_MAX, WHOLE_MAX,
 };
 use crate::api::promote::FINGERPRINT_CHARACTERS_MAX;
+use crate::api::telemetry::SCORE_CATEGORIES_MAX;
 use crate::governance::label_policy::MESSAGE_PATTERN_BYTES_MAX;
 use crate::governance::webhook::{FILTER_BYTES_MAX, FILTERS_MAX};
 use crate::model::about::{DESCRIPTION_CHARACTERS_MAX, FEEDS_MAX, TAG_BYTES_MAX, TAGS_MAX};
@@ -192,6 +193,7 @@ fn fields() -> Vec<(&'static str, &'static str, Value)> {
         ("PriceWhenBody", "utc", at_most(HOURS_PER_TIER_MAX)),
         ("PriceHoursBody", "days", json!({"minItems": 1, "maxItems": 7, "items": {"type": "integer", "format": "int32", "minimum": 1, "maximum": 7}})),
         ("RecostRequest", "cursor", json!({"maximum": WHOLE_MAX})),
+        ("ReportedScore", "categories", json!({"maxItems": SCORE_CATEGORIES_MAX})),
         ("ReportedResponse", "version", json!({"type": ["string", "integer", "null"], "minimum": 0})),
         // Resolving.
         ("Assignment", "bucket", json!({"maximum": u16::MAX})),

@@ -223,13 +223,14 @@ pub struct StatsQuantiles {
 pub struct StatsScore {
     /// What is scored, for example `helpfulness`.
     pub name: String,
-    /// Scores that are numbers, `true` as 1 and `false` as 0.
+    /// Scores that are numbers. Where all are `true` or `false`, these count as 1 and 0; beside numbers they are
+    /// categories alone.
     pub n: u64,
     /// Their mean; absent if no score is a number.
     pub mean: Option<f64>,
-    /// The lowest.
+    /// The lowest; absent where numbers and `true` or `false` were reported under the same name.
     pub min: Option<f64>,
-    /// The highest.
+    /// The highest; absent as the lowest is.
     pub max: Option<f64>,
     /// How often each category was given; `true` and `false` are two of them.
     pub categories: BTreeMap<String, u64>,

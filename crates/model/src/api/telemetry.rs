@@ -14,6 +14,8 @@ use crate::model::usd::Usd;
 
 /// Most responses or scores in one request.
 pub const REPORTS_MAX: usize = 1_000;
+/// Most categories that a score declares.
+pub const SCORE_CATEGORIES_MAX: usize = 100;
 /// Largest batch of a replica, in bytes.
 pub const TELEMETRY_BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Largest body of OTLP, in bytes, after decompression.
@@ -151,6 +153,15 @@ pub struct ReportedScore {
     pub name: String,
     /// A number from -1e9 to 1e9, `true` or `false`, or one of a few words.
     pub value: ReportedValue,
+    /// The lowest number that this score can be; a lower `value` is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<f64>,
+    /// The highest number that this score can be; a higher `value` is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<f64>,
+    /// The words that this score can be; another `value` is refused.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub categories: Vec<String>,
     /// Who or what scored, for example `gpt-5-judge` or `support team`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluator: Option<String>,
