@@ -40,7 +40,7 @@ pub struct DiffArgs {
     #[arg(long)]
     stat: bool,
     /// Compare the versions as prompt files in another program, e.g. meld; it gets their two paths
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["stat", "json"])]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "stat")]
     tool: Option<String>,
 }
 
@@ -87,6 +87,9 @@ pub async fn run(args: DiffArgs, context: Context) -> Result<Verdict, CliError> 
     let answer = context.client.diff(&name, &from, &to).await?;
     let output = context.output;
     if let Some(tool) = &args.tool {
+        if output.json {
+            return Err(CliError::usage("--tool prints what the other program prints, so it has no --json"));
+        }
         return compare(tool, &answer, &context).await;
     }
     output.show(&answer, || {

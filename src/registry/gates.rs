@@ -161,13 +161,11 @@ impl Registry {
     /// The store fails.
     pub fn version_of_gate(&self, gate: &GateResult) -> Result<Option<u64>, RegistryError> {
         let Evaluated { prompt, version, content_id } = &gate.candidate;
-        match version {
-            Some(version) => Ok(Some(*version)),
-            None => {
-                let found = self.0.store.read()?.version_with_content(prompt, &content_id.hex())?;
-                Ok(found.map(|version| version.number))
-            }
+        if version.is_some() {
+            return Ok(*version);
         }
+        let found = self.0.store.read()?.version_with_content(prompt, &content_id.hex())?;
+        Ok(found.map(|version| version.number))
     }
 
     /// Marks results stale whose suite, include or upstream prompt has changed since. The commands that change them do not

@@ -127,7 +127,7 @@ mod tests {
     }
 
     /// What is wrong with a scorer of a case with the variables `empty` and `pattern`.
-    fn scorer(scorer: Value) -> Result<(), String> {
+    fn scorer(scorer: &Value) -> Result<(), String> {
         checked(json!({ "cases": [{ "name": "one", "variables": { "empty": "", "pattern": "(?=a)" }, "scorers":
             [{ "type": "is-json" }, scorer] }] }))
     }
@@ -166,11 +166,11 @@ mod tests {
             (json!({ "type": "webhook" }), "needs the URL of an endpoint"),
             (json!({ "type": "assert-set" }), "the set has no scorers; add some"),
         ] {
-            let error = scorer(wrong.clone()).expect_err(&wrong.to_string());
+            let error = scorer(&wrong).expect_err(&wrong.to_string());
             assert!(error.starts_with("case `one`: scorers[1] (`") && error.contains(part), "{wrong}: {error}");
         }
         let within = json!({ "type": "assert-set", "scorers": [{ "type": "latency" }] });
-        let error = scorer(within).expect_err("a set");
+        let error = scorer(&within).expect_err("a set");
         assert!(error.starts_with("case `one`: scorers[1].scorers[0] (`latency`): "), "{error}");
     }
 
@@ -192,7 +192,7 @@ mod tests {
             json!({ "type": "webhook", "value": "http://127.0.0.1:1/score" }),
             json!({ "type": "assert-set", "scorers": [{ "type": "is-json" }] }),
         ] {
-            assert_eq!(scorer(right.clone()), Ok(()), "{right}");
+            assert_eq!(scorer(&right), Ok(()), "{right}");
         }
     }
 

@@ -55,7 +55,7 @@ fn case_of_the_playground_has_values_of_the_types_of_the_version() {
     assert_eq!(kept.status, 303, "{}", kept.text());
     assert_eq!(only_case(&node, "kept")["variables"], json!({"n": 5}));
     let run = ["eval", "run", "support/number", "--suite", "kept"];
-    let _said = bookholder(&run).server(&node).ok().says("passed");
+    let _said = bookholder(run).server(&node).ok().says("passed");
 }
 
 #[test]
@@ -101,5 +101,5 @@ fn case_of_a_response_has_the_values_that_were_sent_and_needs_those_that_cannot_
     assert_eq!(case["variables"], json!({"q": "Is it open?", "shop": "Globe & Co"}), "{case}");
     assert_eq!(case["messages"], json!([said[2], said[3]]), "{case}");
     let run = ["eval", "run", "support/shop", "--suite", "kept"];
-    let _said = bookholder(&run).server(&node).ok().says("passed");
+    let _said = bookholder(run).server(&node).ok().says("passed");
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use super::batch::{Reason, Reasons};
 use super::names::{Field, FlattenedName, List, Part, carried_as, flattened, known};
+use super::reason::{Reason, Reasons};
 use super::value::Value;
 use super::{ATTRIBUTES_MAX, FLATTENED_MAX};
 

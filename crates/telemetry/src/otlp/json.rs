@@ -13,7 +13,8 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use super::attributes::Attributes;
-use super::batch::{Batch, DecodeError, Options, Reason, Reasons, Signal};
+use super::batch::{Batch, DecodeError, Options, Signal};
+use super::reason::{Reason, Reasons};
 use super::record::{Exception, LogRecord, Span, SpanEvent, span_context, span_id};
 use super::score::read_log;
 use super::span::read_span;

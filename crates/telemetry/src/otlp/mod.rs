@@ -19,6 +19,7 @@ mod names;
 mod node;
 mod proto;
 mod read;
+mod reason;
 mod record;
 mod score;
 mod span;
@@ -28,11 +29,12 @@ mod wire;
 mod write;
 
 pub use answer::{RpcCode, accepted, answer, refused};
-pub use batch::{Batch, DecodeError, Options, Reason, Rejected, Signal};
+pub use batch::{Batch, DecodeError, Options, Signal};
 pub use content::{recorded_content, system_text_of_input};
 pub use export::{Export, export};
 pub use memory::{MemoryLimits, Settled, TraceMemory};
 pub use read::{Encoding, read_logs, read_metrics, read_traces};
+pub use reason::{Reason, Rejected};
 
 /// Spans, or log records, of one request; exporters send 512, collectors up to 8,192. Those above it are rejected.
 pub const ITEMS_MAX: u64 = 20_000;

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde_json::{Map, Value as Json};
 
 use super::attributes::Attributes;
-use super::batch::{Batch, Options, Reason, Reasons};
+use super::batch::{Batch, Options};
+use super::reason::{Reason, Reasons};
 use super::record::{Exception, LogRecord, Span, SpanEvent, span_context, span_id};
 use super::score::read_log;
 use super::span::read_span;

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use super::attributes::Attributes;
-use super::batch::{Reason, Reasons};
 use super::names::Field;
 use super::node::Inherited;
+use super::reason::{Reason, Reasons};
 use super::value::Value;
 use super::{EARLIEST_MS, FUTURE_MS_MAX};
 use crate::event::{Arm, Claim, ID_BYTES_MAX, NAME_BYTES_MAX, SpanContext, cut};

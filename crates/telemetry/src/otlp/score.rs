@@ -2,9 +2,10 @@
 //! that evaluators of Phoenix set.
 
 use super::attributes::{Attributes, ListPart};
-use super::batch::{Batch, Options, Reason};
+use super::batch::{Batch, Options};
 use super::names::{Field, List, Part};
 use super::node::Node;
+use super::reason::Reason;
 use super::record::{LogRecord, Span, believed_ms, inherited};
 use super::value::Value;
 use super::{SPAN_SCORES_MAX, content::Conversation};

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 
 use super::LATENCY_US_MAX;
 use super::attributes::Attributes;
-use super::batch::{Batch, Options, Reason, Reasons};
+use super::batch::{Batch, Options};
 use super::content::Conversation;
 use super::names::Field;
 use super::node::{Call, Inherited, Node};
+use super::reason::{Reason, Reasons};
 use super::record::{Exception, Span, believed_ms, inherited};
 use super::score::scores_of_span;
 use super::usage::{cost, has_usage, tokens};

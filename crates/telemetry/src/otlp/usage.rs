@@ -4,8 +4,8 @@ use serde_json::Value as Json;
 
 use super::COST_USD_MAX;
 use super::attributes::Attributes;
-use super::batch::{Reason, Reasons};
 use super::names::Field;
+use super::reason::{Reason, Reasons};
 use super::value::whole;
 use crate::event::{Cost, CostSource, TOKENS_MAX, Tokens};
 

@@ -275,7 +275,7 @@ impl TelemetryStore {
         mut visit: impl FnMut(u64, &str, Volume) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, TelemetryError> {
         /// Series after which no further version is looked at.
-        const SERIES_MAX: usize = 256;
+        const SERIES_MAX: usize = 512;
         self.read(|txn| {
             let stretches = OpenStretches::open(txn, stretches)?;
             let (mut current, mut has_calls, mut with_calls) = (None, false, 0);

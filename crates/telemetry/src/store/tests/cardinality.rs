@@ -18,7 +18,7 @@ fn call(id: &str, version: u64, ms: i64, model: &str, environment: &str, label: 
     recorded(response)
 }
 
-fn record_at(store: &TelemetryStore, events: Vec<Recorded>, ms: i64) {
+fn record_at(store: &TelemetryStore, events: &[Recorded], ms: i64) {
     for events in events.chunks(EVENTS_MAX) {
         block_on(store.record(events.to_vec(), ms)).expect("recorded");
     }
@@ -50,7 +50,7 @@ fn each_dimension_is_limited_by_itself() {
     record(&store, events);
     assert_eq!(series_of(&store, 1).len(), 80, "all of them apart");
     // A flood of models takes nothing from the other dimensions, nor from models that are known.
-    record_at(&store, made_up(0, 3_000, NOON), NOON);
+    record_at(&store, &made_up(0, 3_000, NOON), NOON);
     let series = series_of(&store, 1);
     let models: std::collections::BTreeSet<_> = series.iter().map(|(series, _)| series.model.as_str()).collect();
     assert_eq!(models.len(), MODELS_MAX + 1, "{models:?}");
@@ -90,13 +90,13 @@ fn each_dimension_is_limited_by_itself() {
 #[test]
 fn places_of_a_flood_are_free_some_days_later_and_recost_corrects_where_a_call_was_counted() {
     let (_directory, store) = keep();
-    record_at(&store, made_up(0, 200, NOON), NOON);
+    record_at(&store, &made_up(0, 200, NOON), NOON);
     let model_of =
         |model: &str| series_of(&store, 1).iter().find(|(series, _)| series.model == model).map(|(_, calls)| *calls);
     assert_eq!((model_of("model-150"), model_of(OTHER)), (None, Some(200 - MODELS_MAX as u64)));
     let later = NOON + (i64::from(RECENT_DAYS) + 1) * DAY_MS;
     let again = call("after", 1, later, "model-150", "production", "production");
-    record_at(&store, vec![again], later);
+    record_at(&store, &[again], later);
     assert_eq!((model_of("model-150"), model_of(OTHER)), (Some(1), Some(200 - MODELS_MAX as u64)));
     counts(&store);
 }
@@ -125,7 +125,7 @@ fn version_has_statistics_of_its_own_above_the_limit_of_series_and_empty_series_
     let judged = recorded(score(ScoreTarget::Response("new".to_owned()), 0.5, later));
     block_on(store.record(vec![judged], later)).expect("recorded");
     assert_eq!(store.holdings().expect("holdings").waiting_scores, 1);
-    record_at(&store, vec![call("newest", 99, later, "m0", "e", "production")], later);
+    record_at(&store, &[call("newest", 99, later, "m0", "e", "production")], later);
     assert_eq!(series_of(&store, 99).iter().map(|(series, _)| series.model.as_str()).collect::<Vec<_>>(), ["m0"]);
     counts(&store);
 }
