@@ -345,7 +345,10 @@ impl Evaluations {
             Ok((gate, seen)) => {
                 let decides = done.decides_gate && done.state != RunState::Canceled;
                 let recorded = if decides { self.0.registry.record_gate(gate).await } else { Ok(()) };
-                self.mark_stale_before(done.ended.unwrap_or(done.at), seen).await;
+                // Nobody can check what another tool says that answered.
+                if done.imported_from.is_none() {
+                    self.mark_stale_before(done.at, seen).await;
+                }
                 recorded.map_err(EvaluationError::from)
             }
             Err(error) => Err(error),
@@ -374,8 +377,10 @@ impl Evaluations {
                 }
                 models.entry(result.model.to_string()).or_default().insert(answered);
             }
-            for JudgeUse { model, answered, .. } in result.judges {
-                seen.entry(model.to_string()).or_default().extend(answered.clone());
+            for JudgeUse { model, answered, calls, cached, .. } in result.judges {
+                if cached < calls {
+                    seen.entry(model.to_string()).or_default().extend(answered.clone());
+                }
                 judges.entry(model.to_string()).or_default().extend(answered);
             }
             true

@@ -84,12 +84,13 @@ impl Evaluations {
                 let subjects = vec![Subject::of_prompt(&question.prompt)];
                 let asking = format!("Ask {}", question.model);
                 self.0.registry.permit_run(actor, Command::AskModel, &question.prompt, subjects, &asking).await?;
-                let spend = Change::Spend { principal: actor.name.clone(), day: self.today(), cost: at_most };
+                let day = self.today();
+                let spend = Change::Spend { principal: actor.name.clone(), day, cost: at_most };
                 self.0.store.apply(vec![spend]).await?;
                 let mut sums = self.on_its_way();
                 let sum = sums.entry(actor.name.clone()).or_default();
                 *sum = sum.plus(at_most);
-                return Ok(OnItsWay { here: self.clone(), who: actor.name.clone(), at_most });
+                return Ok(OnItsWay { here: self.clone(), who: actor.name.clone(), day, at_most });
             }
             drop(paying);
             settled.await;
@@ -121,14 +122,14 @@ impl Evaluations {
                 question.model
             ))
         })?;
-        let _on_its_way = self.charge(actor, question, at_most).await?;
+        let on_its_way = self.charge(actor, question, at_most).await?;
         let mut key = [0_u8; 16];
         getrandom::fill(&mut key).map_err(|_| EvaluationError::NoThread)?;
         let key: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let answered = backend.providers.chat_stream(&question.model, &request, &key, on_text).await;
         let refund = |cost: Usd| {
             let back = Usd::from_pico(at_most.pico().saturating_sub(cost.pico()));
-            Change::Refund { principal: actor.name.clone(), day: self.today(), cost: back }
+            Change::Refund { principal: actor.name.clone(), day: on_its_way.day, cost: back }
         };
         let mut answer = match answered {
             Ok(answer) => answer,
@@ -173,6 +174,8 @@ impl Evaluations {
 struct OnItsWay {
     here: Evaluations,
     who: String,
+    /// The day that it was charged to.
+    day: u32,
     at_most: Usd,
 }
 

@@ -135,7 +135,8 @@ impl Evaluations {
             None => version_of(&view, &request.prompt, request.at.as_deref())?,
         };
         let Basis { includes, upstream } = registry.basis_of(&view, &candidate, request.content.as_ref())?;
-        let baseline = request.against.as_deref().map(|at| baseline_of(&view, &request.prompt, at)).transpose()?;
+        let baseline =
+            request.against.as_deref().map(|at| baseline_of(&view, &request.prompt, at, &candidate)).transpose()?;
         let is_default = request.models.is_empty();
         let models = self.models(&request.models, &suite, &content)?;
         let filtered = !request.tags.is_empty();
@@ -320,17 +321,27 @@ fn split_of(view: &CatalogueView, prompt: &PromptName, selector: &Selector) -> R
     Ok(if versions.len() > 1 { versions } else { Vec::new() })
 }
 
-/// What a run compares with; of a label that serves a split, the version that most callers get.
-fn baseline_of(view: &CatalogueView, prompt: &PromptName, at: &str) -> Result<(Evaluated, Content), EvaluationError> {
+/// What a run compares with; of a label that serves a split, the version with the largest share that is not the candidate.
+fn baseline_of(
+    view: &CatalogueView,
+    prompt: &PromptName,
+    at: &str,
+    candidate: &Evaluated,
+) -> Result<(Evaluated, Content), EvaluationError> {
     let selector = selector(prompt, at)?;
-    let main = match &selector {
-        Selector::Label(label) if !label.is_latest() => view.label(prompt, label)?.serving.main_version(),
-        _ => None,
-    };
-    match main {
-        Some(version) => version_of(view, prompt, Some(&format!("@{version}"))),
-        None => version_of(view, prompt, Some(at)),
+    let versions = split_of(view, prompt, &selector)?;
+    let Selector::Label(label) = &selector else { return version_of(view, prompt, Some(at)) };
+    if versions.is_empty() {
+        return version_of(view, prompt, Some(at));
     }
+    let mut found = Err(EvaluationError::Split { prompt: prompt.clone(), label: label.clone(), versions });
+    for number in view.label(prompt, label)?.serving.main_versions() {
+        found = version_of(view, prompt, Some(&format!("@{number}")));
+        if found.as_ref().is_ok_and(|(one, _)| one.content_id != candidate.content_id) {
+            break;
+        }
+    }
+    found
 }
 
 /// A version of a prompt: `@LABEL`, `@7`, `@b3:…`, or the latest. A label that serves a split has no one version.

@@ -36,7 +36,7 @@ pub(super) async fn responses(
     headers: HeaderMap,
     Json(request): Json<ReportResponsesRequest>,
 ) -> Result<Said<ReportAnswer>, Failure> {
-    let key = idempotency_key(&reporter, &headers)?;
+    let key = idempotency_key(&app, &reporter, &headers)?;
     Ok(Said(recorder(&app)?.record_responses(request.responses, key.as_ref()).await?))
 }
 
@@ -55,15 +55,20 @@ pub(super) async fn scores(
     headers: HeaderMap,
     Json(request): Json<ReportScoresRequest>,
 ) -> Result<Said<ReportAnswer>, Failure> {
-    let key = idempotency_key(&reporter, &headers)?;
+    let key = idempotency_key(&app, &reporter, &headers)?;
     Ok(Said(recorder(&app)?.record_scores(request.scores, &reporter.scope(), key.as_ref()).await?))
 }
 
-/// The idempotency key of a request, apart from those of others.
-fn idempotency_key(reporter: &Reporter, headers: &HeaderMap) -> Result<Option<RequestKey>, Failure> {
+/// The idempotency key of a request, apart from those of others. Replicas of several places have a read token each, so
+/// its hash tells its callers apart, not its name.
+fn idempotency_key(app: &Shared, reporter: &Reporter, headers: &HeaderMap) -> Result<Option<RequestKey>, Failure> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let visible = key.to_str().ok().filter(|key| !key.is_empty() && key.len() <= IDEMPOTENCY_KEY_BYTES_MAX);
     let reason = || "use 1 to 255 visible characters";
     let key = visible.ok_or_else(|| IngestError::Field { field: "Idempotency-Key".to_owned(), reason: reason() })?;
-    Ok(Some(RequestKey { caller: reporter.token().map(str::to_owned), key: key.to_owned() }))
+    let caller = reporter.token().map(|token| match &app.read_token {
+        Some((hash, _)) => blake3::Hash::from_bytes(*hash.as_bytes()).to_hex().to_string(),
+        None => token.to_owned(),
+    });
+    Ok(Some(RequestKey { caller, key: key.to_owned() }))
 }

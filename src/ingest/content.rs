@@ -63,9 +63,12 @@ impl ContentSample {
     }
 }
 
+/// Changes a JSON value; the second argument says whether it is the text of a prompt.
+type Redact = dyn Fn(&mut Value, bool) + Send + Sync;
+
 /// What replaces credentials and personal data in texts that are recorded.
 #[derive(Clone)]
-pub struct Redactor(Arc<dyn Fn(&mut Value) + Send + Sync>);
+pub struct Redactor(Arc<Redact>);
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,16 +77,16 @@ impl fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// By the rules of a registry.
-    pub fn new(redact: impl Fn(&mut Value) + Send + Sync + 'static) -> Self {
+    /// By the rules of a registry; the second argument says whether it is the text of a prompt.
+    pub fn new(redact: impl Fn(&mut Value, bool) + Send + Sync + 'static) -> Self {
         Self(Arc::new(redact))
     }
 
     /// By the rules that come with the program.
     #[must_use]
     pub fn built_in() -> Self {
-        Self::new(|json| match &*BUILT_IN {
-            Some(rules) => drop(rules.redact(json)),
+        Self::new(|json, is_prompt| match &*BUILT_IN {
+            Some(rules) => drop(rules.redact(json, is_prompt)),
             None => *json = Value::Null,
         })
     }
@@ -96,23 +99,23 @@ impl Redactor {
                     *text = self.json(text);
                 }
                 if let Some(SentText::Text(text)) = system {
-                    *text = self.plain(std::mem::take(text));
+                    *text = self.plain(std::mem::take(text), true);
                 }
             }
-            Texts::Explanation(text) => *text = self.plain(std::mem::take(text)),
+            Texts::Explanation(text) => *text = self.plain(std::mem::take(text), false),
         }
     }
 
     fn json(&self, text: &str) -> String {
         // What is no JSON is one text.
         let mut json = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
-        (self.0)(&mut json);
+        (self.0)(&mut json, false);
         json.to_string()
     }
 
-    fn plain(&self, text: String) -> String {
+    fn plain(&self, text: String, is_prompt: bool) -> String {
         let mut json = Value::String(text);
-        (self.0)(&mut json);
+        (self.0)(&mut json, is_prompt);
         json.as_str().map(str::to_owned).unwrap_or_default()
     }
 }

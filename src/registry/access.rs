@@ -328,8 +328,8 @@ impl AuthState {
 
 impl Registry {
     /// Replaces credentials and personal data in a JSON value, as the risk rules find them.
-    pub fn redact(&self, json: &mut serde_json::Value) {
-        self.0.known.load().rules.classifier().redact(json);
+    pub fn redact(&self, json: &mut serde_json::Value, is_prompt: bool) {
+        self.0.known.load().rules.classifier().redact(json, is_prompt);
     }
 
     /// The caller with this access token; absent if it is unknown or expired.

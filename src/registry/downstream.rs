@@ -71,6 +71,7 @@ fn standing<Q: Queries + Documents>(
             Some(gate) if gate.state == GateState::Passed => {
                 if gate.upstream.get(feeds).is_some_and(|known| *known >= newest) {
                     facts.stale = facts.stale.or(staleness(txn, &gate, Some(label))?);
+                    facts.senders.extend(gate.sent_by);
                     continue;
                 }
                 format!("run {} began before version {newest} was there", gate.run)
@@ -128,10 +129,10 @@ pub(super) fn downstream_facts<Q: Queries + Documents>(
             ("of a prompt that you cannot read".to_owned(), GateFacts { missing, ..known })
         };
         // Several that cannot be named count as one, which passes if all of them do.
-        let worse = facts.get(&named).is_some_and(|before| !before.passed || before.stale.is_some());
-        if !worse {
-            facts.insert(named, known);
-        }
+        let before = facts.remove(&named).unwrap_or_else(|| GateFacts { passed: true, ..GateFacts::default() });
+        let senders = before.senders.iter().chain(&known.senders).cloned().collect();
+        let worse = if before.passed && before.stale.is_none() { known } else { before };
+        facts.insert(named, GateFacts { senders, ..worse });
     }
     Ok(facts)
 }

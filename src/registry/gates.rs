@@ -18,6 +18,7 @@ use crate::model::content_id::ContentId;
 use crate::model::evaluation::{Evaluated, GateResult, GateState};
 use crate::model::name::{Label, PromptName};
 use crate::model::principal::Permission;
+use crate::model::serving::Serving;
 use crate::resolve::CatalogueView;
 use crate::store::StoreError;
 use crate::store::documents::{Documents, Scan};
@@ -252,21 +253,26 @@ pub(super) fn gate_facts<Q: Queries + Documents>(
     Ok(facts)
 }
 
-/// Why a comparison does not count: it was not made with what most callers of the label get now.
+/// Why a comparison does not count: it was not made with the version that most callers of the label get now, apart from the
+/// candidate itself. With itself it counts only where there is nothing else to compare with.
 fn other_baseline<Q: Queries>(
     txn: &Q,
     wanted: &LabelMove<'_>,
     gate: &GateResult,
 ) -> Result<Option<String>, StoreError> {
-    let (Some(baseline), Some(from)) = (&gate.baseline, wanted.from) else { return Ok(None) };
-    let Some(number) = from.main_version() else { return Ok(None) };
-    if txn.version(wanted.name, number)?.is_some_and(|version| version.content_id == baseline.content_id) {
-        return Ok(None);
+    let Some(baseline) = &gate.baseline else { return Ok(None) };
+    let other = |number: u64| format!("run {} compared it with something else; add `--against @{number}`", gate.run);
+    for number in wanted.from.map(Serving::main_versions).unwrap_or_default() {
+        match txn.version(wanted.name, number)? {
+            Some(version) if version.content_id == gate.candidate.content_id => {}
+            Some(version) if version.content_id == baseline.content_id => return Ok(None),
+            _ => return Ok(Some(other(number))),
+        }
     }
-    Ok(Some(format!(
-        "run {} compared it with something else than version {number}, which {} serves; add `--against @{number}`",
-        gate.run, wanted.label
-    )))
+    let is_itself = baseline.content_id == gate.candidate.content_id;
+    let before =
+        if is_itself { txn.prompt(wanted.name)?.map_or(0, |prompt| prompt.latest).checked_sub(1) } else { None };
+    Ok(before.filter(|before| *before > 0).map(other))
 }
 
 /// The conditions that were not met, after a colon.

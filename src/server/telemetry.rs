@@ -20,7 +20,7 @@ pub(super) async fn keeping(
     clock: &Arc<dyn Clock>,
 ) -> Option<Recorder> {
     let rules = registry.clone();
-    let redactor = Redactor::new(move |json| rules.redact(json));
+    let redactor = Redactor::new(move |json, is_prompt| rules.redact(json, is_prompt));
     let recorder = open(node, Role::Keep, redactor, resolver, clock).await?;
     tally_calls(&recorder, node.prompt_metrics_max).await;
     let (opened, registry) = (recorder.clone(), registry.clone());

@@ -2,6 +2,7 @@
 //! stopped by its gate, the fix is deployed by itself, and what was decided becomes stale. What feeds others in a chain
 //! waits for their suites.
 
+mod baselines;
 mod kept;
 mod pushed;
 

@@ -292,7 +292,9 @@ pub(super) async fn keep(State(app): State<App>, mut sent: SubmittedForm) -> Res
 /// The fields of variables.
 pub(super) fn typed_variables(sent: &mut SubmittedForm) -> FormValues {
     let given = sent.form.all("var.");
-    FormValues::new(given.into_iter().map(|(name, value)| (format!("var.{name}"), value)).collect())
+    // Browsers send line breaks as CRLF.
+    let field = |(name, value): (String, String)| (format!("var.{name}"), value.replace("\r\n", "\n"));
+    FormValues::new(given.into_iter().map(field).collect())
 }
 
 /// The case of a form: its name, what is expected, and what the answer must contain.

@@ -77,7 +77,7 @@ fn case_of_a_response_has_the_values_that_were_sent_and_needs_those_that_cannot_
     let page = node.until("the response is there", || {
         Some(browser.get("/ui/responses/rr1").text()).filter(|page| page.contains("keep it as a case"))
     });
-    for part in [">Globe &amp; Co</textarea>", ">Is it open?</textarea>", "2 messages after the prompt"] {
+    for part in [">\nGlobe &amp; Co</textarea>", ">\nIs it open?</textarea>", "2 messages after the prompt"] {
         assert!(page.contains(part), "{part}: {page}");
     }
     let form = form_token(&page);

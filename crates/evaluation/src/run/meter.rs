@@ -137,12 +137,20 @@ pub(super) struct Judge<'a, B> {
     told: Mutex<Told>,
 }
 
+/// Answers of a judge, those of them that were remembered, and what all used.
+#[derive(Debug, Default)]
+struct Judged {
+    calls: u64,
+    cached: u64,
+    usage: AnswerUsage,
+}
+
 #[derive(Debug, Default)]
 struct Told {
     /// What was paid.
     spent: Usd,
     /// Number and use of answers, by the model that was asked and the one that answered.
-    judges: BTreeMap<(ModelName, Option<String>), (u64, AnswerUsage)>,
+    judges: BTreeMap<(ModelName, Option<String>), Judged>,
     /// Why the run must stop.
     over_budget: Option<String>,
 }
@@ -266,11 +274,12 @@ impl<B: Backend> Judge<'_, B> {
     /// What the scorers cost, and which models judged.
     pub(super) fn spent(&self) -> (Usd, Vec<JudgeUse>) {
         let told = self.lock();
-        let uses = told.judges.iter().map(|((model, answered), (calls, usage))| JudgeUse {
+        let uses = told.judges.iter().map(|((model, answered), judged)| JudgeUse {
             model: model.clone(),
             answered: answered.clone(),
-            calls: *calls,
-            usage: *usage,
+            calls: judged.calls,
+            cached: judged.cached,
+            usage: judged.usage,
         });
         (told.spent, uses.collect())
     }
@@ -293,9 +302,10 @@ impl<B: Backend> Judge<'_, B> {
 
     fn count(&self, model: &ModelName, answered: Option<&String>, usage: AnswerUsage, cached: bool) {
         let mut told = self.lock();
-        let (calls, sum) = told.judges.entry((model.clone(), answered.cloned())).or_default();
-        *calls = calls.saturating_add(1);
-        *sum = sum.plus(usage);
+        let judged = told.judges.entry((model.clone(), answered.cloned())).or_default();
+        judged.calls = judged.calls.saturating_add(1);
+        judged.cached = judged.cached.saturating_add(u64::from(cached));
+        judged.usage = judged.usage.plus(usage);
         if !cached {
             told.spent = told.spent.plus(usage.cost.unwrap_or_default());
         }

@@ -308,9 +308,11 @@ fn evaluate_unless<'a, B: Backend>(
 async fn evaluate<B: Backend>(plan: &Plan, unit: Unit<'_>, meter: &Meter<'_, B>, done: (bool, bool)) -> UnitResults {
     let mut results = Vec::new();
     let mut before: Option<String> = None;
+    let mut shared: Option<Result<Answer, CallError>> = None;
     if let Some(content) = &plan.baseline {
         let answer = ask(plan, content, unit, meter).await;
         before = answer.as_ref().ok().map(|answer| answer.text.clone());
+        shared = (*content == plan.candidate).then(|| answer.clone());
         if !done.1 {
             // Compared with itself, it is a tie.
             let same = before.as_deref();
@@ -319,7 +321,11 @@ async fn evaluate<B: Backend>(plan: &Plan, unit: Unit<'_>, meter: &Meter<'_, B>,
     }
     if !done.0 {
         let content = &plan.candidate;
-        let answer = ask(plan, content, unit, meter).await;
+        // A version that is compared with itself has one answer.
+        let answer = match shared {
+            Some(answer) => answer,
+            None => ask(plan, content, unit, meter).await,
+        };
         let result = judged(plan, content, unit, meter, Side::Candidate, answer, before.as_deref()).await;
         results.push((unit.place, result));
     }

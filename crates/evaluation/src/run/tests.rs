@@ -260,6 +260,7 @@ async fn steps_of_g_eval_are_asked_once_for_all_repeats_and_judges_are_recorded_
         model: "local:judge".parse().expect("a model"),
         answered: Some("judge-2026-01-01".to_owned()),
         calls: 2,
+        cached: 1,
         usage,
     };
     assert_eq!(result.judges, [expected]);

@@ -310,6 +310,9 @@ pub struct JudgeUse {
     /// Number of answers.
     #[serde(deserialize_with = "json::whole")]
     pub calls: u64,
+    /// Of them, those that were remembered.
+    #[serde(default, deserialize_with = "json::whole")]
+    pub cached: u64,
     /// The tokens of all of them, and what they cost, also if that was paid for earlier.
     #[serde(default)]
     pub usage: AnswerUsage,

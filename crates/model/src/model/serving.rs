@@ -91,13 +91,14 @@ impl Serving {
         }
     }
 
-    /// The version that most callers get whom no rule matches.
-    pub fn main_version(&self) -> Option<u64> {
+    /// The versions that callers get whom no rule matches, the largest share first.
+    pub fn main_versions(&self) -> Vec<u64> {
         match &self.default {
-            Target::Version(number) => Some(*number),
+            Target::Version(number) => vec![*number],
             Target::Split(split) => {
-                let weights = split.weights().into_iter().rev();
-                weights.max_by_key(|(_, weight)| *weight).map(|(version, _)| version)
+                let mut shares: Vec<(u64, u16)> = split.weights().into_iter().collect();
+                shares.sort_by_key(|(_, share)| std::cmp::Reverse(*share));
+                shares.into_iter().map(|(version, _)| version).collect()
             }
         }
     }
@@ -259,21 +260,21 @@ mod tests {
     }
 
     #[test]
-    fn main_version_is_that_of_most_callers() {
+    fn main_versions_are_those_without_rules_by_their_shares() {
         for (json, expected) in [
-            (r#"{"version":7}"#, 7),
-            (r#"{"rules":[{"when":{"locale":"de*"},"version":8}],"version":7}"#, 7),
+            (r#"{"version":7}"#, vec![7]),
+            (r#"{"rules":[{"when":{"locale":"de*"},"version":8}],"version":7}"#, vec![7]),
             (
                 r#"{"split":{"salt":"s","slots":[{"version":7,"from":0,"to":100},{"version":8,"from":100,"to":10000}]}}"#,
-                8,
+                vec![8, 7],
             ),
             (
                 r#"{"split":{"salt":"s","slots":[{"version":7,"from":0,"to":5000},{"version":8,"from":5000,"to":10000}]}}"#,
-                7,
+                vec![7, 8],
             ),
         ] {
             let serving: Serving = serde_json::from_str(json).expect(json);
-            assert_eq!(serving.main_version(), Some(expected), "{json}");
+            assert_eq!(serving.main_versions(), expected, "{json}");
         }
     }
 

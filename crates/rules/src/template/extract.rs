@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use regex::RegexBuilder;
 use serde_json::Value;
 
 use super::marks::{Mark, marks};
@@ -15,8 +14,6 @@ use crate::model::content::{Body, Content, Message, MessageContent, Role, Syntax
 const TEXT_BYTES_MAX: usize = 256 * 1024;
 /// Most texts that are compared with templates: each own message may be compared with each that was sent.
 const COMPARED_MAX: usize = 2_000;
-/// Largest expression that a template becomes, in bytes.
-const COMPILED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What messages say beside the texts of a content.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -112,38 +109,39 @@ fn text_of(message: &Value) -> Option<String> {
 }
 
 /// The values of the variables in a text, by name; `None` if it was not rendered from the template, or if the template
-/// is one that is not read.
+/// is one that is not read. Each value ends where the text behind it is found first.
 fn values(syntax: Syntax, template: &str, text: &str) -> Option<BTreeMap<String, String>> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }
-    let mut names: Vec<&str> = Vec::new();
-    let mut expression = "^".to_owned();
-    let mut is_behind_variable = false;
-    for mark in marks(syntax, template) {
+    // Jinja removes a line break at the end of a template.
+    let is_cut = syntax == Syntax::Jinja && template.ends_with('\n');
+    let cut = |text: &'_ str| if is_cut { text.strip_suffix('\n').unwrap_or(text).to_owned() } else { text.to_owned() };
+    let (template, text) = (cut(template), cut(text));
+    // The text before the first variable, and each variable with the text behind it.
+    let mut front = String::new();
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    for mark in marks(syntax, &template) {
         match mark {
-            Mark::Text(literal) => {
-                expression.push_str(&regex::escape(literal));
-                is_behind_variable = false;
-            }
-            Mark::Variable(written) if !is_behind_variable => {
-                names.push(name(written)?);
-                expression.push_str("(.*?)");
-                is_behind_variable = true;
+            Mark::Text(literal) => parts.last_mut().map_or(&mut front, |(_, behind)| behind).push_str(literal),
+            Mark::Variable(written) if parts.last().is_none_or(|(_, behind)| !behind.is_empty()) => {
+                parts.push((name(written)?, String::new()));
             }
             Mark::Variable(_) | Mark::Include(_) | Mark::Logic(_) => return None,
         }
     }
-    // Jinja removes a line break at the end of a template.
-    expression.push_str(if syntax == Syntax::Jinja && template.ends_with('\n') { "?$" } else { "$" });
-    let expression =
-        RegexBuilder::new(&expression).dot_matches_new_line(true).size_limit(COMPILED_BYTES_MAX).build().ok()?;
-    let found = expression.captures(text)?;
+    let mut rest = text.strip_prefix(front.as_str())?;
+    if parts.is_empty() {
+        return rest.is_empty().then(BTreeMap::new);
+    }
     let mut values = BTreeMap::new();
-    for (name, value) in names.into_iter().zip(found.iter().skip(1)) {
-        let value = value.map_or("", |value| value.as_str());
+    let last = parts.len() - 1;
+    for (at, (name, behind)) in parts.iter().enumerate() {
+        let (value, after) =
+            if at == last { (rest.strip_suffix(behind.as_str())?, "") } else { rest.split_once(behind.as_str())? };
+        rest = after;
         // A variable that is written twice has one value.
-        if values.insert(name.to_owned(), value.to_owned()).is_some_and(|other| other != value) {
+        if values.insert((*name).to_owned(), value.to_owned()).is_some_and(|other| other != value) {
             return None;
         }
     }

@@ -95,7 +95,8 @@ fn keep(frame: &Frame, one: &RecordedResponse, id: &str, version: Option<&Versio
                         @if variable.required { " " span.quiet { "required, unless the suite sets it" } }
                     }
                     textarea id=(id) name=(id) rows="2" {
-                        (Escaped(variables.get(&variable.name).map_or("", String::as_str)))
+                        // The first line break in a field is left out by browsers.
+                        "\n" (Escaped(variables.get(&variable.name).map_or("", String::as_str)))
                     }
                 }
                 label for="keep-suite" { "Suite" }

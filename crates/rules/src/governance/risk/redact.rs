@@ -19,18 +19,12 @@ const DEPTH_MAX: usize = 64;
 const DEEP: &str = "too-deep";
 
 impl Classifier {
-    /// Replaces matches in every text of a JSON value, names of fields included; how many there were.
-    pub fn redact(&self, json: &mut Value) -> u64 {
-        let mut redaction = Redaction { rules: self, work: Work::whole(), replaced: 0 };
+    /// Replaces matches in every text of a JSON value, names of fields included; how many there were. In the text of a
+    /// prompt, which is not what people and models said, examples stay: it must be found again by what it says.
+    pub fn redact(&self, json: &mut Value, is_prompt: bool) -> u64 {
+        let mut redaction = Redaction { rules: self, work: Work::whole(), is_record: !is_prompt, replaced: 0 };
         redaction.value(None, json, 0);
         redaction.replaced
-    }
-
-    /// Replaces matches in a text.
-    #[must_use]
-    pub fn redact_text(&self, text: String) -> String {
-        let mut redaction = Redaction { rules: self, work: Work::whole(), replaced: 0 };
-        redaction.text(None, &text).unwrap_or(text)
     }
 }
 
@@ -42,6 +36,7 @@ fn replacement(rule: &str) -> String {
 struct Redaction<'r> {
     rules: &'r Classifier,
     work: Work,
+    is_record: bool,
     replaced: u64,
 }
 
@@ -79,13 +74,14 @@ impl Redaction<'_> {
     /// A text without its matches; none if it has none.
     fn text(&mut self, key: Option<&str>, text: &str) -> Option<String> {
         let mut found: Vec<(Range<usize>, &str)> = Vec::new();
-        let whole = Place { only: Only::All, is_record: true, ..Place::test(text) };
+        let is_record = self.is_record;
+        let whole = Place { only: Only::All, is_record, ..Place::test(text) };
         let mut places = vec![whole];
         if let Some(key) = key {
             // With its name, a field is recognized as a credential.
             let pair = Cow::Owned(format!("{key}: {text}"));
             let offset = key.len() + 2;
-            places.push(Place { text: pair, offset, only: Only::Secrets, is_record: true, ..Place::test("") });
+            places.push(Place { text: pair, offset, only: Only::Secrets, is_record, ..Place::test("") });
         }
         for place in places {
             for rule in self.rules.rules_of(&place) {
@@ -128,7 +124,7 @@ mod tests {
     use super::*;
 
     fn redacted(mut json: Value) -> Value {
-        Classifier::new(true, &[]).expect("the built-in rules").redact(&mut json);
+        Classifier::new(true, &[]).expect("the built-in rules").redact(&mut json, false);
         json
     }
 
@@ -179,6 +175,17 @@ mod tests {
         ] {
             assert_eq!(redacted(json!(example)), json!(example));
         }
+    }
+
+    #[test]
+    fn examples_in_the_text_of_a_prompt_stay() {
+        let rules = Classifier::new(true, &[]).expect("the built-in rules");
+        let said = "Write to john@siemens.de, not to anna@vodafone.de.";
+        let mut prompt = json!(said);
+        assert_eq!(rules.redact(&mut prompt, true), 1);
+        assert_eq!(prompt, json!("Write to john@siemens.de, not to [redacted: personal.email]."));
+        let mut record = json!(said);
+        assert_eq!(rules.redact(&mut record, false), 2);
     }
 
     #[test]
