@@ -4,8 +4,8 @@
 //! decides about reading and replicating.
 //!
 //! Invariant: an unknown access token is rejected everywhere, even where none is needed, except that a replica takes
-//! reports from its own machine with any credentials: it knows no access token but its own (`BOOKHOLDER_READ_TOKEN`), none
-//! of its primary, and SDKs of others cannot send none.
+//! reports with any credentials from where it takes them without: it knows no access token but its own
+//! (`BOOKHOLDER_READ_TOKEN`), none of its primary, and SDKs of others cannot send none.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -36,5 +36,5 @@ fn comparison_counts_with_the_version_that_most_callers_get() {
     assert_eq!(deploy(&story, &split).0, 200);
     run("support/sums@2", "@beta");
     let (status, text) = deploy(&story, &json!({"version": 2}));
-    assert_eq!(status, 200, "its own share is no baseline: {text}");
+    assert_eq!(status, 200, "a version is not its own baseline: {text}");
 }
